@@ -1,0 +1,126 @@
+"""What we ask of a machine that prints, in our words. Refuses: any vendor's type, any wish to be clever.
+
+Every adapter (OctoPrint, the simulator) passes the same contract tests: tests/printers/contract.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+
+class Machine(StrEnum):
+    """What the printer itself says that it is doing."""
+
+    IDLE = "idle"  # connected, nothing running
+    STARTING = "starting"
+    PRINTING = "printing"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    RESUMING = "resuming"
+    CANCELLING = "cancelling"
+    FINISHING = "finishing"
+    CONNECTING = "connecting"
+    OFFLINE = "offline"  # the server answers, its printer does not
+    ERROR = "error"  # firmware error, thermal runaway, ...: a person must look
+
+
+#: States in which a file is being printed or about to be, or just about to end.
+ACTIVE = frozenset(
+    {
+        Machine.STARTING,
+        Machine.PRINTING,
+        Machine.PAUSING,
+        Machine.PAUSED,
+        Machine.RESUMING,
+        Machine.CANCELLING,
+        Machine.FINISHING,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at a printer. `path` is the file that is selected or printing, relative to the printer's store."""
+
+    machine: Machine
+    path: str | None = None
+    error: str = ""
+    user: str | None = None  # who started what runs, as the printer's server names them
+    progress: float | None = None  # 0..1
+    elapsed_s: float | None = None
+    left_s: float | None = None
+    filepos: int | None = None  # bytes of G-code sent; stands still when the firmware hangs
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as the printer's server holds it; `successes` and `failures` count its ended prints."""
+
+    path: str
+    size: int
+    sha1: str
+    successes: int = 0
+    failures: int = 0
+    last_success: bool | None = None
+    last_print_s: float | None = None
+
+    @property
+    def ended(self) -> int:
+        return self.successes + self.failures
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a new printer answers: its server's version, whose key it is, and the rights that lack."""
+
+    version: str
+    user: str
+    missing_rights: tuple[str, ...] = ()
+    dangerous_rights: tuple[str, ...] = ()  # more than we need, e.g. ADMIN or SETTINGS
+
+
+class PrinterError(Exception):
+    """The printer's server did not do it. `permanent` is the retry policy: True means that asking again is useless."""
+
+    def __init__(self, message: str, *, permanent: bool = False, reason: str = "unreachable") -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        #: one of: unreachable, timeout, wrong_key, no_right, not_found, busy, disk_full, refused, bad_answer
+        self.reason = reason
+
+
+class PrinterPort(Protocol):
+    """The verbs that we use. Each has a timeout and a size limit, and raises only PrinterError."""
+
+    def probe(self) -> Probe: ...
+
+    def look(self) -> Seen: ...
+
+    def find_file(self, path: str) -> StoredFile | None: ...
+
+    def free_bytes(self) -> int | None: ...
+
+    def upload(self, path: str, source: Path) -> None:
+        """Stream `source` to `path`, neither selecting nor printing it. Never overwrites: a taken path is `refused`."""
+
+    def select(self, path: str) -> None: ...
+
+    def start(self, path: str) -> None:
+        """Select and print by path; `not_found` when the file is gone, `busy` when anything else runs."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def cancel(self) -> None: ...
+
+    def move(self, path: str, folder: str) -> None:
+        """Move into `folder` (made if missing). A path that is already there is fine."""
+
+    def delete(self, path: str) -> None:
+        """Remove the file; one that is not there is fine."""
+
+    def close(self) -> None: ...
