@@ -1,0 +1,60 @@
+"""Every setting of the installation, from `ETABLI_*` variables; nothing else reads the environment."""
+
+from __future__ import annotations
+
+import secrets
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Defaults run a whole installation on one machine; each field is `ETABLI_<NAME>`."""
+
+    model_config = SettingsConfigDict(env_prefix="ETABLI_", extra="ignore")
+
+    data_dir: Path = Field(default=Path("var"), description="Files, keys and the embedded database live here.")
+    database_url: str = Field(default="", description="Empty: the embedded PostgreSQL under data_dir.")
+    files_url: str = Field(default="", description="Empty: data_dir/files. Else s3://bucket/prefix and the like.")
+    base_url: str = Field(default="", description="How browsers reach us, e.g. https://etabli.example.")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    demo: bool = False
+    installation: str = Field(default="etabli", description="Name that the printers' servers see.")
+    smtp_url: str = Field(default="", description="smtp://user:password@host:port. Empty: mail stays on /staff/mail.")
+    mail_from: str = "etabli@localhost"
+    upload_limit_mb: int = 100
+    triangle_limit: int = 2_500_000
+    slice_wall_s: int = 600
+    slice_at_once: int = 1
+    printer_networks: list[str] = Field(default_factory=list, description="CIDRs where printers may be. Empty: any.")
+    heartbeat_s: float = 2.0
+    stalled_after_s: float = 6.0
+    tick_s: float = 5.0
+    secure_cookies: bool = Field(default=False, description="Set when served over https only.")
+
+    def secret(self, name: str) -> str:
+        """A secret of this installation, made once and kept in a 0600 file that no backup of the database holds."""
+        folder = self.data_dir / "secrets"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / name
+        try:
+            with path.open("x", opener=_private) as new:
+                new.write(secrets.token_urlsafe(32))
+        except FileExistsError:
+            pass
+        return path.read_text().strip()
+
+
+def _private(path: str, flags: int) -> int:
+    import os
+
+    return os.open(path, flags, 0o600)
+
+
+@lru_cache
+def settings() -> Settings:
+    """The settings of this process."""
+    return Settings()
