@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,22 +39,18 @@ class Settings(BaseSettings):
     secure_cookies: bool = Field(default=False, description="Set when served over https only.")
 
     def secret(self, name: str) -> str:
-        """A secret of this installation, made once and kept in a 0600 file that no backup of the database holds."""
+        """A secret of this installation, made once, kept in a 0600 file (not in the database, so not in its dumps)."""
         folder = self.data_dir / "secrets"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / name
-        try:
-            with path.open("x", opener=_private) as new:
+        if not path.exists():
+            fd, draft = tempfile.mkstemp(dir=folder)
+            with os.fdopen(fd, "w") as new:
                 new.write(secrets.token_urlsafe(32))
-        except FileExistsError:
-            pass
+            with contextlib.suppress(FileExistsError):
+                os.link(draft, path)  # atomic, and the first of several processes wins
+            os.unlink(draft)
         return path.read_text().strip()
-
-
-def _private(path: str, flags: int) -> int:
-    import os
-
-    return os.open(path, flags, 0o600)
 
 
 @lru_cache

@@ -40,9 +40,7 @@ def record(
     **facts: Any,
 ) -> Change:
     """Write that it happened. `facts` must be plain JSON; put old and new values there."""
-    change = Change(
-        at=now, noun=noun, noun_id=str(noun_id), verb=verb, actor_id=actor_id, site_id=site_id, facts=facts
-    )
+    change = Change(at=now, noun=noun, noun_id=str(noun_id), verb=verb, actor_id=actor_id, site_id=site_id, facts=facts)
     session.add(change)
     return change
 
