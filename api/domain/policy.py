@@ -70,16 +70,6 @@ def require_manager(session: Session, *, user: User, site_id: int) -> None:
         raise StaffOnly()
 
 
-def staffed_site_ids(session: Session, *, user: User) -> list[int]:
-    """The sites that `user` runs; all of them for an admin of the network."""
-    if user.is_admin:
-        from api.domain.sites import Site  # noqa: PLC0415  # an admin needs no Role rows; sites stands above policy
-
-        return list(session.scalars(select(Site.id).order_by(Site.id)))
-    query = select(Role.site_id).where(Role.user_id == user.id, Role.level.in_([Level.STAFF, Level.MANAGER]))
-    return list(session.scalars(query.order_by(Role.site_id)))
-
-
 def grant(
     session: Session, *, user: User, site_id: int, level: Level, now: datetime, actor: User | None = None
 ) -> Role:
