@@ -49,3 +49,11 @@ def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change
     """All that happened to one thing, oldest first."""
     query = select(Change).where(Change.noun == noun, Change.noun_id == str(noun_id)).order_by(Change.id)
     return list(session.scalars(query))
+
+
+def ask(session: Session, step: str, *, once: str | None = None, **arguments: Any) -> None:
+    """Wish for a background step (api.tasks), deferred in this very transaction when it commits.
+
+    `once` names the wish: while one of that name waits in the queue, another is not added.
+    """
+    session.info.setdefault("steps", []).append((step, once, arguments))

@@ -1,0 +1,274 @@
+"""Printers as the house knows them: what they can make, what was last seen of them, and whether their plate is clear.
+
+Refuses to talk to any: `printers/` looks and acts, and records here. The state that people see is computed, not stored.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.accounts import User
+from api.domain.base import Base, Id, Instant
+from api.domain.changes import ask, record
+from api.domain.errors import Conflict, NotFound
+from api.domain.materials import Colour, Material
+from api.domain.sites import Kind, Resource, Site, make_resource
+
+#: A printer that nobody could reach for this long is shown offline.
+SILENT_AFTER = timedelta(seconds=45)
+
+
+class PrinterState(StrEnum):
+    READY = "ready"
+    BUSY = "busy"
+    NEEDS_CLEARING = "needs_clearing"
+    OFFLINE = "offline"
+    IN_USE_BY_HAND = "in_use_by_hand"
+    NEEDS_ATTENTION = "needs_attention"
+    MAINTENANCE = "maintenance"
+
+
+class PrinterKind(Base):
+    """A type of printer: its build volume and nozzle in mm, and the configuration that staff exported for it."""
+
+    __tablename__ = "printer_kinds"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    width_mm: Mapped[float] = mapped_column(Float)
+    depth_mm: Mapped[float] = mapped_column(Float)
+    height_mm: Mapped[float] = mapped_column(Float)
+    nozzle_mm: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal("0.4"))
+    #: A PrusaSlicer configuration exported by staff; empty means our own generic one.
+    config_ini: Mapped[str] = mapped_column(Text, default="")
+
+    @property
+    def volume_mm(self) -> tuple[float, float, float]:
+        return self.width_mm, self.depth_mm, self.height_mm
+
+
+class Printer(Base):
+    """A resource that prints. `id` is the resource's id; the key is sealed (api.adapters.seal), never shown."""
+
+    __tablename__ = "printers"
+    __table_args__ = (Index("ix_printers_kind_id", "kind_id"),)
+
+    id: Mapped[int] = mapped_column(ForeignKey("resources.id"), primary_key=True)
+    kind_id: Mapped[int] = mapped_column(ForeignKey("printer_kinds.id"))
+    url: Mapped[str] = mapped_column(String(300))
+    sealed_key: Mapped[str] = mapped_column(Text)
+    material_id: Mapped[int | None] = mapped_column(ForeignKey("materials.id"))
+    colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
+
+    # What a person decided.
+    maintenance_note: Mapped[str] = mapped_column(String(200), default="")
+    in_maintenance: Mapped[bool] = mapped_column(default=False)
+    plate_clear: Mapped[bool] = mapped_column(default=False)
+    plate_changed_at: Mapped[Instant | None]
+    plate_changed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    # What was last seen; `machine` is printers.port.Machine as text.
+    looked_at: Mapped[Instant | None]
+    reached_at: Mapped[Instant | None]
+    trouble: Mapped[str] = mapped_column(String(300), default="")
+    trouble_reason: Mapped[str] = mapped_column(String(20), default="")
+    machine: Mapped[str] = mapped_column(String(20), default="")
+    seen_path: Mapped[str] = mapped_column(String(300), default="")
+    progress: Mapped[float | None] = mapped_column(Float)
+    left_s: Mapped[float | None] = mapped_column(Float)
+    server_version: Mapped[str] = mapped_column(String(40), default="")
+
+    resource: Mapped[Resource] = relationship(lazy="joined")
+    kind: Mapped[PrinterKind] = relationship(lazy="joined")
+    material: Mapped[Material | None] = relationship(lazy="joined")
+    colour: Mapped[Colour | None] = relationship(lazy="joined")
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def site_id(self) -> int:
+        return self.resource.site_id
+
+
+class PlateBusy(Conflict):
+    """{name} is printing: its plate cannot be cleared now."""
+
+
+#: The machine's words (printers.port.Machine) that mean that something runs.
+RUNNING = frozenset({"starting", "printing", "pausing", "paused", "resuming", "cancelling", "finishing"})
+
+
+def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:  # noqa: PLR0911  # a ladder, read downwards
+    """The one state that people see, worst first; `has_run` says that a live run of ours is on it."""
+    if printer.in_maintenance:
+        return PrinterState.MAINTENANCE
+    if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
+        return PrinterState.OFFLINE
+    if printer.machine == "error":
+        return PrinterState.NEEDS_ATTENTION
+    if printer.machine in ("offline", "connecting", ""):
+        return PrinterState.OFFLINE
+    if has_run:
+        return PrinterState.BUSY
+    if printer.machine in RUNNING:
+        return PrinterState.IN_USE_BY_HAND
+    return PrinterState.READY if printer.plate_clear else PrinterState.NEEDS_CLEARING
+
+
+def add_printer(
+    session: Session,
+    *,
+    site: Site,
+    name: str,
+    kind: PrinterKind,
+    url: str,
+    sealed_key: str,
+    now: datetime,
+    actor: User | None = None,
+    **facts: Any,
+) -> Printer:
+    """A new printer of a site. Its plate counts as full until a person has looked."""
+    resource = make_resource(session, site=site, kind=Kind.PRINTER, name=name, now=now)
+    printer = Printer(id=resource.id, kind_id=kind.id, url=url.rstrip("/"), sealed_key=sealed_key, **facts)
+    session.add(printer)
+    session.flush()
+    session.refresh(printer)
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="added",
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=site.id,
+        name=name,
+    )
+    poke(session, printer.id)
+    return printer
+
+
+def poke(session: Session, printer_id: int) -> None:
+    """Ask the dispatch worker to look at this printer; many pokes at once are one."""
+    ask(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
+
+
+def get_printer(session: Session, printer_id: int) -> Printer:
+    if printer := session.get(Printer, printer_id):
+        return printer
+    raise NotFound()
+
+
+def list_printers(session: Session, *, site_ids: list[int] | None = None) -> list[Printer]:
+    """All printers in service, or those of some sites, by id."""
+    query = select(Printer).join(Resource).where(Resource.retired_at.is_(None)).order_by(Printer.id)
+    if site_ids is not None:
+        query = query.where(Resource.site_id.in_(site_ids))
+    return list(session.scalars(query))
+
+
+def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetime, has_run: bool) -> None:
+    """A named person says that the plate is empty; raises PlateBusy while something prints."""
+    if has_run or printer.machine in RUNNING:
+        raise PlateBusy(name=printer.name)
+    _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
+    poke(session, printer.id)
+
+
+def fill_plate(session: Session, *, printer: Printer, now: datetime) -> None:
+    """After every end, and every print by hand: nobody prints until a person has looked."""
+    if printer.plate_clear:
+        _set_plate(session, printer, clear=False, now=now, actor_id=None)
+
+
+def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime, actor_id: int | None) -> None:
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer.id)
+        .values(plate_clear=clear, plate_changed_at=now, plate_changed_by=actor_id)
+    )
+    session.refresh(printer)
+    verb = "plate_cleared" if clear else "plate_filled"
+    record(session, noun="printer", noun_id=printer.id, verb=verb, now=now, actor_id=actor_id, site_id=printer.site_id)
+
+
+def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, actor: User, now: datetime) -> None:
+    """Take the printer out of the queue, or put it back."""
+    printer.in_maintenance = on
+    printer.maintenance_note = note.strip()[:200] if on else ""
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="maintenance_on" if on else "maintenance_off",
+        now=now,
+        actor_id=actor.id,
+        site_id=printer.site_id,
+        note=printer.maintenance_note,
+    )
+    poke(session, printer.id)
+
+
+def load_filament(
+    session: Session, *, printer: Printer, material: Material, colour: Colour, actor: User | None, now: datetime
+) -> None:
+    """A person says what is on the printer now."""
+    printer.material_id, printer.colour_id = material.id, colour.id
+    session.flush()
+    session.refresh(printer)
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="filament_loaded",
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=printer.site_id,
+        material=material.code,
+        colour=colour.code,
+    )
+    poke(session, printer.id)
+
+
+def saw(
+    session: Session,
+    *,
+    printer_id: int,
+    now: datetime,
+    machine: str,
+    path: str | None,
+    error: str = "",
+    progress: float | None = None,
+    left_s: float | None = None,
+) -> None:
+    """Record one look. No Change row: a look is not a change of ours."""
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer_id)
+        .values(
+            looked_at=now,
+            reached_at=now,
+            machine=machine,
+            seen_path=(path or "")[:300],
+            trouble=error[:300],
+            trouble_reason="",
+            progress=progress,
+            left_s=left_s,
+        )
+    )
+
+
+def could_not_reach(session: Session, *, printer_id: int, now: datetime, reason: str, message: str) -> None:
+    """Record that nobody answered, or not to us; the last thing seen stays for reading."""
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer_id)
+        .values(looked_at=now, trouble=message[:300], trouble_reason=reason[:20])
+    )
