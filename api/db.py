@@ -9,6 +9,7 @@ from functools import lru_cache
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from api import outbox
 from api.settings import settings
 
 
@@ -34,6 +35,7 @@ def engine() -> Engine:
 
 @lru_cache
 def sessions() -> sessionmaker[Session]:
+    outbox.attach()
     return sessionmaker(engine(), expire_on_commit=False)
 
 
