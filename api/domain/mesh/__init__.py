@@ -1,0 +1,62 @@
+"""An uploaded model: read it, measure it, refuse it with a reason, write it anew. Pure: no session, no clock.
+
+Refuses to know files' names, printers' rows or the slicer.
+"""
+
+from api.domain.mesh.fit import Fit, TooLarge, fits, require_fit
+from api.domain.mesh.gate import MAX_TRIANGLES, measure
+from api.domain.mesh.measures import UNIT_REASONS, Measures, Unit, likely_unit, scaled
+from api.domain.mesh.refusals import (
+    CountLies,
+    DrawnInMetres,
+    EmptyFile,
+    FitsNoPrinter,
+    MeshRefused,
+    NotAnStl,
+    NotFinite,
+    NoTriangles,
+    OtherFormat,
+    ThreeMf,
+    TooComplex,
+    TooFar,
+    TooManyShells,
+    TooManyTriangles,
+    TooThin,
+    TriangleSoup,
+    Truncated,
+    TruncatedText,
+)
+from api.domain.mesh.writing import write_binary
+
+__all__ = [
+    "MAX_TRIANGLES",
+    "UNIT_REASONS",
+    "CountLies",
+    "DrawnInMetres",
+    "EmptyFile",
+    "Fit",
+    "FitsNoPrinter",
+    "Measures",
+    "MeshRefused",
+    "NoTriangles",
+    "NotAnStl",
+    "NotFinite",
+    "OtherFormat",
+    "ThreeMf",
+    "TooComplex",
+    "TooFar",
+    "TooLarge",
+    "TooManyShells",
+    "TooManyTriangles",
+    "TooThin",
+    "TriangleSoup",
+    "Truncated",
+    "TruncatedText",
+    "Unit",
+    "fits",
+    "likely_unit",
+    "measure",
+    "require_fit",
+    "scaled",
+    "write_binary",
+]

@@ -1,0 +1,103 @@
+"""What is known of a model once it has been measured, and the guess at its unit.
+
+Refuses to touch triangles: it only carries and scales figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+Vector = tuple[float, float, float]
+
+#: Below this, a part "in millimetres" is more likely one in metres (no printer draws half a millimetre).
+METRE_BELOW = 0.5
+#: Below this, it is more likely in inches. PrusaSlicer asks the same question under 9 mm³ (27 would be a 3 mm cube).
+INCH_BELOW = 5.0
+
+
+class Unit(StrEnum):
+    """The unit that a model was probably drawn in; an STL file does not say."""
+
+    MM = "mm"
+    INCH = "inch"
+    METRE = "metre"
+
+    @property
+    def in_mm(self) -> float:
+        """Millimetres in one of this unit: the scale that repairs the mistake."""
+        return {Unit.MM: 1.0, Unit.INCH: 25.4, Unit.METRE: 1000.0}[self]
+
+
+#: Message to the reader by likely unit; `{largest}` is the file's number, `{as_mm}` what it would be.
+UNIT_REASONS = {
+    Unit.MM: "The largest dimension is {largest} mm, a usual size.",
+    Unit.INCH: "The largest dimension is only {largest} mm. Drawn in inches, it would be {as_mm} mm: is that right?",
+    Unit.METRE: "The largest dimension is only {largest} mm. Drawn in metres, it would be {as_mm} mm: is that right?",
+}
+
+
+def likely_unit(size_mm: Vector) -> Unit:
+    """Guess from the largest dimension, taken as millimetres. A hint to show, never a reason to scale unasked."""
+    largest = max(size_mm)
+    if largest < METRE_BELOW:
+        return Unit.METRE
+    return Unit.INCH if largest < INCH_BELOW else Unit.MM
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """One model's figures; lengths in mm, as if the file's numbers were millimetres.
+
+    `volume_mm3` is never negative; it can be trusted only when `closed` (an open body's volume is taken as seen
+    from the middle of its box). `degenerate` triangles have two equal corners: they are counted, and left out of
+    all else.
+    """
+
+    triangles: int
+    size_mm: Vector
+    min_corner_mm: Vector
+    volume_mm3: float
+    area_mm2: float
+    shells: int
+    closed: bool
+    inverted: bool
+    open_edges: int
+    overshared_edges: int
+    misoriented_edges: int
+    degenerate: int
+    is_ascii: bool
+
+    @property
+    def likely_unit(self) -> Unit:
+        """See the function of the same name."""
+        return likely_unit(self.size_mm)
+
+    @property
+    def unit_reason(self) -> str:
+        """English message that says why `likely_unit` is what it is; pages translate `UNIT_REASONS[likely_unit]`."""
+        return UNIT_REASONS[self.likely_unit].format(**self.unit_params)
+
+    @property
+    def unit_params(self) -> dict[str, float]:
+        """What the placeholders of `UNIT_REASONS` stand for."""
+        largest = max(self.size_mm)
+        return {"largest": round(largest, 2), "as_mm": round(largest * self.likely_unit.in_mm, 1)}
+
+
+def scaled(measures: Measures, factor: float) -> Measures:
+    """The same model `factor` times as large (1.0 = as drawn): lengths by f, area by f², volume by f³."""
+    if not 0 < factor < float("inf"):
+        raise ValueError(f"a scale is positive and finite, not {factor}")
+    return replace(
+        measures,
+        size_mm=_times(measures.size_mm, factor),
+        min_corner_mm=_times(measures.min_corner_mm, factor),
+        area_mm2=measures.area_mm2 * factor**2,
+        volume_mm3=measures.volume_mm3 * factor**3,
+    )
+
+
+def _times(vector: Vector, factor: float) -> Vector:
+    x, y, z = vector
+    return (x * factor, y * factor, z * factor)
