@@ -1,0 +1,41 @@
+"""Runs migrations on the caller's connection, or on the database of the settings; one process at a time."""
+
+from importlib import import_module
+from pkgutil import walk_packages
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+import api.domain
+from api.db import engine
+from api.domain.base import Base
+
+ONE_AT_A_TIME = 0x657461626C69  # "etabli"; the lock ends with the transaction.
+
+
+def tables_of_all_nouns() -> Any:
+    """Each module of the domain declares its own tables: import all of them."""
+    for module in walk_packages(api.domain.__path__, "api.domain."):
+        import_module(module.name)
+    return Base.metadata
+
+
+def is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Procrastinate's tables have no model: they come from its SQL (revision 0000)."""
+    return not (kind == "table" and name and name.startswith("procrastinate_"))
+
+
+def migrate(connection: Connection, target_metadata: Any = None) -> None:
+    context.configure(connection=connection, target_metadata=target_metadata, include_name=is_ours)
+    with context.begin_transaction():
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:  # The alembic command: `revision --autogenerate` compares with the models.
+    with engine().begin() as own:
+        migrate(own, tables_of_all_nouns())
