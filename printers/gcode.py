@@ -1,0 +1,336 @@
+"""Reads G-code and says whether a printer may be given it: an allow-list, the volume, the temperatures, the end marker.
+
+Refuses all that is not on the list; never repairs a file, never guesses what a line could mean.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.domain.errors import Invalid
+
+#: The last line of every file of ours. A file that does not end with it was cut off on its way.
+END_MARKER = b"; etabli: end of plate\n"
+
+Axis3 = tuple[float, float, float]
+Words = dict[str, float | None]
+
+
+class GcodeUnsafe(Invalid):
+    """The G-code is refused at line {line}: {why}."""
+
+
+@dataclass(frozen=True)
+class GcodeLimits:
+    """What the machine and its material stand. Lengths in mm, temperatures in °C, feed in mm/min.
+
+    `margin_mm` is how far beside the bed (not above the height) the nozzle may go.
+    """
+
+    width_mm: float
+    depth_mm: float
+    height_mm: float
+    nozzle_max_c: float
+    bed_max_c: float
+    feed_max_mm_min: float = 36_000
+    margin_mm: float = 0.0
+    dwell_max_s: float = 60
+    line_max_bytes: int = 256
+    comment_max_bytes: int = 16_384
+    tools: int = 1
+
+
+@dataclass(frozen=True)
+class GcodeFacts:
+    """What the file would make the machine do: `low` and `high` bound every move of the nozzle, travel included."""
+
+    lines: int
+    layers: int
+    low: Axis3
+    high: Axis3
+    nozzle_c: float
+    bed_c: float
+
+
+_NUMBER = r"-?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
+_COMMENT = r"[ \t]*(?:;[\t\x20-\x7e]*)?\r?"
+#: Nine lines of ten of a sliced file: a straight move with its words in the order that slicers write.
+_MOVE = re.compile(
+    rf"G[01](?: X({_NUMBER}))?(?: Y({_NUMBER}))?(?: Z({_NUMBER}))?(?: E{_NUMBER})?(?: F({_NUMBER}))?{_COMMENT}".encode()
+).fullmatch
+_REMARK = re.compile(rb"[ \t]*(?:;[\t\x20-\x7e]*)?\r?").fullmatch
+_COMMAND = re.compile(rf"[ \t]*([GMT]\d{{1,4}}(?:\.\d)?)((?:[ \t]*[A-Z](?:{_NUMBER})?)*){_COMMENT}".encode()).fullmatch
+_WORD = re.compile(rf"([A-Z])({_NUMBER})?")
+#: Commands that carry text: the whole line has its own form.
+_TEXT = re.compile(
+    rb"M117(?: (?!.*(?://|!!))[A-Za-z0-9 .,:%/()=+_-]{0,64})?\r?"
+    rb'|M862\.[1-6](?:[ \t]*[PTAQ] ?(?:"[A-Za-z0-9 .+_-]{0,40}"|[\d.]{1,9}))*[ \t]*(?:;[\t\x20-\x7e]*)?\r?'
+    rb"|M486 (?:S-?\d{1,5}|T\d{1,5}|A[A-Za-z0-9 ._-]{0,64})\r?"
+).fullmatch
+
+_AXES = "XYZ"
+_MOVING = "XYZEF"
+#: Every command that a file may hold, with the words it may carry; all else is refused (reference: security 3.3).
+ALLOWED: dict[str, str] = {
+    "G0": _MOVING + "S",
+    "G1": _MOVING + "S",
+    "G2": _MOVING + "IJ",
+    "G3": _MOVING + "IJ",
+    "G4": "SP",
+    "G10": "S",
+    "G11": "S",
+    "G21": "",
+    "G28": "XYZOWR",
+    "G29": "ACFHJLPWXY",
+    "G90": "",
+    "G91": "",
+    "G92": "E",
+    "M73": "PRQSCD",
+    "M82": "",
+    "M83": "",
+    "M84": "XYZES",
+    "M104": "ST",
+    "M109": "SRT",
+    "M140": "S",
+    "M190": "SR",
+    "M106": "SP",
+    "M107": "P",
+    "M200": "DSTL",
+    "M201": "XYZETFS",
+    "M202": "XYZET",
+    "M203": "XYZET",
+    "M204": "PRTSXYZ",
+    "M205": "XYZEJBST",
+    "M220": "SBR",
+    "M221": "ST",
+    "M400": "",
+    "M900": "KLTS",
+}
+_PERCENT_MAX = {"M220": 200.0, "M221": 200.0}
+
+
+class _Reader:
+    """Follows the machine line by line; it starts at 0 0 0, in absolute places."""
+
+    def __init__(self, limits: GcodeLimits) -> None:
+        self.limits = limits
+        self.line = 0
+        self.layers = 0
+        self.relative = False
+        self.at = [0.0, 0.0, 0.0]
+        self.low = [math.inf] * 3
+        self.high = [-math.inf] * 3
+        self.nozzle_c = 0.0
+        self.bed_c = 0.0
+        m = limits.margin_mm
+        self.floor = (-m, -m, 0.0)
+        self.ceiling = (limits.width_mm + m, limits.depth_mm + m, limits.height_mm)
+
+    def refuse(self, why: str) -> GcodeUnsafe:
+        return GcodeUnsafe(line=self.line, why=why)
+
+    def read(self, lines: Iterable[bytes]) -> None:
+        longest, move, limits = self.limits.line_max_bytes, _MOVE, self.limits
+        for self.line, line in enumerate(lines, 1):
+            if len(line) > longest and not self._is_remark(line):
+                raise self.refuse(f"the line is longer than {longest} characters")
+            if m := move(line):
+                x, y, z, f = m.groups()
+                if f is not None and float(f) > limits.feed_max_mm_min:
+                    raise self.refuse(f"a speed of {float(f):g} mm/min is more than {limits.feed_max_mm_min:g}")
+                if x is not None:
+                    self._go(0, float(x))
+                if y is not None:
+                    self._go(1, float(y))
+                if z is not None:
+                    self._go(2, float(z))
+            elif _REMARK(line):
+                self.layers += line.startswith(b";LAYER_CHANGE")
+            else:
+                self._command(line)
+
+    def _is_remark(self, line: bytes) -> bool:
+        return len(line) <= self.limits.comment_max_bytes and _REMARK(line) is not None
+
+    def _go(self, axis: int, value: float) -> None:
+        if self.relative:
+            value += self.at[axis]
+        self.at[axis] = value
+        self._touch(axis, value)
+
+    def _touch(self, axis: int, value: float) -> None:
+        if value < self.low[axis]:
+            if value < self.floor[axis] - 1e-6:
+                raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
+            self.low[axis] = value
+        if value > self.high[axis]:
+            if value > self.ceiling[axis] + 1e-6:
+                raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
+            self.high[axis] = value
+
+    def _command(self, line: bytes) -> None:
+        if _TEXT(line):
+            return
+        m = _COMMAND(line)
+        if m is None:
+            raise self.refuse(f"“{_printable(line)}” is not a line of G-code that we know")
+        code, rest = m[1].decode(), m[2].decode()
+        if code.startswith("T"):
+            self._tool(code, rest)
+        elif code in ALLOWED:
+            words = self._words(code, rest)
+            if act := _ACTS.get(code):
+                act(self, code, words)
+        else:
+            raise self.refuse(f"the command {code} is not allowed")
+
+    def _tool(self, code: str, rest: str) -> None:
+        if rest.strip() or int(float(code[1:])) >= self.limits.tools:
+            raise self.refuse(f"there is no tool {code}")
+
+    def _words(self, code: str, rest: str) -> Words:
+        words: Words = {}
+        for letter, number in _WORD.findall(rest):
+            if letter in words:
+                raise self.refuse(f"{letter} stands twice in one {code}")
+            if letter not in ALLOWED[code]:
+                raise self.refuse(f"{code} may not carry {letter} here")
+            words[letter] = float(number) if number else None
+        return words
+
+    def _numbers(self, code: str, words: Words) -> dict[str, float]:
+        """The words with their values; a word without one means 0 to the firmware, and is refused."""
+        if empty := [letter for letter, value in words.items() if value is None]:
+            raise self.refuse(f"{code} {empty[0]} has no value")
+        return {letter: value for letter, value in words.items() if value is not None}
+
+    def _move(self, code: str, words: Words) -> None:
+        numbers = self._numbers(code, words)
+        if numbers.get("F", 0) > self.limits.feed_max_mm_min:
+            raise self.refuse(f"a speed of {numbers['F']:g} mm/min is more than {self.limits.feed_max_mm_min:g}")
+        for axis, letter in enumerate(_AXES):
+            if letter in numbers:
+                self._go(axis, numbers[letter])
+
+    def _arc(self, code: str, words: Words) -> None:
+        """The ends of an arc, and each of its four outermost points that it passes."""
+        x0, y0 = self.at[0], self.at[1]
+        numbers = self._numbers(code, words)
+        self._move(code, words)
+        cx, cy = x0 + numbers.get("I", 0.0), y0 + numbers.get("J", 0.0)
+        radius = math.hypot(x0 - cx, y0 - cy)
+        start, end = math.atan2(y0 - cy, x0 - cx), math.atan2(self.at[1] - cy, self.at[0] - cx)
+        if code == "G2":  # clockwise: the same arc, walked from its other end
+            start, end = end, start
+        sweep = (end - start) % math.tau or math.tau
+        for quarter, (axis, value) in enumerate(
+            [(0, cx + radius), (1, cy + radius), (0, cx - radius), (1, cy - radius)]
+        ):
+            if (quarter * math.pi / 2 - start) % math.tau < sweep:
+                self._touch(axis, value)
+
+    def _dwell(self, code: str, words: Words) -> None:
+        numbers = self._numbers(code, words)
+        seconds = numbers.get("S", 0.0) + numbers.get("P", 0.0) / 1000
+        if not 0 <= seconds <= self.limits.dwell_max_s:
+            raise self.refuse(f"a pause of {seconds:g} s is more than {self.limits.dwell_max_s:g} s")
+
+    def _retract(self, code: str, words: Words) -> None:
+        if any(value not in (0, 1) for value in self._numbers(code, words).values()):
+            raise self.refuse(f"{code} may only carry S0 or S1")
+
+    def _home(self, code: str, words: Words) -> None:
+        del code
+        named = [axis for axis, letter in enumerate(_AXES) if letter in words]
+        for axis in named or range(3):
+            self.at[axis] = 0.0
+
+    def _origin(self, code: str, words: Words) -> None:
+        if not self._numbers(code, words):
+            raise self.refuse("G92 may only set E: else all places would shift")
+
+    def _mode(self, code: str, words: Words) -> None:
+        del words
+        self.relative = code == "G91"
+
+    def _nozzle(self, code: str, words: Words) -> None:
+        self.nozzle_c = max(self.nozzle_c, self._heat(code, words, self.limits.nozzle_max_c))
+
+    def _bed(self, code: str, words: Words) -> None:
+        self.bed_c = max(self.bed_c, self._heat(code, words, self.limits.bed_max_c))
+
+    def _heat(self, code: str, words: Words, highest_c: float) -> float:
+        numbers = self._numbers(code, words)
+        celsius = max(numbers.get("S", 0.0), numbers.get("R", 0.0))
+        if celsius > highest_c:
+            raise self.refuse(f"{code} asks for {celsius:g} °C, more than {highest_c:g} °C")
+        return celsius
+
+    def _percent(self, code: str, words: Words) -> None:
+        percent = self._numbers(code, {k: v for k, v in words.items() if k == "S"}).get("S", 100.0)
+        if not 0 < percent <= _PERCENT_MAX[code]:
+            raise self.refuse(f"{code} may not ask for {percent:g} %")
+
+    def facts(self) -> GcodeFacts:
+        if any(math.isinf(value) for value in self.low):
+            raise self.refuse("the file moves nothing")
+        return GcodeFacts(
+            lines=self.line,
+            layers=self.layers,
+            low=(self.low[0], self.low[1], self.low[2]),
+            high=(self.high[0], self.high[1], self.high[2]),
+            nozzle_c=self.nozzle_c,
+            bed_c=self.bed_c,
+        )
+
+
+_ACTS: dict[str, Callable[[_Reader, str, Words], None]] = {
+    **dict.fromkeys(["G0", "G1"], _Reader._move),
+    **dict.fromkeys(["G2", "G3"], _Reader._arc),
+    **dict.fromkeys(["G10", "G11"], _Reader._retract),
+    **dict.fromkeys(["G90", "G91"], _Reader._mode),
+    **dict.fromkeys(["M104", "M109"], _Reader._nozzle),
+    **dict.fromkeys(["M140", "M190"], _Reader._bed),
+    **dict.fromkeys(["M220", "M221"], _Reader._percent),
+    "G4": _Reader._dwell,
+    "G28": _Reader._home,
+    "G92": _Reader._origin,
+}
+
+
+def check_gcode(source: Path | bytes, limits: GcodeLimits) -> GcodeFacts:
+    """Raise GcodeUnsafe at the first line that is not on the allow-list or leaves the machine's limits."""
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    reader = _Reader(limits)
+    reader.read(data.removesuffix(b"\n").split(b"\n"))
+    return reader.facts()
+
+
+def check_line(line: str, *, nozzle_max_c: float, bed_max_c: float) -> None:
+    """One line of a start or end script, out of its context: the list, the words and the temperatures count."""
+    nowhere = math.inf
+    limits = GcodeLimits(nowhere, nowhere, nowhere, nozzle_max_c, bed_max_c, margin_mm=nowhere)
+    reader = _Reader(limits)
+    reader.floor = (-nowhere, -nowhere, -nowhere)
+    reader.read([line.encode()])
+
+
+def append_end_marker(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(END_MARKER)
+
+
+def has_end_marker(path: Path) -> bool:
+    """Whether the file is whole, as far as its last line can tell."""
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        file.seek(max(0, file.tell() - len(END_MARKER)))
+        return file.read() == END_MARKER
+
+
+def _printable(line: bytes) -> str:
+    return "".join(c if c.isprintable() else "·" for c in line[:60].decode("ascii", "replace")).replace("\ufffd", "·")
