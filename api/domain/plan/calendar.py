@@ -1,0 +1,139 @@
+"""When a printer may run: holds, staffed hours, stagger; in whole seconds from `now`. Refuses to know jobs.
+
+Roundings are on the safe side: a hold grows, a staffed interval shrinks to whole seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, auto
+
+Interval = tuple[int, int]
+
+
+class Push(Enum):
+    """What moved a start to a later second."""
+
+    HOLD = auto()
+    STAFF = auto()
+
+
+def merge(intervals: Iterable[Interval]) -> list[Interval]:
+    """Sorted, disjoint and not empty; touching ones become one."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if end <= start:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def seconds_down(now: datetime, at: datetime) -> int:
+    return math.floor((at - now).total_seconds())
+
+
+def seconds_up(now: datetime, at: datetime) -> int:
+    return math.ceil((at - now).total_seconds())
+
+
+@dataclass(slots=True)
+class Staffing:
+    """The staffed hours of a site."""
+
+    spans: list[Interval]
+    unattended: bool
+    _ends: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ends = [end for _, end in self.spans]
+
+    def present_from(self, second: int, *, lead_s: int = 0, stay_s: int = 0) -> int | None:
+        """The first second >= `second` with staff there since `lead_s` and staying for `stay_s`."""
+        for index in range(bisect_right(self._ends, second), len(self.spans)):
+            start, end = self.spans[index]
+            moment = max(second, start + lead_s)
+            if moment < end and moment + stay_s <= end:
+                return moment
+        return None
+
+    def opening_of(self, second: int) -> int:
+        """When the staffed interval that contains `second` begins."""
+        return self.spans[bisect_right(self._ends, second)][0]
+
+    def cleared_from(self, second: int, *, clearing_s: int) -> int | None:
+        """When a plate that became dirty at `second` is clear: staff must be there to begin."""
+        moment = self.present_from(second)
+        return None if moment is None else moment + clearing_s
+
+
+@dataclass(slots=True)
+class HeatUps:
+    """The starts of a site, kept `stagger_s` apart so that the breaker holds."""
+
+    stagger_s: int
+    starts: list[int] = field(default_factory=list)
+
+    def add(self, second: int) -> None:
+        insort(self.starts, second)
+
+    def free_from(self, second: int) -> int:
+        """The first second >= `second` that is at least `stagger_s` away from every start."""
+        index = bisect_right(self.starts, second - self.stagger_s)
+        while index < len(self.starts) and self.starts[index] < second + self.stagger_s:
+            second = self.starts[index] + self.stagger_s
+            index += 1
+        return second
+
+
+@dataclass(slots=True)
+class Windows:
+    """Where a run of a printer may lie."""
+
+    holds: list[Interval]
+    staffing: Staffing
+    horizon_s: int
+    _hold_ends: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hold_ends = [end for _, end in self.holds]
+
+    def earliest(
+        self, second: int, length_s: int, *, heat_ups: HeatUps, lead_s: int = 0, pushes: set[Push] | None = None
+    ) -> int | None:
+        """The first start >= `second` so that `[start, start + length_s)` is allowed; None beyond the horizon.
+
+        `lead_s` > 0: staff must have been there for so long (a filament change). `pushes` collects what moved it.
+        """
+        start = second
+        while start + length_s <= self.horizon_s:
+            moved, push = self._next(start, length_s, heat_ups, lead_s)
+            if moved is None:
+                return None
+            if moved == start:
+                return start
+            if pushes is not None and push is not None:
+                pushes.add(push)
+            start = moved
+        return None
+
+    def _next(self, start: int, length_s: int, heat_ups: HeatUps, lead_s: int) -> tuple[int | None, Push | None]:
+        index = bisect_right(self._hold_ends, start)
+        if index < len(self.holds) and self.holds[index][0] < start + length_s:
+            return self._hold_ends[index], Push.HOLD
+        if lead_s or not self.staffing.unattended:
+            stay_s = 0 if self.staffing.unattended else length_s
+            moment = self.staffing.present_from(start, lead_s=lead_s, stay_s=stay_s)
+            if moment != start:
+                return moment, Push.STAFF
+        return heat_ups.free_from(start), None  # the breaker; told apart by what is left over
+
+    def hold_before(self, second: int) -> int:
+        """The end of the last hold that ends at or before `second`."""
+        return self._hold_ends[bisect_right(self._hold_ends, second) - 1]

@@ -1,0 +1,30 @@
+"""Prices with a visible trace, VAT, and the estimate before slicing. Refuses sessions, clocks and IO."""
+
+from api.domain.prices.bookings import BookingRates as BookingRates
+from api.domain.prices.bookings import price_booking as price_booking
+from api.domain.prices.estimate import Estimate as Estimate
+from api.domain.prices.estimate import Pace as Pace
+from api.domain.prices.estimate import Range as Range
+from api.domain.prices.estimate import Recipe as Recipe
+from api.domain.prices.estimate import estimate_work as estimate_work
+from api.domain.prices.estimate import price_estimate as price_estimate
+from api.domain.prices.money import NotAnAmount as NotAnAmount
+from api.domain.prices.money import VatLine as VatLine
+from api.domain.prices.money import base_from_ttc as base_from_ttc
+from api.domain.prices.money import round_cents as round_cents
+from api.domain.prices.money import scale4 as scale4
+from api.domain.prices.money import vat_lines as vat_lines
+from api.domain.prices.money import vat_lines_from_ttc as vat_lines_from_ttc
+from api.domain.prices.parts import BadTariff as BadTariff
+from api.domain.prices.parts import BadWork as BadWork
+from api.domain.prices.parts import NoPriceForMaterial as NoPriceForMaterial
+from api.domain.prices.parts import NoSuchRush as NoSuchRush
+from api.domain.prices.parts import Tariff as Tariff
+from api.domain.prices.parts import Work as Work
+from api.domain.prices.parts import price_order as price_order
+from api.domain.prices.parts import price_part as price_part
+from api.domain.prices.trace import LABELS as LABELS
+from api.domain.prices.trace import Price as Price
+from api.domain.prices.trace import Reason as Reason
+from api.domain.prices.trace import Scope as Scope
+from api.domain.prices.trace import Step as Step

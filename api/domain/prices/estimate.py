@@ -1,0 +1,154 @@
+"""Grams and minutes of a part from its measures alone, before any slicing. Refuses to be the promise: the slice is.
+
+Calibrated against PrusaSlicer 2.5.0 with the house's profiles: see docs of `Range` and tests/domain/test_prices.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from api.domain.errors import Invalid
+from api.domain.prices.parts import STANDARD, Tariff, Work, price_part
+
+GRAMS_SPREAD = 0.20
+MINUTES_SPREAD = 0.35
+
+
+class NothingToMeasure(Invalid):
+    """This model has no volume or no height: it cannot be priced before it is repaired."""
+
+    field = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What of a slicing profile decides weight and time; lengths in mm, `infill` 0..1, density in g/cm3."""
+
+    layer_mm: float
+    infill: float = 0.15
+    density_g_cm3: float = 1.24
+    nozzle_mm: float = 0.4
+    perimeters: int = 2
+    top_layers: int = 5
+    bottom_layers: int = 4
+
+    @property
+    def line_mm(self) -> float:
+        """Width of an extruded line; PrusaSlicer's own choice is 1.125 x nozzle."""
+        return 1.125 * self.nozzle_mm
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a printer really lays lines, corners and acceleration included; fitted, not configured."""
+
+    wall_mm_s: float = 27.0
+    solid_mm_s: float = 37.0
+    infill_mm_s: float = 53.0
+    per_layer_s: float = 2.2
+    start_s: float = 145.0
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An estimate: `likely`, and the bounds within which the slice is expected to fall."""
+
+    low: float
+    likely: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of ONE piece. To be labelled as an estimate from the shape, before slicing."""
+
+    grams: Range
+    minutes: Range
+
+
+@dataclass(frozen=True, slots=True)
+class _Regions:
+    wall_mm3: float
+    solid_mm3: float
+    infill_mm3: float  # plastic in the core, not the core itself
+
+    @property
+    def total_mm3(self) -> float:
+        return self.wall_mm3 + self.solid_mm3 + self.infill_mm3
+
+
+SOLID_BELOW_MM2 = 70.0  # PrusaSlicer fills cross-sections smaller than this completely
+SLOPES = 1.05  # sloped and curved skins get extra solid lines; measured on sphere, torus, cone
+
+
+def estimate_work(
+    *,
+    volume_mm3: float,
+    area_mm2: float,
+    size_mm: tuple[float, float, float],
+    recipe: Recipe,
+    scale: float = 1.0,
+    pace: Pace | None = None,
+) -> Estimate:
+    """Grams and minutes of one piece standing as it lies in its file.
+
+    1. Horizontal skin = 2 x volume / height (exact for prisms), the rest of the area is wall.
+    2. Walls of `perimeters` lines, then solid top and bottom layers, each capped by what is left; the core at `infill`.
+    3. Time = length of lines of each region / its pace + a constant per layer + the start.
+    """
+    if not (volume_mm3 > 0 and area_mm2 > 0 and min(size_mm) > 0 and scale > 0):
+        raise NothingToMeasure
+    height_mm = size_mm[2] * scale
+    regions = _regions(volume_mm3 * scale**3, area_mm2 * scale**2, height_mm, recipe)
+    seconds = _seconds(regions, height_mm, recipe, pace or Pace())
+    return Estimate(
+        grams=_spread(regions.total_mm3 / 1000 * recipe.density_g_cm3 * SLOPES, GRAMS_SPREAD),
+        minutes=_spread(seconds / 60, MINUTES_SPREAD),
+    )
+
+
+def price_estimate(
+    tariff: Tariff, estimate: Estimate, *, material: str, quantity: int = 1, rush: str = STANDARD
+) -> tuple[int, int, int]:
+    """Net cents (low, likely, high) of the line, by the same formula as the exact price."""
+
+    def net_cents(grams: float, minutes: float) -> int:
+        work = Work(_tenths(grams), _tenths(minutes), material, quantity, rush)
+        return price_part(tariff, work).net_cents
+
+    grams, minutes = estimate.grams, estimate.minutes
+    return (
+        net_cents(grams.low, minutes.low),
+        net_cents(grams.likely, minutes.likely),
+        net_cents(grams.high, minutes.high),
+    )
+
+
+def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: Recipe) -> _Regions:
+    section_mm2 = volume_mm3 / height_mm
+    if section_mm2 < SOLID_BELOW_MM2:
+        return _Regions(0.0, volume_mm3, 0.0)
+    skin_mm2 = min(area_mm2, 2 * section_mm2)
+    wall_share = (area_mm2 - skin_mm2) * recipe.perimeters * recipe.line_mm / volume_mm3
+    wall_mm3 = volume_mm3 * (1 - (1 - min(1.0, wall_share / 2)) ** 2)  # walls close in from two sides
+    solid_layers = (recipe.top_layers + recipe.bottom_layers) / 2
+    solid_share = min(1.0, skin_mm2 * solid_layers * recipe.layer_mm / volume_mm3)
+    solid_mm3 = (volume_mm3 - wall_mm3) * solid_share
+    return _Regions(wall_mm3, solid_mm3, (volume_mm3 - wall_mm3 - solid_mm3) * recipe.infill)
+
+
+def _seconds(regions: _Regions, height_mm: float, recipe: Recipe, pace: Pace) -> float:
+    line_mm2 = recipe.line_mm * recipe.layer_mm
+    laying_s = (
+        regions.wall_mm3 / pace.wall_mm_s + regions.solid_mm3 / pace.solid_mm_s + regions.infill_mm3 / pace.infill_mm_s
+    ) / line_mm2
+    return laying_s + pace.per_layer_s * height_mm / recipe.layer_mm + pace.start_s
+
+
+def _spread(likely: float, share: float) -> Range:
+    return Range(likely * (1 - share), likely, likely * (1 + share))
+
+
+def _tenths(value: float) -> Decimal:
+    return Decimal(str(round(value, 1)))
