@@ -1,0 +1,70 @@
+"""OctoPrint's application-keys flow: ask, wait until a person agrees on OctoPrint's own page, receive a key.
+
+Each call is short. Refuses to wait: who sleeps between two polls is the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from octorest import OctoRest
+
+from printers.octoprint.wire import GuardedSession, Limits, translated
+from printers.port import PrinterError
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{8,200}")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What has become of a request. `refused` is also what OctoPrint says when nobody decided in time."""
+
+    state: Literal["pending", "granted", "refused"]
+    key: str = ""
+
+
+def is_supported(url: str, *, limits: Limits | None = None) -> bool:
+    """Whether this server has the flow. Raises PrinterError when it cannot be reached."""
+    with translated(), GuardedSession(url, limits=limits) as http:
+        try:
+            return bool(OctoRest(url=url, session=http).probe_app_keys_workflow_support())
+        except PrinterError as refused:
+            if refused.reason in ("not_found", "no_right"):
+                return False
+            raise
+
+
+def ask(url: str, *, app: str, user: str = "", limits: Limits | None = None) -> str:
+    """Start the flow; `user` is the OctoPrint account on whose screen the question shows ('': all).
+
+    Returns the token to poll. OctoPrint takes three requests a minute from one address, then says 429 (`busy`).
+    """
+    with translated(), GuardedSession(url, limits=limits) as http:
+        where = OctoRest(url=url, session=http).start_authorization_process(app, user or None)
+    token = str(where).rpartition("/")[2]
+    if not _TOKEN.fullmatch(token):
+        raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
+    return token
+
+
+def poll(url: str, token: str, *, limits: Limits | None = None) -> Decision:
+    """Ask every five seconds at least, else OctoPrint drops the request. We poll our own address, not the reply's."""
+    if not _TOKEN.fullmatch(token):
+        return Decision("refused")
+    with translated(), GuardedSession(url, limits=limits) as http:
+        try:
+            reply = http.get(f"{http.origin}/plugin/appkeys/request/{token}")
+        except PrinterError as refused:
+            if refused.reason == "not_found":
+                return Decision("refused")
+            raise
+        return Decision("pending") if reply.status_code == 202 else Decision("granted", _read_key(reply.json()))
+
+
+def _read_key(answer: Any) -> str:
+    key = answer.get("api_key") if isinstance(answer, dict) else None
+    if not isinstance(key, str) or not _TOKEN.fullmatch(key):
+        raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
+    return key

@@ -1,0 +1,190 @@
+"""One OctoPrint behind the printer port: octorest for the calls that work, our own upload. Refuses to believe a reply.
+
+Of octorest 0.4 we use files, files_info, select, move, delete, pause, resume, cancel, job_info. Its `upload` drops
+path and user data silently, its `new_folder` sends what OctoPrint does not read, its `start` prints what is selected.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from octorest import OctoRest
+from requests_toolbelt import MultipartEncoder
+
+from printers.octoprint.reading import read_file, read_free, read_probe, read_seen, read_stored_path
+from printers.octoprint.wire import GuardedSession, Limits, translated
+from printers.port import PrinterError, Probe, Seen, StoredFile
+
+__all__ = ["Limits", "OctoPrint"]
+
+
+class OctoPrint:
+    """Implements PrinterPort. Making one does no I/O. Not for two threads at once: it holds one kept-alive connection.
+
+    `installation` is stored beside each upload as a hint to a person who meets the file; it is never read back.
+    """
+
+    def __init__(self, url: str, key: str, *, installation: str = "", limits: Limits | None = None) -> None:
+        self._http = GuardedSession(url, key, limits=limits)
+        self._installation = installation
+        try:
+            # Without `apikey`, octorest asks nothing when made; the key is in the session.
+            self._rest = OctoRest(url=url, session=self._http)
+        except TypeError as wrong:
+            raise PrinterError("This is not the address of a server", permanent=True) from wrong
+
+    def probe(self) -> Probe:
+        with translated():
+            try:
+                version = self._get("/api/version")
+            except PrinterError as refused:
+                raise self._explained(refused) from refused
+            return read_probe(version, self._get("/api/currentuser"))
+
+    def look(self) -> Seen:
+        """One call, that OctoPrint answers even when its printer is away (/api/printer would be a 409)."""
+        with translated():
+            return read_seen(self._asked(self._rest.job_info))
+
+    def find_file(self, path: str) -> StoredFile | None:
+        with translated():
+            try:
+                return read_file(self._asked(self._rest.files_info, "local", quote(path)))
+            except PrinterError as refused:
+                if refused.reason == "not_found":
+                    return None
+                if refused.reason == "refused" and self._is_missing(path.rpartition("/")[0]):
+                    return None
+                raise
+
+    def free_bytes(self) -> int | None:
+        with translated():
+            return read_free(self._asked(self._rest.files, "local"))
+
+    def upload(self, path: str, source: Path) -> None:
+        folder, _, name = path.rpartition("/")
+        with source.open("rb") as content, translated():
+            fields: dict[str, Any] = {
+                "path": folder,
+                "noOverwrite": "true",
+                "userdata": json.dumps({"etabli": self._installation}),
+                "file": (name, content, "application/octet-stream"),
+            }
+            try:
+                reply = self._post_form(fields, timeout_s=self._http.limits.upload_s)
+            except PrinterError as refused:
+                raise _as_taken(self._explained(refused)) from refused
+            stored = read_stored_path(reply.json())
+        if stored != path:
+            raise PrinterError("The file was stored under another name", permanent=True, reason="bad_answer")
+
+    def select(self, path: str) -> None:
+        with translated():
+            self._asked(self._rest.select, quote(f"local/{path}"))
+
+    def start(self, path: str) -> None:
+        with translated():
+            self._asked(self._rest.select, quote(f"local/{path}"), print=True)
+
+    def pause(self) -> None:
+        self._steer(self._rest.pause)
+
+    def resume(self) -> None:
+        self._steer(self._rest.resume)
+
+    def cancel(self) -> None:
+        self._steer(self._rest.cancel)
+
+    def move(self, path: str, folder: str) -> None:
+        """Raises `not_found` when it is neither here nor there, `busy` while it prints."""
+        with translated():
+            try:
+                self._move(path, folder)
+            except PrinterError as refused:
+                target = f"{folder}/{path.rpartition('/')[2]}"
+                if refused.reason != "not_found" or self.find_file(target) is None:
+                    raise
+
+    def delete(self, path: str) -> None:
+        with translated():
+            try:
+                self._asked(self._rest.delete, quote(f"local/{path}"))
+            except PrinterError as refused:
+                if refused.reason != "not_found":
+                    raise
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _move(self, path: str, folder: str) -> None:
+        """OctoPrint answers 415 when the target folder is missing: it is then made, once."""
+        try:
+            self._asked(self._rest.move, quote(f"local/{path}"), folder)
+        except PrinterError as refused:
+            if refused.reason != "refused" or not refused.permanent:
+                raise
+            above, _, name = folder.rpartition("/")
+            self._post_form({"foldername": name, "path": above}, timeout_s=self._http.limits.read_s)
+            self._asked(self._rest.move, quote(f"local/{path}"), folder)
+
+    def _steer(self, verb: Any) -> None:
+        """409 means here that nothing is printing: it has just ended, so look again."""
+        with translated():
+            try:
+                self._asked(verb)
+            except PrinterError as refused:
+                if refused.reason != "busy":
+                    raise
+                raise PrinterError("Nothing is printing", reason="refused") from refused
+
+    def _asked(self, verb: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return verb(*args, **options)
+        except PrinterError as refused:
+            raise self._explained(refused) from refused
+
+    def _explained(self, refused: PrinterError) -> PrinterError:
+        """OctoPrint says 403 to a wrong key and to a key without the right: only who we are tells them apart."""
+        if refused.reason != "no_right":
+            return refused
+        try:
+            name = self._get("/api/currentuser").get("name")
+        except PrinterError as again:
+            name = None if again.reason == "no_right" else ""
+        if name is None:
+            return PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
+        return PrinterError("The key lacks a right for this", permanent=True, reason="no_right")
+
+    def _is_missing(self, folder: str) -> bool:
+        """Asked for anything in a folder that does not exist, OctoPrint 1.11 answers 500, not 404."""
+        if not folder:
+            return False
+        try:
+            self._asked(self._rest.files_info, "local", quote(folder))
+        except PrinterError as refused:
+            return refused.reason == "not_found" or self._is_missing(folder.rpartition("/")[0])
+        return False
+
+    def _get(self, path: str) -> dict[str, Any]:
+        answer = self._http.get(self._http.origin + path).json()
+        return answer if isinstance(answer, dict) else {}
+
+    def _post_form(self, fields: dict[str, Any], *, timeout_s: float) -> Any:
+        """Streams: the encoder reads the file while it is sent."""
+        body = MultipartEncoder(fields)
+        return self._http.post(
+            self._http.origin + "/api/files/local",
+            data=body,
+            headers={"Content-Type": body.content_type},
+            timeout=(self._http.limits.connect_s, timeout_s),
+        )
+
+
+def _as_taken(refused: PrinterError) -> PrinterError:
+    """An upload selects nothing, so its 409 has one meaning: the path is taken (`noOverwrite`)."""
+    if refused.reason != "busy":
+        return refused
+    return PrinterError("A file of this name is already there", permanent=True, reason="refused")

@@ -1,0 +1,150 @@
+"""OctoPrint's JSON in our words. Pure. Every text in it is a stranger's: cut, and without control characters."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from printers.port import Machine, PrinterError, Probe, Seen, StoredFile
+
+#: The rights that dispatch needs, by OctoPrint's permission keys.
+NEEDED_RIGHTS = (
+    "STATUS",
+    "FILES_LIST",
+    "FILES_UPLOAD",
+    "FILES_DOWNLOAD",
+    "FILES_DELETE",
+    "FILES_SELECT",
+    "PRINT",
+    "CONNECTION",
+)
+#: More than we need: with these a stolen key sends G-code, changes the server or runs commands on it.
+DANGEROUS_RIGHTS = ("ADMIN", "SETTINGS", "SYSTEM", "CONTROL", "PLUGIN_APPKEYS_ADMIN")
+
+#: The text that OctoPrint's state begins with (comm.getStateString), longest first where one begins another.
+_STATES: tuple[tuple[str, Machine], ...] = (
+    ("Operational", Machine.IDLE),
+    ("Starting", Machine.STARTING),
+    ("Printing", Machine.PRINTING),
+    ("Sending file", Machine.PRINTING),
+    ("Transferring file", Machine.PRINTING),
+    ("Pausing", Machine.PAUSING),
+    ("Paused", Machine.PAUSED),
+    ("Resuming", Machine.RESUMING),
+    ("Cancelling", Machine.CANCELLING),
+    ("Finishing", Machine.FINISHING),
+    ("Opening serial", Machine.CONNECTING),
+    ("Detecting", Machine.CONNECTING),
+    ("Connecting", Machine.CONNECTING),
+    ("Offline after error", Machine.ERROR),
+    ("Offline (Error", Machine.ERROR),
+    ("Offline", Machine.OFFLINE),
+    ("Error", Machine.ERROR),
+)
+
+
+def read_machine(text: str) -> Machine:
+    """A state that we do not know is an ERROR: a person must look, and nothing is started."""
+    return next((machine for start, machine in _STATES if text.startswith(start)), Machine.ERROR)
+
+
+def read_seen(job: Any) -> Seen:
+    """From GET /api/job. Raises PrinterError `bad_answer` when it is not one."""
+    state = job.get("state") if isinstance(job, dict) else None
+    if not isinstance(state, str):
+        raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
+    text = clean(state)
+    machine = read_machine(text)
+    about, progress = _dict(job.get("job")), _dict(job.get("progress"))
+    completion, filepos = _number(progress.get("completion")), _number(progress.get("filepos"))
+    return Seen(
+        machine=machine,
+        path=_read_path(_dict(about.get("file"))),
+        error=(clean(job.get("error")) or text) if machine is Machine.ERROR else "",
+        user=clean(about.get("user"), 100) or None,
+        progress=None if completion is None else min(max(completion / 100, 0.0), 1.0),
+        elapsed_s=_number(progress.get("printTime")),
+        left_s=_number(progress.get("printTimeLeft")),
+        filepos=None if filepos is None else int(filepos),
+    )
+
+
+def read_file(answer: Any) -> StoredFile:
+    """From GET /api/files/local/<path>. Raises PrinterError `bad_answer` when it is not a file."""
+    entry = _dict(answer)
+    path, size, sha1 = entry.get("path"), _number(entry.get("size")), entry.get("hash")
+    if not isinstance(path, str) or size is None or not isinstance(sha1, str):
+        raise PrinterError("The answer is not a file's", permanent=True, reason="bad_answer")
+    prints = _dict(entry.get("prints"))
+    last = _dict(prints.get("last"))
+    success = last.get("success")
+    return StoredFile(
+        path=path,
+        size=int(size),
+        sha1=clean(sha1, 40).lower(),
+        successes=int(_number(prints.get("success")) or 0),
+        failures=int(_number(prints.get("failure")) or 0),
+        last_success=success if isinstance(success, bool) else None,
+        last_print_s=_number(last.get("printTime")),
+    )
+
+
+def read_probe(version: Any, user: Any) -> Probe:
+    """From GET /api/version and GET /api/currentuser. Raises `bad_answer`, or `wrong_key` when the key is nobody's."""
+    server = _dict(version).get("server")
+    if not isinstance(server, str):
+        raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
+    name = clean(_dict(user).get("name"), 100)
+    if not name:
+        raise PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
+    listed = _dict(user).get("permissions")
+    rights = {right for right in listed if isinstance(right, str)} if isinstance(listed, list) else set()
+    return Probe(
+        version=clean(server, 40),
+        user=name,
+        missing_rights=tuple(right for right in NEEDED_RIGHTS if right not in rights),
+        dangerous_rights=tuple(right for right in DANGEROUS_RIGHTS if right in rights),
+    )
+
+
+def read_free(listing: Any) -> int | None:
+    """Bytes left on the server's disk, from GET /api/files/local."""
+    free = _number(_dict(listing).get("free"))
+    return None if free is None else int(free)
+
+
+def read_stored_path(answer: Any) -> str | None:
+    """Where OctoPrint says that it put an upload."""
+    path = _dict(_dict(_dict(answer).get("files")).get("local")).get("path")
+    return path if isinstance(path, str) else None
+
+
+def clean(value: Any, length: int = 300) -> str:
+    """The text on one line, without control and formatting characters, at most `length` long; no text is ''."""
+    if not isinstance(value, str):
+        return ""
+    printable = (
+        " " if character.isspace() else character
+        for character in value[: length * 4]
+        if character.isspace() or unicodedata.category(character)[0] != "C"
+    )
+    return " ".join("".join(printable).split())[:length]
+
+
+def _read_path(file: dict[str, Any]) -> str | None:
+    """A file on the printer's own card keeps its origin, so that it can never be taken for one of ours."""
+    path = file.get("path")
+    if not isinstance(path, str) or not path:
+        return None
+    return path if file.get("origin") in (None, "local") else f"{clean(file['origin'], 20)}:{path}"
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, else None (JSON allows NaN here, and a bool is an int to Python)."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e15 else None
