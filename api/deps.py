@@ -1,0 +1,206 @@
+"""What a request may ask for: a session, the clock, who is asking, a page of a list. Refuses to hold rules.
+
+Commits before the answer leaves (STYLE 26): who reads "201" can rely on it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Header, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+
+from api import db
+from api.domain import accounts, idempotency
+from api.domain.accounts import User
+from api.domain.errors import Invalid, NotAllowed
+from api.settings import settings
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+
+
+class LoginNeeded(NotAllowed):
+    """Please log in first."""
+
+
+class ForgedRequest(NotAllowed):
+    """This request did not come from a page of ours, or the page was too old: reload it and try again."""
+
+
+class CursorWrong(Invalid):
+    """This cursor is not one that we gave."""
+
+    field = "cursor"
+
+
+def session() -> Iterator[Session]:
+    """One request, one transaction; an error rolls it back."""
+    with db.transaction() as made:
+        yield made
+
+
+DbSession = Annotated[Session, Depends(session, scope="function")]
+
+
+async def clock() -> datetime:
+    """The only clock of the web; tests override it."""
+    return datetime.now(UTC)
+
+
+Now = Annotated[datetime, Depends(clock)]
+
+
+def session_cookie() -> str:
+    """`__Host-` ties the cookie to this very host, and needs https."""
+    return "__Host-session" if settings().secure_cookies else "session"
+
+
+def token_of(request: Request) -> str | None:
+    """The API token that a program sends with intent. Browsers never add these headers by themselves."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return token.strip()
+    return request.headers.get("x-api-key")
+
+
+def find_asking_user(request: Request, session: DbSession, now: Now) -> User | None:
+    """By token if one is sent, else by cookie; a wrong token is never forgiven because of a good cookie."""
+    if token := token_of(request):
+        user = accounts.find_token_user(session, token=token, now=now)
+        if user is None:
+            raise LoginNeeded()
+    elif cookie := request.cookies.get(session_cookie()):
+        user = accounts.find_session_user(session, token=cookie, now=now)
+    else:
+        user = None
+    request.state.user = user
+    return user
+
+
+MaybeUser = Annotated[User | None, Depends(find_asking_user)]
+
+
+def get_asking_user(user: MaybeUser) -> User:
+    if user is None:
+        raise LoginNeeded()
+    return user
+
+
+CurrentUser = Annotated[User, Depends(get_asking_user)]
+
+
+async def refuse_forgery(request: Request) -> None:
+    """Unsafe methods with a cookie's authority must come from our own pages, with the session's form token.
+
+    Two fences: Fetch Metadata or Origin (OWASP), and a token derived from the session. A program with an API token
+    has no ambient authority to abuse, so neither applies.
+    """
+    if request.method in SAFE_METHODS or token_of(request):
+        return
+    if not _is_from_us(request):
+        raise ForgedRequest()
+    if cookie := request.cookies.get(session_cookie()):
+        given = request.headers.get("x-csrf-token") or (await request.form()).get("csrf") or ""
+        if not isinstance(given, str) or not hmac.compare_digest(given.encode(), accounts.csrf_of(cookie).encode()):
+            raise ForgedRequest()
+
+
+def _is_from_us(request: Request) -> bool:
+    """A client that sends neither header is no browser of today; the token decides alone then."""
+    if site := request.headers.get("sec-fetch-site"):
+        return site in {"same-origin", "none"}
+    if origin := request.headers.get("origin"):
+        ours = {request.headers.get("host", ""), urlsplit(settings().base_url).netloc}
+        return urlsplit(origin).netloc in ours - {""}
+    return True
+
+
+@dataclass(frozen=True)
+class Page:
+    """A slice of a list that runs newest first. `before_id` is where the page before ended."""
+
+    before_id: int | None
+    limit: int
+
+    @staticmethod
+    def cursor_after(last_id: int) -> str:
+        """The opaque cursor of the next page."""
+        return base64.urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
+
+
+async def page(
+    cursor: Annotated[str | None, Query(description="`next` of the page before", max_length=100)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Page:
+    return Page(before_id=_read_cursor(cursor) if cursor else None, limit=limit)
+
+
+def _read_cursor(cursor: str) -> int:
+    try:
+        name, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
+        if name == "id" and len(number) < 19:
+            return int(number)
+    except (ValueError, binascii.Error):
+        pass
+    raise CursorWrong()
+
+
+PageAsked = Annotated[Page, Depends(page)]
+
+Out = TypeVar("Out", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Once:
+    """Does a creating POST once per `Idempotency-Key`; without a key, each time."""
+
+    session: Session
+    user: User
+    key: str | None
+    route: str
+    now: datetime
+    response: Response
+
+    def __call__(self, shape: type[Out], make: Callable[[], Out], *, about: BaseModel | str) -> Out:
+        """`make()`, or what it answered the first time. `about` is what was asked: the body, a file's hash, ...
+
+        Raises KeyReused when the key came with something else before. An error stores nothing: trying again is free.
+        """
+        if self.key is None:
+            return make()
+        asked = about.model_dump_json() if isinstance(about, BaseModel) else about
+        fingerprint = hashlib.sha256(f"{self.route}\n{asked}".encode()).hexdigest()
+        slot, is_new = idempotency.claim(
+            self.session, user_id=self.user.id, key=self.key, fingerprint=fingerprint, now=self.now
+        )
+        if not is_new:
+            self.response.headers["Idempotent-Replayed"] = "true"
+            return shape.model_validate(slot.answer)
+        out = make()
+        slot.answer = out.model_dump(mode="json")
+        return out
+
+
+def once(
+    *,
+    request: Request,
+    response: Response,
+    session: DbSession,
+    user: CurrentUser,
+    now: Now,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Once:
+    route = f"{request.method} {request.url.path}"
+    return Once(session=session, user=user, key=idempotency_key, route=route, now=now, response=response)
+
+
+DoOnce = Annotated[Once, Depends(once)]

@@ -1,0 +1,173 @@
+"""The one file that knows status numbers: every error becomes one RFC 9457 problem, told in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+
+from api.domain.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound
+from api.settings import settings
+
+log = structlog.get_logger()
+
+FAMILIES = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "busy": 429}
+#: Errors that have a number of their own, by code.
+OWN_NUMBER = {"login-needed": 401, "too-large": 413, "database-busy": 503}
+TITLES = {
+    "not_found": NotFound.msgid(),
+    "not_allowed": NotAllowed.msgid(),
+    "conflict": Conflict.msgid(),
+    "invalid": Invalid.msgid(),
+    "busy": Busy.msgid(),
+}
+#: SQLSTATEs that say "somebody was in the way": deadlock, serialisation, lock and statement timeouts.
+IN_THE_WAY = frozenset({"40P01", "40001", "55P03", "57014"})
+
+
+class TooLarge(Invalid):
+    """This is larger than the {limit_mb} MB that we take."""
+
+    field = "file"
+
+
+class DatabaseBusy(Busy):
+    """The server is very busy; please try again in a moment."""
+
+
+class OurFault(DomainError):
+    """Something went wrong on our side. It has been noted; please try again, and tell us the number below if it
+    stays so."""
+
+
+class NoSuchPage(NotFound):
+    """There is no such page."""
+
+
+class WrongMethod(Invalid):
+    """This address does not take this kind of request."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An error as it is told: `title` and `detail` are translated already."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    field: str | None = None
+    request_id: str = ""
+    errors: tuple[dict[str, str], ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """The members of RFC 9457, and ours: `code`, `field`, `errors`, `request_id`."""
+        told: dict[str, Any] = {
+            "type": f"urn:etabli:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "field": self.field,
+            "errors": self.errors,
+            "request_id": self.request_id,
+        }
+        return {name: value for name, value in told.items() if value not in (None, (), "")}
+
+
+Show = Callable[[Request, Problem], Response]
+Translate = Callable[[Request, str], str]
+
+
+def as_json(request: Request, problem: Problem) -> Response:
+    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "10"}, 503: {"Retry-After": "3"}}
+    return JSONResponse(
+        problem.as_dict(),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers.get(problem.status),
+    )
+
+
+def status_of(error: DomainError) -> int:
+    return OWN_NUMBER.get(error.code()) or FAMILIES[error.family]
+
+
+def _untranslated(request: Request, msgid: str) -> str:
+    return msgid
+
+
+def install(app: FastAPI, *, show: Show = as_json, translate: Translate = _untranslated) -> None:
+    """Answer every error of `app`: `translate` puts a msgid into the reader's language, `show` draws the problem."""
+
+    def tell(request: Request, error: DomainError, **more: Any) -> Response:
+        return show(request, describe(request, error, translate=translate, **more))
+
+    async def domain_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DomainError)  # noqa: S101  # registered for it alone
+        return tell(request, error)
+
+    async def not_understood(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
+        errors = tuple(_field_error(e) for e in error.errors())
+        return tell(request, Invalid(field=errors[0]["field"] if errors else None), errors=errors)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
+        known = {404: NoSuchPage(), 405: WrongMethod(), 413: TooLarge(limit_mb=settings().upload_limit_mb)}
+        answer = tell(request, known.get(error.status_code, Invalid()), status=error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def database_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DBAPIError)  # noqa: S101  # registered for it alone
+        if getattr(error.orig, "sqlstate", None) in IN_THE_WAY:
+            return tell(request, DatabaseBusy())
+        return await last_resort(request, error)
+
+    async def last_resort(request: Request, error: Exception) -> Response:
+        log.error("request failed", path=request.url.path, request_id=_request_id(request), exc_info=error)
+        return tell(request, OurFault(), status=500)
+
+    app.add_exception_handler(DomainError, domain_error)
+    app.add_exception_handler(RequestValidationError, not_understood)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(DBAPIError, database_error)
+    app.add_exception_handler(Exception, last_resort)
+
+
+def describe(
+    request: Request,
+    error: DomainError,
+    *,
+    translate: Translate,
+    status: int | None = None,
+    errors: tuple[dict[str, str], ...] = (),
+) -> Problem:
+    """The problem of a DomainError; `status` only where HTTP itself has decided it."""
+    return Problem(
+        status=status or status_of(error),
+        code=error.code(),
+        title=translate(request, TITLES.get(error.family, Invalid.msgid())),
+        detail=translate(request, error.msgid()).format(**error.params),
+        field=error.field,
+        request_id=_request_id(request),
+        errors=errors,
+    )
+
+
+def _request_id(request: Request) -> str:
+    return str(getattr(request.state, "request_id", ""))
+
+
+def _field_error(error: Any) -> dict[str, str]:
+    """Pydantic's words, with where they belong; never the value sent, which may be a secret or very long."""
+    where = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
+    return {"field": ".".join(where), "message": str(error["msg"]), "code": str(error["type"])}
