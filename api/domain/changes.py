@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, select
+from sqlalchemy import ForeignKey, Index, String, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -57,3 +58,8 @@ def ask(session: Session, step: str, *, once: str | None = None, **arguments: An
     `once` names the wish: while one of that name waits in the queue, another is not added.
     """
     session.info.setdefault("steps", []).append((step, once, arguments))
+
+
+def tell(session: Session, **about: int | str) -> None:
+    """Wake the live pages that show this (`job=5`, `printer=1`), when and only when the transaction commits."""
+    session.execute(select(func.pg_notify("etabli_live", json.dumps(about))))

@@ -36,6 +36,8 @@ class Site(Base):
     closed_on_holidays: Mapped[bool] = mapped_column(Boolean, default=True)
     #: A print waits for a member of staff before it may run.
     approves_prints: Mapped[bool] = mapped_column(Boolean, default=True)
+    #: Seconds between two heat-ups, where the wiring is weak; 0 means none.
+    stagger_s: Mapped[int] = mapped_column(default=0)
     #: Prints may run while nobody is there.
     prints_unattended: Mapped[bool] = mapped_column(Boolean, default=True)
     created_at: Mapped[Instant]

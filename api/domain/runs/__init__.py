@@ -1,0 +1,22 @@
+"""Runs: one plate on one printer, from claim to its end; what an end means for the job, the plate, time and money."""
+
+from api.domain.runs.claim import claim_next as claim_next
+from api.domain.runs.claim import plan_site as plan_site
+from api.domain.runs.end import cancel_job as cancel_job
+from api.domain.runs.end import finish as finish
+from api.domain.runs.end import resolve as resolve
+from api.domain.runs.table import FENCED as FENCED
+from api.domain.runs.table import LIVE as LIVE
+from api.domain.runs.table import NEXT as NEXT
+from api.domain.runs.table import Charge as Charge
+from api.domain.runs.table import Run as Run
+from api.domain.runs.table import RunStatus as RunStatus
+from api.domain.runs.table import Wish as Wish
+from api.domain.runs.table import find_live_run as find_live_run
+from api.domain.runs.table import get_run as get_run
+from api.domain.runs.table import list_doubts as list_doubts
+from api.domain.runs.table import list_live_runs as list_live_runs
+from api.domain.runs.table import list_runs as list_runs
+from api.domain.runs.table import move_run as move_run
+from api.domain.runs.table import saw_progress as saw_progress
+from api.domain.runs.table import wish as wish

@@ -1,0 +1,225 @@
+"""Who prints next: the plan of a site under row locks, and the claim of one plate for one ready printer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, selectinload
+
+from api.domain.errors import Stale
+from api.domain.jobs import Job, JobStatus, move_job
+from api.domain.plan import Hours, NextStart, Plan, PlanHold, PlanJob, PlanPrinter, Plate, Settings, next_start, plan
+from api.domain.plan import PrinterState as PlanState
+from api.domain.plates import cut_into_plates
+from api.domain.printers import Printer, list_printers, state_of
+from api.domain.runs.table import FENCED, LIVE, Run, RunStatus
+from api.domain.sites import Site, get_site, open_intervals
+from api.domain.slices import Slice, SliceStatus
+from api.domain.timeline import Hold, Reason, Taken, hold, list_holds
+
+HORIZON = timedelta(days=14)
+#: Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
+RATIO_P50, RATIO_P90 = 1.05, 1.25
+ENOUGH_HISTORY = 20
+
+
+def plan_site(session: Session, *, site: Site, now: datetime) -> Plan:
+    """The plan of all queued work of a site, from the timeline as it is now. Changes nothing."""
+    printers = list_printers(session, site_ids=[site.id])
+    runs = {
+        run.printer_id: run
+        for run in session.scalars(
+            select(Run).where(Run.printer_id.in_([p.id for p in printers]), Run.status.in_(LIVE))
+        )
+    }
+    settings = site_settings(session, site=site)
+    jobs = _waiting_jobs(session, site=site)
+    return plan(
+        now=now,
+        printers=[_plan_printer(printer, runs.get(printer.id), settings, now) for printer in printers],
+        holds=_foreign_holds(session, printers, runs, now),
+        hours={site.id: _hours(site, now)},
+        jobs=[planned for job in jobs if (planned := _plan_job(session, job, printers))],
+        settings=settings,
+        served=_served(runs.values()),
+    )
+
+
+def site_settings(session: Session, *, site: Site) -> Settings:
+    """Real over estimated seconds from the site's own finished runs, once there are enough of them."""
+    ratio = Run.print_s / func.nullif(Slice.seconds, 0)
+    count, p50, p90 = session.execute(
+        select(
+            func.count(),
+            func.percentile_cont(0.5).within_group(ratio),
+            func.percentile_cont(0.9).within_group(ratio),
+        )
+        .select_from(Run)
+        .join(Slice)
+        .join(Job, Job.id == Run.job_id)
+        .where(Job.site_id == site.id, Run.status == RunStatus.DONE, Run.print_s > 0, ratio.between(0.5, 4))
+    ).one()
+    if count < ENOUGH_HISTORY:
+        p50, p90 = RATIO_P50, RATIO_P90
+    p50 = max(0.5, p50)
+    return Settings(ratio_p50=p50, ratio_p90=max(p90, p50), stagger_s=site.stagger_s)
+
+
+def _waiting_jobs(session: Session, *, site: Site) -> list[Job]:
+    """Jobs with plates to print, those on hold included: the plan says why they wait."""
+    statuses = [JobStatus.QUEUED, JobStatus.PRINTING, JobStatus.ON_HOLD]
+    query = (
+        select(Job)
+        .where(Job.site_id == site.id, Job.status.in_(statuses))
+        .options(
+            selectinload(Job.slices), selectinload(Job.model), selectinload(Job.material), selectinload(Job.colour)
+        )
+        .order_by(Job.queued_at, Job.id)
+    )
+    return list(session.scalars(query))
+
+
+def _plan_printer(printer: Printer, run: Run | None, settings: Settings, now: datetime) -> PlanPrinter:
+    state = state_of(printer, has_run=run is not None, now=now)
+    ends_p50 = ends_p90 = None
+    if run is not None:
+        begun = run.started_at or run.claimed_at
+        ends_p50 = max(now, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p50))
+        ends_p90 = max(ends_p50, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p90))
+    return PlanPrinter(
+        id=printer.id,
+        name=printer.name,
+        site_id=printer.site_id,
+        volume_mm=printer.kind.volume_mm,
+        nozzle_mm=float(printer.kind.nozzle_mm),
+        material=printer.material.code if printer.material else None,
+        colour=printer.colour.code if printer.colour else None,
+        state=PlanState(state.value),
+        ends_p50=ends_p50,
+        ends_p90=ends_p90,
+        started_at=run.started_at if run else None,
+    )
+
+
+def _foreign_holds(session: Session, printers: list[Printer], runs: dict[int, Run], now: datetime) -> list[PlanHold]:
+    own = {run.hold_id for run in runs.values()}
+    holds = list_holds(session, resource_ids=[p.id for p in printers], start=now, end=now + HORIZON)
+    return [PlanHold(held.resource_id, held.start, held.end) for held in holds if held.id not in own]
+
+
+def _hours(site: Site, now: datetime) -> Hours:
+    """A site without any opening hours on record counts as always staffed: it has not told us yet."""
+    if not site.hours:
+        return Hours(staffed=((now - timedelta(days=1), now + HORIZON),), unattended=True)
+    staffed = open_intervals(site, start=now - timedelta(days=1), end=now + HORIZON, staffed_only=True)
+    return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
+
+
+def _plan_job(session: Session, job: Job, printers: list[Printer]) -> PlanJob | None:
+    """What is left of a job, for the printers whose kind has all its slices; None when no plate is left."""
+    left = plates_left(session, job=job)
+    ready = _ready_slices(job)
+    counts = set(left.values())
+    kinds = {kind_id for kind_id, slices in ready.items() if counts <= slices.keys()}
+    if not left or not kinds:
+        return None
+    some = ready[min(kinds)]
+    size = tuple(float(job.scale) * side for side in job.model.size_mm)
+    return PlanJob(
+        id=job.id,
+        owner_id=job.owner_id,
+        plates=tuple(Plate(no, some[copies].seconds, (size[0], size[1], size[2])) for no, copies in left.items()),
+        material=job.material.code,
+        colour=job.colour.code,
+        queued_at=job.queued_at or job.created_at,
+        priority=job.priority,
+        due_at=job.due_at,
+        on_hold=job.status == JobStatus.ON_HOLD,
+        site_id=job.site_id,
+        printer_ids=frozenset(printer.id for printer in printers if printer.kind_id in kinds),
+    )
+
+
+def plates_left(session: Session, *, job: Job) -> dict[int, int]:
+    """plate number -> copies, of the plates that are neither printed, nor printing, nor in doubt."""
+    taken = set(session.scalars(select(Run.plate_no).where(Run.job_id == job.id, Run.status.in_(FENCED))))
+    plates = enumerate(cut_into_plates(job.copies, job.copies_per_plate), start=1)
+    return {no: copies for no, copies in plates if no not in taken}
+
+
+def _ready_slices(job: Job) -> dict[int, dict[int, Slice]]:
+    """printer kind -> copies on the plate -> slice."""
+    found: dict[int, dict[int, Slice]] = defaultdict(dict)
+    for wanted in job.slices:
+        if wanted.slice.status == SliceStatus.READY:
+            found[wanted.slice.kind_id][wanted.slice.copies] = wanted.slice
+    return found
+
+
+def _served(runs: Iterable[Run]) -> dict[int, int]:
+    """owner -> how many printers work for them now: the fairness of the plan starts from there."""
+    served: dict[int, int] = defaultdict(int)
+    for run in runs:
+        served[run.job.owner_id] += 1
+    return dict(served)
+
+
+def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | None:
+    """Take the plate that the plan starts on this printer now, with a hold until its upper ETA; None if there is none.
+
+    Raises Stale when another worker was faster with that plate: look again.
+
+    The printer's row is locked, the job's row is taken SKIP LOCKED; two workers can never claim one plate or printer
+    (partial unique indexes), and a booking made in the meantime wins (the hold is Taken: nothing is claimed).
+    """
+    session.execute(select(Printer.id).where(Printer.id == printer.id).with_for_update())
+    site = get_site(session, printer.site_id)
+    chosen: NextStart = next_start(plan_site(session, site=site, now=now), printer_id=printer.id, now=now)
+    slot = chosen.slot
+    if slot is None or slot.filament_change:
+        return None
+    job = session.scalar(
+        select(Job)
+        .where(Job.id == slot.job_id, Job.status.in_([JobStatus.QUEUED, JobStatus.PRINTING]))
+        .with_for_update(skip_locked=True)
+    )
+    left = plates_left(session, job=job) if job else {}
+    if job is None or slot.plate_no not in left:
+        raise Stale()
+    copies = left[slot.plate_no]
+    found = _ready_slices(job)[printer.kind_id][copies]
+    run = Run(
+        job_id=job.id,
+        plate_no=slot.plate_no,
+        copies=copies,
+        printer_id=printer.id,
+        slice_id=found.id,
+        claimed_at=now,
+        status_at=now,
+    )
+    session.add(run)
+    session.flush()
+    try:
+        held = _hold_for(session, run, end=slot.end_p90, now=now)
+    except Taken as error:
+        raise Stale() from error
+    run.hold_id = held.id
+    session.flush()
+    if job.status == JobStatus.QUEUED:
+        move_job(session, job, JobStatus.PRINTING, now=now)
+    return run
+
+
+def _hold_for(session: Session, run: Run, *, end: datetime, now: datetime) -> Hold:
+    return hold(
+        session,
+        resource_id=run.printer_id,
+        start=now,
+        end=end,
+        reason=Reason.RUN,
+        now=now,
+        about_id=run.id,
+    )

@@ -1,0 +1,150 @@
+"""The end of a run and all that follows from it, in one transaction: hold, plate, job, money, change.
+
+`in_doubt` is not an end that anybody may guess about: it bills nothing, reprints nothing, and waits for a person.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.domain.accounts import User
+from api.domain.errors import Invalid
+from api.domain.jobs import Job, JobStatus, move_job
+from api.domain.jobs.verbs import wake_printers
+from api.domain.plates import cut_into_plates
+from api.domain.policy import require_staff
+from api.domain.printers import fill_plate, poke
+from api.domain.runs.claim import plates_left
+from api.domain.runs.table import LIVE, Charge, Run, RunStatus, Wish, move_run, wish
+from api.domain.timeline import release
+
+#: So many failed attempts at one plate, and the job waits for a person instead of eating filament.
+MOST_FAILURES = 3
+
+
+class ReasonMissing(Invalid):
+    """Please say what you saw at the printer."""
+
+    field = "resolution"
+
+
+def finish(
+    session: Session,
+    *,
+    run: Run,
+    outcome: RunStatus,
+    now: datetime,
+    reason: str = "",
+    detail: str = "",
+    print_s: float | None = None,
+    actor_id: int | None = None,
+) -> None:
+    """End a run. Raises Stale when another worker ended it first: then nothing of this happens."""
+    _lock_job(session, run.job_id)
+    touched = run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
+    values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
+    if outcome == RunStatus.DONE:
+        values["progress"] = 1.0
+    if print_s is not None:
+        values["print_s"] = print_s
+    move_run(session, run, outcome, now=now, actor_id=actor_id, **values)
+    if run.hold is not None:
+        release(session, held=run.hold, now=now)
+    if touched:
+        fill_plate(session, printer=run.printer, now=now)
+    if outcome == RunStatus.DONE:
+        _charge(session, run, now)
+    _move_job_on(session, run, now)
+    poke(session, run.printer_id)
+
+
+def _lock_job(session: Session, job_id: int) -> Job:
+    """The job first, then its runs: cancelling takes them in the same order, so neither waits on the other."""
+    query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one()
+
+
+def _charge(session: Session, run: Run, now: datetime) -> None:
+    """The run's share of the job's price, by copies; the last plate takes the rounding."""
+    job = run.job
+    plates = cut_into_plates(job.copies, job.copies_per_plate)
+    booked = session.execute(
+        select(
+            func.coalesce(func.sum(Charge.net_cents), 0), func.coalesce(func.sum(Charge.vat_cents), 0), func.count()
+        ).where(Charge.job_id == job.id)
+    ).one()
+    if booked[2] == len(plates) - 1:
+        net, vat = job.net_cents - booked[0], job.vat_cents - booked[1]
+    else:
+        net = round(Decimal(job.net_cents) * run.copies / job.copies)
+        vat = round(Decimal(job.vat_cents) * run.copies / job.copies)
+    session.add(
+        Charge(run_id=run.id, job_id=job.id, net_cents=net, vat_cents=vat, grams=run.slice.grams, booked_at=now)
+    )
+    session.flush()
+
+
+def _move_job_on(session: Session, run: Run, now: datetime) -> None:
+    """What the job does after one of its plates ended."""
+    job = _lock_job(session, run.job_id)
+    if job.status != JobStatus.PRINTING:
+        return
+    if _stops_here(session, run):
+        move_job(session, job, JobStatus.ON_HOLD, now=now, reason={"code": run.reason or "run_failed", "params": {}})
+        return
+    live = session.scalar(select(func.count()).select_from(Run).where(Run.job_id == job.id, Run.status.in_(LIVE)))
+    doubts = session.scalar(
+        select(func.count()).select_from(Run).where(Run.job_id == job.id, Run.status == RunStatus.IN_DOUBT)
+    )
+    if plates_left(session, job=job):
+        if not live:
+            move_job(session, job, JobStatus.QUEUED, now=now)
+        wake_printers(session, job)
+    elif not live and not doubts:
+        move_job(session, job, JobStatus.PRINTED, now=now)
+
+
+def _stops_here(session: Session, run: Run) -> bool:
+    """Somebody cancelled it at the machine, or the plate failed too often: a person must look first."""
+    if run.status == RunStatus.CANCELLED:
+        return run.reason == "cancelled_at_printer"
+    if run.status != RunStatus.FAILED:
+        return False
+    failures = session.scalar(
+        select(func.count())
+        .select_from(Run)
+        .where(Run.job_id == run.job_id, Run.plate_no == run.plate_no, Run.status == RunStatus.FAILED)
+    )
+    return (failures or 0) >= MOST_FAILURES
+
+
+def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
+    """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: NotFromHere."""
+    move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
+    for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
+        wish(session, run=run, wanted=Wish.CANCEL, actor_id=actor.id, now=now)
+
+
+def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
+    """A named person says what became of a run in doubt: printed well, or not (then it is printed again)."""
+    require_staff(session, user=actor, site_id=run.job.site_id)
+    if not resolution.strip():
+        raise ReasonMissing()
+    outcome = RunStatus.DONE if printed else RunStatus.FAILED
+    _lock_job(session, run.job_id)
+    move_run(
+        session,
+        run,
+        outcome,
+        now=now,
+        actor_id=actor.id,
+        resolved_by=actor.id,
+        resolution=resolution.strip()[:300],
+    )
+    if printed:
+        _charge(session, run, now)
+    _move_job_on(session, run, now)
