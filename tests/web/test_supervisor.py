@@ -1,0 +1,122 @@
+"""The supervisor: what exits is started again, what stops stops in time, and nothing outlives it."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from web.supervisor import Ended, Part, Supervisor
+
+
+@pytest.fixture
+def supervise() -> Iterator[Callable[..., Supervisor]]:
+    made: list[Supervisor] = []
+
+    def start(*programs: str) -> Supervisor:
+        parts = [Part(f"part{n}", [sys.executable, "-c", program]) for n, program in enumerate(programs)]
+        made.append(Supervisor(parts))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    for supervisor in made:
+        supervisor.stop()
+
+
+def wait_for(condition: Callable[[], object], timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+SLEEP = "import time; time.sleep(600)"
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+
+
+def test_a_part_that_exits_with_status_0_is_started_again(
+    supervise: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    supervisor = supervise(f"open({str(tmp_path / 'starts')!r}, 'a').write('x')")
+
+    supervisor.wait_until(lambda: (tmp_path / "starts").exists() and len((tmp_path / "starts").read_text()) >= 2, 30)
+
+    assert "exited with status 0" in capsys.readouterr().out
+
+
+def test_a_part_that_keeps_exiting_is_started_more_and_more_seldom(supervise: Callable[..., Supervisor]) -> None:
+    part = supervise("pass").parts[0]
+
+    waits = []
+    for _ in range(9):
+        waits.append(part.backoff_s)
+        part.plan_restart(part.started_at + 1)
+
+    assert waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+
+
+def test_output_is_prefixed_with_the_name_of_the_part(
+    supervise: Callable[..., Supervisor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervise("print('hello')")
+    seen = ""
+
+    def said() -> bool:
+        nonlocal seen
+        seen += capsys.readouterr().out
+        return "part0      | hello" in seen
+
+    wait_for(said)
+
+
+def test_stop_ends_also_what_ignores_sigterm_and_its_children(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.supervisor.STOP_WITHIN_S", 0.5)
+    supervisor = supervise(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {DEAF!r}])")
+    parent = psutil.Process(supervisor.parts[0].pid)
+    wait_for(parent.children)
+    child = parent.children()[0]
+
+    supervisor.stop()
+
+    wait_for(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_part_that_never_gets_ready_is_an_error_that_names_it(supervise: Callable[..., Supervisor]) -> None:
+    supervisor = supervise(SLEEP, "raise SystemExit(3)")
+
+    with pytest.raises(Ended, match="part1"):
+        supervisor.wait_until(lambda: False, timeout_s=1.0)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_nothing_outlives_the_supervisor(ending: signal.Signals) -> None:
+    program = textwrap.dedent("""
+        import sys
+        from web.supervisor import Part, Supervisor
+        child = "from web.supervisor import die_with_parent; die_with_parent(); print('up', flush=True);"
+        child += "import time; time.sleep(600)"
+        supervisor = Supervisor([Part("child", [sys.executable, "-c", child])])
+        supervisor.catch_signals()
+        supervisor.start()
+        supervisor.run()
+        supervisor.stop()
+    """)
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert process.stdout
+    assert b"up" in process.stdout.readline()
+    child = psutil.Process(process.pid).children()[0]
+
+    os.kill(process.pid, ending)
+    process.wait(10)
+    process.stdout.close()
+
+    wait_for(lambda: not child.is_running())

@@ -1,0 +1,103 @@
+"""The `etabli` command: reads options and calls the house. No rule of the product lives here."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.adapters.postgres import PostgresUnusable
+from web.command import people, safety
+from web.command.backup import CannotBackUp
+from web.command.running import Options, PortTaken, listen, run_installation
+from web.installation import NoDatabase, Occupied, database, join_database, settle
+from web.installation import migrate as migrate_database
+from web.supervisor import Ended, die_with_parent
+
+app = typer.Typer(
+    name="etabli",
+    help="Runs the machines of a tiers-lieu: printing, booking and billing on one timeline.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+people.register(app)
+safety.register(app)
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data directory. Default: ./var, for root /var/lib/etabli.")]
+Port = Annotated[int, typer.Option(help="Port of the pages and the API; 0 takes any free one.")]
+Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, put a TLS proxy in front.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
+
+CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, CannotBackUp)
+
+
+def main() -> None:
+    """The console script: what a person can mend is said in one line, without a traceback."""
+    die_with_parent()
+    try:
+        app()
+    except CLEAR as error:
+        sys.exit(f"etabli: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.command()
+def up(data: Data = None, port: Port = 8000, host: Host = "127.0.0.1", json: Json = None) -> None:
+    """Start everything: PostgreSQL, pages, printer watchers, dispatch and background workers. Ctrl-C stops it."""
+    run_installation(Options(data, host, port, json))
+
+
+@app.command()
+def demo(data: Data = None, port: Port = 8000, host: Host = "127.0.0.1", json: Json = None) -> None:
+    """The same with a demo network: two OctoPrint servers with virtual printers, and people to log in as."""
+    run_installation(Options(data, host, port, json, demo=True))
+
+
+@app.command()
+def web(
+    data: Data = None,
+    port: Port = 8000,
+    host: Host = "127.0.0.1",
+    fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that the supervisor gives.")] = None,
+) -> None:
+    """Serve the pages and the API only (`up` does this for you)."""
+    from web.serve import serve  # noqa: PLC0415  heavy, and `doctor` runs without it
+
+    join_database(settle(data))
+    serve(socket.socket(fileno=fd) if fd is not None else listen(host, port))
+
+
+@app.command()
+def printers(data: Data = None) -> None:
+    """Watch the printers only: hold their push sockets and publish what is seen."""
+    from printers.watch import run_watchers  # noqa: PLC0415  heavy, and `doctor` runs without it
+
+    join_database(settle(data))
+    asyncio.run(run_watchers())
+
+
+@app.command()
+def tasks(
+    queue: Annotated[list[str], typer.Option(help="Queue to work on; repeat for several.")],
+    concurrency: Annotated[int, typer.Option(help="Steps at once.")] = 4,
+    data: Data = None,
+) -> None:
+    """Work on background steps only: `dispatch` moves printers, `background` does all the rest."""
+    from api.tasks import run_worker  # noqa: PLC0415  heavy, and `doctor` runs without it
+
+    join_database(settle(data))
+    run_worker(queue, concurrency)
+
+
+@app.command()
+def migrate(data: Data = None) -> None:
+    """Bring the database to this version's tables."""
+    with database(settle(data)) as url:
+        migrate_database(url)
+    typer.echo("The database is up to date.")

@@ -1,0 +1,85 @@
+"""A backup is a directory: `database.sql`, `files/`, `secrets/`. Restoring never overwrites anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import psycopg
+from sqlalchemy import make_url
+
+from api.settings import settings
+from web.installation import alone_on, database, embedded, migrate, use_database
+
+FOLDERS = ("files", "secrets")
+
+
+class CannotBackUp(Exception):
+    """A backup or a restore did not happen; the text says why."""
+
+
+def back_up(data_dir: Path, to: Path) -> str:
+    """The database first: each row in it then finds its file in the copy made after it."""
+    if to.exists():
+        raise CannotBackUp(f"{to} exists already: name a new directory.")
+    draft = to.with_name(to.name + ".unfinished")
+    draft.mkdir(mode=0o700, parents=True)
+    with database(data_dir) as url:
+        _program(
+            "pg_dump", data_dir, "--no-owner", "--no-privileges", "--file", str(draft / "database.sql"), _libpq(url)
+        )
+    for name in FOLDERS:
+        shutil.copytree(data_dir / name, draft / name)
+    draft.rename(to)
+    elsewhere = f" The files in {settings().files_url} are not in it." if settings().files_url else ""
+    return f"Everything of {data_dir} is in {to} (the secrets too: keep it safe).{elsewhere}"
+
+
+def restore_from(data_dir: Path, source: Path) -> str:
+    """Raises CannotBackUp unless database and folders are empty."""
+    dump = source / "database.sql"
+    if not dump.is_file():
+        raise CannotBackUp(f"{source} is not a backup: there is no database.sql in it.")
+    full = [name for name in FOLDERS if any((data_dir / name).iterdir())]
+    if full:
+        raise CannotBackUp(f"{data_dir / full[0]} is not empty: restore into a new --data directory.")
+    with alone_on(data_dir):
+        server = None if os.environ.get("ETABLI_DATABASE_URL") else embedded(data_dir)
+        try:
+            url = server.start() if server else os.environ["ETABLI_DATABASE_URL"]
+            use_database(url)
+            _load(data_dir, url, dump)
+            migrate(url)
+        finally:
+            if server:
+                server.stop()
+    for name in FOLDERS:
+        shutil.copytree(source / name, data_dir / name, dirs_exist_ok=True)
+    return f"{data_dir} is as it was in {source}. Look at each printer before you start: prints may have gone on since."
+
+
+def _load(data_dir: Path, url: str, dump: Path) -> None:
+    with psycopg.connect(_libpq(url)) as connection:
+        version = connection.info.server_version // 10_000
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    if tables and tables[0]:
+        raise CannotBackUp("The database is not empty: restore into an empty one.")
+    text = dump.read_text()
+    if version < 17:
+        text = text.replace("SET transaction_timeout = 0;\n", "", 1)  # Unknown there, and without effect.
+    _program(
+        "psql", data_dir, "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-d", _libpq(url), text=text
+    )
+
+
+def _libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def _program(name: str, data_dir: Path, *arguments: str, text: str | None = None) -> None:
+    command = [str(embedded(data_dir).bin_dir / name), *arguments]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603  our own program
+    if done.returncode:
+        raise CannotBackUp(f"{name} failed ({done.returncode}): {done.stderr.strip()[-1000:]}")

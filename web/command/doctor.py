@@ -1,0 +1,114 @@
+"""Examines what the installation stands on. It repairs nothing: each finding says what a person can do."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psycopg
+from sqlalchemy import make_url
+
+from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
+from printers.lab import LabFailed, octoprint_executable
+from printers.sandbox import SandboxKind, sandbox_kind
+from web.installation import embedded
+
+POSTGRES_MIN = 15
+DISK_FAIL_GB, DISK_WARN_GB = 1, 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    verdict: Literal["ok", "warn", "fail"]
+    what: str
+    text: str
+
+
+def examine(data_dir: Path) -> Iterator[Finding]:
+    """All findings, in the order in which things are needed."""
+    looks: list[Callable[[Path], Finding]] = [_postgres, _slicer, _sandbox, _documents, _disk, _octoprint]
+    for look in looks:
+        yield look(data_dir)
+
+
+def _postgres(data_dir: Path) -> Finding:
+    if url := os.environ.get("ETABLI_DATABASE_URL"):
+        return _external(url)
+    server = embedded(data_dir)
+    try:
+        said = f"version {server.major_version()} from {server.bin_dir}"
+    except (PostgresUnusable, OSError) as error:
+        return Finding("fail", "PostgreSQL", str(error))
+    stored = _stored_version(server)
+    if stored and stored != server.major_version():
+        return Finding(
+            "fail", "PostgreSQL", f"{said}, but the data is of version {stored}: set PG_BIN, back up, restore"
+        )
+    return Finding("ok", "PostgreSQL", f"{said}, {'running' if server.is_running() else 'not running now'}")
+
+
+def _stored_version(server: EmbeddedPostgres) -> int | None:
+    file = server.cluster_dir / "PG_VERSION"
+    return int(file.read_text()) if file.exists() else None
+
+
+def _external(url: str) -> Finding:
+    try:
+        address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(address, connect_timeout=5) as connection:
+            major = connection.info.server_version // 10_000
+    except (psycopg.Error, ValueError) as error:
+        return Finding("fail", "PostgreSQL", f"ETABLI_DATABASE_URL does not answer: {str(error).splitlines()[0]}")
+    if major < POSTGRES_MIN:
+        return Finding("fail", "PostgreSQL", f"version {major}: at least {POSTGRES_MIN} is needed")
+    return Finding("ok", "PostgreSQL", f"version {major} by ETABLI_DATABASE_URL")
+
+
+def _slicer(data_dir: Path) -> Finding:
+    if not (program := shutil.which("prusa-slicer")):
+        return Finding("fail", "PrusaSlicer", "missing: apt install prusa-slicer")
+    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+    return Finding("ok", "PrusaSlicer", (said.stdout.splitlines() or ["answers nothing"])[0][:80])
+
+
+def _sandbox(data_dir: Path) -> Finding:
+    if sandbox_kind() is SandboxKind.BUBBLEWRAP:
+        return Finding("ok", "Sandbox", "bubblewrap: the slicer sees one folder and no network")
+    return Finding(
+        "warn", "Sandbox", "limits only, the slicer can read files and the network: apt install bubblewrap, "
+        "and allow user namespaces (in a container: --security-opt seccomp=unconfined, or run as root)"
+    )  # fmt: skip
+
+
+def _documents(data_dir: Path) -> Finding:
+    try:
+        import weasyprint  # noqa: F401, PLC0415  its libraries are found, or not, on import
+    except OSError as error:
+        return Finding(
+            "fail", "Documents", f"{str(error).splitlines()[0]}: apt install libpangoft2-1.0-0 libharfbuzz-subset0"
+        )
+    if shutil.which("fc-match"):
+        said = subprocess.run(["fc-match", "DejaVu Sans"], capture_output=True, text=True, check=False)  # noqa: S607
+        if "DejaVu" not in said.stdout:
+            return Finding("fail", "Documents", "the font of invoices is missing: apt install fonts-dejavu-core")
+    return Finding("ok", "Documents", "PDF library and fonts found")
+
+
+def _disk(data_dir: Path) -> Finding:
+    free_gb = shutil.disk_usage(data_dir).free / 1e9
+    verdict: Literal["ok", "warn", "fail"] = "ok"
+    if free_gb < DISK_WARN_GB:
+        verdict = "fail" if free_gb < DISK_FAIL_GB else "warn"
+    return Finding(verdict, "Disk", f"{free_gb:.1f} GB free at {data_dir}")
+
+
+def _octoprint(data_dir: Path) -> Finding:
+    try:
+        return Finding("ok", "OctoPrint", f"{octoprint_executable()} (for the demo and the tests only)")
+    except LabFailed as error:
+        return Finding("warn", "OctoPrint", f"{error} (needed for the demo and the tests only: make setup)")

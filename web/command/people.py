@@ -1,0 +1,55 @@
+"""`etabli user add`, `etabli token add`: the first people, before anybody can log in to add others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.db import transaction
+from api.domain.accounts import find_user, issue_token, sign_up
+from api.domain.errors import DomainError
+from web.installation import database, settle
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
+
+user_commands = typer.Typer(help="People.", no_args_is_help=True)
+token_commands = typer.Typer(help="Bearer tokens of the API.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(user_commands, name="user")
+    app.add_typer(token_commands, name="token")
+
+
+@user_commands.command("add")
+def add_user(
+    email: str,
+    name: Annotated[str, typer.Option(help="As others see it.")],
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+    admin: Annotated[bool, typer.Option("--admin", help="May do everything at every place.")] = False,
+    data: Data = None,
+) -> None:
+    """Add a person. The password is asked for; ETABLI needs one admin to begin with."""
+    with database(settle(data)):
+        try:
+            with transaction() as session:
+                user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
+                user.is_admin = admin
+        except DomainError as error:
+            raise typer.BadParameter(str(error)) from error
+    typer.echo(f"{email} can log in{' and is an administrator' if admin else ''}.")
+
+
+@token_commands.command("add")
+def add_token(
+    email: str, name: Annotated[str, typer.Option(help="What it is for.")] = "API", data: Data = None
+) -> None:
+    """Print a new bearer token of a person. It is shown only now."""
+    with database(settle(data)), transaction() as session:
+        user = find_user(session, email=email)
+        if user is None:
+            raise typer.BadParameter(f"Nobody has the address {email}.")
+        typer.echo(issue_token(session, user=user, name=name, now=datetime.now(UTC)))

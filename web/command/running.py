@@ -1,0 +1,156 @@
+"""`up` and `demo`: one installation under one supervisor, in order, with a clear end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from api.adapters.postgres import EmbeddedPostgres
+from web.installation import alone_on, embedded, migrate, settle, use_database
+from web.supervisor import Part, Supervisor, say
+
+READY_WITHIN_S = 120.0
+WATCH_EVERY_S = 2.0
+
+
+class PortTaken(Exception):
+    """Somebody else listens where we should."""
+
+
+@dataclass
+class Options:
+    """What a person asked for on the command line."""
+
+    data: Path | None
+    host: str
+    port: int
+    json_file: Path | None
+    demo: bool = False
+
+
+def run_installation(options: Options) -> None:
+    """Start all, say when it is ready, run until asked to stop, and stop all: PostgreSQL last."""
+    signal.signal(signal.SIGTERM, _interrupt)  # Until the supervisor takes over, SIGTERM is Ctrl-C.
+    if options.json_file:
+        options.json_file.unlink(missing_ok=True)
+    with listen(options.host, options.port) as listening:
+        data_dir = settle(options.data)
+        with alone_on(data_dir), _database(data_dir) as server:
+            _run(options, data_dir, listening, server)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything else starts; the socket is handed to the web process, restart after restart."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(2048)
+    except OSError as error:
+        made.close()
+        raise PortTaken(
+            f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, "
+            f'for instance: make run ARGS="--port {port + 1 if port else 8000}"'
+        ) from error
+    return made
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def _database(data_dir: Path) -> Iterator[EmbeddedPostgres | None]:
+    """The embedded server, or None when ETABLI_DATABASE_URL names another."""
+    if url := os.environ.get("ETABLI_DATABASE_URL"):
+        say("database", "the one of ETABLI_DATABASE_URL")
+        migrate(url)
+        yield None
+        return
+    server = embedded(data_dir)
+    try:
+        use_database(server.start())
+        say("database", f"PostgreSQL on {server.socket_dir}")
+        migrate(server.url())
+        yield server
+    finally:
+        server.stop()
+        say("database", "stopped")
+
+
+def _run(options: Options, data_dir: Path, listening: socket.socket, server: EmbeddedPostgres | None) -> None:
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    os.environ.setdefault("ETABLI_BASE_URL", url)
+    supervisor = Supervisor(_parts(listening), _Watch(server))
+    supervisor.catch_signals()
+    try:
+        supervisor.start()
+        if supervisor.wait_until(lambda: _answers(f"{url}/readyz"), READY_WITHIN_S):
+            _announce(options, {"url": url, "pids": _pids(supervisor, server)})
+            supervisor.run()
+    finally:
+        say("etabli", "stopping")
+        supervisor.stop()
+
+
+def _parts(listening: socket.socket) -> list[Part]:
+    us = [sys.executable, "-m", "web.command"]
+    return [
+        Part("web", [*us, "web", "--fd", str(listening.fileno())], pass_fds=(listening.fileno(),)),
+        Part("printers", [*us, "printers"]),
+        Part("dispatch", [*us, "tasks", "--queue", "dispatch", "--concurrency", "8"]),
+        Part("background", [*us, "tasks", "--queue", "background", "--concurrency", "2"]),
+    ]
+
+
+class _Watch:
+    """Starts PostgreSQL again should it die. Called often, looks seldom."""
+
+    def __init__(self, server: EmbeddedPostgres | None) -> None:
+        self._server = server
+        self._next_at = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now < self._next_at:
+            return
+        self._next_at = now + WATCH_EVERY_S
+        if self._server and not self._server.is_running():
+            say("database", "PostgreSQL is gone: starting it again")
+            self._server.start()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=1) as reply:  # noqa: S310  our own http address
+            return bool(reply.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _pids(supervisor: Supervisor, server: EmbeddedPostgres | None) -> dict[str, int | None]:
+    pids: dict[str, int | None] = {"supervisor": os.getpid()}
+    pids |= {part.name: part.pid for part in supervisor.parts}
+    return pids | ({"postgres": server.server_pid()} if server else {})
+
+
+def _announce(options: Options, ready: dict[str, Any]) -> None:
+    if options.json_file:
+        draft = options.json_file.with_name(options.json_file.name + ".new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(ready, indent=2))
+        draft.replace(options.json_file)
+    say("etabli", f"ready: {ready['url']}    (Ctrl-C stops everything)")

@@ -1,0 +1,41 @@
+"""`etabli doctor`, `backup`, `restore`: what an administrator does before and after something goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from web.command.backup import back_up, restore_from
+from web.command.doctor import examine
+from web.installation import settle
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
+MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(doctor)
+    app.command()(backup)
+    app.command()(restore)
+
+
+def doctor(data: Data = None) -> None:
+    """Look at everything that the installation needs, and say what to do about what is missing."""
+    found = list(examine(settle(data)))
+    for finding in found:
+        typer.echo(f"{MARKS[finding.verdict]}  {finding.what:<12} {finding.text}")
+    raise typer.Exit(1 if any(finding.verdict == "fail" for finding in found) else 0)
+
+
+def backup(to: Annotated[Path, typer.Argument(help="A new directory.")], data: Data = None) -> None:
+    """Copy the database, the files and the secrets to a new directory, while everything runs."""
+    typer.echo(back_up(settle(data), to))
+
+
+def restore(
+    from_: Annotated[Path, typer.Argument(metavar="FROM", help="A directory that `backup` made.")], data: Data = None
+) -> None:
+    """Bring a backup into an EMPTY installation (new --data directory, or empty database)."""
+    typer.echo(restore_from(settle(data), from_))
