@@ -23,11 +23,11 @@ class NotAnStl(MeshRefused):
 
 
 class OtherFormat(NotAnStl):
-    """This is a {format} file: open it in your modelling program or slicer and export it as STL."""
+    """This is not STL but {format}: open it in your modelling program or slicer, and export it as STL."""
 
 
 class ThreeMf(OtherFormat):
-    """This is a 3MF (or another zip) file, which we do not take yet: open it in your slicer and export it as STL."""
+    """This is a 3MF (or another zip), which we do not take yet: open it in your slicer, and export it as STL."""
 
 
 class Truncated(MeshRefused):
