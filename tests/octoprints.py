@@ -5,12 +5,12 @@ The root conftest imports the fixtures; each xdist worker has its own servers, o
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
 
 import pytest
-import requests
 
 from printers.lab import OctoPrintServer
 
@@ -46,8 +46,14 @@ def make_clean(server: OctoPrintServer) -> None:
     elif server.state() == "Offline":
         server.connect_printer()
     server.wait_ready()
-    with contextlib.suppress(requests.HTTPError):
-        server.admin("DELETE", "/api/files/local/etabli")
+    _delete_all(server, server.admin("GET", "/api/files/local?recursive=true").json()["files"])
+
+
+def _delete_all(server: OctoPrintServer, entries: list[dict[str, Any]]) -> None:
+    """File by file: OctoPrint 1.11 gives the history of a file back when only its folder was deleted."""
+    for entry in entries:
+        _delete_all(server, entry.get("children", []))
+        server.admin("DELETE", f"/api/files/local/{quote(entry['path'])}")
 
 
 def reconnect(server: OctoPrintServer) -> None:

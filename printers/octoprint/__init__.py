@@ -120,15 +120,25 @@ class OctoPrint:
         self._http.close()
 
     def _move(self, path: str, folder: str) -> None:
-        """OctoPrint answers 415 when the target folder is missing: it is then made, once."""
+        """OctoPrint answers 415 when the target folder is missing, 500 when more are: they are then made, once."""
         try:
             self._asked(self._rest.move, quote(f"local/{path}"), folder)
         except PrinterError as refused:
-            if refused.reason != "refused" or not refused.permanent:
+            if refused.reason != "refused":
                 raise
-            above, _, name = folder.rpartition("/")
-            self._post_form({"foldername": name, "path": above}, timeout_s=self._http.limits.read_s)
+            self._make_folder(folder)
             self._asked(self._rest.move, quote(f"local/{path}"), folder)
+
+    def _make_folder(self, folder: str) -> None:
+        """With all that are above it. One that is there (409) is fine."""
+        above, _, name = folder.rpartition("/")
+        if above:
+            self._make_folder(above)
+        try:
+            self._post_form({"foldername": name, "path": above}, timeout_s=self._http.limits.read_s)
+        except PrinterError as refused:
+            if refused.reason != "busy":
+                raise
 
     def _steer(self, verb: Any) -> None:
         """409 means here that nothing is printing: it has just ended, so look again."""

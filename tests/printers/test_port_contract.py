@@ -65,9 +65,11 @@ class RealRig:
         self.server.command("!!DEBUG:action_custom cancel")
 
     def print_by_hand(self) -> None:
-        files = {"file": ("by-hand.gcode", b"G4 P100\n" * 600), "print": (None, "true")}
+        files = {"file": ("by-hand.gcode", b"G4 P100\n" * 600)}
         headers = {"X-Api-Key": self.server.admin_key}
-        requests.post(f"{self.server.url}/api/files/local", files=files, headers=headers, timeout=5)
+        requests.post(
+            f"{self.server.url}/api/files/local", files=files, data={"print": "true"}, headers=headers, timeout=5
+        )
 
 
 class TestSimulated(PortContract):
