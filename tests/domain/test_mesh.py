@@ -289,19 +289,19 @@ def _only_refusals(content: bytes) -> None:
     assert time.perf_counter() - start < DEADLINE_S
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(content=st.binary(max_size=2000))
 def test_random_bytes_are_only_ever_refused(content: bytes) -> None:
     _only_refusals(content)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(body=st.binary(max_size=1000).map(lambda b: b[: len(b) // 50 * 50]))
 def test_random_triangles_under_an_honest_count_are_refused_or_measured(body: bytes) -> None:
     _only_refusals(bytes(80) + (len(body) // 50).to_bytes(4, "little") + body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     words=st.lists(
         st.sampled_from(
@@ -324,7 +324,7 @@ def test_random_text_is_refused_or_measured(words: list[str]) -> None:
     _only_refusals(("solid\n" + "\n".join(words)).encode())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(place=st.integers(0, 683), value=st.integers(0, 255))
 def test_any_byte_of_a_cube_changed_is_refused_or_measured(place: int, value: int) -> None:
     content = bytearray(corpus.cube())
