@@ -3,6 +3,7 @@
 from api.domain.prices.bookings import BookingRates as BookingRates
 from api.domain.prices.bookings import price_booking as price_booking
 from api.domain.prices.estimate import Estimate as Estimate
+from api.domain.prices.estimate import NothingToMeasure as NothingToMeasure
 from api.domain.prices.estimate import Pace as Pace
 from api.domain.prices.estimate import Range as Range
 from api.domain.prices.estimate import Recipe as Recipe

@@ -1,0 +1,440 @@
+"""Who prints next, and why a job waits: the rules of api.domain.plan, by example and by property."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.domain.plan import (
+    Hours,
+    Plan,
+    PlanHold,
+    PlanJob,
+    PlanPrinter,
+    Plate,
+    PrinterState,
+    Settings,
+    WhyCode,
+    next_start,
+    plan,
+)
+
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # a Monday
+H = timedelta(hours=1)
+PLAIN = Settings(ratio_p50=1.0, ratio_p90=1.5, stagger_s=0, clearing_s=0, filament_change_s=600)
+ALWAYS = Hours(((NOW - 100 * H, NOW + 2000 * H),))
+OFFICE = Hours(tuple((NOW + day * 24 * H, NOW + day * 24 * H + 9 * H) for day in range(30)))  # 9:00 to 18:00
+
+
+def make_printer(id_=1, **facts):
+    known = {"name": f"P{id_}", "site_id": 1, "volume_mm": (220, 220, 250), "nozzle_mm": 0.4, "material": "PLA"}
+    return PlanPrinter(id_, **(known | {"colour": "black"} | facts))
+
+
+def make_job(id_=1, *, hours=1.0, plates=1, size_mm=(50, 50, 50), **facts):
+    known = {"owner_id": id_, "material": "PLA", "queued_at": NOW - H + id_ * timedelta(seconds=1)}
+    parts = tuple(Plate(no, round(hours * 3600), size_mm) for no in range(1, plates + 1))
+    return PlanJob(id_, plates=parts, **(known | facts))
+
+
+def make_plan(printers, jobs, *, holds=(), hours=ALWAYS, how=PLAIN, now=NOW, served=None):
+    return plan(now=now, printers=printers, holds=holds, hours={1: hours}, jobs=jobs, settings=how, served=served)
+
+
+def codes(made: Plan, job_id=1):
+    return {reason.code for reason in made.of(job_id).why}
+
+
+def param(made: Plan, job_id, code, name):
+    return next(dict(each.params)[name] for each in made.of(job_id).why if each.code is code)
+
+
+def order(made: Plan):
+    return [slot.job_id for slot in made.slots]
+
+
+def test_a_ready_printer_starts_the_job_now():
+    made = make_plan([make_printer()], [make_job()])
+    slot = next_start(made, printer_id=1, now=NOW).slot
+    assert slot is not None
+    assert (slot.job_id, slot.start_p50, slot.end_p50) == (1, NOW, NOW + H)
+    assert made.of(1).eta_p90 == NOW + 1.5 * H
+    assert made.of(1).position == 1
+    assert made.of(1).why == ()
+
+
+def test_the_second_job_waits_for_the_printer_and_says_who_is_before():
+    made = make_plan([make_printer()], [make_job(1), make_job(2)])
+    assert made.of(2).eta_p50 == NOW + 2 * H
+    assert made.of(2).eta_p90 == NOW + 3 * H
+    assert codes(made, 2) == {WhyCode.BEFORE_YOU, WhyCode.WAITS_FOR_PRINTER}
+    assert param(made, 2, WhyCode.BEFORE_YOU, "jobs") == 1
+    assert made.of(2).position == 2
+
+
+def test_a_start_needs_its_upper_end_before_the_next_hold():
+    booking = PlanHold(1, NOW + 1.4 * H, NOW + 3 * H)
+    made = make_plan([make_printer()], [make_job()], holds=[booking])
+    assert made.slots[0].start_p50 == NOW + 3 * H
+    assert param(made, 1, WhyCode.WAITS_FOR_BOOKING, "until") == NOW + 3 * H
+
+
+def test_a_run_may_end_at_the_second_the_hold_begins():
+    booking = PlanHold(1, NOW + 1.5 * H, NOW + 3 * H)
+    assert make_plan([make_printer()], [make_job()], holds=[booking]).slots[0].start_p50 == NOW
+
+
+def test_a_short_job_fills_the_gap_before_a_booking_without_delaying_the_long_one():
+    booking = PlanHold(1, NOW + 2 * H, NOW + 3 * H)
+    made = make_plan([make_printer()], [make_job(1, hours=4), make_job(2, hours=1)], holds=[booking])
+    assert order(made) == [2, 1]
+    assert made.of(1).slots[0].start_p50 == NOW + 3 * H
+
+
+def test_a_plate_is_cleared_only_when_somebody_is_there():
+    made = make_plan([make_printer()], [make_job(1, hours=10), make_job(2)], hours=OFFICE)
+    assert made.of(2).slots[0].start_p50 == NOW + 24 * H
+    assert param(made, 2, WhyCode.WAITS_FOR_STAFF, "opening") == NOW + 24 * H
+
+
+def test_clearing_takes_its_time():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300)
+    made = make_plan([make_printer()], [make_job(1), make_job(2)], how=how)
+    assert made.of(2).slots[0].start_p50 == NOW + H + timedelta(minutes=5)
+
+
+def test_where_nobody_may_be_away_a_run_ends_before_closing():
+    hours = Hours(OFFICE.staffed, unattended=False)
+    made = make_plan([make_printer()], [make_job(1, hours=5), make_job(2, hours=5)], hours=hours)
+    assert made.of(2).slots[0].start_p50 == NOW + 24 * H
+    assert WhyCode.WAITS_FOR_STAFF in codes(made, 2)
+
+
+def test_a_site_without_hours_prints_once_attended_by_nobody_never():
+    made = plan(now=NOW, printers=[make_printer()], holds=[], hours={}, jobs=[make_job()], settings=PLAIN)
+    assert codes(made) == {WhyCode.BEYOND_HORIZON}
+
+
+def test_the_loaded_filament_goes_first():
+    jobs = [make_job(1, material="PETG"), make_job(2), make_job(3)]
+    made = make_plan([make_printer()], jobs)
+    assert order(made) == [2, 3, 1]
+    assert made.slots[-1].filament_change
+    assert param(made, 1, WhyCode.NEEDS_FILAMENT_CHANGE, "material") == "PETG"
+
+
+def test_a_higher_priority_may_change_the_filament_first():
+    made = make_plan([make_printer()], [make_job(1), make_job(2, material="PETG", priority=1)])
+    assert order(made) == [2, 1]
+
+
+def test_filament_is_changed_only_in_staffed_hours():
+    late = NOW + 9.5 * H
+    made = make_plan([make_printer()], [make_job(1, colour="red")], hours=OFFICE, now=late)
+    assert made.slots[0].start_p50 == NOW + 24 * H + timedelta(minutes=10)
+    assert param(made, 1, WhyCode.WAITS_FOR_STAFF, "opening") == NOW + 24 * H
+
+
+def test_jobs_of_one_filament_share_the_change():
+    jobs = [make_job(1, colour="red"), make_job(2, colour="blue"), make_job(3, colour="red")]
+    made = make_plan([make_printer()], jobs)
+    assert order(made) == [1, 3, 2]
+    assert sum(slot.filament_change for slot in made.slots) == 2
+
+
+def test_a_printer_whose_filament_must_be_changed_starts_nothing_by_itself():
+    made = make_plan([make_printer(material=None, colour=None)], [make_job()])
+    answer = next_start(made, printer_id=1, now=NOW + H)
+    assert answer.slot is None
+    assert answer.why[0].code is WhyCode.NEEDS_FILAMENT_CHANGE
+
+
+def test_priority_then_due_day_then_age_decide():
+    jobs = [
+        make_job(1),
+        make_job(2, due_at=NOW + 50 * H),
+        make_job(3, due_at=NOW + 10 * H),
+        make_job(4, priority=1),
+    ]
+    assert order(make_plan([make_printer()], jobs)) == [4, 3, 2, 1]
+
+
+def test_members_take_turns():
+    jobs = [make_job(id_, owner_id=7) for id_ in (1, 2, 3)] + [make_job(4, owner_id=8)]
+    assert order(make_plan([make_printer()], jobs)) == [1, 4, 2, 3]
+
+
+def test_what_was_printed_lately_counts_as_turns():
+    jobs = [make_job(1, owner_id=7), make_job(2, owner_id=8)]
+    assert order(make_plan([make_printer()], jobs, served={7: 1})) == [2, 1]
+
+
+def test_plates_of_one_job_spread_over_printers():
+    made = make_plan([make_printer(1), make_printer(2)], [make_job(plates=2)])
+    assert {slot.printer_id for slot in made.slots} == {1, 2}
+    assert made.of(1).eta_p50 == NOW + H
+
+
+def test_heat_ups_of_a_site_are_staggered():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=120)
+    printers = [make_printer(1, state=PrinterState.READY, started_at=NOW), make_printer(2)]
+    made = make_plan(printers, [make_job(1), make_job(2)], how=how)
+    assert [slot.start_p50 - NOW for slot in made.slots] == [timedelta(minutes=2), timedelta(minutes=4)]
+    assert codes(made) == {WhyCode.STAGGER}
+
+
+def test_a_running_printer_is_free_when_its_run_has_ended():
+    running = make_printer(state=PrinterState.BUSY, ends_p50=NOW + H, ends_p90=NOW + 2 * H)
+    made = make_plan([running], [make_job()])
+    assert (made.slots[0].start_p50, made.slots[0].start_p90) == (NOW + H, NOW + 2 * H)
+    assert codes(made) == {WhyCode.WAITS_FOR_PRINTER}
+    assert next_start(made, printer_id=1, now=NOW).why[0].code is WhyCode.PRINTER_UNAVAILABLE
+
+
+def test_the_slow_world_may_fall_behind_a_booking_that_the_median_one_precedes():
+    running = make_printer(state=PrinterState.BUSY, ends_p50=NOW + H, ends_p90=NOW + 2 * H)
+    booking = PlanHold(1, NOW + 3 * H, NOW + 5 * H)
+    slot = make_plan([running], [make_job()], holds=[booking]).slots[0]
+    assert (slot.start_p50, slot.start_p90) == (NOW + H, NOW + 5 * H)
+
+
+def test_a_dirty_plate_waits_for_staff_and_starts_nothing():
+    evening = NOW + 10 * H
+    made = make_plan([make_printer(state=PrinterState.NEEDS_CLEARING)], [make_job()], hours=OFFICE, now=evening)
+    assert codes(made) == {WhyCode.WAITS_FOR_CLEARING, WhyCode.WAITS_FOR_STAFF}
+    answer = next_start(made, printer_id=1, now=evening + 48 * H)
+    assert answer.why[0].code is WhyCode.WAITS_FOR_CLEARING
+
+
+def test_next_start_waits_for_the_planned_second():
+    made = make_plan([make_printer()], [make_job()], holds=[PlanHold(1, NOW, NOW + H)])
+    assert next_start(made, printer_id=1, now=NOW).slot is None
+    assert next_start(made, printer_id=1, now=NOW + H).slot == made.slots[0]
+
+
+def test_an_empty_queue_starts_nothing():
+    answer = next_start(make_plan([make_printer()], []), printer_id=1, now=NOW)
+    assert [each.code for each in answer.why] == [WhyCode.NOTHING_QUEUED]
+
+
+@pytest.mark.parametrize(
+    ("job", "code"),
+    [
+        (make_job(on_hold=True), WhyCode.ON_HOLD),
+        (make_job(skills_ok=False), WhyCode.NEEDS_SKILL),
+        (make_job(site_id=9), WhyCode.NO_SUITABLE_PRINTER),
+        (make_job(nozzle_mm=0.6), WhyCode.NO_SUITABLE_PRINTER),
+        (make_job(material="ABS"), WhyCode.NO_SUITABLE_PRINTER),
+        (make_job(printer_ids=frozenset({2})), WhyCode.NO_SUITABLE_PRINTER),
+        (make_job(size_mm=(10, 230, 10)), WhyCode.FITS_NO_PRINTER),
+        (make_job(hours=800), WhyCode.BEYOND_HORIZON),
+        (make_job(hours=800, material="PETG"), WhyCode.BEYOND_HORIZON),
+    ],
+)
+def test_a_job_that_cannot_be_planned_says_what_stands_against_it(job, code):
+    made = make_plan([make_printer(materials=frozenset({"PLA", "PETG"}))], [job])
+    assert codes(made) == {code}
+    assert (made.of(1).eta_p50, made.of(1).position, made.slots) == (None, None, ())
+
+
+def test_the_dimension_that_does_not_fit_is_named():
+    made = make_plan([make_printer(1), make_printer(2, volume_mm=(300, 300, 100))], [make_job(size_mm=(10, 10, 260))])
+    assert param(made, 1, WhyCode.FITS_NO_PRINTER, "dimension") == "z"
+    assert param(made, 1, WhyCode.FITS_NO_PRINTER, "limit_mm") == 250
+
+
+@pytest.mark.parametrize("state", [PrinterState.OFFLINE, PrinterState.MAINTENANCE, PrinterState.BUSY])
+def test_a_printer_that_nobody_knows_the_end_of_is_not_planned(state):
+    made = make_plan([make_printer(state=state)], [make_job()])
+    assert param(made, 1, WhyCode.PRINTER_UNAVAILABLE, "state") == state.value
+
+
+def test_a_job_with_one_plate_beyond_the_horizon_promises_no_date():
+    how = Settings(ratio_p50=1, ratio_p90=1, horizon_days=1)
+    made = make_plan([make_printer()], [make_job(hours=20, plates=2)], how=how)
+    assert len(made.slots) == 1
+    assert made.of(1).eta_p50 is None
+    assert WhyCode.BEYOND_HORIZON in codes(made)
+
+
+def test_jobs_that_block_each_others_filament_are_planned_all_the_same():
+    never = make_job(2, hours=800)  # suits the loaded filament, but never fits the horizon
+    made = make_plan([make_printer()], [make_job(1, colour="red"), never])
+    assert order(made) == [1]
+
+
+def test_the_slow_world_that_leaves_the_horizon_is_not_promised():
+    running = make_printer(state=PrinterState.BUSY, ends_p50=NOW, ends_p90=NOW + 23 * H)
+    how = Settings(ratio_p50=1, ratio_p90=1.5, stagger_s=0, horizon_days=1)
+    assert make_plan([running], [make_job()], how=how).slots == ()
+
+
+# -- nobody starves: the queue is played against an opponent who always has more urgent work --------------
+
+
+def play(first, rival, *, hours_max, how=PLAIN):
+    """Each hour the rival hands in one more job of an hour; one printer, dispatched as the worker would."""
+    waiting, now, hour = [first], NOW, 0
+    printer = make_printer()
+    while hour < hours_max:
+        waiting.append(rival(100 + hour, NOW + hour * H))
+        made = make_plan([printer], waiting, now=now, how=how)
+        slot = made.slots[0]
+        job = next(each for each in waiting if each.id == slot.job_id)
+        if job.id == first.id:
+            return hour
+        printer = make_printer(material=job.material, colour=job.colour or printer.colour)
+        waiting.remove(job)
+        hour, now = hour + 1, now + H
+    return None
+
+
+def test_a_low_priority_is_reached_within_the_ageing_of_the_difference():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    started = play(
+        make_job(1, priority=0, queued_at=NOW),
+        lambda id_, at: make_job(id_, owner_id=id_, priority=2, queued_at=at),
+        hours_max=200,
+        how=how,
+    )
+    assert started is not None
+    assert started <= 31  # (2 + 1) periods of 10 hours, and the job that runs
+
+
+def test_another_filament_is_reached_within_one_ageing():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    started = play(
+        make_job(1, colour="red", queued_at=NOW),
+        lambda id_, at: make_job(id_, owner_id=id_, queued_at=at),
+        hours_max=100,
+        how=how,
+    )
+    assert started is not None
+    assert started <= 11
+
+
+def test_due_dates_of_others_do_not_starve_an_undated_job():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    started = play(
+        make_job(1, queued_at=NOW),
+        lambda id_, at: make_job(id_, owner_id=id_, queued_at=at, due_at=at + H),
+        hours_max=100,
+        how=how,
+    )
+    assert started is not None
+    assert started <= 11
+
+
+# -- properties -------------------------------------------------------------------------------------------
+
+minutes = st.integers(0, 60 * 24 * 4)
+some_printers = st.lists(
+    st.builds(
+        lambda state, colour, ends: {"state": state, "colour": colour, "ends": ends},
+        st.sampled_from(PrinterState), st.sampled_from(["black", "red"]), minutes,
+    ),
+    min_size=1, max_size=4,
+)  # fmt: skip
+some_holds = st.lists(st.tuples(st.integers(1, 4), minutes, st.integers(1, 600)), max_size=8)
+some_jobs = st.lists(
+    st.builds(
+        lambda hours, plates, owner, colour, priority, age, due, size: {
+            "hours": hours, "plates": plates, "owner_id": owner, "colour": colour, "priority": priority,
+            "queued_at": NOW - timedelta(minutes=age), "due_at": None if due is None else NOW + timedelta(minutes=due),
+            "size_mm": (size, 20, 20),
+        },
+        st.floats(0.01, 30), st.integers(1, 3), st.integers(1, 3), st.sampled_from([None, "black", "red", "blue"]),
+        st.integers(0, 2), minutes, st.none() | minutes, st.sampled_from([50, 300]),
+    ),
+    max_size=10,
+)  # fmt: skip
+some_hours = st.sampled_from([ALWAYS, OFFICE, Hours(OFFICE.staffed, unattended=False)])
+REAL = Settings(stagger_s=90)
+
+
+def build(printers, holds, jobs):
+    return (
+        [
+            make_printer(
+                id_, state=facts["state"], colour=facts["colour"],
+                ends_p50=NOW + timedelta(minutes=facts["ends"]), ends_p90=NOW + timedelta(minutes=facts["ends"] * 1.2),
+            )
+            for id_, facts in enumerate(printers, 1)
+        ],
+        [
+            PlanHold(printer, NOW + timedelta(minutes=start), NOW + timedelta(minutes=start + length))
+            for printer, start, length in holds
+        ],
+        [make_job(id_, **facts) for id_, facts in enumerate(jobs, 1)],
+    )  # fmt: skip
+
+
+def assert_sound(made, holds, jobs, hours, how):
+    assert [each.job_id for each in made.jobs] == [job.id for job in jobs]
+    wanted = {(job.id, plate.no) for job in jobs for plate in job.plates}
+    planned = [(slot.job_id, slot.plate_no) for slot in made.slots]
+    assert len(planned) == len(set(planned))
+    assert set(planned) <= wanted
+    for each, job in zip(made.jobs, jobs, strict=True):
+        assert each.why or (each.eta_p50 and min(slot.start_p50 for slot in each.slots) == NOW)
+        assert (each.eta_p50 is None) == (len(each.slots) < len(job.plates))
+    for slot in made.slots:
+        upper = slot.end_p90 - slot.start_p90
+        assert slot.start_p50 <= slot.start_p90
+        assert slot.end_p50 <= slot.end_p90
+        for hold in (each for each in holds if each.printer_id == slot.printer_id):
+            assert slot.end_p90 <= hold.start or slot.start_p90 >= hold.end
+            assert slot.start_p50 + upper <= hold.start or slot.start_p50 >= hold.end
+        if slot.filament_change:
+            assert any(start <= slot.start_p50 < end for start, end in hours.staffed)
+        if not hours.unattended:
+            assert any(start <= slot.start_p90 and slot.end_p90 <= end for start, end in hours.staffed)
+    for printer in made.printers:
+        own = [slot for slot in made.slots if slot.printer_id == printer.id]
+        for first, second in itertools.pairwise(own):
+            assert first.end_p50 + timedelta(seconds=how.clearing_s) <= second.start_p50
+            assert first.end_p90 + timedelta(seconds=how.clearing_s) <= second.start_p90
+            assert any(start <= second.start_p50 and first.end_p50 < end for start, end in hours.staffed)
+    starts = sorted(slot.start_p50 for slot in made.slots)
+    assert all(b - a >= timedelta(seconds=how.stagger_s) for a, b in itertools.pairwise(starts))
+
+
+@settings(max_examples=150, deadline=None)
+@given(some_printers, some_holds, some_jobs, some_hours)
+def test_no_plan_overlaps_loses_or_doubles_anything(printers, holds, jobs, hours):
+    printers, holds, jobs = build(printers, holds, jobs)
+    made = make_plan(printers, jobs, holds=holds, hours=hours, how=REAL)
+    assert_sound(made, holds, jobs, hours, REAL)
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_printers, some_holds, some_jobs, some_hours, st.tuples(st.integers(1, 4), minutes, st.integers(1, 600)))
+def test_one_more_hold_leaves_a_sound_plan(printers, holds, jobs, hours, one_more):
+    printers, holds, jobs = build(printers, [*holds, one_more], jobs)
+    made = make_plan(printers, jobs, holds=holds, hours=hours, how=REAL)
+    assert_sound(made, holds, jobs, hours, REAL)
+
+
+@settings(max_examples=40, deadline=None)
+@given(some_printers, some_holds, some_jobs, some_hours, st.randoms(use_true_random=False))
+def test_the_same_facts_in_any_order_give_the_same_plan(printers, holds, jobs, hours, chance):
+    printers, holds, jobs = build(printers, holds, jobs)
+    first = make_plan(printers, jobs, holds=holds, hours=hours, how=REAL)
+    for facts in (printers, holds, jobs):
+        chance.shuffle(facts)
+    again = make_plan(printers, jobs, holds=holds, hours=hours, how=REAL)
+    assert again.slots == first.slots
+    assert {each.job_id: each for each in again.jobs} == {each.job_id: each for each in first.jobs}
+
+
+@settings(max_examples=60, deadline=None)
+@given(some_printers, some_holds, some_jobs)
+def test_a_job_of_lower_rank_delays_nobody(printers, holds, jobs):
+    """Without filament to wait for, one more job at the end of the ranking changes no slot of the others."""
+    printers, holds, jobs = build(printers, holds, [facts | {"colour": None} for facts in jobs])
+    before = make_plan(printers, jobs, holds=holds, how=REAL)
+    last = make_job(99, hours=0.5, owner_id=99, priority=-99, queued_at=NOW)
+    after = make_plan(printers, [*jobs, last], holds=holds, how=REAL)
+    assert tuple(slot for slot in after.slots if slot.job_id != 99) == before.slots
