@@ -28,12 +28,12 @@ class OctoPrint:
     """
 
     def __init__(self, url: str, key: str, *, installation: str = "", limits: Limits | None = None) -> None:
-        self._http = GuardedSession(url, key, limits=limits)
         self._installation = installation
         try:
+            self._http = GuardedSession(url, key, limits=limits)
             # Without `apikey`, octorest asks nothing when made; the key is in the session.
             self._rest = OctoRest(url=url, session=self._http)
-        except TypeError as wrong:
+        except (TypeError, ValueError) as wrong:
             raise PrinterError("This is not the address of a server", permanent=True) from wrong
 
     def probe(self) -> Probe:
@@ -157,16 +157,21 @@ class OctoPrint:
             raise self._explained(refused) from refused
 
     def _explained(self, refused: PrinterError) -> PrinterError:
-        """OctoPrint says 403 to a wrong key and to a key without the right: only who we are tells them apart."""
-        if refused.reason != "no_right":
+        """OctoPrint says 403 to a wrong key, to a right that lacks, and 400 ("CSRF") to a POST with a wrong key.
+
+        Only who we are to it tells them apart.
+        """
+        if refused.reason != "no_right" and not (refused.reason == "refused" and refused.permanent):
             return refused
-        try:
-            name = self._get("/api/currentuser").get("name")
-        except PrinterError as again:
-            name = None if again.reason == "no_right" else ""
-        if name is None:
+        if self._is_nobody():
             return PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
-        return PrinterError("The key lacks a right for this", permanent=True, reason="no_right")
+        return refused
+
+    def _is_nobody(self) -> bool:
+        try:
+            return self._get("/api/currentuser").get("name") is None
+        except PrinterError as refused:
+            return refused.reason == "no_right"
 
     def _is_missing(self, folder: str) -> bool:
         """Asked for anything in a folder that does not exist, OctoPrint 1.11 answers 500, not 404."""

@@ -98,8 +98,8 @@ def translated() -> Iterator[None]:
 
 #: status -> (message, permanent, reason); what is not named is judged by its class in `raise_for_refusal`.
 _REFUSALS: dict[int, tuple[str, bool, str]] = {
-    401: ("The key is refused", True, "no_right"),
-    403: ("The key is refused", True, "no_right"),
+    401: ("The key may not do this", True, "no_right"),
+    403: ("The key may not do this", True, "no_right"),
     404: ("There is no such file", True, "not_found"),
     409: ("The printer is busy", False, "busy"),
     429: ("The printer's server wants to be asked less often", False, "busy"),

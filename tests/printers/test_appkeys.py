@@ -1,0 +1,91 @@
+"""The application-keys flow, against a real OctoPrint and against servers that only pretend."""
+
+from __future__ import annotations
+
+import pytest
+
+from printers import appkeys
+from printers.appkeys import Decision
+from printers.lab import OctoPrintServer
+from printers.octoprint import Limits, OctoPrint
+from printers.port import PrinterError
+from tests.printers.strangers import Talk, saying, silent, stranger
+
+QUICK = Limits(connect_s=0.5, read_s=0.3)
+
+
+def decide(server: OctoPrintServer, *, grant: bool) -> None:
+    """What a person does on OctoPrint's page."""
+    pending = server.admin("GET", "/api/plugin/appkeys").json()["pending"]
+    question = next(iter(pending))
+    server.admin("POST", f"/plugin/appkeys/decision/{question}", {"decision": grant})
+
+
+@pytest.mark.real
+def test_a_person_grants_a_key_that_works(octoprint: OctoPrintServer) -> None:
+    assert appkeys.is_supported(octoprint.url)
+    token = appkeys.ask(octoprint.url, app="Etabli", user="admin")
+    assert appkeys.poll(octoprint.url, token) == Decision("pending")
+    decide(octoprint, grant=True)
+    decision = appkeys.poll(octoprint.url, token)
+    assert decision.state == "granted"
+    assert OctoPrint(octoprint.url, decision.key).probe().user == "admin"
+
+
+@pytest.mark.real
+def test_a_person_refuses(octoprint: OctoPrintServer) -> None:
+    token = appkeys.ask(octoprint.url, app="Etabli", user="admin")
+    decide(octoprint, grant=False)
+    assert appkeys.poll(octoprint.url, token) == Decision("refused")
+
+
+@pytest.mark.real
+def test_a_token_that_nobody_gave_is_refused(octoprint: OctoPrintServer) -> None:
+    assert appkeys.poll(octoprint.url, "never-given-token") == Decision("refused")
+
+
+@pytest.mark.parametrize("token", ["", "../../api/settings", "a b", "x" * 300])
+def test_a_token_that_cannot_be_one_is_never_sent(token: str) -> None:
+    assert appkeys.poll("http://127.0.0.1:1", token) == Decision("refused")
+
+
+@pytest.mark.parametrize(
+    ("talk", "supported"),
+    [(saying(b"", status="404 No"), False), (saying(b"", status="403 No"), False), (saying(b"<html>"), False)],
+)
+def test_a_server_without_the_flow_does_not_support_it(talk: Talk, supported: bool) -> None:
+    with stranger(talk) as url:
+        assert appkeys.is_supported(url, limits=QUICK) is supported
+
+
+def test_a_silent_server_is_a_timeout_at_each_step() -> None:
+    with stranger(silent) as url:
+        for step in (
+            lambda: appkeys.is_supported(url, limits=QUICK),
+            lambda: appkeys.ask(url, app="Etabli", limits=QUICK),
+            lambda: appkeys.poll(url, "some-token", limits=QUICK),
+        ):
+            with pytest.raises(PrinterError) as late:
+                step()
+            assert late.value.reason == "timeout"
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        saying(b"{}", status="201 Created", headers="Location: http://x/request/a%20b\r\n"),
+        saying(b"{}", status="201 Created"),
+        saying(b"", status="200 OK"),
+    ],
+)
+def test_an_answer_without_a_token_is_a_bad_answer(talk: Talk) -> None:
+    with stranger(talk) as url, pytest.raises(PrinterError) as odd:
+        appkeys.ask(url, app="Etabli", limits=QUICK)
+    assert odd.value.reason == "bad_answer"
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[]", b'{"api_key": 7}', b'{"api_key": "a\\r\\nb: c"}', b"<html>"])
+def test_a_key_that_cannot_be_one_is_a_bad_answer(body: bytes) -> None:
+    with stranger(saying(body)) as url, pytest.raises(PrinterError) as odd:
+        appkeys.poll(url, "some-token", limits=QUICK)
+    assert odd.value.reason == "bad_answer"
