@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from email_validator import EmailNotValidError, validate_email
 from pwdlib import PasswordHash
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, text, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.base import Base, Id, Instant, Word
@@ -77,7 +77,7 @@ class User(Base):
     """A person. `is_admin` runs the whole network; all else is a Role at a site."""
 
     __tablename__ = "users"
-    __table_args__ = (Index("uq_users_email_lower", func.lower("email"), unique=True),)
+    __table_args__ = (Index("uq_users_email_lower", text("lower(email)"), unique=True),)
 
     id: Mapped[Id]
     email: Mapped[str] = mapped_column(String(254))

@@ -82,6 +82,8 @@ class Printer(Base):
     seen_path: Mapped[str] = mapped_column(String(300), default="")
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
+    #: After a failed dispatch nothing is claimed for it before this instant.
+    not_before: Mapped[Instant | None]
     server_version: Mapped[str] = mapped_column(String(40), default="")
 
     resource: Mapped[Resource] = relationship(lazy="joined")
@@ -106,7 +108,7 @@ class PlateBusy(Conflict):
 RUNNING = frozenset({"starting", "printing", "pausing", "paused", "resuming", "cancelling", "finishing"})
 
 
-def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:  # noqa: PLR0911  # a ladder, read downwards
+def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     """The one state that people see, worst first; `has_run` says that a live run of ours is on it."""
     if printer.in_maintenance:
         return PrinterState.MAINTENANCE
@@ -262,6 +264,14 @@ def saw(
             progress=progress,
             left_s=left_s,
         )
+    )
+
+
+def back_off(session: Session, *, printer_id: int, until: datetime, reason: str, message: str) -> None:
+    """A dispatch failed for a reason of the printer's: say it, and give it no new plate before `until`."""
+    session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
+    record(
+        session, noun="printer", noun_id=printer_id, verb="backed_off", now=until, reason=reason, message=message[:300]
     )
 
 

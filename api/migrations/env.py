@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 import api.domain
 from api.db import engine
-from api.domain.base import Base
+from api.domain.base import Base, Utc, Word
 
 ONE_AT_A_TIME = 0x657461626C69  # "etabli"; the lock ends with the transaction.
 
@@ -26,8 +26,19 @@ def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     return not (kind == "table" and name and name.startswith("procrastinate_"))
 
 
+def as_stored(kind: str, item: Any, context: Any) -> str | bool:
+    """A revision must not change with our Python types: write down what the database stores."""
+    if kind == "type" and isinstance(item, Utc):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Word):
+        return "sa.String(40)"
+    return False
+
+
 def migrate(connection: Connection, target_metadata: Any = None) -> None:
-    context.configure(connection=connection, target_metadata=target_metadata, include_name=is_ours)
+    context.configure(
+        connection=connection, target_metadata=target_metadata, include_name=is_ours, render_item=as_stored
+    )
     with context.begin_transaction():
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
         context.run_migrations()

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.accounts import Membership, User
 from api.domain.base import Base, Cents, Id, Instant, Word, advance
-from api.domain.changes import record, tell
+from api.domain.changes import ask, record, tell
 from api.domain.errors import NotFound
 from api.domain.library import Model
 from api.domain.materials import Colour, Material, Quality
@@ -45,6 +45,8 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
 }
 #: Nothing more will happen to these by itself.
 ENDED = frozenset({_S.PRINTED, _S.COLLECTED, _S.REJECTED, _S.CANCELLED})
+#: The owner hears of these by mail.
+TOLD_BY_MAIL = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
 
 
 class Job(Base):
@@ -132,6 +134,8 @@ def move_job(
     facts = {"old": old, "new": new, **({"reason": values["reason"]} if values.get("reason") else {})}
     record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
     tell(session, job=job.id)
+    if new in TOLD_BY_MAIL:
+        ask(session, "notify_job", job_id=job.id, verb=new.value)
 
 
 def get_job(session: Session, job_id: int, *, user: User) -> Job:

@@ -176,6 +176,9 @@ def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | No
     (partial unique indexes), and a booking made in the meantime wins (the hold is Taken: nothing is claimed).
     """
     session.execute(select(Printer.id).where(Printer.id == printer.id).with_for_update())
+    session.refresh(printer)
+    if printer.not_before is not None and now < printer.not_before:
+        return None
     site = get_site(session, printer.site_id)
     chosen: NextStart = next_start(plan_site(session, site=site, now=now), printer_id=printer.id, now=now)
     slot = chosen.slot

@@ -37,7 +37,7 @@ class RunStatus(StrEnum):
 _S = RunStatus
 _ENDS = frozenset({_S.DONE, _S.FAILED, _S.CANCELLED, _S.IN_DOUBT})
 NEXT: dict[RunStatus, frozenset[RunStatus]] = {
-    _S.CLAIMED: frozenset({_S.UPLOADING, _S.FAILED, _S.CANCELLED}),
+    _S.CLAIMED: frozenset({_S.UPLOADING, _S.PRINTING} | _ENDS),
     _S.UPLOADING: frozenset({_S.SELECTED, _S.PRINTING} | _ENDS),
     _S.SELECTED: frozenset({_S.STARTING, _S.PRINTING} | _ENDS),
     _S.STARTING: frozenset({_S.PRINTING} | _ENDS),

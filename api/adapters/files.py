@@ -1,0 +1,61 @@
+"""Files by key, through obstore: a folder by default, S3 and the like by URL. Keys are ours, never a user's words."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from uuid import uuid4
+
+import obstore
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from api.settings import settings
+
+
+@lru_cache
+def _store() -> ObjectStore:
+    url = settings().files_url
+    if url:
+        return from_url(url)
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return LocalStore(prefix=folder)
+
+
+def _folder() -> Path:
+    return (settings().data_dir / "files").resolve()
+
+
+def new_key(kind: str, suffix: str) -> str:
+    """`models/1f/1f0c….stl`: random, so that nobody can guess or collide."""
+    name = uuid4().hex
+    return f"{kind}/{name[:2]}/{name}.{suffix}"
+
+
+def put(key: str, source: Path | bytes) -> None:
+    """Store under `key`; a file is streamed."""
+    obstore.put(_store(), key, source)
+
+
+@contextmanager
+def as_path(key: str) -> Iterator[Path]:
+    """The file as a readable path: in place when the store is a folder, else a temporary copy."""
+    if not settings().files_url:
+        yield _folder() / key
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(key).suffix) as copy:
+        for chunk in obstore.get(_store(), key).stream(min_chunk_size=1 << 20):
+            copy.write(chunk)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def delete(key: str) -> None:
+    """Remove; a key that is not there is fine."""
+    try:
+        obstore.delete(_store(), key)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,51 @@
+"""Sending letters over SMTP; without an SMTP server they stay in the outbox, where staff can read them."""
+
+from __future__ import annotations
+
+import smtplib
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from api.db import transaction
+from api.domain.notifications import Mail
+from api.settings import settings
+
+log = structlog.get_logger()
+
+TIMEOUT_S = 15
+
+
+def send(mail_id: int) -> None:
+    """Send one letter. At least once: a crash after the server took it sends it again."""
+    if not settings().smtp_url:
+        return
+    with transaction() as session:
+        mail = session.get_one(Mail, mail_id)
+        if mail.sent_at is not None:
+            return
+        message = EmailMessage()
+        message["From"], message["To"], message["Subject"] = settings().mail_from, mail.recipient, mail.subject
+        message.set_content(mail.body)
+    try:
+        _deliver(message)
+        sent_at, trouble = datetime.now(UTC), ""
+    except (OSError, smtplib.SMTPException) as error:
+        log.warning("mail not sent", mail=mail_id, error=str(error))
+        sent_at, trouble = None, str(error)[:300]
+    with transaction() as session:
+        mail = session.get_one(Mail, mail_id)
+        mail.sent_at, mail.trouble = sent_at, trouble
+
+
+def _deliver(message: EmailMessage) -> None:
+    url = urlsplit(settings().smtp_url)
+    kind = smtplib.SMTP_SSL if url.scheme == "smtps" else smtplib.SMTP
+    with kind(url.hostname or "localhost", url.port or 0, timeout=TIMEOUT_S) as server:
+        if url.scheme == "smtp+starttls":
+            server.starttls()
+        if url.username:
+            server.login(unquote(url.username), unquote(url.password or ""))
+        server.send_message(message)

@@ -1,0 +1,128 @@
+"""Letters to people: one per thing and kind, in the reader's language. Sending is a background step's business."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.accounts import Locale, User
+from api.domain.base import Base, Id, Instant
+from api.domain.changes import ask
+from api.domain.jobs import Job
+from api.domain.sites import Site
+
+
+class Mail(Base):
+    """A letter, as it was or will be sent. Unique by (kind, about): a step that runs twice writes once."""
+
+    __tablename__ = "mails"
+    __table_args__ = (UniqueConstraint("kind", "about", "user_id"), Index("ix_mails_created_at", "created_at"))
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
+    kind: Mapped[str] = mapped_column(String(40))
+    about: Mapped[str] = mapped_column(String(80))
+    recipient: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str] = mapped_column(String(200))
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Instant]
+    sent_at: Mapped[Instant | None]
+    trouble: Mapped[str] = mapped_column(String(300), default="")
+
+    user: Mapped[User] = relationship()
+    site: Mapped[Site | None] = relationship()
+
+
+class Letter(NamedTuple):
+    subject: str
+    body: str
+
+
+_L = Locale
+LETTERS: dict[str, dict[Locale, Letter]] = {
+    "job_printed": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » est imprimée",
+            "Bonjour {name},\n\nvotre pièce « {model} » ({copies} ×) est imprimée. Elle vous attend à {site}.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” is printed",
+            "Hello {name},\n\nyour part “{model}” ({copies} ×) is printed. It is waiting for you at {site}.\n",
+        ),
+    },
+    "job_rejected": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » ne peut pas être imprimée",
+            "Bonjour {name},\n\nvotre demande « {model} » n'a pas pu être acceptée à {site}. "
+            "La raison est affichée sur la page de la demande.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” cannot be printed",
+            "Hello {name},\n\nyour request “{model}” could not be accepted at {site}. "
+            "The reason is shown on its page.\n",
+        ),
+    },
+    "job_on_hold": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » attend l'équipe",
+            "Bonjour {name},\n\nl'impression de « {model} » s'est arrêtée à {site}. "
+            "L'équipe regarde ; vous n'avez rien à faire.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” is waiting for the team",
+            "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking; you need not do anything.\n",
+        ),
+    },
+}
+
+
+def write(
+    session: Session, *, user: User, kind: str, about: str, now: datetime, place: Site | None = None, **params: object
+) -> None:
+    """Put a letter into the outbox and ask for its sending; a second one of its kind about the same thing is dropped."""
+    letter = LETTERS[kind][user.locale]
+    params = {"name": user.name, "site": place.name if place else "", **params}
+    mail_id = session.scalar(
+        insert(Mail)
+        .values(
+            user_id=user.id,
+            site_id=place.id if place else None,
+            kind=kind,
+            about=about,
+            recipient=user.email,
+            subject=letter.subject.format(**params)[:200],
+            body=letter.body.format(**params),
+            created_at=now,
+            trouble="",
+        )
+        .on_conflict_do_nothing()
+        .returning(Mail.id)
+    )
+    if mail_id is not None:
+        ask(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
+
+
+def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> None:
+    """Tell the owner what became of a job."""
+    job = session.get_one(Job, job_id)
+    write(
+        session,
+        user=job.owner,
+        kind=f"job_{verb}",
+        about=f"job:{job.id}",
+        now=now,
+        place=job.site,
+        model=job.model.name,
+        copies=job.copies,
+    )
+
+
+def list_mails(session: Session, *, site_ids: list[int], limit: int = 100) -> list[Mail]:
+    """The latest letters of these sites, newest first."""
+    query = select(Mail).where(Mail.site_id.in_(site_ids)).order_by(Mail.id.desc()).limit(limit)
+    return list(session.scalars(query))

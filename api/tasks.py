@@ -1,0 +1,146 @@
+"""Background steps on Procrastinate: each runs at least once, carries only ids, and may safely run twice.
+
+Traps of the engine and what we do about them: reference foundation, section 5. No task here has `retry=` together with
+a queueing lock (trap 1): the tick, or the next poke, is the retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from procrastinate import App, PsycopgConnector
+from procrastinate.jobs import Status
+from psycopg.errors import UniqueViolation
+from sqlalchemy import select
+
+from api.adapters.mail import send
+from api.db import conninfo, transaction
+from api.domain.notifications import notify_job
+from api.domain.printers import list_printers, poke
+from api.domain.slices import Slice, SliceStatus, ask_slice
+from api.settings import settings
+
+log = structlog.get_logger()
+
+DISPATCH, BACKGROUND = "dispatch", "background"
+#: Twice a stalled step is tried again; then it is a bug of ours, and shows as failed.
+MOST_ATTEMPTS = 5
+KEEP_ENDED = timedelta(days=2)
+
+
+def make_app(dsn: str) -> App:
+    """The engine with our steps, for one worker process."""
+    app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=6))
+    app.task(name="reconcile", queue=DISPATCH)(reconcile)
+    app.task(name="slice", queue=BACKGROUND)(slice_step)
+    app.task(name="notify_job", queue=BACKGROUND)(notify)
+    app.task(name="send_mail", queue=BACKGROUND)(send)
+    return app
+
+
+def reconcile(printer_id: int) -> None:
+    from printers.reconcile import reconcile as act  # noqa: PLC0415  # the background worker never loads printers
+
+    act(printer_id)
+
+
+def slice_step(slice_id: int) -> None:
+    from printers.slicing import make_slice  # noqa: PLC0415  # the dispatch worker never loads the slicer
+
+    make_slice(slice_id)
+
+
+def notify(job_id: int, verb: str) -> None:
+    with transaction() as session:
+        notify_job(session, job_id=job_id, verb=verb, now=datetime.now(UTC))
+
+
+def run_worker(queues: list[str], concurrency: int) -> None:
+    """Serve these queues until a signal says stop. The engine also ends when the database goes: restart it (trap 6)."""
+    asyncio.run(_serve(queues, concurrency))
+
+
+async def _serve(queues: list[str], concurrency: int) -> None:
+    app = make_app(conninfo())
+    async with app.open_async():
+        helpers = [asyncio.create_task(_rescue_forever(app, queues))]
+        if DISPATCH in queues:
+            helpers.append(asyncio.create_task(_tick_forever()))
+        if BACKGROUND in queues:
+            helpers.append(asyncio.create_task(_sweep_forever(app)))
+        try:
+            await app.run_worker_async(
+                queues=queues,
+                concurrency=concurrency,
+                name="+".join(queues),
+                delete_jobs="successful",
+                fetch_job_polling_interval=1.0,
+                update_heartbeat_interval=settings().heartbeat_s,
+                stalled_worker_timeout=settings().stalled_after_s,
+                shutdown_graceful_timeout=10,
+            )
+        finally:
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+
+async def _rescue_forever(app: App, queues: list[str]) -> None:
+    """Steps of dead workers go back into the queue; if a twin waits there already, the dead one is closed."""
+    while True:
+        for queue in queues:
+            with contextlib.suppress(
+                Exception
+            ):  # the next round tries again; the worker itself notices a lost database
+                await _rescue(app, queue)
+        await asyncio.sleep(settings().heartbeat_s)
+
+
+async def _rescue(app: App, queue: str) -> None:
+    manager = app.job_manager
+    await manager.prune_stalled_workers(settings().stalled_after_s)
+    for job in await manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=settings().stalled_after_s):
+        log.warning("rescuing a stalled step", task=job.task_name, job=job.id, attempts=job.attempts)
+        if job.attempts >= MOST_ATTEMPTS and queue != DISPATCH:
+            await manager.finish_job(job, Status.FAILED, delete_job=False)
+            continue
+        try:
+            await manager.retry_job(job)
+        except Exception as error:
+            if not isinstance(error.__cause__, UniqueViolation):
+                raise
+            await manager.finish_job(job, Status.FAILED, delete_job=True)
+
+
+async def _tick_forever() -> None:
+    """Every printer is looked at now and then, whatever events were lost."""
+    while True:
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(_tick)
+        await asyncio.sleep(settings().tick_s)
+
+
+def _tick() -> None:
+    with transaction() as session:
+        for printer in list_printers(session):
+            poke(session, printer.id)
+
+
+async def _sweep_forever(app: App) -> None:
+    """Slices whose step was lost are asked for again; ended steps are forgotten."""
+    while True:
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(_sweep)
+            await app.job_manager.delete_old_jobs(nb_hours=int(KEEP_ENDED.total_seconds() // 3600), include_failed=True)
+        await asyncio.sleep(60)
+
+
+def _sweep() -> None:
+    before = datetime.now(UTC) - timedelta(seconds=settings().slice_wall_s)
+    with transaction() as session:
+        lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
+        for slice_id in session.scalars(lost.limit(100)):
+            ask_slice(session, slice_id)

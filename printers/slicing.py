@@ -1,0 +1,141 @@
+"""The background step that makes one slice: fetch the model, slice it sandboxed, keep the G-code, tell the jobs."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.adapters import files
+from api.db import transaction
+from api.domain.errors import Busy, DomainError, Stale
+from api.domain.jobs import Job, JobSlice, slice_came
+from api.domain.materials import Material
+from api.domain.printers import PrinterKind
+from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.settings import settings
+from printers.profile import MachineSpec, MaterialSpec, Quality, gcode_limits, render_profile
+from printers.sandbox import Limits
+from printers.slicer import Sliced, SliceTooComplex, slice_model
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Order:
+    """One slice to make, as plain facts: no row is held while the slicer works."""
+
+    stl_key: str
+    profile_ini: str
+    machine: MachineSpec
+    scale: float
+    copies: int
+    turned: bool
+
+
+def make_slice(slice_id: int) -> None:
+    """Make the slice if it is still wanted; running twice is harmless (the second result is dropped)."""
+    with transaction() as session:
+        found = session.get(Slice, slice_id)
+        if found is None or found.status != SliceStatus.PENDING:
+            return
+        order = _order(found)
+    try:
+        with tempfile.TemporaryDirectory(prefix="etabli-slice-") as folder, files.as_path(order.stl_key) as stl:
+            sliced = _run(order, stl, Path(folder))
+            gcode_key = files.new_key("gcode", "gcode")
+            files.put(gcode_key, sliced.gcode)
+    except DomainError as error:
+        log.info("not sliced", slice=slice_id, code=error.code())
+        _tell_failure(slice_id, error)
+        return
+    _tell_success(slice_id, sliced, gcode_key)
+
+
+def _run(order: Order, stl: Path, folder: Path) -> Sliced:
+    return slice_model(
+        stl,
+        order.profile_ini,
+        machine=gcode_limits(order.machine),
+        out_dir=folder,
+        scale=order.scale,
+        copies=order.copies,
+        turned=order.turned,
+        limits=Limits(wall_s=settings().slice_wall_s),
+    )
+
+
+def _order(found: Slice) -> Order:
+    machine = machine_spec(found.kind)
+    size = [side * float(found.scale) for side in found.model.size_mm]
+    return Order(
+        stl_key=found.model.stl_key,
+        profile_ini=render_profile(
+            machine, material_spec(found.material), Quality(found.quality.value), found.kind.config_ini or None
+        ),
+        machine=machine,
+        scale=float(found.scale),
+        copies=found.copies,
+        turned=size[0] > machine.width_mm or size[1] > machine.depth_mm,
+    )
+
+
+def machine_spec(kind: PrinterKind) -> MachineSpec:
+    return MachineSpec(
+        width_mm=kind.width_mm, depth_mm=kind.depth_mm, height_mm=kind.height_mm, nozzle_mm=float(kind.nozzle_mm)
+    )
+
+
+def material_spec(material: Material) -> MaterialSpec:
+    return MaterialSpec(
+        code=material.code,
+        density_g_cm3=material.density_g_cm3,
+        nozzle_c=material.nozzle_c,
+        bed_c=material.bed_c,
+        first_nozzle_c=material.nozzle_c,
+        first_bed_c=material.bed_c,
+        flow_max_mm3_s=float(material.max_flow_mm3_s),
+        cost_per_kg=Decimal(material.price_per_kg),
+    )
+
+
+def _tell_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
+    now = datetime.now(UTC)
+    try:
+        with transaction() as session:
+            found = session.get_one(Slice, slice_id)
+            slice_ready(
+                session,
+                found=found,
+                seconds=sliced.seconds,
+                grams=sliced.grams,
+                gcode_key=gcode_key,
+                size=sliced.size,
+                sha1=sliced.sha1,
+                now=now,
+            )
+            _tell_jobs(session, slice_id, now)
+    except Stale:
+        files.delete(gcode_key)  # another worker was faster: its G-code stays
+
+
+def _tell_failure(slice_id: int, error: DomainError) -> None:
+    """A missing slicer or a time-out may pass; a model that cannot be sliced stays so."""
+    again = isinstance(error, Busy | SliceTooComplex)
+    now = datetime.now(UTC)
+    with transaction() as session:
+        found = session.get_one(Slice, slice_id)
+        slice_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
+        _tell_jobs(session, slice_id, now)
+
+
+def _tell_jobs(session: Session, slice_id: int, now: datetime) -> None:
+    jobs = session.scalars(select(Job).join(JobSlice).where(JobSlice.slice_id == slice_id).order_by(Job.id))
+    for job in jobs.unique():
+        slice_came(session, job=job, now=now)
