@@ -1,0 +1,55 @@
+# The commands of this house; `make help` lists them. Each makes ready what it needs.
+PYTHON := .venv/bin/python
+# Two at once: the workers of the tests start browsers, slicers and printers of their own.
+AT_ONCE ?= 2
+# The gate on branches of api/domain and printers, in percent; 0 turns it off.
+COVERAGE_GATE ?= 95
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fast check format bench-dispatch bench-mesh bench-booking bench-invoice drill lock clean
+
+help: ## List these commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+run: ## Install what is missing, then start the demo (ARGS="--port N --data DIR --json FILE")
+	@requirements/setup run
+	@exec $(PYTHON) -m web.command demo $(ARGS)
+
+setup: ## Install everything, also for the tests
+	@requirements/setup test
+
+test: setup ## All tests, the fast ones first, and the coverage gate
+	@.ci/test $(AT_ONCE) $(COVERAGE_GATE)
+
+test-fast: setup ## Only the tests without real printers, slicers and browsers
+	@$(PYTHON) -m pytest -q -n $(AT_ONCE) -m "not real"
+
+check: setup ## Format, lint, types, import contracts
+	@$(PYTHON) -m ruff format --quiet --check .
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+format: setup ## Format, and mend what the linter can
+	@$(PYTHON) -m ruff format --quiet .
+	@$(PYTHON) -m ruff check --quiet --fix .
+
+bench-dispatch: setup ## From "slice ready, printer ready" to OctoPrint printing, against bare HTTP
+	@$(PYTHON) -m bench.dispatch $(ARGS)
+
+bench-mesh: setup ## Gate and measures of STL files against trimesh and admesh
+	@$(PYTHON) -m bench.mesh $(ARGS)
+
+bench-booking: setup ## A thousand people want one slot
+	@$(PYTHON) -m bench.booking $(ARGS)
+
+bench-invoice: setup ## Invoices per second, validated
+	@$(PYTHON) -m bench.invoice $(ARGS)
+
+drill: setup ## kill -9 of workers and of OctoPrint while 150 jobs print
+	@$(PYTHON) -m bench.drill $(ARGS)
+
+lock: setup ## Bring the lock files up to date with pyproject.toml
+	@requirements/lock
+
+clean: ## Forget environments, builds and caches (data stays)
+	@rm -rf .venv .venv-octoprint node_modules web/static/dist build .coverage* .mypy_cache .ruff_cache .pytest_cache
