@@ -162,10 +162,11 @@ def profile_hash(text: str) -> str:
 
 
 def gcode_limits(machine: MachineSpec) -> GcodeLimits:
+    """What this machine stands; half a millimetre above the height, for the hop of the nozzle over the last layer."""
     return GcodeLimits(
         width_mm=machine.width_mm,
         depth_mm=machine.depth_mm,
-        height_mm=machine.height_mm,
+        height_mm=machine.height_mm + 0.5,
         nozzle_max_c=machine.nozzle_max_c,
         bed_max_c=machine.bed_max_c,
     )
@@ -210,13 +211,14 @@ def _quality(quality: Quality, nozzle_mm: float) -> Settings:
 
 
 def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
-    w, d = f"{machine.width_mm:g}", f"{machine.depth_mm:g}"
+    # A hundredth around the bed: a model drawn as large as the bed is a bit larger in the 32-bit floats of its file.
+    w, d = f"{machine.width_mm + 0.01:g}", f"{machine.depth_mm + 0.01:g}"
     silent = ["post_process", "gcode_substitutions", "thumbnails", "notes", "printer_notes", "printer_model"]
     never = ["color_change_gcode", "pause_print_gcode", "template_custom_gcode", "colorprint_heights"]
     return {
         **dict.fromkeys([*silent, *never], ""),
         "filament_notes": '""',
-        "bed_shape": f"0x0,{w}x0,{w}x{d},0x{d}",
+        "bed_shape": f"-0.01x-0.01,{w}x-0.01,{w}x{d},-0.01x{d}",
         "max_print_height": f"{machine.height_mm:g}",
         "nozzle_diameter": f"{machine.nozzle_mm:g}",
         "filament_density": f"{material.density_g_cm3:f}",
@@ -295,7 +297,7 @@ def _check_snippet(key: str, value: str) -> None:
 
 def _plain(value: str) -> str:
     """The lines of a snippet, with 0 where PrusaSlicer will put a value, and without its conditions."""
-    text = re.sub(r'^"|"$|(?<!\\)";"', "", value)
+    text = re.sub(r'(?<!\\)";"', r"\\n", re.sub(r'^"|"$', "", value))
     text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
     text = re.sub(r"\{(?!\s*(?:if|elsif|else|endif)\b)[^{}]*\}|\[[^\[\]\n]*\]", "0", text)
     text = re.sub(r"\{\s*if\b[^{}]*\}([^{}\n]*)\{\s*else\s*\}[^{}\n]*\{\s*endif\s*\}", r"\1", text)

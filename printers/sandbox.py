@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import resource
 import shutil
 import signal
@@ -215,6 +216,9 @@ def _tail(fd: int) -> str:
     return os.pread(fd, size - start, start).decode("utf-8", "replace")
 
 
+_OUT_OF_MEMORY = re.compile("bad_alloc|[Cc]annot allocate|failed to map segment|MemoryError")
+
+
 def _outcome(returncode: int, *, in_time: bool, text: str) -> Outcome:
     status = returncode if returncode >= 0 else 128 - returncode
     kind = Ended.FAILED
@@ -222,7 +226,7 @@ def _outcome(returncode: int, *, in_time: bool, text: str) -> Outcome:
         kind = Ended.OK
     if not in_time or status == 128 + signal.SIGXCPU:
         kind = Ended.TIMEOUT
-    elif "bad_alloc" in text or "annot allocate memory" in text or "MemoryError" in text:
+    elif status and _OUT_OF_MEMORY.search(text):
         kind = Ended.OUT_OF_MEMORY
     elif status in {128 + signal.SIGKILL, 128 + signal.SIGXFSZ, 128 + signal.SIGTERM}:
         kind = Ended.KILLED

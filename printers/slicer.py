@@ -1,0 +1,236 @@
+"""Makes G-code of a model with PrusaSlicer, in the sandbox, and believes only the G-code that it has read itself.
+
+Refuses to trust an exit status (a part of 600 mm on a printer of 250 mm exits 0), a file name or a stranger's header.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import NoReturn
+
+from api.domain.errors import Busy, Invalid
+from api.domain.mesh import write_binary
+from printers.gcode import GcodeLimits, append_end_marker, check_gcode
+from printers.profile import SPACING_MM
+from printers.sandbox import Ended, Limits, Outcome, open_room, run_sandboxed
+
+_PROGRAM = "prusa-slicer"
+_ESTIMATE_BYTES = 65_536
+#: No plate carries more, however small the part: the arranging takes minutes, and one loose part ruins the others.
+MOST_COPIES = 100
+
+
+class SlicerMissing(Busy):
+    """The slicer (PrusaSlicer) is not installed on this server: tell the people who run it."""
+
+
+class SlicerRefused(Invalid):
+    """The slicer could not slice this model: {reason}"""
+
+
+class SlicerCrashed(Invalid):
+    """The slicer crashed on this model: repair it in a 3D program and send it again."""
+
+
+class UnreadableForSlicer(Invalid):
+    """The slicer cannot read this model: export it again as STL."""
+
+
+class NothingToPrint(Invalid):
+    """The slicer found nothing to print: the part is thinner than one layer, or it is not closed."""
+
+
+class PlateOverfull(Invalid):
+    """The slicer could not place this on the plate ({copies} × the part): print fewer at once, or smaller."""
+
+
+class SliceTooComplex(Invalid):
+    """Slicing took too long, so it was stopped: simplify the model (fewer triangles) or print it smaller."""
+
+
+class SliceOutOfMemory(Invalid):
+    """Slicing took too much memory, so it was stopped: simplify the model (fewer triangles) or print it smaller."""
+
+
+class EstimateMissing(Invalid):
+    """The slicer told neither time nor weight for this model, so it cannot be priced."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the slicer says of one plate: `grams` of filament, purge line included."""
+
+    seconds: int
+    grams: Decimal
+
+
+@dataclass(frozen=True)
+class Sliced:
+    """One plate, ready to print: `gcode` ends with our end marker; `size` in bytes and `sha1` are of the whole file."""
+
+    gcode: Path
+    seconds: int
+    grams: Decimal
+    layers: int
+    size: int
+    sha1: str
+
+
+def slice_model(
+    stl: Path,
+    profile_ini: str,
+    *,
+    machine: GcodeLimits,
+    out_dir: Path,
+    scale: float = 1.0,
+    copies: int = 1,
+    turned: bool = False,
+    limits: Limits | None = None,
+) -> Sliced:
+    """Slice `copies` of a model onto one plate of `machine`, into `out_dir/part.gcode`.
+
+    1. Write the model anew, as a clean file with a name of ours. Raises a MeshRefused.
+    2. Let the slicer make G-code of it, in the sandbox and under `limits`. Raises the errors of this file.
+    3. Read time, weight and every line of the result (GcodeUnsafe), and append the end marker.
+    `turned` turns the model by 90° about the vertical axis first.
+    """
+    with open_room("etabli-slice-") as room:
+        _write_inputs(room, stl, profile_ini)
+        argv = [_program(), "--export-gcode", "--load", "in/profile.ini", "--scale", f"{scale * 100:.6f}%"]
+        argv += ["--rotate", "90"] if turned else []
+        argv += ["--duplicate", str(copies), "--output", "out/part.gcode", "in/model.stl"]
+        outcome = run_sandboxed(argv, room=room, limits=limits or Limits())
+        made = room / "out" / "part.gcode"
+        if outcome.kind is not Ended.OK or not made.is_file() or made.is_symlink():
+            _refuse(outcome, copies=copies)
+        return _accept(made, machine=machine, out=out_dir / "part.gcode")
+
+
+def _program() -> str:
+    found = shutil.which(_PROGRAM)
+    if found is None:
+        raise SlicerMissing
+    return found
+
+
+def _write_inputs(room: Path, stl: Path, profile_ini: str) -> None:
+    (room / "in" / "profile.ini").write_text(profile_ini, encoding="utf-8")
+    model = room / "in" / "model.stl"
+    write_binary(stl, model)
+    # PrusaSlicer reads a file as text when none of the 128 bytes after its header is over 127. The attribute of the
+    # first triangle, which nothing else reads, settles it.
+    with model.open("r+b") as file:
+        file.seek(84 + 48)
+        file.write(b"\xff\xff")
+
+
+def _accept(made: Path, *, machine: GcodeLimits, out: Path) -> Sliced:
+    estimate = parse_estimate(_tail(made))
+    facts = check_gcode(made, machine)
+    shutil.copyfile(made, out)
+    append_end_marker(out)
+    with out.open("rb") as file:
+        sha1 = hashlib.file_digest(file, "sha1").hexdigest()
+    return Sliced(
+        gcode=out,
+        seconds=estimate.seconds,
+        grams=estimate.grams,
+        layers=facts.layers,
+        size=out.stat().st_size,
+        sha1=sha1,
+    )
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _ESTIMATE_BYTES))
+        return file.read().decode("ascii", "replace")
+
+
+_TIME = re.compile(r"^; estimated printing time \(normal mode\) = (.+)$", re.MULTILINE)
+_GRAMS = re.compile(r"^; total filament used \[g\] = ([\d.]+)$", re.MULTILINE)
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+
+
+def parse_estimate(tail: str) -> Estimate:
+    """Time and weight from the end of a file of PrusaSlicer: "1d 2h 3m 4s" and grams. Raises EstimateMissing."""
+    time, grams = _TIME.search(tail), _GRAMS.search(tail)
+    if time is None or grams is None:
+        raise EstimateMissing
+    seconds = sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"(\d+)([dhms])", time[1]))
+    return Estimate(seconds=max(1, seconds), grams=Decimal(grams[1]))
+
+
+_COMPLAINTS: list[tuple[re.Pattern[str], type[Invalid]]] = [
+    (re.compile(r"No layers were detected|model is empty|no extrusions|empty first layer", re.I), NothingToPrint),
+    (
+        re.compile(r"wrong size|syntactically very wrong|empty file|Loading of a model file failed", re.I),
+        UnreadableForSlicer,
+    ),
+]
+
+
+def _refuse(outcome: Outcome, *, copies: int) -> NoReturn:
+    """Say in a hobbyist's words why there is no G-code."""
+    if outcome.kind is Ended.OUT_OF_MEMORY:
+        raise SliceOutOfMemory
+    if outcome.kind in {Ended.TIMEOUT, Ended.KILLED}:
+        raise SliceTooComplex
+    if re.search("could not fit on the bed|outside of the print volume", outcome.stderr_tail):
+        raise PlateOverfull(copies=copies)
+    for form, error in _COMPLAINTS:
+        if form.search(outcome.stderr_tail):
+            raise error
+    reason = last_words(outcome.stderr_tail)
+    if outcome.status > 128 or not reason:
+        raise SlicerCrashed
+    raise SlicerRefused(reason=reason)
+
+
+def last_words(text: str) -> str:
+    """The last line that a program wrote for people: no trace, no progress, no path, nothing that does not print."""
+    for raw in reversed(text.splitlines()):
+        line = re.sub(r"\S*/(\S+)", r"\1", raw).strip()
+        line = "".join(c for c in line if c.isprintable()).removeprefix("error: ")
+        if line and "[trace]" not in line and not re.match(r"\d+ => |terminate called", line):
+            return line.removeprefix("what(): ").strip()[:200]
+    return ""
+
+
+def copies_per_plate(size_mm: tuple[float, ...], bed_mm: tuple[float, ...], *, spacing_mm: float = SPACING_MM) -> int:
+    """How many parts of this size (x, y, ..) surely fit one bed (x, y, ..) in rows; 0 if not even one does.
+
+    Never more than PrusaSlicer places: it packs at least as well as rows of bounding boxes. A part that fits only when
+    turned by 90° is counted turned.
+    """
+    x, y = size_mm[:2]
+    width, depth = bed_mm[:2]
+    return _rows(x, y, width, depth, spacing_mm) or _rows(y, x, width, depth, spacing_mm)
+
+
+def _rows(x: float, y: float, width: float, depth: float, spacing_mm: float) -> int:
+    """Half a millimetre of play, but one part may fill the bed to the edge (and the float noise of 0.01 mm)."""
+    if x > width + 0.01 or y > depth + 0.01:
+        return 0
+    columns = math.floor((width - 0.5 + spacing_mm) / (x + spacing_mm))
+    rows = math.floor((depth - 0.5 + spacing_mm) / (y + spacing_mm))
+    return min(MOST_COPIES, max(1, columns) * max(1, rows))
+
+
+def slicer_version() -> str:
+    """For example "2.5.0". Raises SlicerMissing."""
+    try:
+        said = subprocess.run([_program(), "--help"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603  no word of a stranger
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SlicerMissing from error
+    match = re.search(r"PrusaSlicer-([\d.]+)", said.stdout + said.stderr)
+    if match is None:
+        raise SlicerMissing
+    return match[1]

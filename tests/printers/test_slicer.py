@@ -1,0 +1,309 @@
+"""The real PrusaSlicer: every quality and material, plates of copies, and files that mean it harm."""
+
+import dataclasses
+import itertools
+import shutil
+import time
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from api.domain.errors import DomainError
+from api.domain.mesh import MeshRefused, measure
+from printers import slicer
+from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
+from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, Quality, gcode_limits, render_profile
+from printers.sandbox import Ended, Limits, Outcome
+from printers.slicer import (
+    Estimate,
+    EstimateMissing,
+    NothingToPrint,
+    PlateOverfull,
+    Sliced,
+    SliceOutOfMemory,
+    SlicerCrashed,
+    SlicerMissing,
+    SlicerRefused,
+    SliceTooComplex,
+    UnreadableForSlicer,
+    copies_per_plate,
+    last_words,
+    parse_estimate,
+    slice_model,
+    slicer_version,
+)
+from tests.printers.parts import ball, box, prism, regular, write_stl
+
+real = pytest.mark.real
+PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
+
+
+def sliced(
+    stl: Path, profile: str = PROFILE, *, scale: float = 1.0, copies: int = 1, turned: bool = False,
+    machine: MachineSpec = GENERIC_220, limits: Limits | None = None,
+) -> Sliced:  # fmt: skip
+    return slice_model(
+        stl, profile, machine=gcode_limits(machine), out_dir=stl.parent, scale=scale, copies=copies, turned=turned,
+        limits=limits or Limits(wall_s=120),
+    )  # fmt: skip
+
+
+@real
+@pytest.mark.parametrize("quality", Quality)
+@pytest.mark.parametrize("code", MATERIALS)
+def test_each_material_and_quality_gives_a_plate_that_we_can_price(tmp_path: Path, code: str, quality: Quality) -> None:
+    material = MATERIALS[code]
+    plate = sliced(box(tmp_path / "cube.stl", 20, 20, 20), render_profile(GENERIC_220, material, quality))
+    facts = check_gcode(plate.gcode, gcode_limits(GENERIC_220))
+    layers = {Quality.DRAFT: 71, Quality.STANDARD: 100, Quality.FINE: 166}[quality]
+    assert abs(plate.layers - layers) <= 1
+    assert float(plate.grams / material.density_g_cm3) == pytest.approx(2.9, rel=0.25)
+    assert 600 < plate.seconds < 6000
+    assert facts.nozzle_c == max(material.nozzle_c, material.first_nozzle_c)
+    assert has_end_marker(plate.gcode)
+    assert (plate.size, plate.gcode.name) == (plate.gcode.stat().st_size, "part.gcode")
+
+
+@real
+def test_finer_layers_take_longer(tmp_path: Path) -> None:
+    part = ball(tmp_path / "ball.stl", 5)
+    seconds = [sliced(part, render_profile(GENERIC_220, PLA, quality)).seconds for quality in Quality]
+    assert seconds == sorted(seconds)
+
+
+@real
+def test_double_size_takes_much_more_material(tmp_path: Path) -> None:
+    part = box(tmp_path / "cube.stl", 20, 20, 20)
+    once, twice = sliced(part), sliced(part, scale=2.0)
+    assert twice.layers == pytest.approx(2 * once.layers, abs=1)
+    assert 4 < twice.grams / once.grams < 8
+
+
+@real
+def test_copies_lie_on_one_plate_and_weigh_as_many(tmp_path: Path) -> None:
+    part = box(tmp_path / "cube.stl", 20, 30, 4)
+    one, nine = sliced(part), sliced(part, copies=9)
+    assert float(nine.grams / one.grams) == pytest.approx(9, rel=0.05)
+    assert nine.layers == one.layers
+
+
+@real
+def test_two_slices_of_one_model_agree_within_a_hundredth(tmp_path: Path) -> None:
+    part = ball(tmp_path / "ball.stl", 5)
+    one, two = sliced(part), sliced(part)
+    assert float(one.grams) == pytest.approx(float(two.grams), rel=0.01)
+    assert one.seconds == pytest.approx(two.seconds, rel=0.01)
+
+
+@real
+def test_a_model_as_large_as_the_bed_is_sliced(tmp_path: Path) -> None:
+    """Also: its numbers hold no byte over 127, and PrusaSlicer would take the file for text."""
+    assert sliced(box(tmp_path / "plate.stl", 220, 220, 0.6)).layers == 3
+
+
+@real
+def test_a_long_part_fits_when_turned(tmp_path: Path) -> None:
+    machine = dataclasses.replace(GENERIC_220, width_mm=100)
+    part, profile = box(tmp_path / "bar.stl", 200, 20, 1), render_profile(machine, PLA, Quality.STANDARD)
+    with pytest.raises(PlateOverfull):
+        sliced(part, profile, machine=machine)
+    assert sliced(part, profile, machine=machine, turned=True).layers == 5
+
+
+@real
+def test_a_configuration_of_staff_is_what_is_printed(tmp_path: Path) -> None:
+    own = PROFILE.replace("layer_height = 0.2\n", "layer_height = 0.1\n").replace(
+        "temperature = 210", "temperature = 201"
+    )
+    profile = render_profile(GENERIC_220, PLA, Quality.STANDARD, own)
+    assert sliced(box(tmp_path / "cube.stl", 10, 10, 5.1), profile).layers == 51
+
+
+@real
+def test_a_part_taller_than_the_machine_is_refused_though_the_slicer_is_content(tmp_path: Path) -> None:
+    with pytest.raises(GcodeUnsafe, match=r"Z 250.* mm is outside the machine"):
+        sliced(box(tmp_path / "tower.stl", 20, 20, 600))
+    assert not (tmp_path / "part.gcode").exists()
+
+
+@real
+def test_a_part_as_tall_as_the_machine_is_sliced(tmp_path: Path) -> None:
+    assert sliced(box(tmp_path / "tower.stl", 12, 12, 250)).layers == 1250
+
+
+@real
+def test_too_many_copies_are_refused_by_number(tmp_path: Path) -> None:
+    with pytest.raises(PlateOverfull, match="5 ×"):
+        sliced(box(tmp_path / "cube.stl", 100, 100, 1), copies=5)
+
+
+@real
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_numbers_that_are_none_are_refused_before_the_slicer(tmp_path: Path, value: float) -> None:
+    triangles = np.ones((4, 3, 3), np.float32)
+    triangles[2, 1, 0] = value
+    with pytest.raises(MeshRefused):
+        sliced(write_stl(tmp_path / "bad.stl", triangles))
+
+
+@real
+@pytest.mark.parametrize(("scale", "error"), [(1e-4, NothingToPrint), (100.0, PlateOverfull)])
+def test_a_size_that_cannot_be_printed_is_refused_in_words(
+    tmp_path: Path, scale: float, error: type[DomainError]
+) -> None:
+    with pytest.raises(error):
+        sliced(box(tmp_path / "cube.stl", 10, 10, 10), scale=scale)
+
+
+def slicers_of(start_at: float) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["name", "create_time", "status"]):
+        info = process.info
+        if "prusa" in info["name"] and info["create_time"] >= start_at and info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def soup(path: Path, count: int) -> Path:
+    """Shells of four random points within 100 mm, each closed: the gate's own business, and a slow one for a slicer."""
+    random = np.random.default_rng(7)
+    points = random.uniform(0, 100, (count, 1, 3)) + random.uniform(-20, 20, (count, 4, 3))
+    faces = np.array([(0, 1, 2), (0, 3, 1), (0, 2, 3), (1, 3, 2)])
+    return write_stl(path, points[:, faces].reshape(-1, 3, 3).astype(np.float32))
+
+
+@real
+@pytest.mark.parametrize("bomb", ["tower", "soup"])
+def test_a_slicer_bomb_is_ended_in_time_and_leaves_no_process(tmp_path: Path, bomb: str) -> None:
+    part = box(tmp_path / "b.stl", 20, 20, 10_000) if bomb == "tower" else soup(tmp_path / "b.stl", 2_000)
+    profile = PROFILE + f"# {tmp_path}\n"
+    start_at, start_s = time.time(), time.monotonic()
+    with pytest.raises(SliceTooComplex):
+        sliced(part, profile, limits=Limits(wall_s=3))
+    assert time.monotonic() - start_s < 15
+    mine = [process for process in slicers_of(start_at) if process.create_time() < start_at + 3]
+    psutil.wait_procs(mine, timeout=30)  # those of other tests, on other workers, end by themselves
+    assert not [process for process in mine if process.is_running()]
+
+
+@real
+def test_too_little_memory_is_told_as_such(tmp_path: Path) -> None:
+    with pytest.raises(SliceOutOfMemory):
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=Limits(wall_s=60, memory_bytes=60 << 20))
+
+
+@real
+def test_gcode_that_grows_beyond_the_limit_is_told_as_too_complex(tmp_path: Path) -> None:
+    with pytest.raises(SliceTooComplex):
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=Limits(wall_s=60, file_bytes=20_000))
+
+
+@real
+def test_the_version_is_known() -> None:
+    assert slicer_version().startswith("2.")
+
+
+def test_a_missing_slicer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "prusa-slicer" else which(name))
+    with pytest.raises(SlicerMissing):
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20))
+    with pytest.raises(SlicerMissing):
+        slicer_version()
+
+
+@pytest.mark.parametrize("program", ["/bin/false", "/nonexistent"])
+def test_a_program_that_is_no_slicer_is_missing_too(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    monkeypatch.setattr(slicer, "_program", lambda: program)
+    with pytest.raises(SlicerMissing):
+        slicer_version()
+
+
+def test_a_slicer_that_exits_well_without_gcode_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slicer, "_program", lambda: "/bin/true")
+    with pytest.raises(SlicerCrashed):
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20))
+
+
+TRACE = "[2026-01-02 03:04:05.678] [0x00007f] [trace]   Initializing StaticPrintConfigs\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "said", "error"),
+    [
+        (Ended.FAILED, 1, "No layers were detected. You might want to repair your STL file(s)\n", NothingToPrint),
+        (Ended.FAILED, 1, "The file /tmp/x/in/model.stl has the wrong size.\n", UnreadableForSlicer),
+        (Ended.FAILED, 134, "terminate called\n  what():  Objects could not fit on the bed\n", PlateOverfull),
+        (Ended.FAILED, 139, "", SlicerCrashed),
+        (Ended.FAILED, 134, "terminate called\n  what():  Unable to create convex hull\n", SlicerCrashed),
+        (Ended.FAILED, 1, "", SlicerCrashed),
+        (Ended.FAILED, 1, "error: Something new about /tmp/x/in/model.stl\n" + TRACE, SlicerRefused),
+        (Ended.KILLED, 137, "", SliceTooComplex),
+    ],
+)
+def test_each_end_of_the_slicer_has_its_words(kind: Ended, status: int, said: str, error: type[DomainError]) -> None:
+    with pytest.raises(error) as caught:
+        slicer._refuse(Outcome(kind, status, TRACE + said), copies=1)
+    assert "/tmp" not in str(caught.value)
+    assert "trace" not in str(caught.value)
+
+
+def test_the_last_words_hold_neither_trace_nor_path_nor_control_characters() -> None:
+    text = f"old\n10 => Processing\nerror: bad \x1b[31m/etc/secret/model.stl: no\x07 {'x' * 300}\n{TRACE}\n"
+    assert last_words(text).startswith("bad [31mmodel.stl: no x")
+    assert len(last_words(text)) == 200
+    assert last_words(TRACE) == ""
+
+
+@pytest.mark.parametrize(
+    ("time_said", "seconds"), [("1d 2h 3m 4s", 93_784), ("16m 44s", 1_004), ("7s", 7), ("0s", 1), ("2h 5s", 7_205)]
+)
+def test_an_estimate_is_read_from_the_end_of_the_file(time_said: str, seconds: int) -> None:
+    tail = (
+        "; filament used [g] = 1.00\n; total filament used [g] = 12.34\n"
+        f"; estimated printing time (normal mode) = {time_said}\n; a = b\n"
+    )
+    assert parse_estimate(tail) == Estimate(seconds, Decimal("12.34"))
+
+
+@pytest.mark.parametrize(
+    "tail", ["", "; total filament used [g] = 1.0\n", "; estimated printing time (normal mode) = 5s\n"]
+)
+def test_a_file_without_an_estimate_is_refused(tail: str) -> None:
+    with pytest.raises(EstimateMissing):
+        parse_estimate(tail)
+
+
+@pytest.mark.parametrize(
+    ("size", "copies"),
+    [((20, 20, 5), 64), ((30, 30), 36), ((70, 70), 4), ((107, 107), 1), ((220, 220), 1), ((220.005, 220), 1),
+     ((221, 20), 0), ((5, 5), 100), ((150, 60), 3), ((200, 20), 8)],
+)  # fmt: skip
+def test_copies_are_counted_in_rows(size: tuple[float, ...], copies: int) -> None:
+    assert copies_per_plate(size, (220, 220, 250)) == copies
+
+
+def test_a_part_that_fits_only_when_turned_is_counted_turned() -> None:
+    assert copies_per_plate((200, 20), (100, 220)) == 4
+
+
+SHAPES = ["box", "triangle", "hexagon", "ball"]
+
+
+@real
+@pytest.mark.parametrize(("shape", "size_mm"), list(itertools.product(SHAPES, [31.0, 52.5, 90.0])))
+def test_as_many_copies_as_we_say_are_really_arranged(tmp_path: Path, shape: str, size_mm: float) -> None:
+    path = tmp_path / "part.stl"
+    if shape == "box":
+        box(path, size_mm, size_mm * 0.6, 0.4)
+    elif shape == "ball":
+        ball(path, size_mm / 2, rings=8)
+    else:
+        prism(path, regular(3 if shape == "triangle" else 6, size_mm / 2), 0.4)
+    count = copies_per_plate(measure(path).size_mm, (220, 220))
+    assert sliced(path, render_profile(GENERIC_220, PLA, Quality.DRAFT), copies=count).layers > 0
