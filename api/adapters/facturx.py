@@ -29,7 +29,7 @@ XSLT = {
     FRENCH: "cii-schematron-fr-ctc/BR-FR-Flux2-Schematron-CII.xslt",
 }
 #: Rules that must fire: fixed, and more for each line. Fewer means that the validator is not looking at all of the
-#: invoice. Measured on the barest invoice: 75 and 59 for one line, 17 and 9 more for each other; so 123 and 86 for four.
+#: invoice. Measured on the barest: 75 and 59 for one line, 17 and 9 more for each other (so 123 and 86 for four).
 LEAST_RULES_FIRED = {Profile.EN16931: (55, 17), Profile.EXTENDED: (55, 17), FRENCH: (50, 9)}
 SVRL = "{http://purl.oclc.org/dsdl/svrl}"
 

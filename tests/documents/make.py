@@ -1,4 +1,4 @@
-"""Fictitious parties and documents, every default named. SIREN and SIRET are Luhn-valid and made from a seed; IBANs are test IBANs."""
+"""Fictitious parties and documents: SIREN and SIRET Luhn-valid, made from a seed; test IBANs only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from api.domain.facturx import (
     Category,
     Document,
     DocumentAllowance,
-    Kind,
     Line,
     Nature,
     Party,
@@ -148,7 +147,7 @@ def as_paid(document: Document, total_cents: int) -> Document:
 
 
 def make_random_document(seed: int) -> Document:
-    """1 to 60 lines (short ones more often), three rates; franchise, public buyer, credit note or consumer now and then."""
+    """1 to 60 lines, three rates; sometimes franchise, public buyer, credit note or consumer."""
     rng = random.Random(seed)
     lines = tuple(_random_line(rng) for _ in range(rng.choice([1, 2, 3, 4, 4, 6, 9, 14, 25, 60])))
     document = make_document(number=f"F2026-{seed:04d}", lines=lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from api.domain.facturx.document import Category, DeliverTo, Document, DocumentAllowance, Line, Means, Party
+from api.domain.facturx.document import Category, DeliverTo, Document, DocumentAllowance, Line, Means, Party, Sale
 from api.domain.facturx.totals import Totals, VatSum, half_up_cents, totals
 from api.domain.legal import Customer, Mentions, Regime, mentions
 
@@ -74,8 +74,8 @@ def _notes(document: Document, legal: Mentions) -> list[dict[str, str]]:
     return notes + [{"BT-22": text} for text in document.notes]
 
 
-def nature_text(document: Document, legal: Mentions) -> str:
-    return {"B": legal.goods, "S": legal.services, "M": legal.mixed}[document.nature]
+def nature_text(sale: Sale, legal: Mentions) -> str:
+    return {"B": legal.goods, "S": legal.services, "M": legal.mixed}[sale.nature]
 
 
 def _party(party: Party, *, tax_identifier: bool = False) -> dict[str, Any]:

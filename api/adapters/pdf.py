@@ -1,0 +1,115 @@
+"""Documents on paper: HTML template -> WeasyPrint PDF/A-3a -> container mended by pikepdf; same input, same bytes.
+
+Refuses the clock: every date in the file is the `stamp` given. An invoice carries its XML as `factur-x.xml`.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import pikepdf
+import weasyprint
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from weasyprint.text.fonts import FontConfiguration
+from weasyprint.urls import URLFetcher
+
+from api.adapters import paper
+from api.domain.facturx import DeliveryNote, Document, Profile, Quote
+
+_drawing = threading.Lock()
+LEVELS = {Profile.EN16931: "EN 16931", Profile.EXTENDED: "EXTENDED"}
+
+
+def render_invoice(document: Document, xml: bytes, *, stamp: datetime) -> bytes:
+    """The released form of an invoice or credit note; `xml` must be what `write_xml` gave for this document."""
+    return _render("invoice.html", paper.invoice_page(document), stamp, xml=xml, level=LEVELS[document.profile])
+
+
+def render_quote(quote: Quote, *, stamp: datetime) -> bytes:
+    return _render("quote.html", paper.quote_page(quote), stamp)
+
+
+def render_delivery_note(note: DeliveryNote, *, stamp: datetime) -> bytes:
+    return _render("delivery_note.html", paper.delivery_page(note), stamp)
+
+
+def _render(
+    template: str, page: dict[str, Any], stamp: datetime, *, xml: bytes | None = None, level: str | None = None
+) -> bytes:
+    html = _templates().get_template(template).render(page)
+    attachments = []
+    if xml is not None:
+        attachments = [
+            weasyprint.Attachment(
+                string=xml,
+                name="factur-x.xml",
+                description="Factur-X",
+                relationship="Data",
+                created=stamp,
+                modified=stamp,
+            )
+        ]
+    pdf = _draw(html, attachments)
+    title, author = f"{page['title']} {page['number']}", page["seller"]["name"]
+    return _finish(pdf, title=title, author=author, stamp=stamp, level=level)
+
+
+def _draw(html: str, attachments: list[weasyprint.Attachment]) -> bytes:
+    """One at a time; the colour profile that WeasyPrint 70 opens and forgets to close must not fail a test."""
+    fetcher = URLFetcher(allowed_protocols=["data"], fail_on_errors=True)  # the QR code; nothing else may be fetched
+    with _drawing, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
+        pdf: bytes = weasyprint.HTML(string=html, url_fetcher=fetcher).write_pdf(
+            pdf_variant="pdf/a-3a",
+            attachments=attachments,
+            stylesheets=[_stylesheet()],
+            font_config=FontConfiguration(),
+        )
+        return pdf
+
+
+def _finish(pdf: bytes, *, title: str, author: str, stamp: datetime, level: str | None) -> bytes:
+    """1. our XMP, one rdf:RDF; 2. attachments once in /AF (WeasyPrint #2917); 3. dates, and an identifier that repeats."""
+    with pikepdf.open(io.BytesIO(pdf)) as file:
+        producer = str(file.docinfo["/Producer"])
+        metadata = file.make_stream(_xmp(title, author, producer, stamp, level))
+        metadata["/Type"], metadata["/Subtype"] = pikepdf.Name.Metadata, pikepdf.Name.XML
+        file.Root.Metadata = file.make_indirect(metadata)
+        if "/AF" in file.Root:
+            file.Root.AF = pikepdf.Array(list({each.objgen: each for each in file.Root.AF}.values()))
+        file.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
+        for key in ("/CreationDate", "/ModDate"):
+            file.docinfo[key] = stamp.strftime("D:%Y%m%d%H%M%S+00'00'")
+        file.docinfo["/Title"], file.docinfo["/Author"] = title, author
+        file.docinfo["/Subject"], file.docinfo["/Creator"] = title, "Établi"
+        finished = io.BytesIO()
+        file.save(finished, deterministic_id=True, compress_streams=True, fix_metadata_version=False)
+        return finished.getvalue()
+
+
+def _xmp(title: str, author: str, producer: str, stamp: datetime, level: str | None) -> bytes:
+    words = {"title": title, "author": author, "subject": title, "producer": producer, "level": level}
+    text = _templates().get_template("xmp.xml").render(words, stamp=f"{stamp:%Y-%m-%dT%H:%M:%S}+00:00")
+    return text.encode()
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("api.adapters", "documents"),
+        autoescape=select_autoescape(["html", "xml"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _stylesheet() -> weasyprint.CSS:
+    return weasyprint.CSS(string=files("api.adapters").joinpath("documents/paper.css").read_text("utf-8"))

@@ -1,0 +1,168 @@
+"""Reads a finished PDF as a stranger would: is it the PDF/A-3 that it claims to be, and does it print its XML?
+
+Refuses to replace veraPDF: it finds what our own tools were seen to get wrong. A release asks `release_faults`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pikepdf
+from lxml import etree
+from pypdf import PdfReader
+
+from api.adapters.recount import read_totals
+
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
+PDFAID = "{http://www.aiim.org/pdfa/ns/id/}"
+FX = "{urn:factur-x:pdfa:CrossIndustryDocument:invoice:1p0#}"
+EXTENSION = "{http://www.aiim.org/pdfa/ns/property#}"
+FX_VALUES = {"DocumentType": {"INVOICE"}, "DocumentFileName": {"factur-x.xml"}, "Version": {"1.0"}}
+FX_VALUES["ConformanceLevel"] = {"EN 16931", "EXTENDED"}
+FORBIDDEN_KEYS = {"/JS", "/JavaScript", "/AA", "/OpenAction", "/Launch"}
+AMOUNT = r"(-?[\d\u202f\u00a0 ]+,\d\d)\u00a0€"
+
+
+def release_faults(pdf: bytes, xml: bytes) -> list[str]:
+    """Everything that forbids to hand this invoice out."""
+    found = lint(pdf)
+    if not found and embedded_xml(pdf) != xml:
+        found.append("the XML inside is not the XML that was checked")
+    return found + [f"{code}: printed {printed}, XML {stated}" for code, printed, stated in misprints(pdf, xml)]
+
+
+def lint(pdf: bytes, *, invoice: bool = True) -> list[str]:
+    """What a PDF/A-3a must not lack or hold; `invoice=False` for a quote or delivery note, which embeds nothing."""
+    with pikepdf.open(io.BytesIO(pdf)) as file:
+        found = [*_container(pdf, file), *_fonts(file), *_forbidden(file), *_metadata(file, invoice=invoice)]
+        return found + list(_attachment(file) if invoice else ())
+
+
+def embedded_xml(pdf: bytes) -> bytes:
+    """The bytes of factur-x.xml."""
+    with pikepdf.open(io.BytesIO(pdf)) as file:
+        return file.attachments["factur-x.xml"].get_file().read_bytes()
+
+
+def printed_totals(pdf: bytes) -> dict[str, Decimal]:
+    """BT code -> euros as printed: net, VAT per rate, total, paid, due. Without VAT the total is the net."""
+    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+    labels = {
+        "BT-109": r"Total HT",
+        "BT-112": r"Total(?: TTC)?",
+        "BT-113": r"Déjà payé",
+        "BT-115": r"(?:Net à payer|À votre crédit)",
+    }
+    found = {code: re.findall(rf"^{label}\s+{AMOUNT}", text, re.M) for code, label in labels.items()}
+    totals = {code: _euros(amounts[-1]) for code, amounts in found.items() if amounts}
+    for rate, amount in re.findall(rf"^TVA ([\d,]+)\u00a0%\s+sur\s+[^€]*€\s+{AMOUNT}", text, re.M):
+        totals[f"BT-117 {Decimal(rate.replace(',', '.')):.2f}"] = _euros(amount)
+    return totals
+
+
+def misprints(pdf: bytes, xml: bytes) -> list[tuple[str, Decimal | None, Decimal]]:
+    """(BT code, printed, in the XML) wherever the two differ; "Déjà payé" is printed as a subtraction."""
+    printed = printed_totals(pdf)
+    stated = read_totals(xml)
+    stated["BT-113"] = -stated["BT-113"]
+    with_vat = "BT-109" in printed
+    asked = ["BT-109", "BT-112", "BT-115"] if with_vat else ["BT-112", "BT-115"]
+    asked += ["BT-113"] if stated["BT-113"] else []
+    asked += [code for code in stated if code.startswith("BT-117") and with_vat]
+    wrong = [(code, printed.get(code), stated[code]) for code in asked if printed.get(code) != stated[code]]
+    if not with_vat and stated["BT-110"]:
+        wrong.append(("BT-110", None, stated["BT-110"]))
+    return wrong
+
+
+def _euros(printed: str) -> Decimal:
+    return Decimal(re.sub(r"[\u202f\u00a0 ]", "", printed).replace(",", "."))
+
+
+def _container(pdf: bytes, file: pikepdf.Pdf) -> Iterator[str]:
+    if not re.match(rb"%PDF-1\.7\n%[\x80-\xff]{4}", pdf):
+        yield "header: not PDF 1.7 with a binary comment"
+    if "/ID" not in file.trailer:
+        yield "trailer: no ID"
+    if file.is_encrypted:
+        yield "encrypted"
+    intents: list[Any] = list(file.Root.get("/OutputIntents", []))
+    if len(intents) != 1 or intents[0].get("/S") != "/GTS_PDFA1" or "/DestOutputProfile" not in intents[0]:
+        yield "output intent: no embedded ICC profile"
+    if _in(file.Root, "/MarkInfo", "/Marked") is not True or "/StructTreeRoot" not in file.Root:
+        yield "not tagged"
+    if not file.Root.get("/Lang"):
+        yield "no language"
+    if not _in(file.Root, "/ViewerPreferences", "/DisplayDocTitle"):
+        yield "the title is not displayed"
+
+
+def _in(root: pikepdf.Dictionary, outer: str, inner: str) -> Any:
+    return root[outer].get(inner) if outer in root else None
+
+
+def _fonts(file: pikepdf.Pdf) -> Iterator[str]:
+    for each in file.objects:
+        if not isinstance(each, pikepdf.Dictionary) or each.get("/Type") != "/Font":
+            continue
+        if each.get("/Subtype") in {"/CIDFontType0", "/CIDFontType2"}:
+            descriptor = each.FontDescriptor
+            if not any(key in descriptor for key in ("/FontFile", "/FontFile2", "/FontFile3")):
+                yield f"font not embedded: {each.BaseFont}"
+            if not re.match(r"/[A-Z]{6}\+", str(each.BaseFont)):
+                yield f"font not a subset: {each.BaseFont}"
+        elif each.get("/Subtype") != "/Type0" or "/ToUnicode" not in each:
+            yield f"font without Unicode: {each.get('/BaseFont')}"
+
+
+def _forbidden(file: pikepdf.Pdf) -> Iterator[str]:
+    for each in file.objects:
+        if isinstance(each, pikepdf.Dictionary | pikepdf.Stream):
+            for key in FORBIDDEN_KEYS & set(each.keys()):
+                yield f"forbidden: {key}"
+            if "LZWDecode" in str(each.get("/Filter", "")):
+                yield "forbidden: LZW"
+
+
+def _metadata(file: pikepdf.Pdf, *, invoice: bool) -> Iterator[str]:
+    packet = file.Root.Metadata.read_bytes() if "/Metadata" in file.Root else b""
+    if packet.count(b"<rdf:RDF") != 1:
+        yield f"XMP: {packet.count(b'<rdf:RDF')} rdf:RDF, not one"
+        return
+    root = etree.fromstring(packet)
+    for name, value in (("part", "3"), ("conformance", "A")):
+        if root.findtext(f".//{PDFAID}{name}") != value:
+            yield f"XMP: pdfaid:{name} is not {value}"
+    if any(each.get(f"{RDF}about") is None for each in root.iter(f"{RDF}Description")):
+        yield "XMP: a description without rdf:about"
+    if not invoice:
+        return
+    for name, values in FX_VALUES.items():
+        if root.findtext(f".//{FX}{name}") not in values:
+            yield f"XMP: fx:{name} is {root.findtext(f'.//{FX}{name}')}"
+    if {each.text for each in root.iter(f"{EXTENSION}name")} != set(FX_VALUES):
+        yield "XMP: the extension schema does not describe the four fx properties"
+
+
+def _attachment(file: pikepdf.Pdf) -> Iterator[str]:
+    associated: list[Any] = list(file.Root.get("/AF", []))
+    if len(associated) != 1 or list(file.attachments) != ["factur-x.xml"]:
+        yield f"AF: {len(associated)} entries, attachments {list(file.attachments)}"
+        return
+    spec = associated[0]
+    stream = spec.EF.F
+    if spec.get("/AFRelationship") != "/Data" or str(spec.get("/UF")) != "factur-x.xml":
+        yield "AF: relationship or name"
+    if stream.get("/Subtype") not in {"/text/xml", "/application/xml"}:
+        yield f"AF: subtype {stream.get('/Subtype')}"
+    params = stream.get("/Params", {})
+    if "/ModDate" not in params:
+        yield "AF: no modification date"
+    checksum = hashlib.md5(stream.read_bytes(), usedforsecurity=False).digest()
+    if bytes(params.get("/CheckSum", b"")) != checksum:
+        yield "AF: checksum"
