@@ -275,9 +275,9 @@ def test_contradictory_rates_are_refused(facts):
 
 # -- the estimate before slicing ---------------------------------------------------------------------------
 
-DRAFT = Recipe(layer_mm=0.28, top_layers=4, bottom_layers=3)
+DRAFT = Recipe(layer_mm=0.28)
 STANDARD = Recipe(layer_mm=0.20)
-FINE = Recipe(layer_mm=0.12, top_layers=8, bottom_layers=6)
+FINE = Recipe(layer_mm=0.12)
 CUBE = (8000.0, 2400.0, (20.0, 20.0, 20.0))
 TORUS = (31178.9, 7851.4, (66.0, 66.0, 16.0))
 SPHERE = (33437.9, 5020.5, (40.0, 40.0, 40.0))
@@ -310,6 +310,11 @@ def test_what_prusaslicer_said_lies_within_the_estimate(shape, recipe, grams, mi
 def of_cube(**facts):
     volume, area, size = CUBE
     return estimate_work(**({"volume_mm3": volume, "area_mm2": area, "size_mm": size, "recipe": STANDARD} | facts))
+
+
+@pytest.mark.parametrize(("recipe", "layers"), [(DRAFT, 7), (STANDARD, 9), (FINE, 14)])
+def test_the_skin_has_as_many_layers_as_our_profiles(recipe, layers):
+    assert recipe.solid_layers == layers
 
 
 def test_scale_is_the_same_as_a_larger_model():

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 
 from api.domain.errors import Invalid
 from api.domain.prices.parts import STANDARD, Tariff, Work, price_part
 
-#: (low, high) of what the slicer said over `likely`. Fitted to PrusaSlicer 2.5.0 with the profiles of printers/profile.py,
-#: 96 slices (11 shapes, 3 qualities, PLA, PETG, TPU): grams -18 % .. +8 %, minutes -32 % .. +22 %; 21 slices of 7 shapes
-#: held out: grams -20 % .. +6 %, minutes -32 % .. +45 %. All lie between. Round shapes come out low, thin tubes slow.
+#: (low, high) of what the slicer said over `likely`. Fitted to PrusaSlicer 2.5.0, profiles of printers/profile.py:
+#: 99 slices (11 shapes, 3 qualities, PLA PETG TPU): grams -18 % .. +8 %, minutes -32 % .. +22 %.
+#: 21 slices of 7 shapes held out: grams -20 % .. +6 %, minutes -32 % .. +45 %. All lie between the bounds.
+#: Round shapes (torus, sphere) come out too low, thin-walled tubes too slow.
 GRAMS_BAND = (0.90, 1.26)
 MINUTES_BAND = (0.68, 1.50)
 
@@ -30,9 +32,14 @@ class Recipe:
     density_g_cm3: float = 1.24
     nozzle_mm: float = 0.4
     perimeters: int = 2
-    top_layers: int = 5
-    bottom_layers: int = 4
+    top_mm: float = 0.96
+    bottom_mm: float = 0.72
     flow_max_mm3_s: float = 11.0
+
+    @property
+    def solid_layers(self) -> int:
+        """Top and bottom together: 4 + 3 at 0.28 mm, 5 + 4 at 0.20, 8 + 6 at 0.12, as in our profiles."""
+        return sum(math.ceil(skin_mm / self.layer_mm - 1e-6) for skin_mm in (self.top_mm, self.bottom_mm))
 
     @property
     def line_mm(self) -> float:
@@ -135,8 +142,7 @@ def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: Recip
     skin_mm2 = min(area_mm2, 2 * section_mm2)
     wall_share = (area_mm2 - skin_mm2) * recipe.perimeters * recipe.line_mm / volume_mm3
     wall_mm3 = volume_mm3 * (1 - (1 - min(1.0, wall_share / 2)) ** 2)  # walls close in from two sides
-    solid_layers = (recipe.top_layers + recipe.bottom_layers) / 2
-    solid_share = min(1.0, skin_mm2 * solid_layers * recipe.layer_mm / volume_mm3)
+    solid_share = min(1.0, skin_mm2 / 2 * recipe.solid_layers * recipe.layer_mm / volume_mm3)
     solid_mm3 = (volume_mm3 - wall_mm3) * solid_share
     core_mm3 = (volume_mm3 - wall_mm3 - solid_mm3) * recipe.infill
     return _Regions(wall_mm3 * SLOPES, solid_mm3 * SLOPES, core_mm3 * SLOPES)
