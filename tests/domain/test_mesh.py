@@ -19,6 +19,7 @@ from api.domain import mesh
 from api.domain.mesh import edges, gate, reading, text
 from tests import corpus
 
+#: Of processor time: other tests share the two cores.
 DEADLINE_S = 2.0
 
 
@@ -32,11 +33,11 @@ def measured(triangles: corpus.Triangles) -> mesh.Measures:
 @pytest.mark.parametrize(("make", "error"), corpus.REFUSED.values(), ids=corpus.REFUSED)
 def test_bad_input_is_refused_by_name_in_words_and_in_time(make: Callable[[], bytes], error: str) -> None:
     content = make()
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(mesh.MeshRefused) as refusal:
         mesh.measure(content)
     assert type(refusal.value).__name__ == error
-    assert time.perf_counter() - start < DEADLINE_S
+    assert time.process_time() - start < DEADLINE_S
     assert refusal.value.field == "file"
     assert "{" not in str(refusal.value)
 
@@ -44,10 +45,10 @@ def test_bad_input_is_refused_by_name_in_words_and_in_time(make: Callable[[], by
 @pytest.mark.parametrize("make", corpus.ACCEPTED.values(), ids=corpus.ACCEPTED)
 def test_what_can_be_printed_is_let_through_in_time(make: Callable[[], bytes]) -> None:
     content = make()
-    start = time.perf_counter()
+    start = time.process_time()
     measures = mesh.measure(content)
     assert measures.triangles >= 11
-    assert time.perf_counter() - start < DEADLINE_S
+    assert time.process_time() - start < DEADLINE_S
 
 
 def test_a_path_is_read_like_bytes(tmp_path: Path) -> None:
@@ -60,11 +61,11 @@ def test_a_path_is_read_like_bytes(tmp_path: Path) -> None:
 def test_two_million_triangles_are_measured_in_time(tmp_path: Path) -> None:
     path = tmp_path / "big.stl"
     path.write_bytes(corpus.big(2_000_000))
-    start = time.perf_counter()
+    start = time.process_time()
     measures = mesh.measure(path)
     assert measures.triangles == 2_000_000
     assert measures.closed
-    assert time.perf_counter() - start < 2 * DEADLINE_S  # 0.8 s alone; other tests share the two cores
+    assert time.process_time() - start < DEADLINE_S
 
 
 @pytest.mark.parametrize("make", [corpus.binary, corpus.text])
@@ -100,11 +101,12 @@ def test_a_cut_text_says_after_which_triangle() -> None:
     [
         (b"vertex", b"vertexes"),
         (b"20.0", b"2o.0"),
+        (b"20.0", b"2\xc3\xa90"),
         (b"20.0 ", b""),
         (b"  vertex 0.0 0.0 0.0\n", b"  vertex 0 0 0\n  vertex 1 1 1\n"),
         (b"endsolid corpus", b"and more"),
     ],
-    ids=["word", "letter in a number", "number missing", "four corners", "prose behind"],
+    ids=["word", "letter in a number", "accent in a number", "number missing", "four corners", "prose behind"],
 )
 def test_a_damaged_text_is_refused(old: bytes, new: bytes) -> None:
     with pytest.raises(mesh.TruncatedText):
@@ -126,9 +128,9 @@ def test_endless_prose_is_not_kept_in_memory(start: bytes, error: type[mesh.Mesh
 
 def test_text_with_many_solid_lines_is_read_in_time() -> None:
     content = b"solid a\n" * 500_000 + corpus.ascii_cube()
-    start = time.perf_counter()
+    start = time.process_time()
     assert mesh.measure(content).triangles == 12
-    assert time.perf_counter() - start < DEADLINE_S
+    assert time.process_time() - start < DEADLINE_S
 
 
 # What is measured
@@ -190,6 +192,10 @@ def test_a_cavity_is_subtracted_and_an_inverted_body_is_marked() -> None:
 def test_the_volume_of_an_open_body_does_not_depend_on_where_it_lies() -> None:
     here, there = corpus.open_box(), corpus.open_box() + np.float32(1000)
     assert measured(there).volume_mm3 == pytest.approx(measured(here).volume_mm3)
+
+
+def test_boxes_in_one_another_have_no_more_volume_than_their_box() -> None:
+    assert measured(np.concatenate([corpus.box()] * 1000)).volume_mm3 == 8000
 
 
 def test_collapsed_triangles_are_counted_and_left_out() -> None:
@@ -283,10 +289,10 @@ def test_any_triangle_removed_opens_the_body(missing: int) -> None:
 
 
 def _only_refusals(content: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with suppress(mesh.MeshRefused):
         mesh.measure(content)
-    assert time.perf_counter() - start < DEADLINE_S
+    assert time.process_time() - start < DEADLINE_S
 
 
 @settings(max_examples=150, deadline=None)

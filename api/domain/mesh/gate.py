@@ -114,11 +114,12 @@ class Sweep:
 
 
 def _measures(facets: Facets, sweep: Sweep, edges: EdgeCensus, kept: int) -> Measures:
+    x, y, z = sweep.size_mm
     return Measures(
         triangles=facets.count,
         size_mm=sweep.size_mm,
         min_corner_mm=_vector(sweep.low),
-        volume_mm3=abs(sweep.signed_volume_mm3),
+        volume_mm3=min(abs(sweep.signed_volume_mm3), x * y * z),
         area_mm2=sweep.twice_area_mm2 / 2,
         shells=edges.shells,
         closed=edges.closed,

@@ -12,19 +12,22 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from api.domain.mesh.refusals import NotAnStl, NoTriangles, TooManyTriangles, TruncatedText
+from api.domain.mesh.refusals import NotAnStl, NotFinite, NoTriangles, TooManyTriangles, TruncatedText
 
 BLOCK_BYTES = 4 << 20
 #: How much text may come without a single facet in it (a solid's name, a very long line).
 MAX_PROSE_BYTES = 12 << 20
 END = b"endfacet"
-#: Removed in this order: the longer word first.
-WORDS = (b"endfacet", b"endloop", b"facet", b"normal", b"outer", b"loop", b"vertex")
-#: In one facet: 12 numbers, and each of these words as often as said.
+#: In one facet: 12 numbers between these words. E is not looked at, for it is also part of numbers.
 NUMBERS = 12
-COUNTS = {b"facet": 2, b"normal": 1, b"outer": 1, b"loop": 2, b"vertex": 3}
+WORDS = b"facet normal outer loop vertex vertex vertex endloop endfacet"
+LETTERS = b"abcdfghijklmnopqrstuvwxyz"
+ALL_BUT_LETTERS = bytes(set(range(256)) - set(LETTERS))
+FRAME = WORDS.translate(None, ALL_BUT_LETTERS)
+BLANK = bytes.maketrans(LETTERS + b"\n\t", b" " * (len(LETTERS) + 2))
 #: A line that names a solid, or ends it. Possessive: a name of many megabytes costs one look.
 SOLID_LINE = re.compile(rb"^[ \t]*+(?:end)?solid[^\n]*+", re.MULTILINE)
+NO_NUMBER = re.compile(rb"[\s+-](?:nan|inf)")
 
 
 def parse_text(file: io.BufferedIOBase, *, max_triangles: int) -> NDArray[np.float32]:
@@ -51,14 +54,15 @@ def _cut(text: bytes) -> tuple[bytes, bytes]:
 
 
 def _parse(facets: bytes, found: int) -> NDArray[np.float32]:
-    """Count the words, take them away, and read what is left as numbers: 20 times faster than line by line."""
-    text = SOLID_LINE.sub(b"", facets.removeprefix(b"\xef\xbb\xbf"))
-    count = text.count(END)
-    if any(text.count(word) != times * count for word, times in COUNTS.items()):
-        raise TruncatedText(announced="?", found=found)
-    for word in WORDS:
-        text = text.replace(word, b"")
-    numbers = _numbers(text, found)
+    """Compare the letters alone with those of whole facets, blank them, and read what is left as numbers."""
+    text = facets.removeprefix(b"\xef\xbb\xbf")
+    if b"solid" in text:
+        text = SOLID_LINE.sub(b"", text)
+    letters = text.translate(None, ALL_BUT_LETTERS)
+    count = len(letters) // len(FRAME)
+    if letters != FRAME * count:
+        raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=found)
+    numbers = _numbers(text.translate(BLANK).replace(b" e", b"  "), found)
     if numbers.size != NUMBERS * count:
         raise TruncatedText(announced="?", found=found)
     with np.errstate(over="ignore"):
@@ -66,7 +70,8 @@ def _parse(facets: bytes, found: int) -> NDArray[np.float32]:
 
 
 def _numbers(text: bytes, found: int) -> NDArray[np.float64]:
-    if not text.strip():
+    """20 times faster than line by line."""
+    if not text or text.isspace():
         return np.empty(0)
     try:
         with warnings.catch_warnings():
