@@ -153,9 +153,14 @@ class _Listener:
 
 
 def _log_in(url: str, key: str, limits: Limits | None) -> str:
-    """`name:session` of a passive login: the key itself never goes over the socket."""
+    """`name:session` of a passive login: the key itself is not sent on the socket. A wrong key is a 400 here."""
     with translated(), GuardedSession(url, key, limits=limits) as http:
-        answer = http.post(f"{http.origin}/api/login", json={"passive": True}).json()
+        try:
+            answer = http.post(f"{http.origin}/api/login", json={"passive": True}).json()
+        except PrinterError as refused:
+            if refused.reason not in ("refused", "no_right") or not refused.permanent:
+                raise
+            answer = None
     name = answer.get("name") if isinstance(answer, dict) else None
     session = answer.get("session") if isinstance(answer, dict) else None
     if not isinstance(name, str) or not isinstance(session, str):
