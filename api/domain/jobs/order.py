@@ -52,7 +52,7 @@ class JobRequest:
     model: Model
     site: Site
     material: Material
-    colour: Colour
+    colour: Colour | None = None
     quality: Quality = Quality.STANDARD
     copies: int = 1
     scale: Decimal = Decimal(1)
@@ -151,7 +151,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
         site_id=request.site.id,
         model_id=request.model.id,
         material_id=request.material.id,
-        colour_id=request.colour.id,
+        colour_id=request.colour.id if request.colour else None,
         quality=request.quality,
         copies=request.copies,
         copies_per_plate=min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in kinds)),

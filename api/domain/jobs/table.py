@@ -66,7 +66,8 @@ class Job(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), index=True)
     material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
-    colour_id: Mapped[int] = mapped_column(ForeignKey("colours.id"))
+    #: None: any colour will do.
+    colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
     quality: Mapped[Quality] = mapped_column(Word(Quality))
     copies: Mapped[int]
     copies_per_plate: Mapped[int] = mapped_column(default=1)
@@ -100,7 +101,7 @@ class Job(Base):
     site: Mapped[Site] = relationship()
     model: Mapped[Model] = relationship()
     material: Mapped[Material] = relationship()
-    colour: Mapped[Colour] = relationship()
+    colour: Mapped[Colour | None] = relationship()
     slices: Mapped[list[JobSlice]] = relationship(order_by="JobSlice.id", back_populates="job")
 
     @property

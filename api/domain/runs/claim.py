@@ -133,7 +133,7 @@ def _plan_job(session: Session, job: Job, printers: list[Printer]) -> PlanJob | 
         owner_id=job.owner_id,
         plates=tuple(Plate(no, some[copies].seconds, (size[0], size[1], size[2])) for no, copies in left.items()),
         material=job.material.code,
-        colour=job.colour.code,
+        colour=job.colour.code if job.colour else None,
         queued_at=job.queued_at or job.created_at,
         priority=job.priority,
         due_at=job.due_at,

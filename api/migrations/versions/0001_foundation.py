@@ -288,7 +288,7 @@ def upgrade() -> None:
     sa.Column('site_id', sa.BigInteger(), nullable=False),
     sa.Column('model_id', sa.BigInteger(), nullable=False),
     sa.Column('material_id', sa.BigInteger(), nullable=False),
-    sa.Column('colour_id', sa.BigInteger(), nullable=False),
+    sa.Column('colour_id', sa.BigInteger(), nullable=True),
     sa.Column('quality', sa.String(40), nullable=False),
     sa.Column('copies', sa.Integer(), nullable=False),
     sa.Column('copies_per_plate', sa.Integer(), nullable=False),
