@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from babel.messages.pofile import read_po
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -450,3 +452,15 @@ def test_chunks_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> No
     assert parts.volume_mm3 == pytest.approx(whole.volume_mm3, rel=1e-12)
     assert (parts.closed, parts.shells, parts.size_mm) == (whole.closed, whole.shells, whole.size_mm)
     assert gate.MAX_TRIANGLES >= 2_000_000
+
+
+# Words
+
+
+def test_every_refusal_has_its_french() -> None:
+    path = Path(__file__).parents[2] / "web/locales/fr/mesh.po"
+    with path.open("rb") as source:
+        french = {message.id: message.string for message in read_po(source, locale="fr")}
+    errors = [it for it in vars(mesh).values() if isinstance(it, type) and issubclass(it, mesh.MeshRefused)]
+    for msgid in [error.msgid() for error in errors] + list(mesh.UNIT_REASONS.values()):
+        assert set(re.findall(r"{\w+}", str(french[msgid]))) == set(re.findall(r"{\w+}", msgid))

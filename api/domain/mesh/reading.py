@@ -36,9 +36,9 @@ HEADER_BYTES = 84
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 #: What else people upload, by its first bytes.
 FORMATS = {
-    b"\x89PNG": "a PNG image",
-    b"\xff\xd8\xff": "a JPEG image",
-    b"GIF8": "a GIF image",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"GIF8": "GIF",
     b"%PDF": "PDF",
     b"glTF": "glTF",
     b"ISO-10303-21": "STEP",
@@ -47,8 +47,8 @@ FORMATS = {
     b"mtllib": "OBJ",
     b"v ": "OBJ",
     b"OFF": "OFF",
-    b"<!doctype html": "a web page",
-    b"<html": "a web page",
+    b"<!doctype html": "HTML",
+    b"<html": "HTML",
     b"\x1f\x8b": "gzip",
     b"7z\xbc\xaf": "7z",
     b"Rar!": "RAR",
