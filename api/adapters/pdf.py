@@ -75,7 +75,7 @@ def _draw(html: str, attachments: list[weasyprint.Attachment]) -> bytes:
 
 
 def _finish(pdf: bytes, *, title: str, author: str, stamp: datetime, level: str | None) -> bytes:
-    """1. our XMP, one rdf:RDF; 2. attachments once in /AF (WeasyPrint #2917); 3. dates, and an identifier that repeats."""
+    """1. our XMP, one rdf:RDF; 2. attachments once in /AF (WeasyPrint #2917); 3. dates and an ID that repeat."""
     with pikepdf.open(io.BytesIO(pdf)) as file:
         producer = str(file.docinfo["/Producer"])
         metadata = file.make_stream(_xmp(title, author, producer, stamp, level))

@@ -102,7 +102,7 @@ def _container(pdf: bytes, file: pikepdf.Pdf) -> Iterator[str]:
         yield "the title is not displayed"
 
 
-def _in(root: pikepdf.Dictionary, outer: str, inner: str) -> Any:
+def _in(root: pikepdf.Object, outer: str, inner: str) -> Any:
     return root[outer].get(inner) if outer in root else None
 
 

@@ -43,10 +43,10 @@ def make_vat_number(siren: str) -> str:
     return "FR" + stdnum_siren.to_tva(siren).replace(" ", "")
 
 
-def make_party(seed: int, name: str, **over: Any) -> Party:
+def make_party(seed: int, known_as: str, **over: Any) -> Party:
     siren = make_siren(seed)
     party = Party(
-        name=name,
+        name=known_as,
         address=Address(lines=(f"{seed} rue des Essais",), postcode="63000", city="Exempleville"),
         siren=siren,
         siret=make_siret(siren),

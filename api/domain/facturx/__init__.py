@@ -3,7 +3,7 @@
 Refuses sessions, clocks, files and numbers of its own: all of them are passed in.
 """
 
-from api.domain.facturx.checks import bank_faults, check, faults, party_faults
+from api.domain.facturx.checks import bank_faults, check, list_faults, party_faults
 from api.domain.facturx.cii import euros, nature_text, plain, to_dict
 from api.domain.facturx.credit import credit_note
 from api.domain.facturx.deposit import deduct, deposit_invoice
@@ -60,9 +60,9 @@ __all__ = [
     "deduct",
     "deposit_invoice",
     "euros",
-    "faults",
     "half_up_cents",
     "line_net_cents",
+    "list_faults",
     "nature_text",
     "party_faults",
     "plain",

@@ -1,6 +1,6 @@
 """What no schematron notices: wrong keys, sums other than agreed, VAT where there is none, a missing engagement number.
 
-Refuses to mend anything: `check` raises the first fault, `faults` yields them all for a form.
+Refuses to mend anything: `check` raises the first fault, `list_faults` gives them all to a form.
 """
 
 from __future__ import annotations
@@ -41,12 +41,16 @@ LONGEST_TEXT = 1000
 
 
 def check(sale: Document | Quote) -> None:
-    for fault in faults(sale):
+    for fault in _faults(sale):
         raise fault
 
 
-def faults(sale: Document | Quote) -> Iterator[Invalid]:
+def list_faults(sale: Document | Quote) -> list[Invalid]:
     """Everything that is wrong, in the order in which the reader finds it on the page."""
+    return list(_faults(sale))
+
+
+def _faults(sale: Document | Quote) -> Iterator[Invalid]:
     if not NUMBER.fullmatch(sale.number):
         yield f.BadNumber(number=sale.number)
     yield from party_faults(sale.seller)

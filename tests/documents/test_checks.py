@@ -1,0 +1,184 @@
+"""Our own checks: each thing that no schematron notices has its name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from api.domain.errors import Invalid
+from api.domain.facturx import Address, Allowance, Category, Document, Kind, Nature, check, list_faults, totals
+from api.domain.facturx.faults import (
+    BadNumber,
+    DebitsWithoutVat,
+    DueBeforeIssue,
+    IncompleteAddress,
+    MissingBank,
+    MissingEngagement,
+    MissingIdentifier,
+    MissingReference,
+    MissingServiceCode,
+    NegativeTotal,
+    NetDiffers,
+    NoSupplyDate,
+    NothingSold,
+    PeriodBackwards,
+    ReferenceFromFuture,
+    SiretOfAnother,
+    TermTooLong,
+    TotalDiffers,
+    UnexpectedReference,
+    UnknownUnit,
+    UnknownVatRate,
+    UnreadableText,
+    VatUnderExemption,
+    WrongAllowance,
+    WrongBic,
+    WrongIban,
+    WrongPaidAmount,
+    WrongPrice,
+    WrongQuantity,
+    WrongSiren,
+    WrongSiret,
+    WrongVatCategory,
+    WrongVatNumber,
+)
+from api.domain.legal import Regime
+from tests.documents.make import (
+    ISSUED_ON,
+    as_franchise,
+    as_paid,
+    make_bank,
+    make_buyer,
+    make_consumer,
+    make_document,
+    make_line,
+    make_public_buyer,
+    make_random_document,
+    make_reference,
+    make_seller,
+    make_siren,
+    make_siret,
+    make_vat_number,
+)
+
+
+def off_by_one(key: str) -> str:
+    return key[:-1] + str((int(key[-1]) + 1) % 10)
+
+
+def wrong_key(vat_number: str) -> str:
+    return f"FR{(int(vat_number[2:4]) + 1) % 100:02d}{vat_number[4:]}"
+
+
+SIREN = make_siren(2)
+TOTAL = totals(make_document()).total_cents
+LATER = ISSUED_ON + timedelta(days=5)
+
+WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
+    (BadNumber, {"number": "F 2026"}),
+    (BadNumber, {"number": "F" * 36}),
+    (WrongSiren, {"buyer": make_buyer(siren=off_by_one(SIREN))}),
+    (WrongSiren, {"buyer": make_buyer(siren="12345")}),
+    (WrongSiret, {"buyer": make_buyer(siret=off_by_one(make_siret(SIREN)))}),
+    (SiretOfAnother, {"buyer": make_buyer(siret=make_siret(make_siren(99)))}),
+    (WrongVatNumber, {"buyer": make_buyer(vat_number=wrong_key(make_vat_number(SIREN)))}),
+    (WrongVatNumber, {"buyer": make_buyer(vat_number=make_vat_number(make_siren(99)))}),
+    (WrongIban, {"bank": replace(make_bank(), iban="FR7630006000011234567890188")}),
+    (WrongBic, {"bank": replace(make_bank(), bic="DEUTDEFF")}),
+    (MissingBank, {"bank": None}),
+    (MissingBank, {"bank": replace(make_bank(), name=" ")}),
+    (MissingIdentifier, {"seller": make_seller(siren=None, siret=None, vat_number=None)}),
+    (MissingIdentifier, {"seller": make_seller(vat_number=None)}),
+    (IncompleteAddress, {"buyer": make_buyer(address=Address(lines=(), postcode="1", city="X"))}),
+    (UnreadableText, {"lines": (make_line(description="bip\x07"),)}),
+    (UnreadableText, {"lines": (make_line(description="abc\u202edef"),)}),
+    (UnreadableText, {"buyer": make_buyer(name=" ")}),
+    (NothingSold, {"lines": ()}),
+    (WrongQuantity, {"lines": (make_line(quantity=Decimal(0)),)}),
+    (WrongQuantity, {"lines": (make_line(quantity=Decimal("1.00001")),)}),
+    (WrongPrice, {"lines": (make_line(unit_price=Decimal("-1")),)}),
+    (WrongPrice, {"lines": (make_line(unit_price=Decimal("1.0000001")),)}),
+    (UnknownUnit, {"lines": (make_line(unit="XYZ"),)}),
+    (WrongAllowance, {"lines": (make_line(allowance=Allowance(amount_cents=9_999_999, reason="x")),)}),
+    (WrongAllowance, {"lines": (make_line(allowance=Allowance(amount_cents=1, reason=" ")),)}),
+    (NetDiffers, {"lines": (make_line(agreed_net_cents=2090),)}),
+    (TotalDiffers, {"agreed_total_cents": TOTAL + 1}),
+    (NegativeTotal, {"lines": (make_line(quantity=Decimal(-1)),)}),
+    (UnknownVatRate, {"lines": (make_line(rate=Decimal(21)),)}),
+    (WrongVatCategory, {"lines": (make_line(category=Category.EXEMPT, rate=Decimal(0)),)}),
+    (WrongVatCategory, {"regime": Regime.FRANCHISE}),
+    (DueBeforeIssue, {"due_on": ISSUED_ON - timedelta(days=1)}),
+    (TermTooLong, {"due_on": ISSUED_ON + timedelta(days=61)}),
+    (NoSupplyDate, {"supplied_on": None}),
+    (NoSupplyDate, {"supplied_on": None, "supplied_from": ISSUED_ON}),
+    (PeriodBackwards, {"supplied_from": LATER, "supplied_until": ISSUED_ON}),
+    (WrongPaidAmount, {"paid_cents": TOTAL + 1}),
+    (WrongPaidAmount, {"paid_cents": TOTAL}),
+    (WrongPaidAmount, {"paid_cents": 5, "paid_on": ISSUED_ON, "due_on": ISSUED_ON}),
+    (MissingReference, {"kind": Kind.CREDIT_NOTE}),
+    (UnexpectedReference, {"originals": (make_reference(),)}),
+    (
+        ReferenceFromFuture,
+        {"kind": Kind.CREDIT_NOTE, "originals": (replace(make_reference(), issued_on=LATER),)},
+    ),
+    (MissingServiceCode, {"buyer": make_public_buyer(service_code=None)}),
+    (MissingEngagement, {"buyer": make_public_buyer(), "purchase_order": None}),
+    (MissingIdentifier, {"buyer": make_public_buyer(siret=None)}),
+    (TermTooLong, {"buyer": make_public_buyer(), "due_on": ISSUED_ON + timedelta(days=31)}),
+]
+
+
+@pytest.mark.parametrize(("fault", "over"), WRONG, ids=[f"{n}-{f.__name__}" for n, (f, _) in enumerate(WRONG)])
+def test_what_is_wrong_is_refused_by_its_name(fault: type[Invalid], over: dict[str, Any]) -> None:
+    found = list_faults(make_document(**over))
+    assert fault in {type(each) for each in found}
+    assert all(str(each) for each in found)  # each message has all its parameters
+    with pytest.raises(Invalid):
+        check(make_document(**over))
+
+
+def test_vat_under_franchise_is_refused() -> None:
+    document = as_franchise(make_document())
+    taxed = replace(document, lines=(replace(document.lines[0], rate=Decimal(20)),))
+    assert VatUnderExemption in {type(each) for each in list_faults(taxed)}
+    assert DebitsWithoutVat in {type(each) for each in list_faults(replace(document, vat_on_debits=True))}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        make_document(),
+        as_franchise(make_document()),
+        make_document(buyer=make_public_buyer()),
+        make_document(buyer=make_consumer()),
+        as_paid(make_document(), TOTAL),
+        make_document(supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)),
+        make_document(agreed_total_cents=TOTAL),
+    ],
+    ids=["ordinary", "franchise", "public", "consumer", "paid", "period", "agreed"],
+)
+def test_a_right_document_has_no_fault(document: Document) -> None:
+    assert list_faults(document) == []
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 4))
+def test_random_documents_have_no_fault(seed: int) -> None:
+    assert list_faults(make_random_document(seed)) == []
+
+
+def test_la_poste_siret_is_an_exception_to_luhn() -> None:
+    """Its establishments are checked by the sum of their digits; python-stdnum knows it."""
+    post = make_buyer(siren="356000000", siret="35600000049837", vat_number=None)
+    assert list_faults(make_document(buyer=post)) == []
+
+
+@pytest.mark.parametrize(
+    ("natures", "frame"),
+    [([Nature.GOODS], "B1"), ([Nature.SERVICES], "S1"), ([Nature.GOODS, Nature.SERVICES], "M1")],
+)
+def test_the_frame_follows_what_is_sold(natures: list[Nature], frame: str) -> None:
+    assert make_document(lines=tuple(make_line(nature=n) for n in natures)).frame == frame
