@@ -137,6 +137,19 @@ def test_filament_is_changed_only_in_staffed_hours():
     assert param(made, 1, WhyCode.WAITS_FOR_STAFF, "opening") == NOW + 24 * H
 
 
+def test_a_gap_is_never_filled_with_another_filament():
+    jobs = [make_job(1, hours=4), make_job(2, colour="red")]
+    made = make_plan([make_printer()], jobs, holds=[PlanHold(1, NOW + 2 * H, NOW + 3 * H)])
+    assert order(made) == [1, 2]
+
+
+def test_a_gap_leaves_the_time_to_clear_and_to_change_before_the_next_run():
+    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300, filament_change_s=600)
+    jobs = [make_job(1, colour="red", priority=1), make_job(2)]
+    made = make_plan([make_printer()], jobs, hours=OFFICE, now=NOW + 9.5 * H, how=how)
+    assert order(made) == [1, 2]
+
+
 def test_jobs_of_one_filament_share_the_change():
     jobs = [make_job(1, colour="red"), make_job(2, colour="blue"), make_job(3, colour="red")]
     made = make_plan([make_printer()], jobs)
