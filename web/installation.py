@@ -96,6 +96,14 @@ def database(data_dir: Path) -> Iterator[str]:
             server.stop()
 
 
+@contextmanager
+def migrated_database(data_dir: Path) -> Iterator[str]:
+    """The same, with this version's tables."""
+    with database(data_dir) as url:
+        migrate(url)
+        yield url
+
+
 def migrate(url: str) -> None:
     """Bring the database to the newest revision, in one transaction; several at once wait for each other."""
     engine = create_engine(url)

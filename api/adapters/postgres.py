@@ -80,6 +80,12 @@ class EmbeddedPostgres:
                 self.create_database(ROLE)
         return self.url()
 
+    def check(self) -> None:
+        """Raises PostgresUnusable when a start would fail for what is plain to see; changes nothing."""
+        if self._account:
+            self._refuse_closed_parents()
+        self._refuse_foreign_version()
+
     def stop(self) -> None:
         """Stop the server, adopted or not; open transactions are rolled back. Does nothing if none runs."""
         if not self.data_dir.is_dir():
@@ -158,7 +164,7 @@ class EmbeddedPostgres:
 
     def _refuse_closed_parents(self) -> None:
         """The server's account must be able to reach the data; initdb's own message does not say where it fails."""
-        parents = [str(p) for p in [*reversed(self.data_dir.parents), self.data_dir]]
+        parents = [str(p) for p in [*reversed(self.data_dir.parents), self.data_dir] if p.exists()]
         look = ["/bin/sh", "-c", 'for p; do [ -x "$p" ] || { printf %s "$p"; exit 1; }; done', "sh", *parents]
         status, closed = self._call(look)
         if status and self._account:

@@ -14,8 +14,7 @@ from api.adapters.postgres import PostgresUnusable
 from web.command import people, safety
 from web.command.backup import CannotBackUp
 from web.command.running import Options, PortTaken, listen, run_installation
-from web.installation import NoDatabase, Occupied, database, join_database, settle
-from web.installation import migrate as migrate_database
+from web.installation import NoDatabase, Occupied, join_database, migrated_database, settle
 from web.supervisor import Ended, die_with_parent
 
 app = typer.Typer(
@@ -98,6 +97,6 @@ def tasks(
 @app.command()
 def migrate(data: Data = None) -> None:
     """Bring the database to this version's tables."""
-    with database(settle(data)) as url:
-        migrate_database(url)
+    with migrated_database(settle(data)):
+        pass
     typer.echo("The database is up to date.")

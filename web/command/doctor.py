@@ -13,7 +13,7 @@ from typing import Literal
 import psycopg
 from sqlalchemy import make_url
 
-from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
+from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed, octoprint_executable
 from printers.sandbox import SandboxKind, sandbox_kind
 from web.installation import embedded
@@ -41,20 +41,11 @@ def _postgres(data_dir: Path) -> Finding:
         return _external(url)
     server = embedded(data_dir)
     try:
+        server.check()
         said = f"version {server.major_version()} from {server.bin_dir}"
     except (PostgresUnusable, OSError) as error:
         return Finding("fail", "PostgreSQL", str(error))
-    stored = _stored_version(server)
-    if stored and stored != server.major_version():
-        return Finding(
-            "fail", "PostgreSQL", f"{said}, but the data is of version {stored}: set PG_BIN, back up, restore"
-        )
     return Finding("ok", "PostgreSQL", f"{said}, {'running' if server.is_running() else 'not running now'}")
-
-
-def _stored_version(server: EmbeddedPostgres) -> int | None:
-    file = server.cluster_dir / "PG_VERSION"
-    return int(file.read_text()) if file.exists() else None
 
 
 def _external(url: str) -> Finding:
@@ -73,7 +64,10 @@ def _slicer(data_dir: Path) -> Finding:
     if not (program := shutil.which("prusa-slicer")):
         return Finding("fail", "PrusaSlicer", "missing: apt install prusa-slicer")
     said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    return Finding("ok", "PrusaSlicer", (said.stdout.splitlines() or ["answers nothing"])[0][:80])
+    named = [line for line in said.stdout.splitlines() if line.startswith("PrusaSlicer")]
+    return (
+        Finding("ok", "PrusaSlicer", named[0]) if named else Finding("fail", "PrusaSlicer", f"{program} does not run")
+    )
 
 
 def _sandbox(data_dir: Path) -> Finding:

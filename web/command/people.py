@@ -11,7 +11,7 @@ import typer
 from api.db import transaction
 from api.domain.accounts import find_user, issue_token, sign_up
 from api.domain.errors import DomainError
-from web.installation import database, settle
+from web.installation import migrated_database, settle
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 
@@ -33,7 +33,7 @@ def add_user(
     data: Data = None,
 ) -> None:
     """Add a person. The password is asked for; ETABLI needs one admin to begin with."""
-    with database(settle(data)):
+    with migrated_database(settle(data)):
         try:
             with transaction() as session:
                 user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
@@ -48,7 +48,7 @@ def add_token(
     email: str, name: Annotated[str, typer.Option(help="What it is for.")] = "API", data: Data = None
 ) -> None:
     """Print a new bearer token of a person. It is shown only now."""
-    with database(settle(data)), transaction() as session:
+    with migrated_database(settle(data)), transaction() as session:
         user = find_user(session, email=email)
         if user is None:
             raise typer.BadParameter(f"Nobody has the address {email}.")

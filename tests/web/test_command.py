@@ -1,0 +1,122 @@
+"""The `etabli` command as a person runs it: in a process of its own, on a data directory of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from api.db import engine, sessions
+from api.settings import settings
+from web.command import app
+from web.command.backup import CannotBackUp, back_up, restore_from
+from web.command.doctor import examine
+from web.installation import NoDatabase, Occupied, alone_on, database, join_database, migrated_database, settle
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Reachable for the server's account, unlike pytest's own directory."""
+    made = Path(tempfile.mkdtemp(prefix="etabli-command-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What `settle` tells the process is forgotten after the test."""
+    for name in ("ETABLI_DATA_DIR", "ETABLI_DATABASE_URL"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    yield
+    forget_process()
+
+
+def forget_process() -> None:
+    """As if the next command ran in a process of its own."""
+    if engine.cache_info().currsize:
+        engine().dispose()
+    for remembered in (settings, engine, sessions):
+        remembered.cache_clear()
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new, copy = settle(place / "old"), settle(place / "new"), place / "copy"
+    with migrated_database(old) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 'Mende' AS town")
+    (old / "files" / "part.stl").write_text("solid")
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+
+    back_up(old, copy)
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+    restore_from(new, copy)
+
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+    with database(new) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
+        assert connection.execute("SELECT town FROM kept").fetchone() == ("Mende",)
+    assert (new / "files" / "part.stl").read_text() == "solid"
+    with pytest.raises(CannotBackUp, match="is not empty"):
+        restore_from(new, copy)
+
+
+def test_a_taken_port_is_said_in_one_line_before_anything_starts(place: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = [sys.executable, "-m", "web.command", "up", "--port", str(port), "--data", str(place / "var")]
+
+        refused = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"etabli: Cannot listen on 127.0.0.1:{port}")
+    assert "Traceback" not in refused.stderr
+    assert not (place / "var").exists()
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_the_first_administrator_and_a_token_are_made_by_command(place: Path) -> None:
+    person = ["alice@example.org", "--name", "Alice", "--password", "correct horse battery", "--admin"]
+    data = ["--data", str(place / "var")]
+
+    added = CliRunner().invoke(app, ["user", "add", *person, *data])
+    os.environ.pop("ETABLI_DATABASE_URL")
+    forget_process()
+    token = CliRunner().invoke(app, ["token", "add", "alice@example.org", *data])
+
+    assert "is an administrator" in added.output
+    assert token.output.startswith("etb_")
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_one_process_alone_without_a_database_says_what_to_start(place: Path) -> None:
+    with pytest.raises(NoDatabase, match="start `etabli up`"):
+        join_database(settle(place / "var"))
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
+    data_dir = settle(place / "var")
+
+    with alone_on(data_dir), pytest.raises(Occupied, match=f"process {os.getpid()}"), alone_on(data_dir):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server over to another account")
+@pytest.mark.usefixtures("own_settings")
+def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(place: Path) -> None:
+    place.chmod(0o700)
+
+    finding = next(examine(settle(place / "var")))
+
+    assert (finding.verdict, finding.what) == ("fail", "PostgreSQL")
+    assert f"cannot pass through {place}" in finding.text
