@@ -53,6 +53,12 @@ def as_path(key: str) -> Iterator[Path]:
         yield Path(copy.name)
 
 
+def read(key: str) -> Iterator[bytes]:
+    """The file in chunks."""
+    for chunk in obstore.get(_store(), key).stream(min_chunk_size=1 << 18):
+        yield bytes(chunk)
+
+
 def delete(key: str) -> None:
     """Remove; a key that is not there is fine."""
     try:

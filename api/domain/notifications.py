@@ -48,7 +48,7 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
     "job_printed": {
         _L.FR: Letter(
             "Votre pièce « {model} » est imprimée",
-            "Bonjour {name},\n\nvotre pièce « {model} » ({copies} ×) est imprimée. Elle vous attend à {site}.\n",
+            "Bonjour {name},\n\nvotre pièce « {model} » ({copies} ×) est imprimée.\nElle vous attend à {site}.\n",
         ),
         _L.EN: Letter(
             "Your part “{model}” is printed",
@@ -84,7 +84,7 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
 def write(
     session: Session, *, user: User, kind: str, about: str, now: datetime, place: Site | None = None, **params: object
 ) -> None:
-    """Put a letter into the outbox and ask for its sending; a second one of its kind about the same thing is dropped."""
+    """Put a letter into the outbox and ask for its sending; a second of its kind about the same thing is dropped."""
     letter = LETTERS[kind][user.locale]
     params = {"name": user.name, "site": place.name if place else "", **params}
     mail_id = session.scalar(

@@ -123,6 +123,18 @@ def get_site_by_slug(session: Session, slug: str) -> Site:
     raise NotFound()
 
 
+def get_default_site(session: Session) -> Site:
+    """Where prints go when nobody says where: the first place that has a printer. Raises NotFound without any."""
+    query = (
+        select(Site)
+        .join(Resource)
+        .where(Site.closed_at.is_(None), Resource.kind == Kind.PRINTER, Resource.retired_at.is_(None))
+    )
+    if site := session.scalars(query.order_by(Site.id).limit(1)).first():
+        return site
+    raise NotFound(field="site_id")
+
+
 def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
     """The places that `user` runs; every place for an admin of the network."""
     query = select(Site).where(Site.closed_at.is_(None)).order_by(Site.id)

@@ -101,7 +101,11 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime) -> JobQuo
     """Price and time at once, from the mesh alone; raises what check_request raises, and NoTariff."""
     check_request(session, request)
     tariff_id, tariff = get_tariff(session, site_id=request.site.id, at=now)
-    recipe = Recipe(layer_mm=float(LAYER_MM[request.quality]), density_g_cm3=float(request.material.density_g_cm3))
+    recipe = Recipe(
+        layer_mm=float(LAYER_MM[request.quality]),
+        density_g_cm3=float(request.material.density_g_cm3),
+        flow_max_mm3_s=float(request.material.max_flow_mm3_s),
+    )
     estimate = estimate_work(
         volume_mm3=abs(request.model.volume_mm3),
         area_mm2=request.model.area_mm2,

@@ -1,6 +1,7 @@
 """Runs: one plate on one printer, from claim to its end; what an end means for the job, the plate, time and money."""
 
 from api.domain.runs.claim import claim_next as claim_next
+from api.domain.runs.claim import find_plan as find_plan
 from api.domain.runs.claim import plan_site as plan_site
 from api.domain.runs.end import cancel_job as cancel_job
 from api.domain.runs.end import finish as finish
@@ -19,5 +20,6 @@ from api.domain.runs.table import list_doubts as list_doubts
 from api.domain.runs.table import list_live_runs as list_live_runs
 from api.domain.runs.table import list_runs as list_runs
 from api.domain.runs.table import move_run as move_run
+from api.domain.runs.table import progress_of as progress_of
 from api.domain.runs.table import saw_progress as saw_progress
 from api.domain.runs.table import wish as wish

@@ -11,7 +11,19 @@ from sqlalchemy.orm import Session, selectinload
 
 from api.domain.errors import Stale
 from api.domain.jobs import Job, JobStatus, move_job
-from api.domain.plan import Hours, NextStart, Plan, PlanHold, PlanJob, PlanPrinter, Plate, Settings, next_start, plan
+from api.domain.plan import (
+    Hours,
+    JobPlan,
+    NextStart,
+    Plan,
+    PlanHold,
+    PlanJob,
+    PlanPrinter,
+    Plate,
+    Settings,
+    next_start,
+    plan,
+)
 from api.domain.plan import PrinterState as PlanState
 from api.domain.plates import cut_into_plates
 from api.domain.printers import Printer, list_printers, state_of
@@ -46,6 +58,14 @@ def plan_site(session: Session, *, site: Site, now: datetime) -> Plan:
         settings=settings,
         served=_served(runs.values()),
     )
+
+
+def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
+    """Where this job stands in its site's plan; None when nothing of it waits."""
+    if job.status not in (JobStatus.QUEUED, JobStatus.PRINTING, JobStatus.ON_HOLD):
+        return None
+    planned = plan_site(session, site=job.site, now=now)
+    return next((each for each in planned.jobs if each.job_id == job.id), None)
 
 
 def site_settings(session: Session, *, site: Site) -> Settings:

@@ -158,15 +158,24 @@ def find_live_run(session: Session, *, printer_id: int) -> Run | None:
     return session.scalar(select(Run).where(Run.printer_id == printer_id, Run.status.in_(LIVE)))
 
 
-def get_run(session: Session, run_id: UUID) -> Run:
-    if run := session.get(Run, run_id):
-        return run
-    raise NotFound()
+def get_run(session: Session, run_id: UUID, *, job_id: int | None = None) -> Run:
+    """By id, and of this job when one is given; raises NotFound."""
+    run = session.get(Run, run_id)
+    if run is None or (job_id is not None and run.job_id != job_id):
+        raise NotFound()
+    return run
 
 
 def list_runs(session: Session, *, job_id: int) -> list[Run]:
     """All attempts for a job, oldest first."""
     return list(session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.claimed_at, Run.id)))
+
+
+def progress_of(job: Job, attempts: list[Run]) -> float:
+    """0..1 over all plates of a job, each by its copies: printed ones whole, running ones as far as seen."""
+    done = sum(run.copies for run in attempts if run.status == RunStatus.DONE)
+    running = sum(run.copies * (run.progress or 0.0) for run in attempts if run.status in LIVE)
+    return min(1.0, (done + running) / job.copies)
 
 
 def list_live_runs(session: Session, *, printer_ids: list[int]) -> dict[int, Run]:
