@@ -12,7 +12,7 @@ import hmac
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Header, Query, Request, Response
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from api import db
 from api.domain import accounts, idempotency
-from api.domain.accounts import User
+from api.domain.accounts import Locale, User
 from api.domain.errors import Invalid, NotAllowed
 from api.settings import settings
 
@@ -40,6 +40,14 @@ class CursorWrong(Invalid):
     """This cursor is not one that we gave."""
 
     field = "cursor"
+
+
+class Known(NamedTuple):
+    """Who asks, as plain values: these outlive a session that was rolled back, for pages that tell an error."""
+
+    id: int
+    name: str
+    locale: Locale
 
 
 def session() -> Iterator[Session]:
@@ -82,7 +90,7 @@ def find_asking_user(request: Request, session: DbSession, now: Now) -> User | N
         user = accounts.find_session_user(session, token=cookie, now=now)
     else:
         user = None
-    request.state.user = user
+    request.state.known = Known(user.id, user.name, user.locale) if user else None
     return user
 
 

@@ -1,0 +1,120 @@
+"""The composition root: one application of the JSON face, the pages, and their guards. Holds no rule."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from types import ModuleType
+
+import sqlalchemy as sa
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Scope
+
+import api.routes
+import web.pages
+from api import problems
+from api.deps import DbSession, refuse_forgery
+from api.problems import Problem
+from web.hardening import Hardened
+from web.i18n import translate_for
+from web.render import STATIC, draw_problem
+
+#: Faces for programs: they are answered in JSON whatever they accept.
+FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz", "/metrics")
+
+
+class Application(FastAPI):
+    """Hardened all around: also the answer to an error that nobody foresaw carries the headers."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Hardened(super().build_middleware_stack())
+
+
+def make_app() -> FastAPI:
+    """The application, ready to serve; a file in `api/routes` or `web/pages` with a `router` is a part of it."""
+    app = Application(
+        title="Établi",
+        version="1",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(refuse_forgery)],
+    )
+    problems.install(app, show=show, translate=translate_for)
+    app.include_router(health)
+    paths: set[str] = set()
+    for router in routers():
+        app.include_router(router)
+        paths |= {str(getattr(route, "path", "")) for route in router.routes}
+    app.state.paths = frozenset(paths)
+    app.mount("/static", Static(directory=STATIC, check_dir=False), name="static")
+    return app
+
+
+def routers() -> Iterator[APIRouter]:
+    for package in (api.routes, web.pages):
+        for module in _modules(package):
+            if isinstance(router := getattr(module, "router", None), APIRouter):
+                yield router
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        yield importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+def show(request: Request, problem: Problem) -> Response:
+    """Programs get JSON; people a page in their language, or the login when that is what lacks."""
+    if request.url.path.startswith(FOR_PROGRAMS):
+        return problems.as_json(request, problem)
+    if problem.status == 401:
+        return _to_login(request)
+    return draw_problem(request, problem)
+
+
+def _to_login(request: Request) -> Response:
+    """Log in, then come back: to this page, or to the one whose form was sent."""
+    back = request.url.path if request.method == "GET" else "/"
+    if request.method == "GET" and request.url.query:
+        back += f"?{request.url.query}"
+    target = str(request.url_for("log_in_page").include_query_params(next=back).replace(scheme="", netloc=""))
+    if request.headers.get("hx-request") == "true":
+        return Response(headers={"HX-Redirect": target})
+    return Response(status_code=303, headers={"Location": target})
+
+
+class Static(StaticFiles):
+    """Our files; an address that carries a stamp never changes its content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        stamped = b"v=" in scope.get("query_string", b"")
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if stamped else "no-cache"
+        return answer
+
+
+health = APIRouter(include_in_schema=False)
+
+
+@health.get("/healthz")
+async def healthz() -> PlainTextResponse:
+    """The process answers."""
+    return PlainTextResponse("ok")
+
+
+@health.get("/readyz")
+def readyz(session: DbSession) -> JSONResponse:
+    """The process can do its work: the database answers and has our tables."""
+    try:
+        session.execute(sa.text("SELECT version_num FROM alembic_version"))
+    except SQLAlchemyError:
+        session.rollback()
+        return JSONResponse({"ready": False, "database": False}, status_code=503)
+    return JSONResponse({"ready": True, "database": True})
+
+
+app = make_app()

@@ -1,0 +1,97 @@
+"""What every answer carries and every request is held to: security headers, a request id, a size limit. Pure ASGI."""
+
+from __future__ import annotations
+
+import secrets
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.settings import settings
+
+MB = 1_000_000
+FORM_LIMIT_BYTES = 2 * MB
+
+CSP = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "object-src 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+HSTS = "max-age=31536000; includeSubDomains"
+
+
+class Hardened:
+    """Wraps the whole application; a route that sets one of the headers itself (a download's CSP) keeps its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def send_hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _harden(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self.app(scope, _limited(scope, receive), send_hardened)
+
+
+def _harden(headers: MutableHeaders, request_id: str) -> None:
+    for name, value in HEADERS.items():
+        headers.setdefault(name, value)
+    headers["X-Request-Id"] = request_id
+    if settings().secure_cookies:
+        headers["Strict-Transport-Security"] = HSTS
+
+
+def limit_bytes(scope: Scope) -> int:
+    """Forms are small; files may have what the installation allows each, and a quote asks for many at once."""
+    content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
+    upload_bytes = settings().upload_limit_mb * MB + MB
+    if not content_type.startswith(("multipart/form-data", "application/octet-stream", "model/")):
+        return FORM_LIMIT_BYTES
+    return 5 * upload_bytes if scope["path"].startswith("/quotes") else upload_bytes
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """Counts what arrives, so that a body that is too long stops early, whatever its length header says."""
+    limit, seen = limit_bytes(scope), 0
+    declared = dict(scope["headers"]).get(b"content-length", b"0")
+
+    async def receive_limited() -> Message:
+        nonlocal seen
+        if seen > limit:  # said once; who asks again hears that nobody is there
+            return {"type": "http.disconnect"}
+        if declared.isdigit() and int(declared) > limit:
+            seen = int(declared)
+            raise HTTPException(413)
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > limit:
+            raise HTTPException(413)
+        return message
+
+    return receive_limited

@@ -1,0 +1,89 @@
+"""Which language a reader gets, and the words in it. Catalogues are `locales/<language>/*.po`, read once at start-up.
+
+English is the language of the code: a text without a translation is shown as it is written there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+from starlette.requests import Request
+
+from api.domain.accounts import Locale
+
+LOCALES = Path(__file__).parent / "locales"
+COOKIE = "locale"
+Catalogue = dict[str, tuple[str, ...]]
+
+#: The French count 0 and 1 as one, the English only 1.
+PLURAL: dict[Locale, Callable[[int], int]] = {
+    Locale.FR: lambda n: int(abs(n) > 1),
+    Locale.EN: lambda n: int(n != 1),
+}
+
+
+def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
+    """Marks a text for translation where no reader is known yet; it is translated when it is shown."""
+    return text
+
+
+@lru_cache
+def catalogue(locale: Locale) -> Catalogue:
+    """msgid -> forms, merged from all files of the language; later files win by name."""
+    words: Catalogue = {}
+    for path in sorted((LOCALES / locale.value).glob("*.po")):
+        with path.open("rb") as source:
+            for message in read_po(source, locale=locale.value):
+                forms = message.string if isinstance(message.string, list | tuple) else [message.string]
+                msgid = message.id[0] if isinstance(message.id, list | tuple) else message.id
+                if msgid and all(forms):
+                    words[msgid] = tuple(forms)
+    return words
+
+
+def translate(locale: Locale, msgid: str) -> str:
+    """The text in this language, with its placeholders as they are."""
+    return catalogue(locale).get(msgid, (msgid,))[0]
+
+
+def translate_count(locale: Locale, one: str, many: str, count: int) -> str:
+    """The form of the text that goes with `count`."""
+    forms = catalogue(locale).get(one, (one, many))
+    return forms[min(PLURAL[locale](count), len(forms) - 1)]
+
+
+def locale_of(request: Request) -> Locale:
+    """What the user chose, else what this browser chose, else what it asks for, else French."""
+    if known := getattr(request.state, "known", None):
+        return Locale(known.locale)
+    if (chosen := request.cookies.get(COOKIE)) in set(Locale):
+        return Locale(chosen)
+    return _asked_for(request.headers.get("accept-language", ""))
+
+
+def _asked_for(header: str) -> Locale:
+    """The best of `Accept-Language` that we speak."""
+    wanted: list[tuple[float, Locale]] = []
+    for part in header.split(",")[:20]:
+        tag, _, rest = part.strip().partition(";")
+        language = tag.split("-")[0].lower()
+        if language in set(Locale):
+            wanted.append((_weight(rest), Locale(language)))
+    best = max(wanted, key=lambda pair: pair[0], default=(0.0, Locale.FR))
+    return best[1] if best[0] > 0 else Locale.FR
+
+
+def _weight(parameters: str) -> float:
+    name, _, value = parameters.strip().partition("=")
+    try:
+        return float(value) if name == "q" else 1.0
+    except ValueError:
+        return 0.0
+
+
+def translate_for(request: Request, msgid: str) -> str:
+    """In the language of who asks: what `api.problems` needs."""
+    return translate(locale_of(request), msgid)

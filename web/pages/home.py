@@ -1,0 +1,59 @@
+"""The first page: the places and their hours today, and the two things one comes for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+
+from api.domain.sites import Site, is_open_at, open_intervals
+from web.forms import Sent
+from web.render import SITE, Reader, local_path, set_cookie
+from web.states import CLOSED, JOB_MEANINGS, OPEN, State
+from web.words import clock
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A site as the first page shows it; `today` are hours on its own wall."""
+
+    site: Site
+    state: State
+    today: list[tuple[str, str]]
+
+
+@router.get("/")
+def home(reader: Reader) -> Response:
+    places = [see_place(site, reader) for site in reader.sites]
+    has_bookings = "/book" in reader.request.app.state.paths
+    return reader.page("home.html", places=places, has_bookings=has_bookings)
+
+
+def see_place(site: Site, reader: Reader) -> Place:
+    start = start_of_day(site, reader.now)
+    opened = open_intervals(site, start=start, end=start + timedelta(days=1))
+    hours = [tuple(clock(reader.locale, at, site.timezone) for at in stretch) for stretch in opened]
+    state = OPEN if is_open_at(site, reader.now) else CLOSED
+    return Place(site, state, [(opens, closes) for opens, closes in hours])
+
+
+def start_of_day(site: Site, now: datetime) -> datetime:
+    return now.astimezone(ZoneInfo(site.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@router.get("/help")
+def help_page(reader: Reader) -> Response:
+    return reader.page("help.html", states=JOB_MEANINGS)
+
+
+@router.post("/site")
+def choose_site(reader: Reader, form: Sent) -> Response:
+    """Which place this browser looks at."""
+    answer = reader.to(local_path(form["next"]))
+    if any(site.slug == form["site"] for site in reader.sites):
+        set_cookie(answer, SITE, form["site"], max_age_s=365 * 86400)
+    return answer

@@ -1,0 +1,194 @@
+"""Draws pages: templates, and what each page knows of its reader. Refuses to query beyond the frame of the page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from api.deps import DbSession, Known, MaybeUser, Now, session_cookie
+from api.domain import accounts, sites
+from api.domain.accounts import Locale, User
+from api.domain.sites import Site
+from api.problems import Problem
+from api.settings import settings
+from web.i18n import N_, locale_of, translate, translate_count
+from web.words import filters
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+FLASH, SITE = "flash", "site"
+
+#: The five words of a member; one is shown once its page exists.
+NAVIGATION = (
+    ("/print", N_("Print")),
+    ("/book", N_("Book")),
+    ("/agenda", N_("Agenda")),
+    ("/me", N_("My things")),
+    ("/help", N_("Help")),
+)
+
+
+class Flash(NamedTuple):
+    """One message carried over a redirect: `kind` good or broken, and maybe where to POST to undo it."""
+
+    kind: str
+    msgid: str
+    values: dict[str, str]
+    undo: str = ""
+
+
+@lru_cache
+def environment(locale: Locale) -> Environment:
+    """Autoescaping always; a name that is not given is an error, not an empty string."""
+    made = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        partial(translate, locale), partial(translate_count, locale), newstyle=True
+    )
+    made.filters.update(filters(locale))
+    made.globals.update(static=static, locale=locale.value, demo=settings().demo)
+    return made
+
+
+@lru_cache(maxsize=200)
+def _stamp(path: str, changed_ns: int) -> str:
+    return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
+
+
+def static(path: str) -> str:
+    """The address of a file of ours, with its content's stamp, so that browsers may keep it for ever."""
+    file = STATIC / path
+    return f"/static/{path}?v={_stamp(path, file.stat().st_mtime_ns)}" if file.is_file() else f"/static/{path}"
+
+
+@dataclass
+class ReaderOf:
+    """Who looks, in which language, from which place; draws pages for them."""
+
+    request: Request
+    user: User | Known | None
+    now: datetime
+    sites: list[Site] = field(default_factory=list)
+    staffs: list[Site] = field(default_factory=list)
+
+    @property
+    def locale(self) -> Locale:
+        return locale_of(self.request)
+
+    @property
+    def site(self) -> Site | None:
+        """The place that this browser chose, else the first."""
+        chosen = self.request.cookies.get(SITE)
+        return next((s for s in self.sites if s.slug == chosen), self.sites[0] if self.sites else None)
+
+    @property
+    def wants_fragment(self) -> bool:
+        """htmx asks for a part of the page, and is not merely following a link."""
+        headers = self.request.headers
+        return headers.get("hx-request") == "true" and headers.get("hx-boosted") != "true"
+
+    def text(self, msgid: str, **values: Any) -> str:
+        return translate(self.locale, msgid).format(**values)
+
+    def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        """The whole page or the fragment that `template` is."""
+        flash = _read_flash(self.request)
+        html = environment(self.locale).get_template(template).render(self._frame() | {"flash": flash} | values)
+        answer = HTMLResponse(html, status_code=status)
+        answer.headers["Cache-Control"] = "private, no-store" if self.user else "no-cache"
+        answer.headers["Vary"] = "Cookie, Accept-Language, HX-Request"
+        if flash:
+            answer.delete_cookie(FLASH)
+        return answer
+
+    def _frame(self) -> dict[str, Any]:
+        cookie = self.request.cookies.get(session_cookie())
+        paths: frozenset[str] = getattr(self.request.app.state, "paths", frozenset())
+        return {
+            "reader": self,
+            "user": self.user,
+            "now": self.now,
+            "path": self.request.url.path,
+            "site": self.site,
+            "sites": self.sites,
+            "staffs": self.staffs,
+            "zone": self.site.timezone if self.site else "Europe/Paris",
+            "csrf": accounts.csrf_of(cookie) if cookie else "",
+            "navigation": [(href, label) for href, label in NAVIGATION if href in paths],
+        }
+
+    def to(self, url: str, said: str = "", *, undo: str = "", kind: str = "good", **values: Any) -> Response:
+        """303 to `url` after a POST, maybe with a message (a msgid with `{placeholders}`) for the page there."""
+        answer = RedirectResponse(url, status_code=303)
+        if self.request.headers.get("hx-request") == "true":
+            answer = RedirectResponse(url, status_code=200)
+            del answer.headers["location"]
+            answer.headers["HX-Redirect"] = url
+        if said:
+            words = {name: str(value) for name, value in values.items()}
+            packed = base64.urlsafe_b64encode(json.dumps(Flash(kind, said, words, undo)).encode()).decode()
+            set_cookie(answer, FLASH, packed, max_age_s=60)
+        return answer
+
+
+def reader(request: Request, session: DbSession, user: MaybeUser, now: Now) -> ReaderOf:
+    return ReaderOf(
+        request=request,
+        user=user,
+        now=now,
+        sites=sites.list_sites(session),
+        staffs=sites.list_staffed_sites(session, user=user) if user else [],
+    )
+
+
+Reader = Annotated[ReaderOf, Depends(reader)]
+
+
+def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> None:
+    """Every cookie of ours: for http only, same site, and secure where the installation is."""
+    answer.set_cookie(
+        name, value, max_age=max_age_s, httponly=True, samesite="lax", secure=settings().secure_cookies, path="/"
+    )
+
+
+def local_path(url: str, otherwise: str = "/") -> str:
+    """`url` if it is a path of ours, so that a login cannot lead to another host."""
+    parts = urlsplit(url)
+    is_ours = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    return url if is_ours and url.isprintable() else otherwise
+
+
+def _read_flash(request: Request) -> Flash | None:
+    try:
+        return Flash(*json.loads(base64.urlsafe_b64decode(request.cookies[FLASH])))
+    except (KeyError, ValueError, TypeError):
+        return None
+
+
+def draw_problem(request: Request, problem: Problem) -> HTMLResponse:
+    """An error as a page. It touches no database, which may be what is broken."""
+    bare = ReaderOf(request=request, user=getattr(request.state, "known", None), now=datetime.now(UTC))
+    template = "_problem.html" if bare.wants_fragment else "problem.html"
+    return bare.page(template, status=problem.status, problem=problem)
+
+
+def all_templates() -> Iterator[Path]:
+    yield from sorted((HERE / "templates").rglob("*.html"))

@@ -1,0 +1,68 @@
+"""The word and the meaning of every state that people see: one badge each. Decides nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from api.domain.jobs import JobStatus
+from api.domain.printers import PrinterState
+from api.domain.runs import RunStatus
+from web.i18n import N_
+
+
+class State(NamedTuple):
+    """`meaning` is good, waiting, needs, broken or over; each has its own shape, so that colour is never alone."""
+
+    meaning: str
+    word: str
+
+
+OPEN = State("good", N_("Open now"))
+CLOSED = State("over", N_("Closed"))
+
+JOBS = {
+    JobStatus.DRAFT: State("over", N_("Draft")),
+    JobStatus.SUBMITTED: State("waiting", N_("Being prepared")),
+    JobStatus.QUEUED: State("waiting", N_("In the queue")),
+    JobStatus.ON_HOLD: State("needs", N_("On hold")),
+    JobStatus.PRINTING: State("good", N_("Printing")),
+    JobStatus.PRINTED: State("good", N_("Printed")),
+    JobStatus.COLLECTED: State("over", N_("Collected")),
+    JobStatus.REJECTED: State("broken", N_("Refused")),
+    JobStatus.CANCELLED: State("over", N_("Cancelled")),
+}
+#: Submitted, sliced, and the site wants a person's word.
+NEEDS_APPROVAL = State("needs", N_("Waits for approval"))
+
+JOB_MEANINGS = [
+    (JOBS[JobStatus.SUBMITTED], N_("The file is being sliced; where the place wants it, its staff look at it.")),
+    (NEEDS_APPROVAL, N_("The staff of the place look at it before it may print.")),
+    (JOBS[JobStatus.QUEUED], N_("It is ready and waits for a printer; the page says for which and until when.")),
+    (JOBS[JobStatus.PRINTING], N_("A printer makes it right now.")),
+    (JOBS[JobStatus.ON_HOLD], N_("Something needs a person: the page says what.")),
+    (JOBS[JobStatus.PRINTED], N_("It is done and waits for you at the place.")),
+    (JOBS[JobStatus.REJECTED], N_("It cannot be printed as it is: the page says why.")),
+]
+
+RUNS = {
+    RunStatus.CLAIMED: State("waiting", N_("Getting ready")),
+    RunStatus.UPLOADING: State("waiting", N_("Sending to the printer")),
+    RunStatus.SELECTED: State("waiting", N_("Sent to the printer")),
+    RunStatus.STARTING: State("waiting", N_("Starting")),
+    RunStatus.PRINTING: State("good", N_("Printing")),
+    RunStatus.PAUSED: State("needs", N_("Paused")),
+    RunStatus.DONE: State("good", N_("Done")),
+    RunStatus.FAILED: State("broken", N_("Failed")),
+    RunStatus.CANCELLED: State("over", N_("Cancelled")),
+    RunStatus.IN_DOUBT: State("needs", N_("In doubt")),
+}
+
+PRINTERS = {
+    PrinterState.READY: State("good", N_("Ready")),
+    PrinterState.BUSY: State("good", N_("Printing")),
+    PrinterState.NEEDS_CLEARING: State("needs", N_("Plate to clear")),
+    PrinterState.OFFLINE: State("broken", N_("Offline")),
+    PrinterState.IN_USE_BY_HAND: State("waiting", N_("In use by hand")),
+    PrinterState.NEEDS_ATTENTION: State("broken", N_("Needs attention")),
+    PrinterState.MAINTENANCE: State("over", N_("Maintenance")),
+}

@@ -1,0 +1,116 @@
+"""How numbers, money, times and states read in a language. Refuses to compute: it only words what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_time
+from babel.numbers import format_currency, format_decimal, format_percent
+from jinja2 import pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup
+
+from api.domain.accounts import Locale
+from web.i18n import N_, translate, translate_count
+
+TAG = {Locale.FR: "fr_FR", Locale.EN: "en_GB"}
+NB_SPACE = "\u00a0"
+THIN_NB_SPACE = "\u202f"
+
+DAYS_AWAY = {-1: N_("yesterday"), 0: N_("today"), 1: N_("tomorrow")}
+
+
+def money(locale: Locale, cents: int) -> str:
+    """1240 -> "12,40 €" or "€12.40"."""
+    return format_currency(Decimal(cents) / 100, "EUR", locale=TAG[locale])
+
+
+def number(locale: Locale, value: float | Decimal, digits: int = 0) -> str:
+    """With at most `digits` decimals."""
+    pattern = "#,##0" + ("." + "#" * digits if digits else "")
+    return format_decimal(value, format=pattern, locale=TAG[locale])
+
+
+def measure(locale: Locale, value: float | Decimal, unit: str, digits: int = 1) -> str:
+    """A number and its unit that never part: "24,8 g"."""
+    return number(locale, value, digits) + THIN_NB_SPACE + unit
+
+
+def percent(locale: Locale, part: float) -> str:
+    """0.42 -> "42 %"; anything that is no number is nothing, never "NaN %"."""
+    return format_percent(min(max(part, 0.0), 1.0) if part == part else 0.0, locale=TAG[locale])  # noqa: PLR0124
+
+
+def duration(locale: Locale, seconds: float | timedelta) -> str:
+    """12000 -> "3 h 20"; below an hour in minutes, below a minute in seconds; days beyond 48 hours."""
+    s = round(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
+    if s < 60:
+        return f"{max(s, 0)}{NB_SPACE}s"
+    minutes = round(s / 60)
+    if minutes < 60:
+        return f"{minutes}{NB_SPACE}min"
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        days = round(s / 86400)
+        return f"{days}{NB_SPACE}{translate_count(locale, 'day', 'days', days)}"
+    return f"{hours}{NB_SPACE}h" + (f"{NB_SPACE}{minutes:02}" if minutes else "")
+
+
+def clock(locale: Locale, at: datetime, zone: str) -> str:
+    """ "14:30" on the wall of the place."""
+    return format_time(at, "HH:mm", tzinfo=ZoneInfo(zone), locale=TAG[locale])
+
+
+def day(locale: Locale, on: date, form: str = "EEEE d MMMM") -> str:
+    return format_date(on, form, locale=TAG[locale])
+
+
+def exact(locale: Locale, at: datetime, zone: str) -> str:
+    """The whole instant, for who wants to know."""
+    return format_datetime(at, "EEEE d MMMM y HH:mm", tzinfo=ZoneInfo(zone), locale=TAG[locale])
+
+
+def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
+    """Near: "in 12 min", "3 min ago"; near days by name with the hour; else the date."""
+    ahead = (at - now).total_seconds()
+    if abs(ahead) < 45:
+        return translate(locale, N_("now"))
+    if abs(ahead) < 3600:
+        form = translate(locale, N_("in {time}") if ahead > 0 else N_("{time} ago"))
+        return form.format(time=duration(locale, abs(ahead)))
+    tz = ZoneInfo(zone)
+    days = (at.astimezone(tz).date() - now.astimezone(tz).date()).days
+    if days in DAYS_AWAY:
+        return f"{translate(locale, DAYS_AWAY[days])} {clock(locale, at, zone)}"
+    if 1 < days < 7:
+        return format_datetime(at, "EEEE HH:mm", tzinfo=tz, locale=TAG[locale])
+    form = "d MMM HH:mm" if at.astimezone(tz).year == now.astimezone(tz).year else "d MMM y"
+    return format_datetime(at, form, tzinfo=tz, locale=TAG[locale])
+
+
+def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
+    """The filters of the templates in this language."""
+
+    @pass_context
+    def when(context: Context, at: datetime | None) -> str | Markup:
+        """Relative to now, the exact instant on hover and focus, the machine's in `datetime`."""
+        if at is None:
+            return "—"
+        zone = context.get("zone", "Europe/Paris")
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            at.isoformat(timespec="seconds"),
+            exact(locale, at, zone),
+            relative(locale, at, now=context["now"], zone=zone),
+        )
+
+    @pass_context
+    def time_of_day(context: Context, at: datetime) -> str:
+        return clock(locale, at, context.get("zone", "Europe/Paris"))
+
+    plain = {"money": money, "number": number, "measure": measure, "percent": percent, "duration": duration, "day": day}
+    return {name: partial(word, locale) for name, word in plain.items()} | {"when": when, "time_of_day": time_of_day}
