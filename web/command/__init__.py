@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.adapters.postgres import PostgresUnusable
+from printers.lab import LabFailed
 from web.command import people, safety
 from web.command.backup import CannotBackUp
 from web.command.running import Options, PortTaken, listen, run_installation
@@ -32,7 +33,7 @@ Port = Annotated[int, typer.Option(help="Port of the pages and the API; 0 takes 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, put a TLS proxy in front.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
 
-CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, CannotBackUp)
+CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, CannotBackUp, LabFailed)
 
 
 def main() -> None:

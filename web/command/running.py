@@ -11,12 +11,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from api.adapters.postgres import EmbeddedPostgres
+from api.settings import settings
+from web.command.lab import DemoPrinters
 from web.installation import alone_on, embedded, migrate, settle, use_database
 from web.supervisor import Part, Supervisor, say
 
@@ -91,19 +94,32 @@ def _database(data_dir: Path) -> Iterator[EmbeddedPostgres | None]:
 
 
 def _run(options: Options, data_dir: Path, listening: socket.socket, server: EmbeddedPostgres | None) -> None:
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    url = _url(listening)
     os.environ.setdefault("ETABLI_BASE_URL", url)
-    supervisor = Supervisor(_parts(listening), _Watch(server))
+    os.environ["ETABLI_DEMO"] = str(int(options.demo))
+    settings.cache_clear()
+    demo = DemoPrinters(data_dir) if options.demo else None
+    ready = {"url": url} | (demo.seed(data_dir) if demo else {})
+    supervisor = Supervisor(_parts(listening), _Watch(server, demo))
     supervisor.catch_signals()
     try:
+        if demo:
+            demo.start()
         supervisor.start()
-        if supervisor.wait_until(lambda: _answers(f"{url}/readyz"), READY_WITHIN_S):
-            _announce(options, {"url": url, "pids": _pids(supervisor, server)})
+        if supervisor.wait_until(lambda: _answers(f"{url}/readyz") and (not demo or demo.ready()), READY_WITHIN_S):
+            _announce(options, ready | {"pids": _pids(supervisor, server, demo)})
             supervisor.run()
     finally:
         say("etabli", "stopping")
-        supervisor.stop()
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            if demo:
+                aside.submit(demo.stop)
+            supervisor.stop()
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _parts(listening: socket.socket) -> list[Part]:
@@ -117,10 +133,10 @@ def _parts(listening: socket.socket) -> list[Part]:
 
 
 class _Watch:
-    """Starts PostgreSQL again should it die. Called often, looks seldom."""
+    """Starts PostgreSQL or a demo printer again should it die. Called often, looks seldom."""
 
-    def __init__(self, server: EmbeddedPostgres | None) -> None:
-        self._server = server
+    def __init__(self, server: EmbeddedPostgres | None, demo: DemoPrinters | None) -> None:
+        self._server, self._demo = server, demo
         self._next_at = 0.0
 
     def __call__(self) -> None:
@@ -131,6 +147,8 @@ class _Watch:
         if self._server and not self._server.is_running():
             say("database", "PostgreSQL is gone: starting it again")
             self._server.start()
+        if self._demo:
+            self._demo.watch()
 
 
 def _answers(url: str) -> bool:
@@ -141,10 +159,11 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _pids(supervisor: Supervisor, server: EmbeddedPostgres | None) -> dict[str, int | None]:
+def _pids(supervisor: Supervisor, server: EmbeddedPostgres | None, demo: DemoPrinters | None) -> dict[str, int | None]:
     pids: dict[str, int | None] = {"supervisor": os.getpid()}
     pids |= {part.name: part.pid for part in supervisor.parts}
-    return pids | ({"postgres": server.server_pid()} if server else {})
+    pids |= {"postgres": server.server_pid()} if server else {}
+    return pids | (demo.pids() if demo else {})
 
 
 def _announce(options: Options, ready: dict[str, Any]) -> None:
@@ -153,4 +172,6 @@ def _announce(options: Options, ready: dict[str, Any]) -> None:
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(ready, indent=2))
         draft.replace(options.json_file)
+    for who, login in ready.get("members", {}).items():
+        say("etabli", f"log in as {who}: {login['email']}  {login['password']}")
     say("etabli", f"ready: {ready['url']}    (Ctrl-C stops everything)")

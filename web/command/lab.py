@@ -1,0 +1,71 @@
+"""The demo's own things: two OctoPrint servers with virtual printers, and the people and places to play with."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from api.db import transaction
+from printers.lab import Lab, LabFailed
+from web.demo import DemoServer, seed
+from web.supervisor import say
+
+NAMES = ("Ambre", "Basalte")
+AGAIN_AFTER_S = 10.0
+
+
+class DemoPrinters:
+    """Starts beside the other processes, is started again when it dies, and stops with them."""
+
+    def __init__(self, data_dir: Path) -> None:
+        folder = data_dir / "octoprint"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._lab = Lab(folder, len(NAMES), pace="demo")
+        self._aside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab")
+        self._starting: Future[None] | None = None
+        self._again_at = 0.0
+
+    def seed(self, data_dir: Path) -> dict[str, Any]:
+        """Fill the database with the demo network, its printers pointing at these servers."""
+        servers = [
+            DemoServer(name, server.url, server.key) for name, server in zip(NAMES, self._lab.servers, strict=True)
+        ]
+        with transaction() as session:
+            return seed(session, servers=servers, data_dir=data_dir, now=datetime.now(UTC))
+
+    def start(self) -> None:
+        """Returns at once: the servers need seconds, and so do the other processes."""
+        for name, server in zip(NAMES, self._lab.servers, strict=True):
+            say("octoprint", f"{name}: {server.url} (log in as admin, password {server.admin_password})")
+        self._starting = self._aside.submit(self._lab.start)
+
+    def ready(self) -> bool:
+        """Raises LabFailed when a server could not start."""
+        if self._starting is None or not self._starting.done():
+            return False
+        self._starting.result()
+        return True
+
+    def watch(self) -> None:
+        """Start again a server that died; not more often than it takes to start."""
+        if self._starting is None or not self._starting.done() or time.monotonic() < self._again_at:
+            return
+        for name, server in zip(NAMES, self._lab.servers, strict=True):
+            if not server.running:
+                say("octoprint", f"{name} is gone: starting it again")
+                self._again_at = time.monotonic() + AGAIN_AFTER_S
+                server.start()
+
+    def pids(self) -> dict[str, int | None]:
+        return {f"octoprint-{number}": server.pid for number, server in enumerate(self._lab.servers, start=1)}
+
+    def stop(self) -> None:
+        self._lab.stop()
+        if self._starting:
+            with suppress(LabFailed):  # It was still starting.
+                self._starting.result()
+        self._aside.shutdown()
