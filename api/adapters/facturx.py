@@ -149,5 +149,5 @@ def _schema(profile: Profile) -> etree.XMLSchema:
 def _schema_failures(xml: bytes, profile: Profile) -> Iterator[Failure]:
     try:
         _schema(profile).assertValid(etree.fromstring(xml))
-    except etree.DocumentInvalid as e:
+    except (etree.DocumentInvalid, etree.XMLSyntaxError) as e:
         yield Failure("xsd", "schema", str(e))

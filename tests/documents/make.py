@@ -149,7 +149,7 @@ def as_paid(document: Document, total_cents: int) -> Document:
 def make_random_document(seed: int) -> Document:
     """1 to 60 lines, three rates; sometimes franchise, public buyer, credit note or consumer."""
     rng = random.Random(seed)
-    lines = tuple(_random_line(rng) for _ in range(rng.choice([1, 2, 3, 4, 4, 6, 9, 14, 25, 60])))
+    lines = tuple(_random_line(rng) for _ in range(rng.choice([1, 2, 3, 4, 4, 5, 7]) if seed % 20 else 60))
     document = make_document(number=f"F2026-{seed:04d}", lines=lines)
     if rng.random() < 0.3:
         base = sum(line.quantity * line.unit_price for line in lines if line.rate == lines[0].rate)
