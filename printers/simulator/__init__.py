@@ -158,7 +158,7 @@ class SimulatedOctoPrint:
         if self.mode is Mode.DISK_FULL:
             self.printer.store(path, content[: len(content) // 2])
             raise Refusal(500, "[Errno 28] No space left on device")
-        self.printer.store(path, content)
+        self.printer.store(path, content, overwrite=fields.get("noOverwrite") != b"true")
         return 201, {"done": True, "files": {"local": {"path": path, "origin": "local"}}}
 
 
