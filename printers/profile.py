@@ -10,10 +10,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 from importlib import resources
 
 from api.domain.errors import Invalid
+from api.domain.materials import LAYER_MM, Quality
 from printers.gcode import GcodeLimits, GcodeUnsafe, check_line
 
 _START = """\
@@ -43,12 +43,6 @@ M140 S0
 M107
 M84
 """
-
-
-class Quality(StrEnum):
-    DRAFT = "draft"
-    STANDARD = "standard"
-    FINE = "fine"
 
 
 @dataclass(frozen=True)
@@ -88,19 +82,10 @@ TPU = MaterialSpec("TPU", Decimal("1.21"), 225, 50, 225, 50, 2.5, 50, 80, cost_p
 MATERIALS = {material.code: material for material in (PLA, PETG, TPU)}
 
 
-@dataclass(frozen=True)
-class _Layers:
-    height_mm: float
-    first_mm: float
-    top: int
-    bottom: int
-
-
-_LAYERS = {
-    Quality.DRAFT: _Layers(0.28, 0.28, 4, 3),
-    Quality.STANDARD: _Layers(0.20, 0.20, 5, 4),
-    Quality.FINE: _Layers(0.12, 0.20, 8, 6),
-}
+#: Solid layers on top and at the bottom: about a millimetre whatever the layer's height.
+_SOLID = {Quality.DRAFT: (4, 3), Quality.STANDARD: (5, 4), Quality.FINE: (8, 6)}
+#: The first layer is at least this thick, so that it sticks to a bed that is not quite level.
+_FIRST_MM = 0.2
 
 
 class NotASlicerConfiguration(Invalid):
@@ -201,12 +186,13 @@ def _material(material: MaterialSpec) -> Settings:
 
 def _quality(quality: Quality, nozzle_mm: float) -> Settings:
     """A layer is never thicker than 0.7 of the nozzle: it would not stick to the one below."""
-    layers, thickest = _LAYERS[quality], 0.7 * nozzle_mm
+    thickest, height = 0.7 * nozzle_mm, float(LAYER_MM[quality])
+    top, bottom = _SOLID[quality]
     return {
-        "layer_height": f"{min(layers.height_mm, thickest):g}",
-        "first_layer_height": f"{min(layers.first_mm, thickest):g}",
-        "top_solid_layers": str(layers.top),
-        "bottom_solid_layers": str(layers.bottom),
+        "layer_height": f"{min(height, thickest):g}",
+        "first_layer_height": f"{min(max(height, _FIRST_MM), thickest):g}",
+        "top_solid_layers": str(top),
+        "bottom_solid_layers": str(bottom),
     }
 
 

@@ -142,7 +142,7 @@ def _command(argv: Sequence[str], *, room: Path, limits: Limits, kind: SandboxKi
 def _give_up_root() -> list[str]:
     if os.geteuid() != 0:
         return []
-    return [f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups", "--bounding-set=-all"]
+    return [f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"]
 
 
 def _rlimits(limits: Limits) -> list[str]:

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from api.domain.materials import Quality
 from printers.profile import (
     GENERIC_220,
     MATERIALS,
@@ -18,7 +19,6 @@ from printers.profile import (
     MachineSpec,
     MaterialSpec,
     NotASlicerConfiguration,
-    Quality,
     check_profile,
     gcode_limits,
     profile_hash,

@@ -12,10 +12,11 @@ import psutil
 import pytest
 
 from api.domain.errors import DomainError
+from api.domain.materials import Quality
 from api.domain.mesh import MeshRefused, measure
 from printers import slicer
 from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
-from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, Quality, gcode_limits, render_profile
+from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, gcode_limits, render_profile
 from printers.sandbox import Ended, Limits, Outcome
 from printers.slicer import (
     Estimate,
