@@ -220,15 +220,21 @@ class EmbeddedPostgres:
                 return
 
     def _clear_reused_pid(self) -> None:
-        """After a reboot the old number may belong to another program, and the server would refuse to start.
+        """A dead server's number may belong to another program by now (reboot) or to its zombie: the start would fail.
 
-        Only then is the pid file removed: else it protects against backends that outlived their server.
+        Only then are the lock files removed, and after its backends are gone: those files protect against them.
         """
         pid_file = self.cluster_dir / "postmaster.pid"
-        with suppress(OSError, ValueError):
-            reused = psutil.pid_exists(int(pid_file.read_text().split("\n", 1)[0]))
-            if reused and not any(_works_in(process, self.cluster_dir) for process in psutil.process_iter()):
-                pid_file.unlink()
+        socket_lock = self.socket_dir / f".s.PGSQL.{PORT}.lock"
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while any(_works_in(process, self.cluster_dir) for process in psutil.process_iter()):
+            if time.monotonic() > deadline:
+                raise PostgresUnusable(f"Processes of a dead server still work in {self.cluster_dir}.")
+            time.sleep(0.05)
+        for lock in (pid_file, socket_lock):
+            with suppress(OSError, ValueError):
+                if psutil.pid_exists(int(lock.read_text().split("\n", 1)[0])):
+                    lock.unlink()
 
     def _write_settings(self) -> None:
         """Our whole postgresql.conf: small memory, small WAL, no network."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from api.adapters.postgres import EmbeddedPostgres
+from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
 from api.settings import settings
 from web.command.lab import DemoPrinters
 from web.installation import alone_on, embedded, migrate, settle, use_database
@@ -146,7 +146,10 @@ class _Watch:
         self._next_at = now + WATCH_EVERY_S
         if self._server and not self._server.is_running():
             say("database", "PostgreSQL is gone: starting it again")
-            self._server.start()
+            try:
+                self._server.start()
+            except PostgresUnusable as error:  # Tried again at the next look.
+                say("database", str(error))
         if self._demo:
             self._demo.watch()
 
