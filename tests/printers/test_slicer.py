@@ -99,9 +99,15 @@ def test_two_slices_of_one_model_agree_within_a_hundredth(tmp_path: Path) -> Non
     assert one.seconds == pytest.approx(two.seconds, rel=0.01)
 
 
+def test_the_model_can_never_be_taken_for_text(tmp_path: Path) -> None:
+    """PrusaSlicer reads a binary file without a byte over 127 near its start as text, and fails."""
+    (tmp_path / "in").mkdir()
+    slicer._write_inputs(tmp_path, box(tmp_path / "plate.stl", 220, 220, 2), PROFILE)
+    assert (tmp_path / "in" / "model.stl").read_bytes()[84 + 48 : 84 + 50] == b"\xff\xff"
+
+
 @real
 def test_a_model_as_large_as_the_bed_is_sliced(tmp_path: Path) -> None:
-    """Also: its numbers hold no byte over 127, and PrusaSlicer would take the file for text."""
     assert sliced(box(tmp_path / "plate.stl", 220, 220, 0.6)).layers == 3
 
 
