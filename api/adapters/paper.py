@@ -301,4 +301,5 @@ def epc_qr(document: Document, sums: Totals) -> segno.QRCode:
         bic=document.bank.bic,
         amount=Decimal(sums.due_cents) / 100,
         text=document.number,
+        encoding="utf-8",
     )
