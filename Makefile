@@ -5,6 +5,8 @@ AT_ONCE ?= 2
 # The gate on branches of api/domain and printers, in percent; 0 turns it off.
 COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
+# Compiled modules are kept: without them each process compiles for seconds at every start.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup run test test-fast check format bench-dispatch bench-mesh bench-booking bench-invoice drill lock clean
 
 help: ## List these commands
