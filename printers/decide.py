@@ -89,7 +89,8 @@ def _while_ours_runs(stored: Stored, seen: Seen) -> Decision:
     if stored.status not in (_S.PRINTING, _S.PAUSED):
         return Decision(Act.BELIEVE, _S.PRINTING)
     if stored.wish == Wish.CANCEL:
-        return Decision(Act.WAIT if seen.machine == Machine.CANCELLING else Act.CANCEL)
+        # What is about to end cannot be cancelled any more: its history will tell.
+        return Decision(Act.WAIT if seen.machine in (Machine.CANCELLING, Machine.FINISHING) else Act.CANCEL)
     if paused != (stored.status == _S.PAUSED):
         return Decision(Act.BELIEVE, _S.PAUSED if paused else _S.PRINTING)
     if stored.wish == Wish.PAUSE and seen.machine == Machine.PRINTING:
