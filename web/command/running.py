@@ -49,8 +49,8 @@ def run_installation(options: Options) -> None:
         options.json_file.unlink(missing_ok=True)
     with listen(options.host, options.port) as listening:
         data_dir = settle(options.data)
-        with alone_on(data_dir), _database(data_dir) as server:
-            _run(options, data_dir, listening, server)
+        with alone_on(data_dir), _demo_printers(options, data_dir) as demo, _database(data_dir) as server:
+            _run(options, data_dir, listening, server, demo)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -93,18 +93,35 @@ def _database(data_dir: Path) -> Iterator[EmbeddedPostgres | None]:
         say("database", "stopped")
 
 
-def _run(options: Options, data_dir: Path, listening: socket.socket, server: EmbeddedPostgres | None) -> None:
+@contextmanager
+def _demo_printers(options: Options, data_dir: Path) -> Iterator[DemoPrinters | None]:
+    """Started before all else: they take the longest, and need nothing of ours."""
+    if not options.demo:
+        yield None
+        return
+    demo = DemoPrinters(data_dir)
+    try:
+        demo.start()
+        yield demo
+    finally:
+        demo.stop()
+
+
+def _run(
+    options: Options,
+    data_dir: Path,
+    listening: socket.socket,
+    server: EmbeddedPostgres | None,
+    demo: DemoPrinters | None,
+) -> None:
     url = _url(listening)
     os.environ.setdefault("ETABLI_BASE_URL", url)
     os.environ["ETABLI_DEMO"] = str(int(options.demo))
     settings.cache_clear()
-    demo = DemoPrinters(data_dir) if options.demo else None
     ready = {"url": url} | (demo.seed(data_dir) if demo else {})
     supervisor = Supervisor(_parts(listening), _Watch(server, demo))
     supervisor.catch_signals()
     try:
-        if demo:
-            demo.start()
         supervisor.start()
         if supervisor.wait_until(lambda: _answers(f"{url}/readyz") and (not demo or demo.ready()), READY_WITHIN_S):
             _announce(options, ready | {"pids": _pids(supervisor, server, demo)})
