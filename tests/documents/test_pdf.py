@@ -242,7 +242,7 @@ def test_a_delivery_note_prints_what_was_checked_and_no_price() -> None:
     assert "€" not in text.replace("10 000 €", "")
 
 
-@pytest.mark.parametrize("seed", [*range(1, 40, 2), 60])
+@pytest.mark.parametrize("seed", [*range(1, 40, 4), 60])
 def test_printed_totals_are_those_of_the_xml(seed: int) -> None:
     document = make_random_document(seed)
     assert misprints(draw(document), generate(document)) == []
