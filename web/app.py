@@ -17,10 +17,12 @@ from starlette.types import ASGIApp, Scope
 import api.routes
 import web.pages
 from api import problems
+from api.db import conninfo
 from api.deps import DbSession, refuse_forgery
 from api.problems import Problem
 from web.hardening import Hardened
 from web.i18n import translate_for
+from web.live import Live
 from web.render import STATIC, draw_problem
 
 #: Faces for programs: they are answered in JSON whatever they accept.
@@ -45,6 +47,7 @@ def make_app() -> FastAPI:
         dependencies=[Depends(refuse_forgery)],
     )
     problems.install(app, show=show, translate=translate_for)
+    app.state.live = Live(conninfo)
     app.include_router(health)
     paths: set[str] = set()
     for router in routers():

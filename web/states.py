@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from api.domain.jobs import JobStatus
 from api.domain.printers import PrinterState
-from api.domain.runs import RunStatus
+from api.domain.runs import RunStatus, Wish
+from api.domain.timeline import Reason
 from web.i18n import N_
 
 
@@ -65,4 +66,19 @@ PRINTERS = {
     PrinterState.IN_USE_BY_HAND: State("waiting", N_("In use by hand")),
     PrinterState.NEEDS_ATTENTION: State("broken", N_("Needs attention")),
     PrinterState.MAINTENANCE: State("over", N_("Maintenance")),
+}
+
+#: What staff may want of a live run, by what it does now.
+WISHES = {
+    RunStatus.PRINTING: [(Wish.PAUSE, N_("Pause"))],
+    RunStatus.PAUSED: [(Wish.RESUME, N_("Go on"))],
+}
+
+#: What a stretch of a timeline is taken for.
+HOLDS = {
+    Reason.BOOKING: N_("Booking"),
+    Reason.RUN: N_("Print"),
+    Reason.MAINTENANCE: N_("Maintenance"),
+    Reason.CLOSURE: N_("Closure"),
+    Reason.EVENT: N_("Event"),
 }

@@ -1,0 +1,41 @@
+"""`/live?about=job:5,printer:1`: the stream that tells a page when to fetch a part again."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from api.deps import DbSession, LoginNeeded, MaybeUser
+from api.domain import jobs
+from api.domain.accounts import User
+from api.domain.errors import NotFound
+from web.live import MOST_STREAMS, Live, TooManyStreams
+
+router = APIRouter(include_in_schema=False)
+
+MOST_SUBJECTS = 100
+
+
+@router.get("/live")
+def live(request: Request, session: DbSession, user: MaybeUser, about: str = "") -> StreamingResponse:
+    """Jobs only to who may see them (else 404), printers to anybody: their tiles hang on the wall."""
+    subjects = frozenset(about.split(",")[:MOST_SUBJECTS]) - {""}
+    for subject in subjects:
+        check_subject(session, subject, user)
+    ear: Live = request.app.state.live
+    if len(ear.streams) >= MOST_STREAMS:
+        raise TooManyStreams()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(ear.events(subjects), media_type="text/event-stream", headers=headers)
+
+
+def check_subject(session: DbSession, subject: str, user: User | None) -> None:
+    known = re.fullmatch(r"(job|printer):(\d{1,18})", subject)
+    if known is None:
+        raise NotFound()
+    if known[1] == "job":
+        if user is None:
+            raise LoginNeeded()
+        jobs.get_job(session, int(known[2]), user=user)

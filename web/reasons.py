@@ -1,0 +1,107 @@
+"""Why a job waits, stopped or was refused, in words for a member. The codes are the domain's; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from api.domain.errors import DomainError
+from api.domain.jobs import Job
+from api.domain.plan import JobPlan, Why, WhyCode
+from api.domain.printers import PrinterState
+from api.domain.runs import Run
+from web.i18n import N_, translate_count
+from web.render import ReaderOf
+from web.states import PRINTERS
+from web.words import relative
+
+WAITS: dict[WhyCode, str] = {
+    WhyCode.ON_HOLD: N_("It is on hold until the staff have looked."),
+    WhyCode.NEEDS_SKILL: N_("A training is needed first for these printers."),
+    WhyCode.FITS_NO_PRINTER: N_("It fits no printer here: {dimension} is {size_mm} mm, and {limit_mm} mm is the most."),
+    WhyCode.NO_SUITABLE_PRINTER: N_("No printer here can take {material} at the moment."),
+    WhyCode.PRINTER_UNAVAILABLE: N_("{printer} is not available now: {state}."),
+    WhyCode.BEYOND_HORIZON: N_("All printers are taken for the next {days} days."),
+    WhyCode.WAITS_FOR_PRINTER: N_("{printer} is busy; free {until}."),
+    WhyCode.WAITS_FOR_CLEARING: N_("The staff must clear the plate of {printer} first."),
+    WhyCode.WAITS_FOR_BOOKING: N_("The printer is reserved; free {until}."),
+    WhyCode.WAITS_FOR_STAFF: N_("Somebody of the staff is needed; they are back {opening}."),
+    WhyCode.NEEDS_FILAMENT_CHANGE: N_("The staff must load {material} {colour} first."),
+    WhyCode.STAGGER: N_("Printers do not all heat up at once: it starts {until}."),
+    WhyCode.NOTHING_QUEUED: N_("Nothing is in the queue."),
+}
+
+ENDS: dict[str, str] = {
+    "printed": N_("The printer says that it went well."),
+    "cancelled": N_("Cancelled by a person."),
+    "cancelled_at_printer": N_("Somebody stopped it at the printer."),
+    "printer_taken": N_("Somebody else began to print on it."),
+    "printer_error": N_("The printer reported an error."),
+    "printer_lost": N_("The printer was lost in the middle; nobody can know how it ended."),
+    "file_gone": N_("The file has disappeared from the printer."),
+    "bad_upload": N_("The file arrived damaged at the printer."),
+    "other_print": N_("Another print runs where ours should."),
+    "interrupted": N_("The printer's server restarted in the middle; nobody can know how it ended."),
+    "run_failed": N_("This plate failed too often."),
+}
+
+
+def wait_text(reader: ReaderOf, why: Why) -> str:
+    """One reason of the plan as a sentence."""
+    params = {name: _readable(reader, name, value) for name, value in why.params}
+    if why.code == WhyCode.BEFORE_YOU:
+        count = int(dict(why.params).get("jobs", 0))  # type: ignore[arg-type]  # this code's parameter is a count
+        form = translate_count(
+            reader.locale, N_("One print is before yours."), N_("{jobs} prints are before yours."), count
+        )
+        return form.format(**params)
+    return reader.text(WAITS[why.code], **params)
+
+
+def _readable(reader: ReaderOf, name: str, value: Any) -> Any:
+    if isinstance(value, datetime):
+        zone = reader.site.timezone if reader.site else "Europe/Paris"
+        return relative(reader.locale, value, now=reader.now, zone=zone)
+    if name == "state":
+        return reader.text(PRINTERS[PrinterState(value)].word).lower()
+    if name in ("size_mm", "limit_mm"):
+        return round(float(value), 1)
+    return "" if value is None else value
+
+
+def waits(reader: ReaderOf, planned: JobPlan | None) -> list[str]:
+    """All that stands before the job, in the order of the plan, each said once."""
+    return list(dict.fromkeys(wait_text(reader, why) for why in planned.why)) if planned else []
+
+
+def job_text(reader: ReaderOf, job: Job) -> str:
+    """Why it is refused or on hold: a person's own words, or those of the error."""
+    if not job.reason:
+        return ""
+    if text := job.reason.get("text"):
+        return str(text)
+    return error_text(reader, str(job.reason.get("code", "")), dict(job.reason.get("params", {})))
+
+
+def run_text(reader: ReaderOf, run: Run) -> str:
+    return error_text(reader, run.reason, {}) if run.reason else ""
+
+
+def error_text(reader: ReaderOf, code: str, params: dict[str, Any]) -> str:
+    """A stored code in words; one that nobody knows any more is shown as it is, never hidden."""
+    if code in ENDS:
+        return reader.text(ENDS[code])
+    for error in all_errors(DomainError):
+        if error.code() == code:
+            try:
+                return reader.text(error.msgid(), **params)
+            except (KeyError, ValueError, IndexError):
+                break
+    return code.replace("-", " ").replace("_", " ")
+
+
+def all_errors(family: type[DomainError]) -> Iterator[type[DomainError]]:
+    for error in family.__subclasses__():
+        yield error
+        yield from all_errors(error)

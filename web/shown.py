@@ -1,0 +1,115 @@
+"""Jobs and printers as pages show them: each fact worded once, ready for a template. Reads, and changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from sqlalchemy.orm import Session
+
+from api.domain import jobs, printers, runs
+from api.domain.jobs import Job, JobStatus
+from api.domain.plan import JobPlan
+from api.domain.printers import Printer, PrinterState
+from api.domain.runs import Run, RunStatus
+from web import reasons
+from web.render import ReaderOf
+from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, State
+
+WAITING = (JobStatus.SUBMITTED, JobStatus.QUEUED, JobStatus.ON_HOLD)
+
+
+@dataclass(frozen=True)
+class ShownJob:
+    """`left_s`: of the plates that print now. `waits`: why it does not print yet, in sentences."""
+
+    job: Job
+    state: State
+    progress: float
+    left_s: float | None
+    printer_name: str
+    position: int | None
+    eta_p50: datetime | None
+    eta_p90: datetime | None
+    waits: list[str]
+    reason: str
+    runs: list[Run]
+    may_cancel: bool
+
+    @property
+    def is_printing(self) -> bool:
+        return self.job.status == JobStatus.PRINTING
+
+    @property
+    def again_url(self) -> str:
+        """The page of choices, with these choices made."""
+        job = self.job
+        colour = {"colour": job.colour.code} if job.colour else {}
+        scale = f"{job.scale * 100:f}".rstrip("0").rstrip(".")
+        choices = {
+            "material": job.material.code,
+            **colour,
+            "quality": job.quality,
+            "copies": job.copies,
+            "scale": scale,
+        }
+        return f"/print/{job.model_id}?{urlencode(choices)}"
+
+    @property
+    def is_live(self) -> bool:
+        return self.job.status in (*WAITING, JobStatus.PRINTING)
+
+
+def show_job(session: Session, reader: ReaderOf, job: Job, *, planned: JobPlan | None = None) -> ShownJob:
+    attempts = runs.list_runs(session, job_id=job.id)
+    live = [run for run in attempts if run.status in runs.LIVE]
+    return ShownJob(
+        job=job,
+        state=state_of_job(job),
+        progress=runs.progress_of(job, attempts),
+        left_s=max((run.left_s for run in live if run.left_s is not None), default=None),
+        printer_name=", ".join(run.printer.name for run in live),
+        position=planned.position if planned else None,
+        eta_p50=planned.eta_p50 if planned else None,
+        eta_p90=planned.eta_p90 if planned else None,
+        waits=reasons.waits(reader, planned) if job.status != JobStatus.PRINTING else [],
+        reason=reasons.job_text(reader, job),
+        runs=attempts,
+        may_cancel=JobStatus.CANCELLED in jobs.NEXT.get(job.status, frozenset()),
+    )
+
+
+def state_of_job(job: Job) -> State:
+    """Submitted and sliced, where the place wants its own look, is a state of its own for people."""
+    needs_approval = job.site.approves_prints and job.approved_at is None and job.sliced_at is not None
+    return NEEDS_APPROVAL if job.status == JobStatus.SUBMITTED and needs_approval else JOBS[job.status]
+
+
+@dataclass(frozen=True)
+class ShownPrinter:
+    """A printer with its one state and what runs on it."""
+
+    printer: Printer
+    state: PrinterState
+    badge: State
+    run: Run | None
+
+    @property
+    def must_be_cleared(self) -> bool:
+        """Also while the printer is out of reach: the plate is what a person sees."""
+        return not self.printer.plate_clear and self.run is None and self.printer.machine not in printers.RUNNING
+
+
+def show_printers(session: Session, found: list[Printer], *, now: datetime) -> list[ShownPrinter]:
+    live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
+    return [show_printer(printer, live.get(printer.id), now=now) for printer in found]
+
+
+def show_printer(printer: Printer, run: Run | None, *, now: datetime) -> ShownPrinter:
+    state = printers.state_of(printer, has_run=run is not None, now=now)
+    return ShownPrinter(printer, state, PRINTERS[state], run)
+
+
+def is_in_doubt(run: Run) -> bool:
+    return run.status == RunStatus.IN_DOUBT
