@@ -21,6 +21,9 @@ from sqlalchemy.orm import Session
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.db import make_engine
+from tests.installation import installation, shared_database
+
+__all__ = ["installation", "shared_database"]  # fixtures that stand elsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIR = pytest.StashKey[Path]()

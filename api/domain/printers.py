@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, select, update
+from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, literal, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.accounts import User
@@ -250,7 +250,8 @@ def saw(
     progress: float | None = None,
     left_s: float | None = None,
 ) -> None:
-    """Record one look. No Change row: a look is not a change of ours."""
+    """Record one look. No Change row: a look is not a change of ours. Why it was backed off stays to be read."""
+    backed_off = and_(literal(error) == "", Printer.not_before > now)
     session.execute(
         update(Printer)
         .where(Printer.id == printer_id)
@@ -259,7 +260,7 @@ def saw(
             reached_at=now,
             machine=machine,
             seen_path=(path or "")[:300],
-            trouble=error[:300],
+            trouble=case((backed_off, Printer.trouble), else_=error[:300]),
             trouble_reason="",
             progress=progress,
             left_s=left_s,
@@ -267,11 +268,18 @@ def saw(
     )
 
 
-def back_off(session: Session, *, printer_id: int, until: datetime, reason: str, message: str) -> None:
+def back_off(session: Session, *, printer_id: int, until: datetime, now: datetime, reason: str, message: str) -> None:
     """A dispatch failed for a reason of the printer's: say it, and give it no new plate before `until`."""
     session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
     record(
-        session, noun="printer", noun_id=printer_id, verb="backed_off", now=until, reason=reason, message=message[:300]
+        session,
+        noun="printer",
+        noun_id=printer_id,
+        verb="backed_off",
+        now=now,
+        until=until.isoformat(),
+        reason=reason,
+        message=message[:300],
     )
 
 

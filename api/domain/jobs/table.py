@@ -38,8 +38,9 @@ _S = JobStatus
 NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     _S.DRAFT: frozenset({_S.SUBMITTED, _S.CANCELLED}),
     _S.SUBMITTED: frozenset({_S.QUEUED, _S.REJECTED, _S.CANCELLED}),
-    _S.QUEUED: frozenset({_S.PRINTING, _S.ON_HOLD, _S.CANCELLED}),
-    _S.ON_HOLD: frozenset({_S.QUEUED, _S.CANCELLED}),
+    # Its last plate may come out well after staff held it back, or while it waits again.
+    _S.QUEUED: frozenset({_S.PRINTING, _S.ON_HOLD, _S.PRINTED, _S.CANCELLED}),
+    _S.ON_HOLD: frozenset({_S.QUEUED, _S.PRINTED, _S.CANCELLED}),
     _S.PRINTING: frozenset({_S.QUEUED, _S.ON_HOLD, _S.PRINTED, _S.CANCELLED}),
     _S.PRINTED: frozenset({_S.COLLECTED}),
 }

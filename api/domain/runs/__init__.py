@@ -7,6 +7,7 @@ from api.domain.runs.end import cancel_job as cancel_job
 from api.domain.runs.end import finish as finish
 from api.domain.runs.end import resolve as resolve
 from api.domain.runs.overrun import keep_hold as keep_hold
+from api.domain.runs.table import BEFORE_START as BEFORE_START
 from api.domain.runs.table import FENCED as FENCED
 from api.domain.runs.table import LIVE as LIVE
 from api.domain.runs.table import NEXT as NEXT

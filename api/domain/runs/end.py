@@ -15,8 +15,8 @@ from api.domain.accounts import User
 from api.domain.errors import Invalid
 from api.domain.jobs import Job, JobStatus, move_job
 from api.domain.jobs.verbs import wake_printers
-from api.domain.plates import cut_into_plates
 from api.domain.policy import require_staff
+from api.domain.prices import round_cents
 from api.domain.printers import fill_plate, poke
 from api.domain.runs.claim import plates_left
 from api.domain.runs.table import LIVE, Charge, Run, RunStatus, Wish, move_run, wish
@@ -41,11 +41,12 @@ def finish(
     reason: str = "",
     detail: str = "",
     print_s: float | None = None,
+    began: bool = False,
     actor_id: int | None = None,
 ) -> None:
-    """End a run. Raises Stale when another worker ended it first: then nothing of this happens."""
+    """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
     _lock_job(session, run.job_id)
-    touched = run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
+    touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
     values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
     if outcome == RunStatus.DONE:
         values["progress"] = 1.0
@@ -69,43 +70,50 @@ def _lock_job(session: Session, job_id: int) -> Job:
 
 
 def _charge(session: Session, run: Run, now: datetime) -> None:
-    """The run's share of the job's price, by copies; the last plate takes the rounding."""
+    """The run's share of the job's price: what all copies printed so far cost, less what is booked already.
+
+    So the shares of all plates sum to the price to the cent, and none is negative.
+    """
     job = run.job
-    plates = cut_into_plates(job.copies, job.copies_per_plate)
     booked = session.execute(
         select(
-            func.coalesce(func.sum(Charge.net_cents), 0), func.coalesce(func.sum(Charge.vat_cents), 0), func.count()
-        ).where(Charge.job_id == job.id)
+            func.coalesce(func.sum(Charge.net_cents), 0),
+            func.coalesce(func.sum(Charge.vat_cents), 0),
+            func.coalesce(func.sum(Run.copies), 0),
+        )
+        .join(Run, Run.id == Charge.run_id)
+        .where(Charge.job_id == job.id)
     ).one()
-    if booked[2] == len(plates) - 1:
-        net, vat = job.net_cents - booked[0], job.vat_cents - booked[1]
-    else:
-        net = round(Decimal(job.net_cents) * run.copies / job.copies)
-        vat = round(Decimal(job.vat_cents) * run.copies / job.copies)
+    share = Decimal(booked[2] + run.copies) / job.copies
     session.add(
-        Charge(run_id=run.id, job_id=job.id, net_cents=net, vat_cents=vat, grams=run.slice.grams, booked_at=now)
+        Charge(
+            run_id=run.id,
+            job_id=job.id,
+            net_cents=round_cents(job.net_cents * share / 100) - booked[0],
+            vat_cents=round_cents(job.vat_cents * share / 100) - booked[1],
+            grams=run.slice.grams,
+            booked_at=now,
+        )
     )
     session.flush()
 
 
 def _move_job_on(session: Session, run: Run, now: datetime) -> None:
-    """What the job does after one of its plates ended."""
+    """What the job does after one of its plates ended. Whatever it waits for, its last good plate makes it printed."""
     job = _lock_job(session, run.job_id)
-    if job.status != JobStatus.PRINTING:
+    if job.status not in (JobStatus.PRINTING, JobStatus.QUEUED, JobStatus.ON_HOLD):
         return
-    if _stops_here(session, run):
+    statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
+    live = not statuses.isdisjoint(LIVE)
+    if not plates_left(session, job=job):
+        if not live and RunStatus.IN_DOUBT not in statuses:
+            move_job(session, job, JobStatus.PRINTED, now=now)
+    elif job.status == JobStatus.PRINTING and _stops_here(session, run):
         move_job(session, job, JobStatus.ON_HOLD, now=now, reason={"code": run.reason or "run_failed", "params": {}})
-        return
-    live = session.scalar(select(func.count()).select_from(Run).where(Run.job_id == job.id, Run.status.in_(LIVE)))
-    doubts = session.scalar(
-        select(func.count()).select_from(Run).where(Run.job_id == job.id, Run.status == RunStatus.IN_DOUBT)
-    )
-    if plates_left(session, job=job):
+    elif job.status == JobStatus.PRINTING:
         if not live:
             move_job(session, job, JobStatus.QUEUED, now=now)
         wake_printers(session, job)
-    elif not live and not doubts:
-        move_job(session, job, JobStatus.PRINTED, now=now)
 
 
 def _stops_here(session: Session, run: Run) -> bool:

@@ -46,6 +46,8 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
     _S.IN_DOUBT: frozenset({_S.DONE, _S.FAILED}),
 }
 LIVE = (_S.CLAIMED, _S.UPLOADING, _S.SELECTED, _S.STARTING, _S.PRINTING, _S.PAUSED)
+#: Nothing of such a run can have moved the printer: its plate may be given back at any time.
+BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
 #: A plate with such a run is not given to another printer.
 FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
 

@@ -1,0 +1,415 @@
+"""Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, wishes, and what goes wrong."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from api.db import transaction
+from api.domain.base import NotFromHere
+from api.domain.changes import list_changes
+from api.domain.jobs import JobStatus
+from api.domain.printers import Printer, PrinterState, state_of
+from api.domain.runs import LIVE, RunStatus, Wish
+from api.domain.timeline import Reason, hold
+from printers.fleet import open_printer
+from printers.port import PrinterError
+from printers.simulator import Mode
+from tests.printers.workshop import Workshop
+
+S = RunStatus
+
+
+def test_a_queued_job_is_printed_on_a_path_of_its_own(workshop: Workshop) -> None:
+    job_id = workshop.queue()
+    workshop.reconcile()
+    run = workshop.run(job_id)
+    assert (run.status, workshop.sim.printer.started) == (S.PRINTING, [f"etabli/{run.id}.gcode"])
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.job(job_id).status) == (S.DONE, JobStatus.PRINTED)
+
+
+def test_every_step_of_a_run_is_in_its_history(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    with transaction() as session:
+        verbs = [change.verb for change in list_changes(session, noun="run", noun_id=workshop.run(job_id).id)]
+    assert verbs == ["uploading", "selected", "starting", "printing", "done"]
+
+
+def test_a_done_run_is_filed_released_charged_once_and_shuts_the_plate(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    run, printer = workshop.run(job_id), workshop.printer()
+    assert list(workshop.sim.printer.files) == [f"etabli/done/{run.id}.gcode"]
+    assert run.filed_at is not None
+    assert workshop.hold_of(run).end == run.ended_at
+    assert not printer.plate_clear
+    assert sum(c.net_cents + c.vat_cents for c in workshop.charges(job_id)) == workshop.job(job_id).price_cents
+
+
+def test_looking_again_changes_nothing(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    before = len(workshop.sim.requests)
+    workshop.reconcile()
+    assert workshop.sim.requests[before:] == ["GET /api/job"]
+    workshop.sim.printer.finish()
+    for _ in range(3):
+        workshop.reconcile()
+    assert len(workshop.charges(job_id)) == 1
+
+
+def test_nothing_is_claimed_before_the_plate_is_clear(workshop: Workshop) -> None:
+    first, second = workshop.printing(), workshop.queue()
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    workshop.reconcile()
+    assert (workshop.job(first).status, workshop.runs(second)) == (JobStatus.PRINTED, [])
+    workshop.clear()
+    workshop.reconcile()
+    assert workshop.run(second).status == S.PRINTING
+
+
+def test_plates_of_a_job_follow_each_other_and_their_charges_sum_to_its_price(workshop: Workshop) -> None:
+    job_id = workshop.queue(copies=100)
+    count = 0
+    while workshop.job(job_id).status != JobStatus.PRINTED:
+        workshop.reconcile()
+        workshop.sim.printer.finish()
+        workshop.reconcile()
+        workshop.clear()
+        count += 1
+    assert [run.plate_no for run in workshop.runs(job_id)] == list(range(1, count + 1))
+    charges = workshop.charges(job_id)
+    assert (sum(c.net_cents for c in charges), sum(c.vat_cents for c in charges)) == (
+        workshop.job(job_id).net_cents,
+        workshop.job(job_id).vat_cents,
+    )
+
+
+@pytest.mark.parametrize("status", LIVE)
+def test_a_cancel_ends_a_run_in_every_status(workshop: Workshop, status: RunStatus) -> None:
+    job_id = workshop.at(status)
+    workshop.cancel(job_id)
+    for _ in range(2):  # the cancel itself, then its end as seen
+        workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.job(job_id).status) == (S.CANCELLED, JobStatus.CANCELLED)
+    assert not workshop.sim.printer.is_active
+    assert workshop.charges(job_id) == []
+
+
+def test_a_plate_that_was_not_touched_stays_clear(workshop: Workshop) -> None:
+    job_id = workshop.at(S.UPLOADING)
+    workshop.cancel(job_id)
+    workshop.reconcile()
+    assert workshop.printer().plate_clear
+    assert workshop.sim.printer.files == {}
+
+
+def test_pause_and_resume_are_done_and_then_forgotten(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.wish(job_id, Wish.PAUSE)
+    for _ in range(2):
+        workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.run(job_id).wish) == (S.PAUSED, None)
+    workshop.wish(job_id, Wish.RESUME)
+    for _ in range(2):
+        workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.run(job_id).wish) == (S.PRINTING, None)
+
+
+def test_a_pause_asked_before_the_print_began_is_done(workshop: Workshop) -> None:
+    job_id = workshop.at(S.STARTING)
+    workshop.wish(job_id, Wish.PAUSE)
+    for _ in range(3):
+        workshop.reconcile()
+    assert workshop.run(job_id).status == S.PAUSED
+
+
+def test_a_cancel_is_not_taken_back_by_a_later_wish(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.wish(job_id, Wish.CANCEL)
+    workshop.wish(job_id, Wish.PAUSE)
+    assert workshop.run(job_id).wish == Wish.CANCEL
+
+
+def test_an_ended_run_takes_no_wish(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    with pytest.raises(NotFromHere):
+        workshop.wish(job_id, Wish.PAUSE)
+
+
+def test_cancelled_on_the_screen_waits_for_a_person(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.cancel_at_printer()
+    workshop.reconcile()
+    run, job = workshop.run(job_id), workshop.job(job_id)
+    assert (run.status, run.reason, job.status) == (S.CANCELLED, "cancelled_at_printer", JobStatus.ON_HOLD)
+    assert job.reason == {"code": "cancelled_at_printer", "params": {}}
+
+
+def test_a_print_by_hand_is_left_alone_and_shuts_the_plate(workshop: Workshop) -> None:
+    workshop.sim.printer.print_by_hand()
+    job_id = workshop.queue()
+    workshop.reconcile()
+    printer = workshop.printer()
+    assert state_of(printer, has_run=False, now=workshop.clock.now) == PrinterState.IN_USE_BY_HAND
+    assert (printer.plate_clear, workshop.runs(job_id)) == (False, [])
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    assert workshop.runs(job_id) == []
+
+
+@pytest.mark.parametrize("status", [S.CLAIMED, S.UPLOADING, S.SELECTED])
+def test_a_hand_print_before_our_start_gives_the_plate_back(workshop: Workshop, status: RunStatus) -> None:
+    job_id = workshop.at(status)
+    workshop.sim.printer.print_by_hand()
+    workshop.reconcile()
+    assert (workshop.run(job_id).reason, workshop.job(job_id).status) == ("printer_taken", JobStatus.QUEUED)
+    assert not workshop.printer().plate_clear
+    assert workshop.sim.printer.started == ["by-hand.gcode"]
+
+
+def test_a_hand_print_instead_of_ours_is_a_doubt(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.restart()
+    workshop.sim.printer.print_by_hand()
+    workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.IN_DOUBT, "other_print")
+
+
+def test_an_octoprint_that_restarts_mid_print_leaves_a_doubt_that_nobody_pays_or_reprints(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.restart()
+    workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.IN_DOUBT, "interrupted")
+    workshop.clear()
+    workshop.reconcile()
+    assert (len(workshop.runs(job_id)), workshop.charges(job_id)) == (1, [])
+    assert workshop.job(job_id).status == JobStatus.PRINTING
+
+
+@pytest.mark.parametrize("printed", [True, False])
+def test_a_person_resolves_a_doubt(workshop: Workshop, printed: bool) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.restart()
+    workshop.reconcile()
+    workshop.resolve(workshop.run(job_id).id, printed=printed)
+    assert workshop.job(job_id).status == (JobStatus.PRINTED if printed else JobStatus.QUEUED)
+    assert len(workshop.charges(job_id)) == printed
+
+
+def test_a_firmware_error_fails_the_run_and_prints_it_again_elsewhere_or_later(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.break_down()
+    workshop.reconcile()
+    run = workshop.run(job_id)
+    assert (run.status, run.reason, run.detail) == (S.FAILED, "printer_error", "Thermal Runaway, system stopped!")
+    assert workshop.job(job_id).status == JobStatus.QUEUED
+    assert state_of(workshop.printer(), has_run=False, now=workshop.clock.now) == PrinterState.NEEDS_ATTENTION
+
+
+def test_a_plate_that_fails_three_times_waits_for_a_person(workshop: Workshop) -> None:
+    job_id = workshop.queue()
+    for _ in range(3):
+        workshop.reconcile()
+        workshop.sim.printer.break_down()
+        workshop.reconcile()
+        workshop.sim.printer.connect()
+        workshop.reconcile()
+        workshop.clear()
+    assert [run.status for run in workshop.runs(job_id)] == [S.FAILED] * 3
+    assert workshop.job(job_id).status == JobStatus.ON_HOLD
+
+
+def test_a_printer_that_is_switched_off_mid_print_ends_as_its_history_says(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.disconnect()
+    workshop.reconcile()
+    assert workshop.run(job_id).status == S.FAILED
+
+
+def test_a_file_that_vanished_before_the_start_gives_the_plate_back(workshop: Workshop) -> None:
+    job_id = workshop.at(S.SELECTED)
+    workshop.sim.printer.remove(workshop.run(job_id).path)
+    workshop.reconcile()
+    assert workshop.runs(job_id)[0].reason == "file_gone"
+
+
+def test_a_file_that_vanished_mid_print_is_a_doubt(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.restart()
+    workshop.sim.printer.remove(workshop.run(job_id).path)
+    workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.IN_DOUBT, "file_gone")
+
+
+def test_a_cut_upload_is_never_printed(workshop: Workshop) -> None:
+    job_id = workshop.at(S.UPLOADING)
+    workshop.sim.printer.store(workshop.run(job_id).path, b"G28\n", overwrite=True)
+    workshop.reconcile()
+    first, second = workshop.runs(job_id)
+    assert (first.status, first.reason) == (S.FAILED, "bad_upload")
+    assert workshop.sim.printer.started == [second.path]
+    assert first.path not in workshop.sim.printer.files
+
+
+def test_a_full_disk_gives_the_plate_back_and_the_printer_rests(workshop: Workshop) -> None:
+    job_id = workshop.queue()
+    with workshop.sim.behaving(Mode.DISK_FULL):
+        workshop.reconcile()
+        workshop.reconcile()
+    run, printer = workshop.run(job_id), workshop.printer()
+    assert (run.status, run.reason, len(workshop.runs(job_id))) == (S.CANCELLED, "disk_full", 1)
+    assert workshop.job(job_id).status == JobStatus.QUEUED
+    assert "no room" in printer.trouble
+    assert printer.not_before is not None
+    with transaction() as session:
+        backed_off = list_changes(session, noun="printer", noun_id=printer.id)[-1]
+    assert (backed_off.verb, backed_off.at < printer.not_before) == ("backed_off", True)
+    workshop.clock.pass_by(61)
+    workshop.reconcile()
+    assert workshop.run(job_id).status == S.PRINTING
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        (Mode.OFFLINE, "unreachable"),
+        (Mode.SLOW, "timeout"),
+        (Mode.WRONG_KEY, "wrong_key"),
+        (Mode.REFUSES, "refused"),
+    ],
+)
+def test_a_printer_that_does_not_answer_is_offline_and_its_print_goes_on(
+    workshop: Workshop, mode: Mode, reason: str
+) -> None:
+    job_id = workshop.printing()
+    with workshop.sim.behaving(mode):
+        workshop.reconcile()
+    printer = workshop.printer()
+    assert (printer.trouble_reason, workshop.run(job_id).status) == (reason, S.PRINTING)
+    assert state_of(printer, has_run=True, now=workshop.clock.now) == PrinterState.OFFLINE
+    workshop.reconcile()
+    assert workshop.printer().trouble_reason == ""
+
+
+def test_a_printer_that_stays_away_gives_back_a_plate_that_was_not_started(workshop: Workshop) -> None:
+    job_id = workshop.at(S.SELECTED)
+    with workshop.sim.behaving(Mode.OFFLINE):
+        workshop.reconcile()
+        assert workshop.run(job_id).status == S.SELECTED
+        workshop.clock.pass_by(61)
+        workshop.reconcile()
+    assert (workshop.run(job_id).status, workshop.job(job_id).status) == (S.CANCELLED, JobStatus.QUEUED)
+
+
+@pytest.mark.parametrize("status", [S.STARTING, S.PRINTING, S.PAUSED])
+def test_a_printer_that_stays_away_keeps_a_plate_that_may_be_printing(workshop: Workshop, status: RunStatus) -> None:
+    job_id = workshop.at(status)
+    with workshop.sim.behaving(Mode.OFFLINE):
+        workshop.clock.pass_by(3600)
+        workshop.reconcile()
+    assert workshop.run(job_id).status == status
+
+
+def test_a_server_that_refuses_uploads_is_not_hammered(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise PrinterError("The printer's server failed (500)", reason="refused")
+
+    def opener(url: str, key: str) -> Any:
+        client = workshop.open(url, key)
+        monkeypatch.setattr(client, "upload", refuse)
+        return client
+
+    job_id = workshop.queue()
+    workshop.reconcile(opener=opener)
+    assert workshop.sim.requests.count("GET /api/job") == 4  # the claim and three uploads
+    workshop.clock.pass_by(61)
+    workshop.reconcile(opener=opener)
+    assert (workshop.run(job_id).reason, workshop.job(job_id).status) == ("refused", JobStatus.QUEUED)
+
+
+def test_a_printer_without_a_readable_key_says_so(workshop: Workshop) -> None:
+    workshop.reconcile(opener=open_printer)
+    assert "enter it again" in workshop.printer().trouble
+
+
+def test_a_printer_in_maintenance_claims_nothing(workshop: Workshop) -> None:
+    with transaction() as session:
+        session.get_one(Printer, workshop.printer_id).in_maintenance = True
+    job_id = workshop.queue()
+    workshop.reconcile()
+    assert workshop.runs(job_id) == []
+
+
+def test_a_late_start_of_an_ended_run_shuts_the_plate_and_is_filed_when_it_ends(workshop: Workshop) -> None:
+    """A frozen worker woke up after its run was given back."""
+    job_id = workshop.at(S.SELECTED)
+    path = workshop.run(job_id).path
+    workshop.cancel(job_id)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("printers.reconcile._file_away", lambda *_: False)
+        workshop.reconcile()
+    workshop.clear()
+    workshop.sim.printer.select(path, start=True, user="dispatcher")
+    workshop.reconcile()
+    assert not workshop.printer().plate_clear
+    workshop.sim.printer.finish()
+    workshop.reconcile()
+    assert path not in workshop.sim.printer.files
+
+
+# Time: the hold of a run on the printer's timeline.
+
+
+def test_a_claim_holds_the_printer_until_its_upper_eta(workshop: Workshop) -> None:
+    held = workshop.hold_of(workshop.run(workshop.printing()))
+    assert held.reason == Reason.RUN
+    assert held.end - held.start >= timedelta(seconds=1800 * 1.25)
+
+
+def test_a_print_that_does_not_end_before_a_booking_is_not_claimed(workshop: Workshop) -> None:
+    _book(workshop, workshop.clock.now + timedelta(minutes=20))
+    job_id = workshop.queue()
+    workshop.reconcile()
+    assert workshop.runs(job_id) == []
+
+
+def test_a_print_that_outlasts_its_hold_gets_more_time(workshop: Workshop) -> None:
+    run = workshop.run(workshop.printing())
+    before = workshop.hold_of(run).end
+    workshop.clock.now = before - timedelta(seconds=30)
+    workshop.reconcile()
+    assert workshop.hold_of(run).end > before
+
+
+def test_a_print_that_runs_into_a_booking_warns_once_and_leaves_it(workshop: Workshop) -> None:
+    run = workshop.run(workshop.printing())
+    end = workshop.hold_of(run).end
+    _book(workshop, end)
+    workshop.clock.now = end - timedelta(seconds=30)
+    for _ in range(2):
+        workshop.reconcile()
+    held = workshop.hold_of(run)
+    assert (held.end, held.note) == (end, "overruns")
+    assert workshop.steps().count(f"warn_overrun:overrun:{run.id}") == 1
+
+
+def _book(workshop: Workshop, start: datetime) -> None:
+    with transaction() as session:
+        end = start + timedelta(hours=1)
+        hold(
+            session,
+            resource_id=workshop.printer_id,
+            start=start,
+            end=end,
+            reason=Reason.BOOKING,
+            now=workshop.clock.now,
+            created_by=workshop.alice_id,
+        )
