@@ -83,7 +83,8 @@ class Problem:
 
 
 Show = Callable[[Request, Problem], Response]
-Translate = Callable[[Request, str], str]
+#: A msgid and its parameters, in the reader's language.
+Words = Callable[[Request, str, dict[str, Any]], str]
 
 
 def as_json(request: Request, problem: Problem) -> Response:
@@ -100,15 +101,15 @@ def status_of(error: DomainError) -> int:
     return OWN_NUMBER.get(error.code()) or FAMILIES[error.family]
 
 
-def _untranslated(request: Request, msgid: str) -> str:
-    return msgid
+def _untranslated(request: Request, msgid: str, params: dict[str, Any]) -> str:
+    return msgid.format(**params)
 
 
-def install(app: FastAPI, *, show: Show = as_json, translate: Translate = _untranslated) -> None:
-    """Answer every error of `app`: `translate` puts a msgid into the reader's language, `show` draws the problem."""
+def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated) -> None:
+    """Answer every error of `app`: `words` says a msgid in the reader's language, `show` draws the problem."""
 
     def tell(request: Request, error: DomainError, **more: Any) -> Response:
-        return show(request, describe(request, error, translate=translate, **more))
+        return show(request, describe(request, error, words=words, **more))
 
     async def domain_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)  # noqa: S101  # registered for it alone
@@ -147,7 +148,7 @@ def describe(
     request: Request,
     error: DomainError,
     *,
-    translate: Translate,
+    words: Words,
     status: int | None = None,
     errors: tuple[dict[str, str], ...] = (),
 ) -> Problem:
@@ -155,8 +156,8 @@ def describe(
     return Problem(
         status=status or status_of(error),
         code=error.code(),
-        title=translate(request, TITLES.get(error.family, Invalid.msgid())),
-        detail=translate(request, error.msgid()).format(**error.params),
+        title=words(request, TITLES.get(error.family, Invalid.msgid()), {}),
+        detail=words(request, error.msgid(), error.params),
         field=error.field,
         request_id=_request_id(request),
         errors=errors,

@@ -21,9 +21,8 @@ from api.db import conninfo
 from api.deps import DbSession, refuse_forgery
 from api.problems import Problem
 from web.hardening import Hardened
-from web.i18n import translate_for
 from web.live import Live
-from web.render import STATIC, draw_problem
+from web.render import STATIC, draw_problem, tell
 
 #: Faces for programs: they are answered in JSON whatever they accept.
 FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz", "/metrics")
@@ -46,7 +45,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(refuse_forgery)],
     )
-    problems.install(app, show=show, translate=translate_for)
+    problems.install(app, show=show, words=tell)
     app.state.live = Live(conninfo)
     app.include_router(health)
     paths: set[str] = set()

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.domain.errors import DomainError, NotFound
 from api.problems import status_of
-from web.i18n import translate_for
+from web.render import tell
 
 
 class Form:
@@ -49,7 +49,7 @@ class Form:
 
     def refuse(self, error: DomainError, *, field: str | None = None) -> None:
         """Put the error beside its field; one of no field stands above the form, under ""."""
-        self.errors[field or error.field or ""] = translate_for(self.request, error.msgid()).format(**error.params)
+        self.errors[field or error.field or ""] = tell(self.request, error.msgid(), error.params)
         self.status = status_of(error)
 
 

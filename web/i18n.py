@@ -82,8 +82,3 @@ def _weight(parameters: str) -> float:
         return float(value) if name == "q" else 1.0
     except ValueError:
         return 0.0
-
-
-def translate_for(request: Request, msgid: str) -> str:
-    """In the language of who asks: what `api.problems` needs."""
-    return translate(locale_of(request), msgid)

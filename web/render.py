@@ -24,7 +24,7 @@ from api.domain.sites import Site
 from api.problems import Problem
 from api.settings import settings
 from web.i18n import N_, locale_of, translate, translate_count
-from web.words import filters
+from web.words import fill, filters
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -106,7 +106,7 @@ class ReaderOf:
         return headers.get("hx-request") == "true" and headers.get("hx-boosted") != "true"
 
     def text(self, msgid: str, **values: Any) -> str:
-        return translate(self.locale, msgid).format(**values)
+        return fill(self.locale, translate(self.locale, msgid), values)
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """The whole page or the fragment that `template` is."""
@@ -167,6 +167,12 @@ def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> No
     answer.set_cookie(
         name, value, max_age=max_age_s, httponly=True, samesite="lax", secure=settings().secure_cookies, path="/"
     )
+
+
+def tell(request: Request, msgid: str, params: dict[str, Any]) -> str:
+    """A text in the language of who asks: how `api.problems` speaks."""
+    locale = locale_of(request)
+    return fill(locale, translate(locale, msgid), params)
 
 
 def local_path(url: str, otherwise: str = "/") -> str:

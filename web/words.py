@@ -41,6 +41,24 @@ def measure(locale: Locale, value: float | Decimal, unit: str, digits: int = 1) 
     return number(locale, value, digits) + THIN_NB_SPACE + unit
 
 
+def volume(locale: Locale, mm3: float) -> str:
+    """In cm³, in mm³ below one cm³."""
+    return measure(locale, mm3, "mm³", 1) if mm3 < 1000 else measure(locale, mm3 / 1000, "cm³", 1)
+
+
+def fill(locale: Locale, text: str, params: dict[str, Any]) -> str:
+    """A translated text with its `{placeholders}` filled; fractions and large numbers as the language writes them."""
+    return text.format(**{name: _as_written(locale, value) for name, value in params.items()})
+
+
+def _as_written(locale: Locale, value: Any) -> Any:
+    if isinstance(value, float | Decimal):
+        return number(locale, value, 2)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
+        return number(locale, value)
+    return value
+
+
 def percent(locale: Locale, part: float) -> str:
     """0.42 -> "42 %"; anything that is no number is nothing, never "NaN %"."""
     return format_percent(min(max(part, 0.0), 1.0) if part == part else 0.0, locale=TAG[locale])  # noqa: PLR0124
@@ -112,5 +130,13 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     def time_of_day(context: Context, at: datetime) -> str:
         return clock(locale, at, context.get("zone", "Europe/Paris"))
 
-    plain = {"money": money, "number": number, "measure": measure, "percent": percent, "duration": duration, "day": day}
+    plain = {
+        "money": money,
+        "number": number,
+        "measure": measure,
+        "volume": volume,
+        "percent": percent,
+        "duration": duration,
+        "day": day,
+    }
     return {name: partial(word, locale) for name, word in plain.items()} | {"when": when, "time_of_day": time_of_day}

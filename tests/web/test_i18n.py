@@ -13,7 +13,7 @@ import web
 from api.domain.accounts import Locale
 from api.domain.errors import DomainError
 from web.i18n import catalogue, translate, translate_count
-from web.words import duration, measure, money, percent
+from web.words import duration, fill, measure, money, percent
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
@@ -87,3 +87,9 @@ def test_a_text_without_translation_is_shown_as_written() -> None:
 )
 def test_numbers_read_as_in_the_language(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_a_message_writes_its_numbers_as_the_language_does() -> None:
+    assert fill(Locale.FR, "{size_mm} mm, {triangles}", {"size_mm": 300.5, "triangles": 1_300_000}) == (
+        "300,5 mm, 1\u202f300\u202f000"
+    )

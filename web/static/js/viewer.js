@@ -54,7 +54,7 @@ function show(box, renderer, geometry) {
 
   const camera = new PerspectiveCamera(35, 4 / 3, reach / 100, reach * 30);
   camera.up.set(0, 0, 1);
-  camera.position.set(reach * 1.5, -reach * 2.1, reach * 1.35);
+  camera.position.set(reach * 1.7, -reach * 2.5, reach * 1.6);
   const controls = new OrbitControls(camera, renderer.domElement);
   controls.target.set(0, 0, size.z / 2);
   controls.enablePan = false;
