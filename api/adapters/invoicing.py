@@ -1,0 +1,95 @@
+"""Judges a document before it is numbered, and makes the released file afterwards: XML, PDF, proofreading, storage.
+
+Refuses to release what any check finds fault with, and to draw an invoice a second time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+
+import structlog
+
+from api.adapters import files, pdf
+from api.adapters.facturx import Refused, ValidatorAbsent, write_xml
+from api.adapters.proofread import release_faults
+from api.db import transaction
+from api.domain import invoices
+from api.domain.errors import Busy, Invalid
+from api.domain.facturx import Document
+from api.domain.invoices import Invoice
+
+log = structlog.get_logger()
+
+
+class DocumentRefused(Invalid):
+    """The validators refuse this invoice: {faults}"""
+
+
+class ValidatorsMissing(Busy):
+    """The validators of electronic invoices are not running: nothing can be issued now."""
+
+
+def judge(document: Document) -> bytes:
+    """The XML of a document that every check and both schematrons accept; DocumentRefused or ValidatorsMissing."""
+    try:
+        return write_xml(document)
+    except Refused as e:
+        raise DocumentRefused(faults=str(e)[:1000]) from e
+    except ValidatorAbsent as e:
+        raise ValidatorsMissing() from e
+
+
+def render_invoice(invoice_id: int) -> None:
+    """One background step: draw, proofread, store, release. Running twice is harmless; a crash leaves it undone."""
+    with transaction() as session:
+        invoice = session.get_one(Invoice, invoice_id)
+        if invoice.pdf_key is not None:
+            return
+        document, stamp = invoice.document, invoice.issued_at
+    try:
+        xml, drawn = make_files(document, stamp=stamp)
+    except (DocumentRefused, ReleaseRefused) as error:
+        log.warning("an issued invoice cannot be released", invoice=invoice_id, error=str(error))
+        with transaction() as session:
+            invoices.block(session, invoice=session.get_one(Invoice, invoice_id), faults=[str(error)], now=_now())
+        return
+    _keep(invoice_id, xml, drawn)
+
+
+class ReleaseRefused(Invalid):
+    """The drawn document has faults: {faults}"""
+
+
+def make_files(document: Document, *, stamp: datetime) -> tuple[bytes, bytes]:
+    """(XML, PDF) of an invoice, both judged; raises when anything is wrong with either."""
+    xml = judge(document)
+    drawn = pdf.render_invoice(document, xml, stamp=stamp)
+    if faults := release_faults(drawn, xml):
+        raise ReleaseRefused(faults="; ".join(faults)[:1000])
+    return xml, drawn
+
+
+def _keep(invoice_id: int, xml: bytes, drawn: bytes) -> None:
+    """Bytes first, then the row that names them; bytes that lost the race are thrown away."""
+    pdf_key, xml_key = files.new_key("invoices", "pdf"), files.new_key("invoices", "xml")
+    files.put(pdf_key, drawn)
+    files.put(xml_key, xml)
+    with transaction() as session:
+        ours = invoices.release(
+            session,
+            invoice=session.get_one(Invoice, invoice_id),
+            pdf_key=pdf_key,
+            pdf_sha256=hashlib.sha256(drawn).hexdigest(),
+            pdf_bytes=len(drawn),
+            xml_key=xml_key,
+            xml_sha256=hashlib.sha256(xml).hexdigest(),
+            now=_now(),
+        )
+    if not ours:
+        files.delete(pdf_key)
+        files.delete(xml_key)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,30 @@
+"""Invoices and credit notes: numbered without gaps, frozen, chained, and handed out only when all judges agree."""
+
+from api.domain.invoices.issue import Customer as Customer
+from api.domain.invoices.issue import DateBeforeLast as DateBeforeLast
+from api.domain.invoices.issue import DateInFuture as DateInFuture
+from api.domain.invoices.issue import Judge as Judge
+from api.domain.invoices.issue import NotCreditable as NotCreditable
+from api.domain.invoices.issue import NothingToClose as NothingToClose
+from api.domain.invoices.issue import PeriodClosed as PeriodClosed
+from api.domain.invoices.issue import ask_document as ask_document
+from api.domain.invoices.issue import close_period as close_period
+from api.domain.invoices.issue import credit as credit
+from api.domain.invoices.issue import issue as issue
+from api.domain.invoices.issue import issue_deposit as issue_deposit
+from api.domain.invoices.issue import list_credit_notes as list_credit_notes
+from api.domain.invoices.release import NotReleased as NotReleased
+from api.domain.invoices.release import block as block
+from api.domain.invoices.release import list_released as list_released
+from api.domain.invoices.release import list_unreleased as list_unreleased
+from api.domain.invoices.release import release as release
+from api.domain.invoices.release import require_released as require_released
+from api.domain.invoices.reporting import DayTotal as DayTotal
+from api.domain.invoices.reporting import b2c_totals as b2c_totals
+from api.domain.invoices.table import ClosedPeriod as ClosedPeriod
+from api.domain.invoices.table import Invoice as Invoice
+from api.domain.invoices.table import chain_breaks as chain_breaks
+from api.domain.invoices.table import closed_until as closed_until
+from api.domain.invoices.table import get_invoice as get_invoice
+from api.domain.invoices.table import list_invoices as list_invoices
+from api.domain.invoices.table import party_code as party_code

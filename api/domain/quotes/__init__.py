@@ -1,0 +1,21 @@
+"""Quotes (*devis*): several models, a price with its trace, a promised day; frozen until a day, accepted once."""
+
+from api.domain.quotes.price import Asked as Asked
+from api.domain.quotes.price import PricedLine as PricedLine
+from api.domain.quotes.price import price_lines as price_lines
+from api.domain.quotes.table import NEXT as NEXT
+from api.domain.quotes.table import Quote as Quote
+from api.domain.quotes.table import QuoteLine as QuoteLine
+from api.domain.quotes.table import QuoteRule as QuoteRule
+from api.domain.quotes.table import QuoteStatus as QuoteStatus
+from api.domain.quotes.table import Review as Review
+from api.domain.quotes.table import get_quote as get_quote
+from api.domain.quotes.table import get_rule as get_rule
+from api.domain.quotes.table import list_quotes as list_quotes
+from api.domain.quotes.table import set_rule as set_rule
+from api.domain.quotes.verbs import DateWrong as DateWrong
+from api.domain.quotes.verbs import NothingAsked as NothingAsked
+from api.domain.quotes.verbs import ask_quote as ask_quote
+from api.domain.quotes.verbs import decline as decline
+from api.domain.quotes.verbs import offer as offer
+from api.domain.quotes.verbs import withdraw as withdraw

@@ -1,0 +1,209 @@
+"""Asking for a quote, offering it, declining and withdrawing it. Accepting it is the order's business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from api.domain import series
+from api.domain.accounts import Organisation, User
+from api.domain.base import advance
+from api.domain.changes import record, tell
+from api.domain.errors import Invalid
+from api.domain.facturx import Quote as Devis
+from api.domain.facturx import check, totals
+from api.domain.frozen import freeze
+from api.domain.jobs.order import vat_of
+from api.domain.organisations import get_billable, get_cost_centre, require_buyer
+from api.domain.policy import require_staff
+from api.domain.prices import Price
+from api.domain.quotes.price import Asked, PricedLine, price_lines, promise, sale_lines
+from api.domain.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review, get_rule
+from api.domain.sellers import SellerRegime, get_regime, get_site_seller, today
+from api.domain.series import Paper
+from api.domain.sites import Site
+from api.domain.tariffs import get_tariff
+
+MOST_LINES = 100
+
+
+class NothingAsked(Invalid):
+    """A quote needs between 1 and {most} models."""
+
+    field = "lines"
+
+
+class DateWrong(Invalid):
+    """The date wanted is in the past."""
+
+    field = "wanted_on"
+
+
+class OfferIncomplete(Invalid):
+    """A quote for nothing cannot be offered: the price is zero."""
+
+
+def ask_quote(
+    session: Session,
+    *,
+    site: Site,
+    organisation: Organisation,
+    actor: User,
+    asked: Sequence[Asked],
+    now: datetime,
+    note: str = "",
+    wanted_on: date | None = None,
+    cost_centre_id: int | None = None,
+) -> Quote:
+    """Price, trace and promise at once; offered at once, or laid before staff, as the site's rule says.
+
+    Raises what is wrong at its field: CopiesWrong, FitsNoPrinter, NoPriceForMaterial, NotBillable, DateWrong, ...
+    """
+    require_buyer(session, user=actor, organisation=organisation)
+    _check(asked, wanted_on, now)
+    centre = get_cost_centre(session, cost_centre_id, organisation_id=organisation.id) if cost_centre_id else None
+    buyer = get_billable(session, organisation_id=organisation.id)
+    seller = get_site_seller(session, site_id=site.id)
+    regime = get_regime(session, seller=seller, on=today(now))
+    tariff_id, tariff = get_tariff(session, site_id=site.id, at=now)
+    lines, order = price_lines(session, tariff=tariff, asked=asked)
+    rule = get_rule(session, site_id=site.id)
+    sold, traces = sale_lines(lines, order, regime=regime.regime, vat_rate=tariff.vat_rate)
+    promised_on = promise(session, site=site, lines=lines, owner_id=actor.id, now=now)
+    _, number = series.take(session, seller=seller, paper=Paper.QUOTE, on=today(now))
+    devis = Devis(
+        number=number,
+        issued_on=today(now),
+        valid_until=today(now) + timedelta(days=rule.valid_days),
+        promised_on=promised_on,
+        seller=seller.party,
+        buyer=buyer.party,
+        deliver_to=buyer.deliver_to,
+        lines=sold,
+        traces=traces,
+        regime=regime.regime,
+        notes=(note.strip()[:500],) if note.strip() else (),
+    )
+    check(devis)
+    quote = _keep(session, devis, order, lines, site, organisation, actor, tariff_id, regime, now)
+    quote.seller_id, quote.note, quote.wanted_on = seller.id, note.strip()[:2000], wanted_on
+    quote.cost_centre_id = centre.id if centre else None
+    quote.status = _first_status(rule.review, quote.total_cents, rule.above_cents, promised_on)
+    quote.offered_at = now if quote.status is QuoteStatus.OFFERED else None
+    session.add(quote)
+    session.flush()
+    record(
+        session,
+        noun="quote",
+        noun_id=quote.id,
+        verb=quote.status,
+        now=now,
+        actor_id=actor.id,
+        site_id=site.id,
+        total_cents=quote.total_cents,
+    )
+    return quote
+
+
+def _check(asked: Sequence[Asked], wanted_on: date | None, now: datetime) -> None:
+    if not 1 <= len(asked) <= MOST_LINES:
+        raise NothingAsked(most=MOST_LINES)
+    for wanted in [wanted_on, *(each.wanted_on for each in asked)]:
+        if wanted is not None and wanted < today(now):
+            raise DateWrong()
+
+
+def _first_status(review: Review, total_cents: int, above_cents: int, promised_on: date | None) -> QuoteStatus:
+    """Without a date that the planner can promise, staff must look whatever the rule says."""
+    looks = review is Review.ALWAYS or (review is Review.ABOVE and total_cents >= above_cents) or promised_on is None
+    return QuoteStatus.IN_REVIEW if looks else QuoteStatus.OFFERED
+
+
+def _keep(
+    session: Session,
+    devis: Devis,
+    order: Price,
+    lines: Sequence[PricedLine],
+    site: Site,
+    organisation: Organisation,
+    actor: User,
+    tariff_id: int,
+    regime: SellerRegime,
+    now: datetime,
+) -> Quote:
+    sums = totals(devis)
+    if sums.net_cents != order.net_cents:
+        raise AssertionError(f"the document says {sums.net_cents} cents, the price {order.net_cents}")
+    if sums.total_cents == 0:
+        raise OfferIncomplete()
+    rate = devis.lines[0].rate
+    return Quote(
+        number=devis.number,
+        site_id=site.id,
+        organisation_id=organisation.id,
+        asked_by=actor.id,
+        tariff_id=tariff_id,
+        promised_on=devis.promised_on,
+        valid_until=devis.valid_until,
+        net_cents=sums.net_cents,
+        vat_cents=sums.vat_cents,
+        total_cents=sums.total_cents,
+        body=freeze(devis),
+        created_at=now,
+        lines=[
+            QuoteLine(
+                position=position,
+                model_id=line.asked.request.model.id,
+                material_id=line.asked.request.material.id,
+                colour_id=line.asked.request.colour.id if line.asked.request.colour else None,
+                quality=line.asked.request.quality,
+                scale=line.asked.request.scale,
+                quantity=line.asked.request.copies,
+                rush=line.asked.rush,
+                wanted_on=line.asked.wanted_on,
+                grams_each=line.grams,
+                minutes_each=line.minutes,
+                unit_price=line.price.unit,
+                net_cents=line.price.net_cents,
+                vat_cents=vat_of(line.price.net_cents, rate),
+                trace=[step.as_json() for step in line.price.trace],
+            )
+            for position, line in enumerate(lines, start=1)
+        ],
+    )
+
+
+def offer(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:
+    """Staff stand by the price: the buyer may accept it."""
+    require_staff(session, user=actor, site_id=quote.site_id)
+    _move(session, quote, QuoteStatus.OFFERED, actor, now, offered_at=now, reviewed_by=actor.id)
+
+
+def decline(session: Session, *, quote: Quote, actor: User, reason: str, now: datetime) -> None:
+    """Staff cannot do this; they say why."""
+    require_staff(session, user=actor, site_id=quote.site_id)
+    _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=reason.strip()[:500])
+
+
+def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:
+    """The buyer does not want it any more."""
+    require_buyer(session, user=actor, organisation=quote.organisation)
+    _move(session, quote, QuoteStatus.WITHDRAWN, actor, now)
+
+
+def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: datetime, **values: object) -> None:
+    old = quote.status
+    advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
+    record(
+        session,
+        noun="quote",
+        noun_id=quote.id,
+        verb=new,
+        now=now,
+        actor_id=actor.id,
+        site_id=quote.site_id,
+        old=old.value,
+    )
+    tell(session, quote=quote.id)
