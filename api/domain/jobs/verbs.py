@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.domain.accounts import User
+from api.domain.base import NotFromHere
 from api.domain.jobs.order import vat_of
 from api.domain.jobs.table import Job, JobStatus, move_job
 from api.domain.policy import require_staff
@@ -39,7 +40,10 @@ def slice_came(session: Session, *, job: Job, now: datetime) -> None:
 
 
 def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datetime) -> None:
-    """Replace the estimate: grams and minutes of one piece from the fullest plate, by the tariff of the order."""
+    """Replace the estimate: grams and minutes of one piece from the fullest plate, by the tariff of the order.
+
+    A price that was agreed (an accepted quote: `price_exact` from the start) stays as it is.
+    """
     fullest = max(slices, key=lambda found: found.copies)
     row = session.get(TariffRow, job.tariff_id)
     assert row is not None  # noqa: S101  # jobs.tariff_id is a foreign key
@@ -52,9 +56,10 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
         material=job.material.code,
         quantity=job.copies,
     )
-    price = price_part(tariff, work)
-    job.net_cents, job.vat_cents = price.net_cents, vat_of(price.net_cents, tariff.vat_rate)
-    job.price_trace = [step.as_json() for step in price.trace]
+    if not job.price_exact:
+        price = price_part(tariff, work)
+        job.net_cents, job.vat_cents = price.net_cents, vat_of(price.net_cents, tariff.vat_rate)
+        job.price_trace = [step.as_json() for step in price.trace]
     job.price_exact, job.sliced_at = True, now
     job.grams_each, job.seconds_each = grams, seconds
     session.flush()
@@ -77,7 +82,7 @@ def approve(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Staff let it be printed; it queues now, or as soon as it is sliced."""
     require_staff(session, user=actor, site_id=job.site_id)
     if job.status != JobStatus.SUBMITTED:
-        move_job(session, job, JobStatus.QUEUED, now=now, actor_id=actor.id)  # raises NotFromHere, in its words
+        raise NotFromHere(old=job.status, new=JobStatus.QUEUED)
     job.approved_at, job.approved_by = now, actor.id
     session.flush()
     queue_if_allowed(session, job=job, now=now)
@@ -97,6 +102,8 @@ def put_on_hold(session: Session, *, job: Job, actor: User, text: str, now: date
 def resume(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Back into the queue, at its old place."""
     require_staff(session, user=actor, site_id=job.site_id)
+    if job.status != JobStatus.ON_HOLD:
+        raise NotFromHere(old=job.status, new=JobStatus.QUEUED)
     move_job(session, job, JobStatus.QUEUED, now=now, actor_id=actor.id, reason=None)
     wake_printers(session, job)
 

@@ -38,8 +38,11 @@ RATIO_P50, RATIO_P90 = 1.05, 1.25
 ENOUGH_HISTORY = 20
 
 
-def plan_site(session: Session, *, site: Site, now: datetime) -> Plan:
-    """The plan of all queued work of a site, from the timeline as it is now. Changes nothing."""
+def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[PlanJob] = ()) -> Plan:
+    """The plan of all queued work of a site, from the timeline as it is now. Changes nothing.
+
+    `more` is work that nobody ordered yet (a quote), with ids that no job has.
+    """
     printers = list_printers(session, site_ids=[site.id])
     runs = {
         run.printer_id: run
@@ -54,7 +57,7 @@ def plan_site(session: Session, *, site: Site, now: datetime) -> Plan:
         printers=[_plan_printer(printer, runs.get(printer.id), settings, now) for printer in printers],
         holds=_foreign_holds(session, printers, runs, now),
         hours={site.id: _hours(site, now)},
-        jobs=[planned for job in jobs if (planned := _plan_job(session, job, printers))],
+        jobs=[*(planned for job in jobs if (planned := _plan_job(session, job, printers))), *more],
         settings=settings,
         served=_served(runs.values()),
     )
