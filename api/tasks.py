@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import structlog
 from procrastinate import App, PsycopgConnector
@@ -18,8 +19,11 @@ from sqlalchemy import select
 
 from api.adapters.mail import send
 from api.db import conninfo, transaction
+from api.domain.bookings import sweep_times
 from api.domain.notifications import notify_job
 from api.domain.printers import list_printers, poke
+from api.domain.reminders import look_after_billing
+from api.domain.reminders import tell_all, warn_overrun
 from api.domain.slices import Slice, SliceStatus, ask_slice
 from api.settings import settings
 
@@ -36,7 +40,10 @@ def make_app(dsn: str) -> App:
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=6))
     app.task(name="reconcile", queue=DISPATCH)(reconcile)
     app.task(name="slice", queue=BACKGROUND)(slice_step)
+    app.task(name="probe_printer", queue=BACKGROUND)(probe)
+    app.task(name="render_invoice", queue=BACKGROUND)(render)
     app.task(name="notify_job", queue=BACKGROUND)(notify)
+    app.task(name="warn_overrun", queue=BACKGROUND)(warn_overrun_step)
     app.task(name="send_mail", queue=BACKGROUND)(send)
     return app
 
@@ -53,9 +60,26 @@ def slice_step(slice_id: int) -> None:
     make_slice(slice_id)
 
 
+def probe(probe_id: int) -> None:
+    from printers.probing import probe_printer  # noqa: PLC0415
+
+    probe_printer(probe_id)
+
+
+def render(invoice_id: int) -> None:
+    from api.adapters.invoicing import render_invoice  # noqa: PLC0415  # the dispatch worker never loads WeasyPrint
+
+    render_invoice(invoice_id)
+
+
 def notify(job_id: int, verb: str) -> None:
     with transaction() as session:
         notify_job(session, job_id=job_id, verb=verb, now=datetime.now(UTC))
+
+
+def warn_overrun_step(run_id: str) -> None:
+    with transaction() as session:
+        warn_overrun(session, run_id=UUID(run_id), now=datetime.now(UTC))
 
 
 def run_worker(queues: list[str], concurrency: int) -> None:
@@ -130,8 +154,10 @@ def _tick() -> None:
 
 
 async def _sweep_forever(app: App) -> None:
-    """Slices whose step was lost are asked for again; ended steps are forgotten."""
+    """Slices whose step was lost are asked for again; what is due in bookings is done; ended steps are forgotten."""
     while True:
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(sweep_bookings)
         with contextlib.suppress(Exception):
             await asyncio.to_thread(_sweep)
             await app.job_manager.delete_old_jobs(nb_hours=int(KEEP_ENDED.total_seconds() // 3600), include_failed=True)
@@ -144,3 +170,14 @@ def _sweep() -> None:
         lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
         for slice_id in session.scalars(lost.limit(100)):
             ask_slice(session, slice_id)
+    with transaction() as session:
+        look_after_billing(session, now=datetime.now(UTC))
+
+
+def sweep_bookings() -> None:
+    """No-shows, offers that ran out, and every letter that is due: two transactions, either may be repeated."""
+    now = datetime.now(UTC)
+    with transaction() as session:
+        sweep_times(session, now=now)
+    with transaction() as session:
+        tell_all(session, now=now)

@@ -270,7 +270,8 @@ def _next_booking(session: Session, run: Run, now: datetime) -> Booking | None:
         Hold.during.op(">>")(run.hold.during) if run.hold else Hold.during.op("@>")(now),
     )
     held = session.scalar(query.order_by(Hold.during).limit(1))
-    return session.get(Booking, int(held.about_id)) if held and (held.about_id or "").isdigit() else None
+    about = (held.about_id if held else None) or ""
+    return session.get(Booking, int(about)) if about.isdigit() else None
 
 
 def _staff_of(session: Session, site_id: int) -> list[User]:
