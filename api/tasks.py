@@ -20,9 +20,9 @@ from sqlalchemy import select
 from api.adapters.mail import send
 from api.db import conninfo, transaction
 from api.domain.bookings import sweep_times
+from api.domain.dunning import look_after_billing
 from api.domain.notifications import notify_job
 from api.domain.printers import list_printers, poke
-from api.domain.reminders import look_after_billing
 from api.domain.reminders import tell_all, warn_overrun
 from api.domain.slices import Slice, SliceStatus, ask_slice
 from api.settings import settings

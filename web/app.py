@@ -71,7 +71,7 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 def show(request: Request, problem: Problem) -> Response:
     """Programs get JSON; people a page in their language, or the login when that is what lacks."""
-    if request.url.path.startswith(FOR_PROGRAMS):
+    if request.url.path.startswith(FOR_PROGRAMS) and request.url.path != "/api/docs":
         return problems.as_json(request, problem)
     if problem.status == 401:
         return _to_login(request)

@@ -43,6 +43,17 @@ ENDS: dict[str, str] = {
     "bad_upload": N_("The file arrived damaged at the printer."),
     "other_print": N_("Another print runs where ours should."),
     "interrupted": N_("The printer's server restarted in the middle; nobody can know how it ended."),
+    "unreachable": N_("Nobody answers at this address."),
+    "timeout": N_("It takes too long to answer."),
+    "wrong_key": N_("It does not accept this key."),
+    "no_right": N_("The key lacks a right that we need."),
+    "not_found": N_("Something answers at this address, but it is no OctoPrint."),
+    "bad_answer": N_("Something answers at this address, but it is no OctoPrint."),
+    "busy": N_("It is busy; please try again in a minute."),
+    "refused": N_("It refuses to talk to us."),
+    "disk_full": N_("Its disk is full."),
+    "key_refused": N_("The request for a key was refused, or nobody answered in time."),
+    "nobody_agreed": N_("Nobody agreed on OctoPrint's page in time."),
     "run_failed": N_("This plate failed too often."),
 }
 

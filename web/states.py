@@ -77,8 +77,48 @@ WISHES = {
 #: What a stretch of a timeline is taken for.
 HOLDS = {
     Reason.BOOKING: N_("Booking"),
-    Reason.RUN: N_("Print"),
+    Reason.RUN: N_("A print"),
     Reason.MAINTENANCE: N_("Maintenance"),
     Reason.CLOSURE: N_("Closure"),
     Reason.EVENT: N_("Event"),
 }
+
+#: The log's words; the log is ours in English, and a word that is not here is shown as it is.
+LOG_WORDS = frozenset(
+    {
+        N_("job"),
+        N_("run"),
+        N_("printer"),
+        N_("user"),
+        N_("booking"),
+        N_("probe"),
+        N_("tariff"),
+        N_("drafted"),
+        N_("submitted"),
+        N_("queued"),
+        N_("printing"),
+        N_("printed"),
+        N_("collected"),
+        N_("rejected"),
+        N_("cancelled"),
+        N_("on hold"),
+        N_("added"),
+        N_("plate cleared"),
+        N_("plate filled"),
+        N_("maintenance on"),
+        N_("maintenance off"),
+        N_("filament loaded"),
+        N_("claimed"),
+        N_("uploading"),
+        N_("selected"),
+        N_("starting"),
+        N_("paused"),
+        N_("done"),
+        N_("failed"),
+        N_("in doubt"),
+        N_("granted"),
+        N_("signed up"),
+        N_("asked"),
+        N_("uploaded"),
+    }
+)

@@ -1,0 +1,79 @@
+"""`/api/docs`: the OpenAPI description as a page that a person can read, without any script."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from web.render import Reader
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One address and method, as the page shows it."""
+
+    method: str
+    path: str
+    summary: str
+    description: str
+    parameters: list[dict[str, Any]]
+    body: list[tuple[str, str, bool, str]]
+    example: str
+    answers: list[tuple[str, str]]
+
+
+@router.get("/api/docs")
+def api_docs(reader: Reader) -> Response:
+    described = reader.request.app.openapi()
+    groups: dict[str, list[Operation]] = {}
+    for path, methods in described["paths"].items():
+        for method, told in methods.items():
+            tag = (told.get("tags") or ["other"])[0]
+            groups.setdefault(tag, []).append(_operation(described, method.upper(), path, told))
+    return reader.page("api_docs.html", groups=groups)
+
+
+def _operation(described: dict[str, Any], method: str, path: str, told: dict[str, Any]) -> Operation:
+    content = told.get("requestBody", {}).get("content", {})
+    first: dict[str, Any] = next(iter(content.values()), {})
+    schema = _resolved(described, first.get("schema", {}))
+    example = schema.get("example") or next(iter(schema.get("examples", [])), None)
+    return Operation(
+        method=method,
+        path=path,
+        summary=told.get("summary", ""),
+        description=told.get("description", ""),
+        parameters=told.get("parameters", []),
+        body=_fields(schema),
+        example=json.dumps(example, indent=2, ensure_ascii=False) if example else "",
+        answers=[(status, answer.get("description", "")) for status, answer in told.get("responses", {}).items()],
+    )
+
+
+def _resolved(described: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    if reference := schema.get("$ref"):
+        found: dict[str, Any] = described["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
+        return found
+    return schema
+
+
+def _fields(schema: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
+    """(name, type, required, words) of each property."""
+    required = schema.get("required", [])
+    return [
+        (name, _type(field), name in required, field.get("description", ""))
+        for name, field in schema.get("properties", {}).items()
+    ]
+
+
+def _type(field: dict[str, Any]) -> str:
+    if choices := field.get("anyOf"):
+        return " | ".join(_type(choice) for choice in choices)
+    if reference := field.get("$ref"):
+        return str(reference).rsplit("/", 1)[-1]
+    return str(field.get("format") or field.get("type", ""))
