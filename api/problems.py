@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -131,6 +132,8 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
         assert isinstance(error, DBAPIError)  # noqa: S101  # registered for it alone
         if getattr(error.orig, "sqlstate", None) in IN_THE_WAY:
             return tell(request, DatabaseBusy())
+        if isinstance(error.orig, psycopg.DataError):  # a NUL in a text, a number beyond 64 bits: never right
+            return tell(request, Invalid())
         return await last_resort(request, error)
 
     async def last_resort(request: Request, error: Exception) -> Response:

@@ -262,6 +262,8 @@ def _dispatch(mine: Mine, seen: Seen, port: PrinterPort, clock: Clock) -> None:
         return
     with transaction() as session:
         run = _fresh(session, mine)
+        if run.wish == Wish.CANCEL:
+            return
         now = clock()
         move_run(session, run, RunStatus.SELECTED, now=now)
         move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
@@ -368,6 +370,8 @@ def _commit_start(mine: Mine, now: datetime) -> None:
     """
     with transaction() as session:
         run = _fresh(session, mine)
+        if run.wish == Wish.CANCEL:
+            raise Stale()
         if run.status != RunStatus.STARTING:
             move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
             return

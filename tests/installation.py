@@ -18,7 +18,7 @@ from api.db import make_engine
 
 def forget_caches() -> None:
     """What a process keeps of its settings; the next use reads the environment again."""
-    for cached in (settings.settings, db.engine, db.sessions, files._store, seal._fernet):
+    for cached in (settings.settings, db.sessions, files._store, seal._fernet):
         cached.cache_clear()
 
 
@@ -43,8 +43,9 @@ def installation(shared_database: Engine, tmp_path: Path, monkeypatch: pytest.Mo
     """The data folder; `api.db.transaction()` commits to a database that starts empty."""
     monkeypatch.setenv("ETABLI_DATABASE_URL", shared_database.url.render_as_string(hide_password=False))
     monkeypatch.setenv("ETABLI_DATA_DIR", str(tmp_path))
+    # One engine for all: what it has compiled is the better half of a test's time.
+    monkeypatch.setattr(db, "engine", lambda: shared_database)
     forget_caches()
     yield tmp_path
-    db.engine().dispose()
     forget_caches()
     empty(shared_database)

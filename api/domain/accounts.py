@@ -11,6 +11,7 @@ from enum import StrEnum
 from email_validator import EmailNotValidError, validate_email
 from pwdlib import PasswordHash
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.base import Base, Id, Instant, Word
@@ -189,8 +190,11 @@ def sign_up(
     if find_user(session, email=email):
         raise EmailTaken()
     user = User(email=email, name=name, password_hash=_hash(password), locale=locale, created_at=now)
-    session.add(user)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError as error:  # uq_users_email_lower: two signed up at once
+        raise EmailTaken() from error
     record(session, noun="user", noun_id=user.id, verb="signed_up", now=now, actor_id=user.id)
     return user
 

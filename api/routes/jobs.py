@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from fastapi import APIRouter, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
@@ -39,7 +39,7 @@ class JobIn(BaseModel):
     copies: int = Field(default=1, description="1 to 500.")
     scale: Decimal = Field(default=Decimal(1), description="1 is the size of the file.", max_digits=8, decimal_places=4)
     note: str = Field(default="", max_length=2000)
-    due_at: datetime | None = None
+    due_at: AwareDatetime | None = None
     organisation_id: int | None = None
     submit: bool = Field(default=True, description="False keeps a draft, to be submitted later.")
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -70,13 +70,16 @@ class Mortal:
             self.calls.append(name)
             dying = len(self.calls) - 1 == self.fatal
             if dying and not self.after:
-                raise Killed()
+                self.die()
             answer = verb(*args)
             if dying:
-                raise Killed()
+                self.die()
             return answer
 
         return call
+
+    def die(self) -> None:
+        raise Killed()
 
 
 @dataclass
@@ -138,28 +141,40 @@ class Workshop:
     def at(self, status: RunStatus) -> int:
         """A job whose run was left in this status by a worker that died."""
         job_id = self.queue()
-        if status in (RunStatus.PRINTING, RunStatus.PAUSED):
+        if status == RunStatus.CLAIMED:
+            with transaction() as session:
+                assert runs.claim_next(session, printer=session.get_one(Printer, self.printer_id), now=self.clock.now)
+        elif status in (RunStatus.PRINTING, RunStatus.PAUSED):
             self.reconcile()
         else:
-            self.die(before=status)
-        if status == RunStatus.PAUSED:
+            self.die_at(1, after=False)  # the upload
+        if status == RunStatus.SELECTED:
+            self._die(lambda client: self._alive_until(client, job_id, status))
+        elif status == RunStatus.STARTING:
+            self._die(_DiesAtStart)
+        elif status == RunStatus.PAUSED:
             self.sim.printer.steer("pause", "pause")
             self.reconcile()
         assert self.run(job_id).status == status
         return job_id
 
-    def die(self, *, before: RunStatus) -> None:
-        """Reconcile until the run has this status, then the worker dies before it calls the printer again."""
+    def die_at(self, call: int, *, after: bool) -> bool:
+        """Reconcile with a worker that dies around the n-th call of the printer; False when it lived."""
+        client = Mortal(self.open(self.sim.url, self.sim.key), call, after)
+        try:
+            self.reconcile(opener=lambda *_: client)
+        except Killed:
+            return True
+        return False
 
-        def opener(url: str, key: str) -> PrinterPort:
-            with transaction() as session:
-                run = runs.find_live_run(session, printer_id=self.printer_id)
-                if run is not None and run.status == before:
-                    raise Killed()
-            return cast(PrinterPort, _DiesAtStart(self.open(url, key)))
-
+    def _die(self, wrap: Callable[[PrinterPort], object]) -> None:
         with pytest.raises(Killed):
-            self.reconcile(opener=opener)
+            self.reconcile(opener=lambda url, key: wrap(self.open(url, key)))
+
+    def _alive_until(self, client: PrinterPort, job_id: int, status: RunStatus) -> PrinterPort:
+        if self.run(job_id).status == status:
+            raise Killed()
+        return client
 
     def job(self, job_id: int) -> Job:
         with transaction() as session:

@@ -8,10 +8,12 @@ from api.domain.jobs.table import NEXT as NEXT
 from api.domain.jobs.table import Job as Job
 from api.domain.jobs.table import JobSlice as JobSlice
 from api.domain.jobs.table import JobStatus as JobStatus
+from api.domain.jobs.table import NotYours as NotYours
 from api.domain.jobs.table import get_job as get_job
 from api.domain.jobs.table import list_jobs as list_jobs
 from api.domain.jobs.table import list_site_jobs as list_site_jobs
 from api.domain.jobs.table import move_job as move_job
+from api.domain.jobs.table import require_own as require_own
 from api.domain.jobs.verbs import approve as approve
 from api.domain.jobs.verbs import collect as collect
 from api.domain.jobs.verbs import put_on_hold as put_on_hold

@@ -12,12 +12,12 @@ from api.domain.accounts import User, may_buy_for
 from api.domain.base import NotFromHere
 from api.domain.changes import record
 from api.domain.errors import Invalid, NotFound
-from api.domain.jobs.table import Job, JobSlice, JobStatus, move_job
+from api.domain.jobs.table import Job, JobSlice, JobStatus, move_job, require_own
 from api.domain.library import Model
 from api.domain.materials import LAYER_MM, Colour, Material, Quality
 from api.domain.mesh import require_fit
 from api.domain.plates import copies_per_plate, cut_into_plates
-from api.domain.prices import Estimate, Price, Recipe, Work, estimate_work, price_part, round_cents
+from api.domain.prices import Estimate, Price, Recipe, Work, estimate_work, price_estimate, price_part, round_cents
 from api.domain.printers import Printer, PrinterKind, list_printers
 from api.domain.sites import Site
 from api.domain.slices import want_slice
@@ -113,25 +113,21 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime) -> JobQuo
         recipe=recipe,
         scale=float(request.scale),
     )
-
-    def price(grams: float, minutes: float) -> Price:
-        work = Work(
-            grams=Decimal(str(round(grams, 1))),
-            minutes=Decimal(str(round(minutes, 1))),
-            material=request.material.code,
-            quantity=request.copies,
-        )
-        return price_part(tariff, work)
-
-    likely = price(estimate.grams.likely, estimate.minutes.likely)
-    low, high = price(estimate.grams.low, estimate.minutes.low), price(estimate.grams.high, estimate.minutes.high)
+    work = Work(
+        grams=Decimal(str(round(estimate.grams.likely, 1))),
+        minutes=Decimal(str(round(estimate.minutes.likely, 1))),
+        material=request.material.code,
+        quantity=request.copies,
+    )
+    likely = price_part(tariff, work)
+    low_cents, _, high_cents = price_estimate(tariff, estimate, material=work.material, quantity=work.quantity)
     vat_cents = vat_of(likely.net_cents, tariff.vat_rate)
     return JobQuote(
         tariff_id=tariff_id,
         price=likely,
         vat_cents=vat_cents,
-        low_cents=low.net_cents + vat_of(low.net_cents, tariff.vat_rate),
-        high_cents=high.net_cents + vat_of(high.net_cents, tariff.vat_rate),
+        low_cents=low_cents + vat_of(low_cents, tariff.vat_rate),
+        high_cents=high_cents + vat_of(high_cents, tariff.vat_rate),
         estimate=estimate,
     )
 
@@ -181,6 +177,7 @@ def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Hand it in: its slices are asked for, and it queues by itself once they are there and nobody must approve."""
     from api.domain.jobs.verbs import slice_came  # noqa: PLC0415  # the two halves of one verb
 
+    require_own(session, job=job, user=actor)
     if job.status != JobStatus.DRAFT:
         raise NotFromHere(old=job.status, new=JobStatus.SUBMITTED)
     request = JobRequest(job.model, job.site, job.material, job.colour, job.quality, job.copies, job.scale)

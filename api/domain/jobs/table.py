@@ -11,10 +11,10 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, Unique
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.accounts import Membership, User
+from api.domain.accounts import Membership, User, may_buy_for
 from api.domain.base import Base, Cents, Id, Instant, Word, advance
 from api.domain.changes import ask, record, tell
-from api.domain.errors import NotFound
+from api.domain.errors import NotAllowed, NotFound
 from api.domain.library import Model
 from api.domain.materials import Colour, Material, Quality
 from api.domain.policy import may_staff
@@ -154,6 +154,18 @@ def get_job(session: Session, job_id: int, *, user: User) -> Job:
         if session.scalar(query) is not None:
             return job
     raise NotFound()
+
+
+class NotYours(NotAllowed):
+    """Only who asked for this print, a buyer of its organisation or the staff may do that."""
+
+
+def require_own(session: Session, *, job: Job, user: User) -> None:
+    """Who may see a job may not always change it: an organisation's other members only look."""
+    if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
+        return
+    if job.organisation_id is None or not may_buy_for(session, user=user, organisation_id=job.organisation_id):
+        raise NotYours()
 
 
 def list_jobs(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Job]:

@@ -36,6 +36,7 @@ HORIZON = timedelta(days=14)
 #: Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
 RATIO_P50, RATIO_P90 = 1.05, 1.25
 ENOUGH_HISTORY = 20
+SERVED_WITHIN = timedelta(days=1)
 
 
 def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[PlanJob] = ()) -> Plan:
@@ -51,15 +52,19 @@ def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[Pla
         )
     }
     settings = site_settings(session, site=site)
+    heat_ups = _last_heat_ups(session, printers)
     jobs = _waiting_jobs(session, site=site)
     return plan(
         now=now,
-        printers=[_plan_printer(printer, runs.get(printer.id), settings, now) for printer in printers],
+        printers=[
+            _plan_printer(printer, runs.get(printer.id), heat_ups.get(printer.id), settings, now)
+            for printer in printers
+        ],
         holds=_foreign_holds(session, printers, runs, now),
         hours={site.id: _hours(site, now)},
         jobs=[*(planned for job in jobs if (planned := _plan_job(session, job, printers))), *more],
         settings=settings,
-        served=_served(runs.values()),
+        served=_served(session, site=site, now=now),
     )
 
 
@@ -105,7 +110,17 @@ def _waiting_jobs(session: Session, *, site: Site) -> list[Job]:
     return list(session.scalars(query))
 
 
-def _plan_printer(printer: Printer, run: Run | None, settings: Settings, now: datetime) -> PlanPrinter:
+def _last_heat_ups(session: Session, printers: list[Printer]) -> dict[int, datetime]:
+    """printer id -> when it last began to heat, whatever became of that run: the breaker does not care."""
+    query = select(Run.printer_id, func.max(Run.started_at)).where(
+        Run.printer_id.in_([printer.id for printer in printers]), Run.started_at.is_not(None)
+    )
+    return {printer_id: at for printer_id, at in session.execute(query.group_by(Run.printer_id)) if at is not None}
+
+
+def _plan_printer(
+    printer: Printer, run: Run | None, heat_up: datetime | None, settings: Settings, now: datetime
+) -> PlanPrinter:
     state = state_of(printer, has_run=run is not None, now=now)
     ends_p50 = ends_p90 = None
     if run is not None:
@@ -123,7 +138,7 @@ def _plan_printer(printer: Printer, run: Run | None, settings: Settings, now: da
         state=PlanState(state.value),
         ends_p50=ends_p50,
         ends_p90=ends_p90,
-        started_at=run.started_at if run else None,
+        started_at=heat_up,
     )
 
 
@@ -182,12 +197,14 @@ def _ready_slices(job: Job) -> dict[int, dict[int, Slice]]:
     return found
 
 
-def _served(runs: Iterable[Run]) -> dict[int, int]:
-    """owner -> how many printers work for them now: the fairness of the plan starts from there."""
-    served: dict[int, int] = defaultdict(int)
-    for run in runs:
-        served[run.job.owner_id] += 1
-    return dict(served)
+def _served(session: Session, *, site: Site, now: datetime) -> dict[int, int]:
+    """owner -> plates of the last day at this site, running ones too: fairness starts from there."""
+    query = (
+        select(Job.owner_id, func.count())
+        .join(Run, Run.job_id == Job.id)
+        .where(Job.site_id == site.id, Run.claimed_at > now - SERVED_WITHIN, Run.status.in_((*LIVE, RunStatus.DONE)))
+    )
+    return dict(session.execute(query.group_by(Job.owner_id)).tuples().all())
 
 
 def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | None:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.accounts import User
 from api.domain.errors import Invalid
-from api.domain.jobs import Job, JobStatus, move_job
+from api.domain.jobs import Job, JobStatus, move_job, require_own
 from api.domain.jobs.verbs import wake_printers
 from api.domain.policy import require_staff
 from api.domain.prices import round_cents
@@ -132,6 +132,7 @@ def _stops_here(session: Session, run: Run) -> bool:
 
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: NotFromHere."""
+    require_own(session, job=job, user=actor)
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
         wish(session, run=run, wanted=Wish.CANCEL, actor_id=actor.id, now=now)
