@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import String, cast, select, update
 from sqlalchemy.orm import Session
 
-from api.domain.changes import record, tell
+from api.domain.changes import Change, record, tell
 from api.domain.errors import NotFound
 from api.domain.invoices.table import Invoice
 
@@ -82,8 +82,13 @@ def require_released(invoice: Invoice) -> tuple[str, str]:
 
 
 def list_unreleased(session: Session, *, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> list[int]:
-    """Issued a while ago and still without a document: their step was lost, or they are blocked."""
-    query = select(Invoice.id).where(Invoice.pdf_key.is_(None), Invoice.issued_at < now - older_than)
+    """Issued a while ago and still without a document: their step was lost. Blocked ones wait for a person."""
+    blocked = select(Change.noun_id).where(Change.noun == "invoice", Change.verb == "blocked")
+    query = select(Invoice.id).where(
+        Invoice.pdf_key.is_(None),
+        Invoice.issued_at < now - older_than,
+        cast(Invoice.id, String).not_in(blocked),
+    )
     return list(session.scalars(query.order_by(Invoice.id).limit(100)))
 
 
