@@ -24,6 +24,7 @@ from api.db import transaction
 from api.domain.base import NotFromHere
 from api.domain.changes import tell
 from api.domain.errors import Stale
+from api.domain.jobs import JobStatus
 from api.domain.printers import back_off, could_not_reach, fill_plate, get_printer, saw
 from api.domain.runs import (
     BEFORE_START,
@@ -151,7 +152,7 @@ def _mine(run: Run, now: datetime) -> Mine:
         path=run.path,
         size=run.slice.size,
         sha1=run.slice.sha1,
-        wish=run.wish,
+        wish=Wish.CANCEL if run.job.status == JobStatus.CANCELLED else run.wish,
         since_s=(now - run.status_at).total_seconds(),
         lost_s=None if run.lost_at is None else (now - run.lost_at).total_seconds(),
     )
@@ -386,8 +387,8 @@ def _record(mine: Mine, decision: Decision, look: Look, now: datetime) -> None:
     with transaction() as session:
         run = _fresh(session, mine)
         if decision.act == Act.BELIEVE:
-            wish = run.wish if _still_wanted(run) else None
-            move_run(session, run, decision.status, now=now, wish=wish, started_at=run.started_at or now)
+            _answer_wish(session, run)
+            move_run(session, run, decision.status, now=now, started_at=run.started_at or now)
             return
         history = look.history
         finish(
@@ -404,6 +405,9 @@ def _record(mine: Mine, decision: Decision, look: Look, now: datetime) -> None:
             run.filed_at = now
 
 
-def _still_wanted(run: Run) -> bool:
-    """A cancel always; a pause that was asked before the print began. Else what is seen is the answer to the wish."""
-    return run.wish == Wish.CANCEL or run.status not in (RunStatus.PRINTING, RunStatus.PAUSED)
+def _answer_wish(session: Session, run: Run) -> None:
+    """What is seen answers a pause or resume, unless it was asked before the print began. A cancel stays, also one that
+    came after we read the row: hence the condition in the statement."""
+    if run.status in (RunStatus.PRINTING, RunStatus.PAUSED):
+        answered = update(Run).where(Run.id == run.id, Run.wish != Wish.CANCEL)
+        session.execute(answered.values(wish=None))

@@ -120,7 +120,7 @@ def _tell_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
                 sha1=sliced.sha1,
                 now=now,
             )
-            _tell_jobs(session, slice_id, now)
+            tell_jobs(session, slice_id, now)
     except Stale:
         files.delete(gcode_key)  # another worker was faster: its G-code stays
 
@@ -132,10 +132,11 @@ def _tell_failure(slice_id: int, error: DomainError) -> None:
     with transaction() as session:
         found = session.get_one(Slice, slice_id)
         slice_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
-        _tell_jobs(session, slice_id, now)
+        tell_jobs(session, slice_id, now)
 
 
-def _tell_jobs(session: Session, slice_id: int, now: datetime) -> None:
+def tell_jobs(session: Session, slice_id: int, now: datetime) -> None:
+    """Each job that waits for this slice looks at it."""
     jobs = session.scalars(select(Job).join(JobSlice).where(JobSlice.slice_id == slice_id).order_by(Job.id))
     for job in jobs.unique():
         slice_came(session, job=job, now=now)

@@ -1,0 +1,213 @@
+"""Kill -9 workers and OctoPrints while 150 jobs print; then ask OctoPrint's own logs what really happened.
+
+The negative control prints the naive way (upload+print, believe the reply) under the same kills and must fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+
+from bench.stage import Stage, now, print_gcode, stage
+from printers.lab import OctoPrintServer, prints_done, prints_started
+
+JOBS = int(os.environ.get("DRILL_JOBS", "150"))
+KILLS = int(os.environ.get("DRILL_KILLS", "200"))
+OCTOPRINT_KILLS = int(os.environ.get("DRILL_OCTOPRINT_KILLS", "30"))
+PRINTERS = 4
+DEADLINE_S = 1500
+WORKER = [sys.executable, "-c", "from api.tasks import run_worker; run_worker(['dispatch'], 6)"]
+WATCHER = [sys.executable, "-m", "web.command", "printers"]
+
+
+@dataclass
+class Tally:
+    kills: int = 0
+    octoprint_kills: int = 0
+    in_doubt: int = 0
+    needless: list[str] = field(default_factory=list)
+
+
+def main() -> None:
+    seed = int(os.environ.get("DRILL_SEED", str(time.time_ns() % 100_000)))
+    print(f"seed {seed}", file=sys.stderr)
+    with stage(PRINTERS, heartbeat_s="0.5", stalled_after_s="2", tick_s="1") as made:
+        figures = ours(made, random.Random(seed))
+    with stage(PRINTERS) as made:
+        control = naive(made, random.Random(seed))
+    print(json.dumps(figures | {"control_failures": control}))
+
+
+def ours(made: Stage, chance: random.Random) -> dict[str, int]:
+    jobs = [made.hand_in(print_gcode(dwell_s=3), seconds=30)[0] for _ in range(JOBS)]
+    workers = [made.start_worker(*WORKER) for _ in range(2)]
+    made.start_worker(*WATCHER)
+    tally, stop = Tally(), threading.Event()
+    person = threading.Thread(target=attend, args=(made, tally, stop))
+    person.start()
+    killers = [
+        threading.Thread(target=kill_workers, args=(made, workers, tally, stop, random.Random(chance.random()))),
+        threading.Thread(target=kill_octoprints, args=(made, tally, stop, random.Random(chance.random()))),
+    ]
+    for killer in killers:
+        killer.start()
+    try:
+        wait_for_all(jobs, tally)
+    finally:
+        stop.set()
+        for thread in (*killers, person):
+            thread.join()
+    return {"jobs": JOBS, "kills": tally.kills, "octoprint_kills": tally.octoprint_kills, **judge(made, jobs, tally)}
+
+
+def kill_workers(
+    made: Stage, workers: list[subprocess.Popen[bytes]], tally: Tally, stop: threading.Event, chance: random.Random
+) -> None:
+    """One of the two, at any moment of its work; another takes its place at once."""
+    while not stop.wait(chance.uniform(0.5, 2.2)) and tally.kills < KILLS:
+        at = chance.randrange(len(workers))
+        workers[at].send_signal(signal.SIGKILL)
+        workers[at].wait()
+        workers[at] = made.start_worker(*WORKER)
+        tally.kills += 1
+
+
+def kill_octoprints(made: Stage, tally: Tally, stop: threading.Event, chance: random.Random) -> None:
+    while not stop.wait(chance.uniform(5, 14)) and tally.octoprint_kills < OCTOPRINT_KILLS:
+        server = chance.choice(made.servers)
+        server.kill()
+        tally.octoprint_kills += 1
+        server.start()
+        server.wait_for_http(120)
+
+
+def attend(made: Stage, tally: Tally, stop: threading.Event) -> None:
+    """The person of the house: clears plates, looks at doubtful parts, and lets held jobs go on."""
+    while not stop.wait(0.3):
+        try:
+            attend_once(made, tally)
+        except Exception as error:  # a race with the workers: the next round sees clearer
+            print(f"person: {error!r}", file=sys.stderr)
+
+
+def attend_once(made: Stage, tally: Tally) -> None:
+    from api.db import transaction
+    from api.domain.accounts import get_user
+    from api.domain.jobs import Job, JobStatus, resume
+    from api.domain.printers import clear_plate, list_printers
+    from api.domain.runs import find_live_run, list_doubts, resolve
+
+    with transaction() as session:
+        staff = get_user(session, made.staff_id)
+        for run in list_doubts(session, site_ids=[made.site_id]):
+            printed = look_at_the_part(made.servers, run.path, tally)
+            resolve(session, run=run, printed=printed, resolution="seen on the plate", actor=staff, now=now())
+        for job in session.scalars(select(Job).where(Job.status == JobStatus.ON_HOLD)):
+            resume(session, job=job, actor=staff, now=now())
+        for printer in list_printers(session):
+            if (
+                not printer.plate_clear
+                and printer.machine == "idle"
+                and not find_live_run(session, printer_id=printer.id)
+            ):
+                clear_plate(session, printer=printer, actor=staff, now=now(), has_run=False)
+
+
+def look_at_the_part(servers: list[OctoPrintServer], path: str, tally: Tally) -> bool:
+    """What lies on the plate, by OctoPrint's log; a doubt about a print that ended, or never began, was needless."""
+    printed = any(path in prints_done(server) for server in servers)
+    begun = any(path in prints_started(server) for server in servers)
+    tally.in_doubt += 1
+    if printed or not begun:
+        tally.needless.append(path)
+    return printed
+
+
+def wait_for_all(jobs: list[int], tally: Tally) -> None:
+    """Until every job is printed, or the deadline: what is missing then is lost."""
+    from api.db import transaction
+    from api.domain.jobs import Job, JobStatus
+
+    deadline, said = time.monotonic() + DEADLINE_S, 0.0
+    while time.monotonic() < deadline:
+        with transaction() as session:
+            states = Counter(session.scalars(select(Job.status).where(Job.id.in_(jobs))))
+        if time.monotonic() - said > 15:
+            said = time.monotonic()
+            print(f"{dict(states)} {tally.kills} kills, {tally.octoprint_kills} of OctoPrint", file=sys.stderr)
+        if states[JobStatus.PRINTED] == len(jobs):
+            return
+        time.sleep(0.5)
+
+
+def judge(made: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
+    """Our table against what OctoPrint wrote down."""
+    from api.db import transaction
+    from api.domain.jobs import Job, JobStatus
+    from api.domain.runs import Run, RunStatus
+
+    done = Counter(path for server in made.servers for path in prints_done(server))
+    started = Counter(path for server in made.servers for path in prints_started(server))
+    with transaction() as session:
+        runs = list(session.scalars(select(Run)))
+        lost = [
+            job.id for job in session.scalars(select(Job).where(Job.id.in_(jobs))) if job.status != JobStatus.PRINTED
+        ]
+        plates = Counter((run.job_id, run.plate_no) for run in runs for _ in range(done[run.path]))
+        false_done = [run.id for run in runs if run.status == RunStatus.DONE and not done[run.path]]
+        double = [plate for plate, times in plates.items() if times > 1]
+        double += [path for path, times in started.items() if times > 1]  # type: ignore[misc]  # only counted
+    for what, found in {"lost": lost, "double": double, "false_done": false_done, "needless": tally.needless}.items():
+        if found:
+            print(f"{what}: {found}", file=sys.stderr)
+    return {
+        "lost": len(lost),
+        "double": len(double),
+        "false_done": len(false_done),
+        "in_doubt": tally.in_doubt,
+        "needless_in_doubt": len(tally.needless),
+    }
+
+
+def naive(made: Stage, chance: random.Random) -> int:
+    """Failures of the naive way, under the same kinds of kills in proportion: lost + double + falsely done."""
+    count = max(20, JOBS // 4)
+    state = made.folder / "naive.json"
+    state.write_text(json.dumps({str(n): "waiting" for n in range(count)}))
+    targets = [f"{server.url} {server.key}" for server in made.servers]
+    command = [sys.executable, "-m", "bench.naive", str(state), *targets]
+    deadline, next_kill = time.monotonic() + 300, time.monotonic() + 5
+    worker = made.start_worker(*command)
+    while time.monotonic() < deadline and "waiting" in json.loads(state.read_text()).values():
+        time.sleep(chance.uniform(0.5, 2.2))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+        if time.monotonic() > next_kill:
+            server = chance.choice(made.servers)
+            server.kill()
+            server.start()
+            server.wait_for_http(120)
+            next_kill = time.monotonic() + chance.uniform(5, 14)
+        worker = made.start_worker(*command)
+    time.sleep(5)  # the last prints end
+    done = Counter(path for server in made.servers for path in prints_done(server))
+    believed = json.loads(state.read_text())
+    wrong = [n for n, said in believed.items() if said == "done" and not done[f"naive-{n}.gcode"]]
+    double = [n for n in believed if done[f"naive-{n}.gcode"] > 1]
+    lost = [n for n, said in believed.items() if said != "done"]
+    print(f"control: falsely done {wrong}, double {double}, lost {lost}", file=sys.stderr)
+    return len(wrong) + len(double) + len(lost)
+
+
+if __name__ == "__main__":
+    main()

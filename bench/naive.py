@@ -1,0 +1,73 @@
+"""The negative control of the drill: upload+print, believe the reply, call it done when the printer is idle again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import requests
+
+from bench.stage import print_gcode
+
+_lock = threading.Lock()
+
+
+def main() -> None:
+    state = Path(sys.argv[1])
+    for target in sys.argv[2:]:
+        url, key = target.split()
+        threading.Thread(target=serve, args=(state, url, key)).start()
+
+
+def serve(state: Path, url: str, key: str) -> None:
+    headers = {"X-Api-Key": key}
+    taken: str | None = None
+    while (taken := take(state)) is not None:
+        try:
+            wait_idle(url, headers)
+            file = {"file": (f"naive-{taken}.gcode", print_gcode(dwell_s=3))}
+            requests.post(
+                f"{url}/api/files/local", headers=headers, files=file, data={"print": "true"}, timeout=10
+            ).raise_for_status()
+            wait_idle(url, headers)
+            put(state, taken, "done")
+        except requests.RequestException:
+            put(state, taken, "waiting")
+            time.sleep(0.5)
+
+
+def wait_idle(url: str, headers: dict[str, str]) -> None:
+    time.sleep(0.3)
+    while requests.get(f"{url}/api/job", headers=headers, timeout=5).json()["state"] != "Operational":
+        time.sleep(0.2)
+
+
+def take(state: Path) -> str | None:
+    """The next job that is not done; another thread's is left alone only within this process, as naive queues do."""
+    with _lock:
+        jobs = json.loads(state.read_text())
+        for number, said in jobs.items():
+            if said == "waiting" and number not in _taken:
+                _taken.add(number)
+                return str(number)
+    return None
+
+
+def put(state: Path, number: str, said: str) -> None:
+    with _lock:
+        jobs = json.loads(state.read_text())
+        jobs[number] = said
+        draft = state.with_suffix(".new")
+        draft.write_text(json.dumps(jobs))
+        draft.replace(state)
+        if said == "waiting":
+            _taken.discard(number)
+
+
+_taken: set[str] = set()
+
+if __name__ == "__main__":
+    main()
