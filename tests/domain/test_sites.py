@@ -1,0 +1,170 @@
+"""Places and their hours: local wall time made instants, across summer time, holidays, closures and midnight."""
+
+from datetime import UTC, date, datetime, time, timedelta
+
+import pytest
+from sqlalchemy.orm import Session
+
+from api.domain.errors import NotFound
+from api.domain.policy import Level, grant
+from api.domain.sites import (
+    Closure,
+    HoursWrong,
+    Interval,
+    Site,
+    get_default_site,
+    get_resource,
+    get_site,
+    get_site_by_slug,
+    is_open_at,
+    list_sites,
+    list_staffed_sites,
+    local,
+    merge,
+    open_intervals,
+    set_hours,
+)
+from tests.world import NOW, make_printer, make_site, make_user
+
+EVERY_DAY = range(7)
+
+
+def a_site(session: Session, *rows: tuple[time, time], staffed: bool = True, **facts: object) -> Site:
+    site = make_site(session, **facts)  # type: ignore[arg-type]  # columns of Site
+    set_hours(session, site=site, rows=[(day, opens, closes, staffed) for day in EVERY_DAY for opens, closes in rows])
+    return site
+
+
+def day_of(site: Site, on: date) -> list[tuple[str, str]]:
+    """Its open intervals of one local day, as UTC hours."""
+    start = local(site, on, time(0))
+    found = open_intervals(site, start=start, end=local(site, on + timedelta(days=1), time(0)))
+    return [(f"{a:%d %H:%M}", f"{b:%d %H:%M}") for a, b in found]
+
+
+def test_winter_and_summer_open_at_the_same_wall_time(session: Session) -> None:
+    site = a_site(session, (time(9), time(18)))
+    assert day_of(site, date(2026, 1, 15)) == [("15 08:00", "15 17:00")]
+    assert day_of(site, date(2026, 7, 15)) == [("15 07:00", "15 16:00")]
+
+
+def test_the_night_when_clocks_go_forward_is_an_hour_shorter(session: Session) -> None:
+    site = a_site(session, (time(0), time(0)))
+    assert day_of(site, date(2026, 3, 29)) == [("28 23:00", "29 22:00")]
+
+
+def test_the_night_when_clocks_go_back_is_an_hour_longer(session: Session) -> None:
+    site = a_site(session, (time(0), time(0)))
+    assert day_of(site, date(2026, 10, 25)) == [("24 22:00", "25 23:00")]
+
+
+def test_an_hour_that_does_not_exist_moves_forward_and_one_that_exists_twice_is_the_first(session: Session) -> None:
+    site = make_site(session)
+    assert local(site, date(2026, 3, 29), time(2, 30)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert local(site, date(2026, 10, 25), time(2, 30)) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+
+
+def test_hours_that_the_spring_night_swallows_are_no_opening(session: Session) -> None:
+    site = a_site(session, (time(2, 30), time(3)))
+    assert day_of(site, date(2026, 3, 29)) == []
+
+
+def test_a_night_is_two_rows_that_join_at_midnight(session: Session) -> None:
+    site = a_site(session, (time(20), time(0)), (time(0), time(2)))
+    found = open_intervals(
+        site, start=local(site, date(2026, 1, 15), time(12)), end=local(site, date(2026, 1, 16), time(12))
+    )
+    assert found == [(datetime(2026, 1, 15, 19, tzinfo=UTC), datetime(2026, 1, 16, 1, tzinfo=UTC))]
+
+
+def test_what_is_asked_cuts_what_is_open(session: Session) -> None:
+    site = a_site(session, (time(9), time(18)))
+    start, end = datetime(2026, 1, 15, 10, tzinfo=UTC), datetime(2026, 1, 15, 11, tzinfo=UTC)
+    assert open_intervals(site, start=start, end=end) == [(start, end)]
+
+
+def test_a_public_holiday_is_closed_where_the_place_keeps_it(session: Session) -> None:
+    keeps = a_site(session, (time(9), time(18)))
+    works = a_site(session, (time(9), time(18)), closed_on_holidays=False)
+    assert day_of(keeps, date(2026, 7, 14)) == []
+    assert day_of(works, date(2026, 7, 14)) == [("14 07:00", "14 16:00")]
+
+
+def test_a_closure_takes_both_its_days(session: Session) -> None:
+    site = a_site(session, (time(9), time(18)))
+    session.add(Closure(site_id=site.id, first_on=date(2026, 1, 15), last_on=date(2026, 1, 16), reason="Works"))
+    session.flush()
+    session.refresh(site)
+    assert [bool(day_of(site, date(2026, 1, day))) for day in (14, 15, 16, 17)] == [True, False, False, True]
+
+
+def test_staffed_hours_leave_out_the_others(session: Session) -> None:
+    site = make_site(session)
+    rows = [(day, opens, closes, opens == time(9)) for day in EVERY_DAY for opens, closes in WITH_EVENING]
+    set_hours(session, site=site, rows=rows)
+    start = datetime(2026, 1, 15, tzinfo=UTC)
+    found = open_intervals(site, start=start, end=start + timedelta(days=1), staffed_only=True)
+    assert [(a.hour, b.hour) for a, b in found] == [(8, 16)]
+
+
+WITH_EVENING = [(time(9), time(17)), (time(17), time(22))]
+
+
+def test_hours_replace_the_week_and_must_end_after_they_begin(session: Session) -> None:
+    site = a_site(session, (time(9), time(18)))
+    set_hours(session, site=site, rows=[(0, time(10), time(12), True)])
+    assert len(site.hours) == 1
+    with pytest.raises(HoursWrong):
+        set_hours(session, site=site, rows=[(0, time(22), time(2), True)])
+    assert len(site.hours) == 1
+
+
+def test_open_now(session: Session) -> None:
+    site = a_site(session, (time(9), time(18)))
+    assert is_open_at(site, datetime(2026, 1, 15, 8, tzinfo=UTC))
+    assert not is_open_at(site, datetime(2026, 1, 15, 17, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("given", "merged"),
+    [([(1, 2), (2, 3)], [(1, 3)]), ([(3, 4), (1, 2)], [(1, 2), (3, 4)]), ([(1, 5), (2, 3)], [(1, 5)]), ([(2, 2)], [])],
+)
+def test_intervals_merge(given: list[tuple[int, int]], merged: list[tuple[int, int]]) -> None:
+    def at(hour: int) -> datetime:
+        return datetime(2026, 1, 1, hour, tzinfo=UTC)
+
+    intervals: list[Interval] = [(at(a), at(b)) for a, b in given]
+    assert merge(intervals) == [(at(a), at(b)) for a, b in merged]
+
+
+def test_a_place_is_found_by_id_and_slug_or_not_at_all(session: Session) -> None:
+    site = make_site(session, slug="mende")
+    assert get_site(session, site.id) is get_site_by_slug(session, "mende")
+    for lost in (
+        lambda: get_site(session, 0),
+        lambda: get_site_by_slug(session, "x"),
+        lambda: get_resource(session, 0),
+    ):
+        with pytest.raises(NotFound):
+            lost()
+
+
+def test_the_default_place_is_the_first_open_one_with_a_printer(session: Session) -> None:
+    make_site(session, "Without")
+    closed, open_ = make_site(session, closed_at=NOW), make_site(session)
+    make_printer(session, closed)
+    with pytest.raises(NotFound):
+        get_default_site(session)
+    printer = make_printer(session, open_)
+    assert get_default_site(session) is open_
+    assert get_resource(session, printer.id).name == printer.name
+
+
+def test_people_run_the_places_of_their_roles_and_admins_all_that_are_open(session: Session) -> None:
+    one, other, closed = make_site(session), make_site(session), make_site(session, closed_at=NOW)
+    bob, admin = make_user(session, "Bob"), make_user(session, "Root", is_admin=True)
+    grant(session, user=bob, site_id=one.id, level=Level.STAFF, now=NOW)
+    grant(session, user=bob, site_id=other.id, level=Level.MEMBER, now=NOW)
+    assert list_staffed_sites(session, user=bob) == [one]
+    assert {one, other} <= set(list_staffed_sites(session, user=admin))
+    assert closed not in list_sites(session)
