@@ -5,11 +5,12 @@ Commits before the answer leaves (STYLE 26): who reads "201" can rely on it.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, NamedTuple, TypeVar
@@ -50,7 +51,20 @@ class Known(NamedTuple):
     locale: Locale
 
 
-def session() -> Iterator[Session]:
+async def admitted(request: Request) -> AsyncIterator[None]:
+    """As many requests at once as there are connections; the others wait here, where they hold nothing.
+
+    Measured: without it 50 clients stop the server for 30 s. Each thread of the pool waits for a connection, and each
+    connection belongs to a request that waits for a thread.
+    """
+    state = request.app.state
+    if not hasattr(state, "admission"):
+        state.admission = asyncio.Semaphore(db.POOL_SIZE)
+    async with state.admission:
+        yield
+
+
+def session(_: Annotated[None, Depends(admitted, scope="function")]) -> Iterator[Session]:
     """One request, one transaction; an error rolls it back."""
     with db.transaction() as made:
         yield made
@@ -97,7 +111,7 @@ def find_asking_user(request: Request, session: DbSession, now: Now) -> User | N
 MaybeUser = Annotated[User | None, Depends(find_asking_user)]
 
 
-def get_asking_user(user: MaybeUser) -> User:
+async def get_asking_user(user: MaybeUser) -> User:
     if user is None:
         raise LoginNeeded()
     return user
@@ -106,14 +120,19 @@ def get_asking_user(user: MaybeUser) -> User:
 CurrentUser = Annotated[User, Depends(get_asking_user)]
 
 
-async def refuse_forgery(request: Request) -> None:
+async def refuse_forgery(request: Request) -> AsyncIterator[None]:
     """Unsafe methods with a cookie's authority must come from our own pages, with the session's form token.
 
     Two fences: Fetch Metadata or Origin (OWASP), and a token derived from the session. A program with an API token
-    has no ambient authority to abuse, so neither applies.
+    has no ambient authority to abuse, so neither applies. Files of the form are closed at the end of the request.
     """
-    if request.method in SAFE_METHODS or token_of(request):
-        return
+    if request.method not in SAFE_METHODS and not token_of(request):
+        await _require_our_page(request)
+    yield
+    await request.close()
+
+
+async def _require_our_page(request: Request) -> None:
     if not _is_from_us(request):
         raise ForgedRequest()
     if cookie := request.cookies.get(session_cookie()):
@@ -198,7 +217,7 @@ class Once:
         return out
 
 
-def once(
+async def once(
     *,
     request: Request,
     response: Response,

@@ -28,5 +28,5 @@ def served(app: Any) -> Iterator[str]:  # Any: every ASGI app, wrapped in middle
 @contextmanager
 def client_of(app: Any, **more: Any) -> Iterator[httpx.Client]:
     """An HTTP client that follows no redirects; `more` goes to httpx.Client."""
-    with served(app) as url, httpx.Client(base_url=url, timeout=20, trust_env=False, **more) as client:
+    with served(app) as url, httpx.Client(base_url=url, timeout=60, trust_env=False, **more) as client:
         yield client
