@@ -1,0 +1,60 @@
+"""A small place for bookings: alice is a member, bob its manager, charlie a stranger. Monday 2 March 2026, 08:00 UTC."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.domain.accounts import User
+from api.domain.bookings import Booking, Wanted, book
+from api.domain.policy import Level, grant
+from api.domain.rules import Policy, set_rule
+from api.domain.sites import Kind, Resource, Site, make_resource, make_site, set_hours
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+@dataclass
+class World:
+    session: Session
+    site: Site
+    room: Resource
+    alice: User
+    bob: User
+    charlie: User
+
+    def book(self, start: datetime, end: datetime, **more: Any) -> Booking:
+        """Alice books the room unless told otherwise."""
+        values = {"user": self.alice, "now": NOW, **more}
+        facts = {name: values.pop(name) for name in list(values) if name in Wanted.__dataclass_fields__}
+        wanted = Wanted(**{"resource_id": self.room.id, "start": start, "end": end, **facts})
+        return book(self.session, wanted=wanted, **values)
+
+    def rule(self, **numbers: Any) -> None:
+        """The rule of the room."""
+        set_rule(self.session, site=self.site, resource=self.room, policy=Policy(**numbers), now=NOW)
+
+
+def make_user(session: Session, name: str) -> User:
+    user = User(email=f"{name}@example.org", name=name.title(), created_at=NOW)
+    session.add(user)
+    session.flush()
+    return user
+
+
+def make_world(session: Session, *, timezone: str = "Europe/Paris", hours: bool = True, slug: str = "atelier") -> World:
+    site = make_site(session, slug=slug, name="Atelier", now=NOW, timezone=timezone)
+    if hours:
+        set_hours(session, site=site, rows=[(day, time(8), time(20), True) for day in range(6)])
+    room = make_resource(session, site=site, kind=Kind.ROOM, name="Salle", now=NOW)
+    alice, bob, charlie = (make_user(session, name) for name in ("alice", "bob", "charlie"))
+    grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
+    grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)
+    return World(session, site, room, alice, bob, charlie)
+
+
+def at(day: int, hour: int, minute: int = 0, month: int = 3) -> datetime:
+    """Wall time at the place, in 2026."""
+    return datetime(2026, month, day, hour, minute)  # noqa: DTZ001  # wall time is meant
