@@ -12,13 +12,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from api import outbox
 from api.settings import settings
 
+#: Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
+POOL_SIZE = 10
 
-def make_engine(url: str, *, pool_size: int = 5) -> Engine:
+
+def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """psycopg 3, UTC, and a statement limit: no request may hold a lock for ever."""
     return create_engine(
         url,
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=0,
         pool_pre_ping=True,
         connect_args={"options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"},
     )
