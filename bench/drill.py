@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -26,7 +25,13 @@ KILLS = int(os.environ.get("DRILL_KILLS", "200"))
 OCTOPRINT_KILLS = int(os.environ.get("DRILL_OCTOPRINT_KILLS", "30"))
 PRINTERS = 4
 DEADLINE_S = 1500
-WORKER = [sys.executable, "-c", "from api.tasks import run_worker; run_worker(['dispatch'], 6)"]
+#: Says by a file when it begins to work: a worker that is killed while Python still imports proves nothing.
+WORKER = """
+import pathlib, sys
+from api.tasks import run_worker
+pathlib.Path(sys.argv[1]).touch()
+run_worker(["dispatch"], 6)
+"""
 WATCHER = [sys.executable, "-m", "web.command", "printers"]
 
 
@@ -43,6 +48,7 @@ def main() -> None:
     print(f"seed {seed}", file=sys.stderr)
     with stage(PRINTERS, heartbeat_s="0.5", stalled_after_s="2", tick_s="1") as made:
         figures = ours(made, random.Random(seed))
+    print(figures, file=sys.stderr)
     with stage(PRINTERS) as made:
         control = naive(made, random.Random(seed))
     print(json.dumps(figures | {"control_failures": control}))
@@ -50,13 +56,17 @@ def main() -> None:
 
 def ours(made: Stage, chance: random.Random) -> dict[str, int]:
     jobs = [made.hand_in(print_gcode(dwell_s=3), seconds=30)[0] for _ in range(JOBS)]
-    workers = [made.start_worker(*WORKER) for _ in range(2)]
     made.start_worker(*WATCHER)
     tally, stop = Tally(), threading.Event()
     person = threading.Thread(target=attend, args=(made, tally, stop))
     person.start()
     killers = [
-        threading.Thread(target=kill_workers, args=(made, workers, tally, stop, random.Random(chance.random()))),
+        *(
+            threading.Thread(
+                target=kill_worker, args=(made, f"worker-{n}", tally, stop, random.Random(chance.random()))
+            )
+            for n in range(2)
+        ),
         threading.Thread(target=kill_octoprints, args=(made, tally, stop, random.Random(chance.random()))),
     ]
     for killer in killers:
@@ -70,15 +80,20 @@ def ours(made: Stage, chance: random.Random) -> dict[str, int]:
     return {"jobs": JOBS, "kills": tally.kills, "octoprint_kills": tally.octoprint_kills, **judge(made, jobs, tally)}
 
 
-def kill_workers(
-    made: Stage, workers: list[subprocess.Popen[bytes]], tally: Tally, stop: threading.Event, chance: random.Random
-) -> None:
-    """One of the two, at any moment of its work; another takes its place at once."""
-    while not stop.wait(chance.uniform(0.5, 2.2)) and tally.kills < KILLS:
-        at = chance.randrange(len(workers))
-        workers[at].send_signal(signal.SIGKILL)
-        workers[at].wait()
-        workers[at] = made.start_worker(*WORKER)
+def kill_worker(made: Stage, name: str, tally: Tally, stop: threading.Event, chance: random.Random) -> None:
+    """One of two places: a worker is killed at any moment of its work, and another takes its place at once."""
+    while not stop.is_set():
+        sign = made.folder / name
+        sign.unlink(missing_ok=True)
+        worker = made.start_worker(sys.executable, "-c", WORKER, str(sign))
+        while not sign.exists() and not stop.wait(0.02):
+            pass
+        if tally.kills >= KILLS:
+            stop.wait()
+            return
+        stop.wait(chance.uniform(0.05, 2.2))
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
         tally.kills += 1
 
 

@@ -160,10 +160,8 @@ def stage(printers: int, **settings: str) -> Iterator[Stage]:
         made.seed()
         yield made
     except BaseException:
-        sys.stderr.write((folder / "worker.log").read_text(errors="replace")[-6000:])
-        if os.environ.get("BENCH_KEEP"):
-            print(folder, os.environ["ETABLI_DATABASE_URL"], file=sys.stderr)
-            input()
+        if (log := folder / "worker.log").exists():
+            sys.stderr.write(log.read_text(errors="replace")[-6000:])
         raise
     finally:
         made.end_workers()
@@ -180,9 +178,14 @@ def _migrate() -> None:
 
 
 def _dispose() -> None:
-    from api.db import engine
+    """The next stage of this process has settings, a database and files of its own."""
+    from api import db
+    from api.adapters import files, seal
+    from api.settings import settings
 
-    engine().dispose()
+    db.engine().dispose()
+    for kept in (db.sessions, db.engine, settings, files._store, seal._fernet):
+        kept.cache_clear()
 
 
 def print_gcode(*, size: int = 0, dwell_s: float = 1.0) -> bytes:

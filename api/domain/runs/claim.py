@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.domain.errors import Stale
 from api.domain.jobs import Job, JobStatus, move_job
@@ -103,7 +103,7 @@ def _waiting_jobs(session: Session, *, site: Site) -> list[Job]:
         select(Job)
         .where(Job.site_id == site.id, Job.status.in_(statuses))
         .options(
-            selectinload(Job.slices), selectinload(Job.model), selectinload(Job.material), selectinload(Job.colour)
+            selectinload(Job.slices), joinedload(Job.model), joinedload(Job.material), joinedload(Job.colour)
         )
         .order_by(Job.queued_at, Job.id)
     )
