@@ -204,7 +204,7 @@ def _served(session: Session, *, site: Site, now: datetime) -> dict[int, int]:
         .join(Run, Run.job_id == Job.id)
         .where(Job.site_id == site.id, Run.claimed_at > now - SERVED_WITHIN, Run.status.in_((*LIVE, RunStatus.DONE)))
     )
-    return dict(session.execute(query.group_by(Job.owner_id)).tuples().all())
+    return dict(session.execute(query.group_by(Job.owner_id)).all())
 
 
 def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | None:
