@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from api.adapters import files, pdf
-from api.adapters.facturx import Refused, ValidatorAbsent, write_xml
+from api.adapters.facturx import Refused, ValidatorAbsent, generate, write_xml
 from api.adapters.proofread import release_faults
 from api.db import transaction
 from api.domain import invoices
@@ -46,10 +46,10 @@ def render_invoice(invoice_id: int) -> None:
         invoice = session.get_one(Invoice, invoice_id)
         if invoice.pdf_key is not None:
             return
-        document, stamp = invoice.document, invoice.issued_at
+        document, stamp, judged_sha256 = invoice.document, invoice.issued_at, invoice.judged_sha256
     try:
-        xml, drawn = make_files(document, stamp=stamp)
-    except (DocumentRefused, ReleaseRefused) as error:
+        xml, drawn = make_files(document, stamp=stamp, judged_sha256=judged_sha256)
+    except Invalid as error:
         log.warning("an issued invoice cannot be released", invoice=invoice_id, error=str(error))
         with transaction() as session:
             invoices.block(session, invoice=session.get_one(Invoice, invoice_id), faults=[str(error)], now=_now())
@@ -61,9 +61,14 @@ class ReleaseRefused(Invalid):
     """The drawn document has faults: {faults}"""
 
 
-def make_files(document: Document, *, stamp: datetime) -> tuple[bytes, bytes]:
-    """(XML, PDF) of an invoice, both judged; raises when anything is wrong with either."""
-    xml = judge(document)
+def make_files(document: Document, *, stamp: datetime, judged_sha256: str | None = None) -> tuple[bytes, bytes]:
+    """(XML, PDF) of an invoice, both judged; raises when anything is wrong with either.
+
+    XML whose every byte was judged before the number was taken (`judged_sha256`) is not judged a second time.
+    """
+    xml = generate(document)
+    if hashlib.sha256(xml).hexdigest() != judged_sha256:
+        xml = judge(document)
     drawn = pdf.render_invoice(document, xml, stamp=stamp)
     if faults := release_faults(drawn, xml):
         raise ReleaseRefused(faults="; ".join(faults)[:1000])

@@ -5,6 +5,7 @@ Refuses to write XML or draw PDF: the judge is passed in, and the document is dr
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -84,7 +85,8 @@ def issue(
     of the PDF is asked for. Anything that fails leaves no number behind.
     """
     _require_open(session, seller, draft.issued_on, today)
-    judge(replace(draft, number=_dry_number(session, seller, draft.issued_on)))
+    dry_number = _dry_number(session, seller, draft.issued_on)
+    judged = judge(replace(draft, number=dry_number))
     _lock(session, seller)
     count, number = series.take(session, seller=seller, paper=Paper.INVOICE, on=draft.issued_on)
     _require_open(session, seller, draft.issued_on, today)
@@ -109,6 +111,7 @@ def issue(
         snapshot=text,
         previous_sha256=previous,
         sha256=digest(previous, text),
+        judged_sha256=hashlib.sha256(judged).hexdigest() if number == dry_number else None,
         issued_at=now,
         issued_by=actor.id if actor else None,
     )

@@ -52,6 +52,8 @@ class Invoice(Base):
     snapshot: Mapped[str] = mapped_column(Text)
     previous_sha256: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    #: Of the XML that the judges saw, when its dry-run number became the real one: then they need not look again.
+    judged_sha256: Mapped[str | None] = mapped_column(String(64))
     issued_at: Mapped[Instant]
     issued_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 

@@ -179,6 +179,7 @@ def upgrade() -> None:
     sa.Column('snapshot', sa.Text(), nullable=False),
     sa.Column('previous_sha256', sa.String(length=64), nullable=False),
     sa.Column('sha256', sa.String(length=64), nullable=False),
+    sa.Column('judged_sha256', sa.String(length=64), nullable=True),
     sa.Column('issued_at', sa.DateTime(timezone=True), nullable=False),
     sa.Column('issued_by', sa.BigInteger(), nullable=True),
     sa.Column('pdf_key', sa.String(length=200), nullable=True),
