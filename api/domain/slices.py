@@ -74,9 +74,10 @@ class Slice(Base):
 def recipe_fingerprint(
     *, model: Model, kind: PrinterKind, material: Material, quality: Quality, scale: Decimal, copies: int
 ) -> str:
-    """One hash of all that decides the G-code; equal for two uploads of the same shape."""
+    """One hash of all that decides the G-code, and the printer kind; equal for two uploads of the same shape."""
     facts = {
         "version": PROFILE_VERSION,
+        "kind": kind.id,  # a job has one slice per kind, also of two kinds that measure the same
         "model": model.sha256,
         "volume_mm": kind.volume_mm,
         "nozzle_mm": str(kind.nozzle_mm.normalize()),
