@@ -183,8 +183,9 @@ def _unit_doubt(model: Model) -> dict[str, object] | None:
 def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: Form, fleet: list[Printer]) -> Offer:
     try:
         request = read_request(session, reader, user, model, form)
-        fitting = [p for p in fleet if p.id in mesh.fits(request.size_mm, {p.id: p.kind.volume_mm}).printers]
-        return Offer(jobs.quote_job(session, request, now=reader.now), "", None, fitting)
+        quote = jobs.quote_job(session, request, now=reader.now)
+        fitting = mesh.fits(request.size_mm, {printer.id: printer.kind.volume_mm for printer in fleet}).printers
+        return Offer(quote, "", None, [printer for printer in fleet if printer.id in fitting])
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
         return Offer(None, reader.text(error.msgid(), **error.params), max(1, shrink_to), [])

@@ -1,0 +1,93 @@
+"""Live pages: what a transaction tells reaches the browsers that asked for it, and only when it commits."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from api import deps
+from api.domain.changes import tell
+from tests.serving import served
+from web.app import make_app
+from web.live import EVERYTHING, Live, Stream, subjects_of
+
+
+@pytest.mark.parametrize(
+    ("payload", "subjects"),
+    [('{"job": 5, "printer": 1}', ["job:5", "printer:1"]), ("[]", []), ("no json", []), ("{}", [])],
+)
+def test_a_notice_names_its_subjects(payload: str, subjects: list[str]) -> None:
+    assert subjects_of(payload) == subjects
+
+
+def test_a_browser_hears_only_what_it_asked_for() -> None:
+    stream = Stream(frozenset({"job:5"}))
+    for subject in ("job:6", "job:5", EVERYTHING):
+        stream.tell(subject)
+    assert [stream.heard.get_nowait() for _ in range(stream.heard.qsize())] == ["job:5", EVERYTHING]
+
+
+def test_a_slow_browser_loses_words_and_not_the_server() -> None:
+    stream = Stream(frozenset({"job:5"}))
+    for _ in range(1000):
+        stream.tell("job:5")
+    assert stream.heard.qsize() == 100
+
+
+def test_the_ear_closes_with_the_last_browser() -> None:
+    live = Live(lambda: "host=/nowhere")
+
+    async def come_and_go() -> None:
+        events = live.events(frozenset())
+        await anext(events)
+        assert live.ear is not None
+        await events.aclose()  # type: ignore[attr-defined]  # an async generator
+
+    asyncio.run(come_and_go())
+    assert (live.streams, live.ear) == (set(), None)
+
+
+@pytest.fixture
+def url(committed: Engine) -> Iterator[str]:
+    app = make_app()
+    app.state.live = Live(lambda: committed.url.set(drivername="postgresql").render_as_string(hide_password=False))
+
+    def session() -> Iterator[Session]:
+        with Session(committed) as made, made.begin():
+            yield made
+
+    app.dependency_overrides[deps.session] = session
+    with served(app) as address:
+        yield address
+
+
+def say(committed: Engine, *, commit: bool, **about: int) -> None:
+    with Session(committed) as session:
+        tell(session, **about)
+        if commit:
+            session.commit()
+
+
+def test_a_commit_wakes_the_page_and_a_rollback_does_not(url: str, committed: Engine) -> None:
+    with httpx.stream("GET", f"{url}/live?about=printer:1", timeout=20, trust_env=False) as answer:
+        lines = answer.iter_lines()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        first = next(line for line in lines if line.startswith("data:"))
+        assert first.strip() == "data:"  # the ear has just begun to listen: fetch everything once
+        say(committed, commit=False, printer=1)
+        say(committed, commit=True, printer=2)
+        threading.Thread(target=say, args=(committed,), kwargs={"commit": True, "printer": 1}).start()
+        assert next(line for line in lines if line.startswith("data:")) == "data: printer:1"
+
+
+@pytest.mark.parametrize("about", ["user:1", "job:x", "printer:1;DROP", "*"])
+def test_an_unknown_subject_is_404(url: str, about: str) -> None:
+    assert httpx.get(f"{url}/live", params={"about": about}, trust_env=False).status_code == 404
+
+
+def test_a_job_is_told_to_nobody_without_a_login(url: str) -> None:
+    assert httpx.get(f"{url}/live?about=job:1", trust_env=False).status_code == 303

@@ -1,0 +1,167 @@
+"""The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from api.adapters.seal import seal
+from api.domain import probes
+from api.domain.changes import list_changes
+from api.domain.jobs import JobStatus
+from api.domain.printers import Printer
+from api.domain.probes import ProbeStatus
+from api.domain.runs import RunStatus, Wish
+from tests.web.conftest import Browser
+from tests.world import NOW, World, make_printer, make_run, make_sliced
+
+
+def test_nothing_to_do_says_so(bob: Browser) -> None:
+    assert "Nothing needs you" in bob.get("/staff").text
+
+
+def test_a_full_plate_comes_first_and_one_click_clears_it_by_name(bob: Browser, session: Session, world: World) -> None:
+    world.printer.plate_clear = False
+    page = bob.get("/staff").text
+    assert page.index("Plates to clear") < page.index("Queue") if "Queue" in page else True
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    assert answer.status_code == 303
+    assert world.printer.plate_clear
+    change = list_changes(session, noun="printer", noun_id=world.printer.id)[-1]
+    assert (change.verb, change.actor_id) == ("plate_cleared", bob.user.id)
+
+
+def test_a_plate_is_not_cleared_under_a_print(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer)
+    world.printer.plate_clear = False
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    assert answer.status_code == 409
+    assert "is printing" in answer.text
+    assert not world.printer.plate_clear
+
+
+def test_staff_approve_where_the_place_wants_it(bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    job = make_sliced(session, world.site, world.alice)
+    assert "To approve" in bob.get("/staff").text
+    bob.post(f"/staff/jobs/{job.id}/approve")
+    assert job.status == JobStatus.QUEUED
+
+
+def test_a_refusal_reaches_its_owner_in_its_words(alice: Browser, bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    job = make_sliced(session, world.site, world.alice)
+    bob.post(f"/staff/jobs/{job.id}/reject", {"text": "This is a weapon <part>."})
+    assert "This is a weapon &lt;part&gt;." in alice.get(f"/jobs/{job.id}").text
+
+
+def test_a_doubt_is_settled_with_what_was_seen_and_not_without(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, status=RunStatus.IN_DOUBT, reason="interrupted", ended_at=NOW)
+    assert "nobody can know how it ended" in bob.get("/staff").text
+    assert bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": " "}).status_code == 422
+    bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": "The part lies there, whole."})
+    assert (run.status, run.resolved_by) == (RunStatus.DONE, bob.user.id)
+
+
+def test_staff_of_another_place_see_nothing_of_this_one(charlie: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    page = charlie.get("/staff").text
+    assert world.printer.name not in page
+    assert charlie.get(f"/staff/printers/{world.printer.id}").status_code == 404
+    for path in (f"/staff/printers/{world.printer.id}/clear", f"/staff/jobs/{job.id}/approve"):
+        assert charlie.post(path).status_code == 404
+    assert job.model.name not in charlie.get("/staff/log").text
+
+
+def test_a_running_print_is_paused_by_a_wish(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer)
+    assert "Pause" in bob.get(f"/staff/printers/{world.printer.id}").text
+    bob.post(f"/staff/printers/{world.printer.id}/wish", {"wish": "pause"})
+    assert run.wish == Wish.PAUSE
+
+
+def test_filament_and_maintenance_are_noted(bob: Browser, world: World) -> None:
+    bob.post(f"/staff/printers/{world.printer.id}/load", {"filament": "PLA black"})
+    assert world.printer.colour is not None
+    assert world.printer.colour.code == "black"
+    bob.post(f"/staff/printers/{world.printer.id}/maintenance", {"on": "yes", "note": "new nozzle"})
+    assert "new nozzle" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+def test_an_unknown_filament_is_said_beside_the_choice(bob: Browser, world: World) -> None:
+    answer = bob.post(f"/staff/printers/{world.printer.id}/load", {"filament": "PLA pink"})
+    assert answer.status_code == 422
+    assert "not offered in this colour" in answer.text
+
+
+def test_the_log_names_who_did_what(bob: Browser, world: World) -> None:
+    bob.post(f"/staff/printers/{world.printer.id}/maintenance", {"on": "yes"})
+    page = bob.get("/staff/log").text
+    assert "maintenance on" in page
+    assert "Bob" in page
+
+
+def test_the_wall_names_no_person_and_no_file(anonymous: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, progress=0.5)
+    page = anonymous.get("/wall").text
+    assert "50%" in page
+    assert job.model.name not in page
+    assert "Alice" not in page
+
+
+def asked(bob: Browser, session: Session, **fields: str) -> probes.Probe:
+    answer = bob.post("/staff/printers/new", {"url": "octopi.local/", "key": "k" * 32, **fields})
+    probe_id = int(answer.headers["location"].rsplit("/", 1)[-1])
+    return probes.get_probe(session, probe_id, user=bob.user)
+
+
+def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    assert (probe.url, probe.status) == ("http://octopi.local", ProbeStatus.ASKED)
+    assert "k" * 32 not in probe.sealed_key
+    assert "Looking at it" in bob.get(f"/staff/printers/new/{probe.id}").text
+    sealed = seal("k" * 32, about=probe.url)
+    facts = {"version": "1.11.8", "user": "etabli", "missing": ["FILES_UPLOAD"], "dangerous": []}
+    probes.answered(session, probe=probe, sealed_key=sealed, **facts)
+    page = bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "OctoPrint 1.11.8" in page
+    assert "FILES_UPLOAD" in page
+    answer = bob.post(f"/staff/printers/new/{probe.id}", {"name": "Cobalt", "kind_id": str(world.printer.kind_id)})
+    added = session.get_one(Printer, int(answer.headers["location"].rsplit("/", 1)[-1]))
+    assert (added.name, added.url, added.sealed_key, added.plate_clear) == ("Cobalt", probe.url, sealed, False)
+    assert probe.sealed_key == ""
+
+
+def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    probes.failed(session, probe=probe, code="wrong_key")
+    assert "does not accept this key" in bob.get(f"/staff/printers/new/{probe.id}").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"name": " "}, "Give the printer a name"), ({"name": "X", "width_mm": "5"}, "between 20 and 2000"),
+     ({"name": "X", "width_mm": "NaN"}, "between 20 and 2000")],
+)  # fmt: skip
+def test_a_wrong_answer_about_the_printer_is_said_at_its_field(
+    bob: Browser, session: Session, world: World, fields: dict[str, str], said: str
+) -> None:
+    probe = asked(bob, session)
+    probes.answered(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
+    size = {"width_mm": "220", "depth_mm": "220", "height_mm": "250", "nozzle_mm": "0,4"}
+    answer = bob.post(f"/staff/printers/new/{probe.id}", {**size, **fields})
+    assert answer.status_code == 422
+    assert said in answer.text
+
+
+def test_another_persons_look_does_not_exist(bob: Browser, charlie: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    assert charlie.get(f"/staff/printers/new/{probe.id}").status_code == 404
+
+
+def test_a_printer_of_no_place_of_mine_cannot_be_added_there(bob: Browser, session: Session, world: World) -> None:
+    make_printer(session, world.site)
+    probe = asked(bob, session, site_id="999999")
+    assert probe.site_id == world.site.id
