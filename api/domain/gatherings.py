@@ -262,10 +262,9 @@ def register(session: Session, *, gathering: Gathering, user: User, now: datetim
     seat = find_registration(session, gathering=gathering, user=user)
     if seat is not None and seat.status != Registering.WITHDRAWN:
         raise AlreadyRegistered()
-    if seat is None:
-        seat = Registration(gathering_id=gathering.id, user_id=user.id)
-        session.add(seat)
     has_seat = seats_left(session, gathering=gathering) > 0
+    seat = seat or Registration(gathering_id=gathering.id, user_id=user.id)
+    session.add(seat)
     seat.status = Registering.REGISTERED if has_seat else Registering.WAITING
     seat.joined_at, seat.told_at = now, None
     _record(session, gathering, seat.status, now, user.id, user=user.id)

@@ -1,4 +1,4 @@
-"""A small place for bookings: alice is a member, bob its manager, charlie a stranger. Monday 2 March 2026, 08:00 UTC."""
+"""A small place: alice is a member, bob its manager, charlie a stranger. It is Monday 2 March 2026, 08:00 UTC."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta

@@ -169,8 +169,8 @@ def test_a_closure_cancels_what_stood_there_without_fee(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("when", "error"), [(datetime(2026, 3, 29, 2, 30), HourDoesNotExist), (datetime(2026, 10, 25, 2, 30), HourExistsTwice)]
-)  # fmt: skip
+    ("when", "error"), [(at(29, 2, 30), HourDoesNotExist), (at(25, 2, 30, month=10), HourExistsTwice)]
+)
 def test_the_missing_and_the_double_hour_are_clear_errors(
     session: Session, when: datetime, error: type[DomainError]
 ) -> None:
@@ -445,7 +445,7 @@ def test_what_a_search_finds_can_be_booked_around_a_night_and_a_sunday(world: Wo
 
 
 def test_the_week_shows_reasons_to_all_and_names_to_staff_only(world: World) -> None:
-    booking = world.book(at(3, 10), at(3, 11))
+    world.book(at(3, 10), at(3, 11))
     span = {"start": NOW, "end": NOW + timedelta(days=7)}
 
     stranger = bookings.week_json(world.session, user=world.charlie, **span)
