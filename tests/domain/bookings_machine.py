@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from api.domain import bookings
 from api.domain.bookings import Booking, BookingStatus, Wanted
 from api.domain.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
+from api.domain.rules import Policy, set_rule
 from api.domain.sites import Kind, Resource, make_resource
 from api.domain.timeline import Hold, Reason, Taken, hold, move_hold
 from tests.domain.bookings_world import World, make_world
@@ -65,7 +66,9 @@ class Bookings(RuleBasedStateMachine):
         self.session = Session(self.connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
         self.world: World = make_world(self.session, hours=False)
         self.world.site.closed_on_holidays = False
-        self.world.rule(min_minutes=30, step_minutes=30, horizon_days=400, max_minutes=480)
+        policy = Policy(min_minutes=30, step_minutes=30, horizon_days=400, max_minutes=480)
+        for kind in (Kind.ROOM, Kind.PRINTER):
+            set_rule(self.session, site=self.world.site, kind=kind, policy=policy, now=START)
         self.printer: Resource = make_resource(
             self.session, site=self.world.site, kind=Kind.PRINTER, name="P", now=START
         )
