@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
 from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
-from psycopg.errors import UniqueViolation
 from sqlalchemy import select
 
 from api.adapters.mail import send
@@ -88,6 +89,8 @@ def run_worker(queues: list[str], concurrency: int) -> None:
 
 
 async def _serve(queues: list[str], concurrency: int) -> None:
+    if DISPATCH in queues:
+        importlib.import_module("printers.reconcile")  # now, not while the first printer waits
     app = make_app(conninfo())
     async with app.open_async():
         helpers = [asyncio.create_task(_rescue_forever(app, queues))]
@@ -116,10 +119,10 @@ async def _rescue_forever(app: App, queues: list[str]) -> None:
     """Steps of dead workers go back into the queue; if a twin waits there already, the dead one is closed."""
     while True:
         for queue in queues:
-            with contextlib.suppress(
-                Exception
-            ):  # the next round tries again; the worker itself notices a lost database
+            try:
                 await _rescue(app, queue)
+            except Exception:  # the next round tries again; the worker itself notices a lost database
+                log.exception("rescue failed", queue=queue)
         await asyncio.sleep(settings().heartbeat_s)
 
 
@@ -133,9 +136,7 @@ async def _rescue(app: App, queue: str) -> None:
             continue
         try:
             await manager.retry_job(job)
-        except Exception as error:
-            if not isinstance(error.__cause__, UniqueViolation):
-                raise
+        except UniqueViolation:  # its twin is already queued, and waits for this one's lock
             await manager.finish_job(job, Status.FAILED, delete_job=True)
 
 

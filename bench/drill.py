@@ -28,6 +28,7 @@ DEADLINE_S = 1500
 #: Says by a file when it begins to work: a worker that is killed while Python still imports proves nothing.
 WORKER = """
 import pathlib, sys
+import printers.reconcile
 from api.tasks import run_worker
 pathlib.Path(sys.argv[1]).touch()
 run_worker(["dispatch"], 6)
