@@ -1,5 +1,6 @@
 """Background steps: they exist if and only if their transaction commits, once each, and survive their worker."""
 
+import asyncio
 import os
 import re
 import socket
@@ -15,7 +16,7 @@ from sqlalchemy import select, update
 
 from api import outbox, tasks
 from api.adapters import mail
-from api.db import transaction
+from api.db import conninfo, transaction
 from api.domain.changes import ask
 from api.domain.errors import NotFound
 from api.domain.notifications import Mail
@@ -156,6 +157,33 @@ def test_the_step_of_a_worker_killed_in_its_middle_runs_again_in_another(install
         with worker(installation, **smtp):
             again, _ = silent.accept()
             again.close()
+
+
+def test_a_stalled_step_whose_twin_waits_is_closed_and_frees_the_lock(installation: Path) -> None:
+    """Else the dead one keeps the printer's lock for ever (trap 1 of the engine)."""
+    printer_id = _dead_step_and_its_twin()
+    assert (steps("doing"), steps("todo")) == ([f"reconcile:printer:{printer_id}"], [f"reconcile:printer:{printer_id}"])
+
+    asyncio.run(_rescue_once())
+
+    assert (steps("doing"), steps("todo")) == ([], [f"reconcile:printer:{printer_id}"])
+
+
+def _dead_step_and_its_twin() -> int:
+    with transaction() as session:
+        printer_id = make_printer(session, make_site(session)).id
+        session.info.clear()
+        poke(session, printer_id)
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing', worker_id = NULL")
+        poke(session, printer_id)
+    return printer_id
+
+
+async def _rescue_once() -> None:
+    app = tasks.make_app(conninfo())
+    async with app.open_async():
+        await tasks._rescue(app, tasks.DISPATCH)
 
 
 def _write_letter() -> None:
