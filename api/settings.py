@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     heartbeat_s: float = 2.0
     stalled_after_s: float = 6.0
     tick_s: float = 5.0
+    stripe_key: str = Field(default="", description="Card payments by Stripe Checkout. Empty: none.")
+    stripe_webhook_secret: str = ""
+    flow_url: str = Field(default="", description="Flow Service (AFNOR XP Z12-013) of the platform. Empty: by hand.")
+    flow_token_url: str = ""
+    flow_client_id: str = ""
+    flow_client_secret: str = ""
     secure_cookies: bool = Field(default=False, description="Set when served over https only.")
 
     def secret(self, name: str) -> str:

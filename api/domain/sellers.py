@@ -220,3 +220,9 @@ def require_seller_manager(session: Session, *, user: User, seller: Seller) -> N
         require_manager(session, user=user, site_id=site_id)
         return
     raise NotFound()
+
+
+def list_sellers(session: Session, *, user: User | None = None) -> list[Seller]:
+    """All of the network, or those whose money a person handles."""
+    found = session.scalars(select(Seller).order_by(Seller.id))
+    return [seller for seller in found if user is None or may_handle_money(session, user=user, seller=seller)]

@@ -30,5 +30,6 @@ from api.domain.payments.table import list_open as list_open
 from api.domain.payments.table import list_payments as list_payments
 from api.domain.payments.table import open_cents as open_cents
 from api.domain.payments.table import pay as pay
+from api.domain.payments.table import require_open as require_open
 from api.domain.payments.table import reverse as reverse
 from api.domain.payments.table import top_up as top_up

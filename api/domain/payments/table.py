@@ -109,6 +109,14 @@ def open_cents(session: Session, *, invoice: Invoice) -> int:
     return invoice.due_cents - int(session.scalar(credited) or 0) - int(session.scalar(paid) or 0)
 
 
+def require_open(session: Session, *, invoice: Invoice) -> int:
+    """The open cents, above zero; NothingOpen."""
+    cents = open_cents(session, invoice=invoice)
+    if cents <= 0:
+        raise NothingOpen(number=invoice.number)
+    return cents
+
+
 def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
     """(invoice, open cents above zero), the one due first first."""
     notes = (

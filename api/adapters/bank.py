@@ -1,0 +1,150 @@
+"""Reads the statement that a bank gives: CSV as French banks write it, or CAMT.053 XML.
+
+Refuses what is neither, entities in XML, and files too large; it matches nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+
+from lxml import etree
+
+from api.domain.errors import Invalid
+from api.domain.payments import ReadLine
+from api.domain.prices import round_cents
+
+MOST_BYTES = 5_000_000
+MOST_LINES = 20_000
+
+DATE = ("date operation", "date d operation", "date comptable", "date", "date de comptabilisation", "booking date")
+TEXT = ("libelle", "libelle operation", "libelle simplifie", "description", "details", "motif", "label")
+AMOUNT = ("montant", "montant(euros)", "montant eur", "amount")
+CREDIT, DEBIT = ("credit", "credit euros", "montant credit"), ("debit", "debit euros", "montant debit")
+NAME = ("contrepartie", "nom contrepartie", "tiers", "counterparty", "nom")
+
+
+class NotAStatement(Invalid):
+    """This is not a bank statement that we can read: {why}."""
+
+    field = "file"
+
+
+def read_statement(raw: bytes) -> list[ReadLine]:
+    """The movements of a CSV or CAMT.053 file, in its order; raises NotAStatement."""
+    if len(raw) > MOST_BYTES:
+        raise NotAStatement(why="larger than 5 MB")
+    lines = list(read_camt(raw) if raw.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") else read_csv(raw))
+    if not lines:
+        raise NotAStatement(why="no movement in it")
+    if len(lines) > MOST_LINES:
+        raise NotAStatement(why="too many movements")
+    return lines
+
+
+def read_csv(raw: bytes) -> Iterator[ReadLine]:
+    """Semicolon, comma or tab; a signed amount, or debit and credit; lines before the header are skipped."""
+    rows = list(csv.reader(io.StringIO(_text(raw)), delimiter=_delimiter(raw)))
+    at = next((n for n, row in enumerate(rows) if _has(row, DATE) is not None and _has(row, TEXT) is not None), None)
+    if at is None:
+        raise NotAStatement(why="no line with date and label")
+    head = rows[at]
+    for number, row in enumerate(rows[at + 1 :], start=at + 2):
+        if any(cell.strip() for cell in row):
+            yield _csv_line(head, row, number)
+
+
+def _csv_line(head: list[str], row: list[str], number: int) -> ReadLine:
+    def cell(names: tuple[str, ...]) -> str:
+        index = _has(head, names)
+        return row[index].strip() if index is not None and index < len(row) else ""
+
+    try:
+        amount = cell(AMOUNT)
+        cents = _cents(amount) if amount else abs(_cents(cell(CREDIT) or "0")) - abs(_cents(cell(DEBIT) or "0"))
+        return ReadLine(_day(cell(DATE)), cents, " ".join(cell(TEXT).split()), cell(NAME))
+    except (ValueError, InvalidOperation) as e:
+        raise NotAStatement(why=f"line {number}") from e
+
+
+def _has(row: list[str], names: tuple[str, ...]) -> int | None:
+    plain = [_plain(cell) for cell in row]
+    return next((plain.index(name) for name in names if name in plain), None)
+
+
+def _plain(cell: str) -> str:
+    for accented, letter in (("é", "e"), ("è", "e"), ("'", " "), ("’", " "), ("\ufeff", "")):
+        cell = cell.lower().replace(accented, letter)
+    return " ".join(cell.split())
+
+
+def _text(raw: bytes) -> str:
+    for encoding in ("utf-8-sig", "cp1252"):
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise NotAStatement(why="unknown encoding")
+
+
+def _delimiter(raw: bytes) -> str:
+    head = raw[:4000]
+    return max((";", "\t", ","), key=lambda mark: head.count(mark.encode()))
+
+
+def _cents(text: str) -> int:
+    """ "1 234,56" and "-1,234.56" alike: the last mark of the two is the decimal one."""
+    bare = re.sub(r"[\s\u00a0\u202f€]|EUR", "", text)
+    if "," in bare and bare.rfind(",") > bare.rfind("."):
+        bare = bare.replace(".", "").replace(",", ".")
+    return round_cents(Decimal(bare.replace(",", "")))
+
+
+def _day(text: str) -> date:
+    for shape in ("%d/%m/%Y", "%Y-%m-%d", "%d/%m/%y", "%d-%m-%Y", "%d.%m.%Y"):
+        try:
+            return datetime.strptime(text, shape).date()  # noqa: DTZ007  # a day of a statement has no zone
+        except ValueError:
+            continue
+    raise ValueError(text)
+
+
+def read_camt(raw: bytes) -> Iterator[ReadLine]:
+    """ISO 20022 camt.053, any version: booked entries in euros; the bank's own reference makes a line unique."""
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
+    try:
+        root = etree.fromstring(raw, parser)
+    except etree.XMLSyntaxError as e:
+        raise NotAStatement(why="broken XML") from e
+    if b"<!DOCTYPE" in raw or "camt.053" not in (etree.QName(root).namespace or ""):
+        raise NotAStatement(why="no camt.053")
+    for entry in root.iter("{*}Ntry"):
+        yield _camt_line(entry)
+
+
+def _camt_line(entry: etree._Element) -> ReadLine:
+    amount = entry.find("{*}Amt")
+    day = entry.find("{*}BookgDt/{*}Dt")
+    if day is None:
+        day = entry.find("{*}BookgDt/{*}DtTm")
+    if amount is None or day is None or amount.get("Ccy") != "EUR":
+        raise NotAStatement(why="an entry without amount in euros or date")
+    sign = -1 if entry.findtext("{*}CdtDbtInd") == "DBIT" else 1
+    sign = -sign if entry.findtext("{*}RvslInd") == "true" else sign
+    words = [node.text or "" for tag in ("Ustrd", "EndToEndId", "Ref") for node in entry.iter(f"{{*}}{tag}")]
+    words += [node.text or "" for node in entry.iter("{*}AddtlNtryInf")]
+    party = next(iter([*entry.iterfind(".//{*}Dbtr//{*}Nm")]), None)
+    try:
+        return ReadLine(
+            booked_on=date.fromisoformat((day.text or "")[:10]),
+            cents=sign * round_cents(Decimal((amount.text or "").strip())),
+            text=" ".join(" ".join(words).split())[:1000],
+            counterparty=(party.text or "") if party is not None else "",
+            bank_id=entry.findtext("{*}AcctSvcrRef") or "",
+        )
+    except (ValueError, InvalidOperation) as e:
+        raise NotAStatement(why="an entry that cannot be read") from e

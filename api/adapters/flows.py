@@ -1,0 +1,119 @@
+"""Platforms behind the port `Platform`: by hand, by the neutral API AFNOR XP Z12-013 (Flow Service), and a fake.
+
+Refuses to know a vendor: base URL, token URL and credentials of any *plateforme agréée* are settings.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import httpx
+
+from api.domain.platform import FlowStatus, FlowTrouble
+
+TIMEOUT_S = 30
+
+
+class ManualDeposit:
+    """A person downloads the file, puts it into a portal (Chorus Pro, the platform's page), and types the statuses."""
+
+    name = "manual"
+
+    def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
+        return f"manual:{number}"
+
+    def status(self, flow_id: str) -> FlowStatus:
+        return FlowStatus.DEPOSITED
+
+
+class FakePlatform:
+    """Takes everything once; `answer` sets what became of it."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self._flows: dict[str, FlowStatus] = {}
+
+    def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
+        flow_id = f"fake:{number}"
+        if not pdf.startswith(b"%PDF"):
+            raise FlowTrouble("not a PDF", permanent=True)
+        self._flows.setdefault(flow_id, FlowStatus.DEPOSITED)
+        return flow_id
+
+    def status(self, flow_id: str) -> FlowStatus:
+        if flow_id not in self._flows:
+            raise FlowTrouble(f"no flow {flow_id}", permanent=True)
+        return self._flows[flow_id]
+
+    def answer(self, flow_id: str, status: FlowStatus) -> None:
+        self._flows[flow_id] = status
+
+
+class AfnorFlow:
+    """XP Z12-013 Flow Service 1.x: `POST /v1/flows` (multipart), `GET /v1/flows/{id}`; OAuth2 client credentials."""
+
+    name = "afnor"
+
+    def __init__(self, *, base_url: str, token_url: str, client_id: str, client_secret: str) -> None:
+        self._token_url, self._client = token_url, (client_id, client_secret)
+        self._token: str | None = None
+        self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT_S, follow_redirects=False)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
+        info = {
+            "trackingId": number,
+            "name": f"{number}.pdf",
+            "flowSyntax": "Factur-X",
+            "flowProfile": "CIUS",
+            "processingRule": "B2G" if public_buyer else "B2B",
+            "sha256": sha256,
+        }
+        told = self._ask(
+            "POST",
+            "/v1/flows",
+            files={
+                "flowInfo": (None, json.dumps(info), "application/json"),
+                "file": (f"{number}.pdf", pdf, "application/pdf"),
+            },
+        )
+        return str(told["flowId"])
+
+    def status(self, flow_id: str) -> FlowStatus:
+        """A platform acknowledges (Pending, Ok, Error) before life-cycle statuses follow as flows of their own."""
+        told = self._ask("GET", f"/v1/flows/{flow_id}", params={"docType": "Metadata"})
+        acknowledged = str(told.get("acknowledgement", {}).get("status", "Pending"))
+        return FlowStatus.REJECTED if acknowledged == "Error" else FlowStatus.DEPOSITED
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """Once again with a fresh token when the old one has run out."""
+        for fresh in (False, True):
+            answer = self._send(method, path, fresh=fresh, **more)
+            if answer.status_code != 401:
+                break
+        if answer.status_code >= 400:
+            permanent = answer.status_code < 500 and answer.status_code not in {401, 408, 429}
+            raise FlowTrouble(f"{answer.status_code} of {path}", permanent=permanent)
+        try:
+            told: dict[str, Any] = answer.json()
+        except ValueError as e:
+            raise FlowTrouble("the answer is no JSON", permanent=False) from e
+        return told
+
+    def _send(self, method: str, path: str, *, fresh: bool, **more: Any) -> httpx.Response:
+        try:
+            if fresh or self._token is None:
+                self._token = self._fetch_token()
+            return self._http.request(method, path, headers={"Authorization": f"Bearer {self._token}"}, **more)
+        except httpx.HTTPError as e:
+            raise FlowTrouble(str(e)[:200], permanent=False) from e
+
+    def _fetch_token(self) -> str:
+        answer = self._http.post(self._token_url, data={"grant_type": "client_credentials"}, auth=self._client)
+        if answer.status_code != 200:
+            raise FlowTrouble(f"no token: {answer.status_code}", permanent=answer.status_code in {400, 401, 403})
+        return str(answer.json()["access_token"])

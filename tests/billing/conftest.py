@@ -1,0 +1,49 @@
+"""The application on the test's own transaction, and people who call it with a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy.orm import Session
+
+from api.domain import accounts
+from api.domain.accounts import User
+from tests.billing.make import Shop, make_shop
+from tests.web.conftest import anonymous, app, log_in
+from tests.world import NOW, World
+
+__all__ = ["anonymous", "app", "log_in"]
+
+
+@pytest.fixture
+def shop(session: Session) -> Shop:
+    return make_shop(session)
+
+
+@pytest.fixture
+def world(shop: Shop) -> World:
+    return shop.world
+
+
+@dataclass
+class Caller:
+    """A program with a person's token."""
+
+    client: httpx.Client
+    token: str
+
+    def __call__(self, method: str, path: str, **more: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {self.token}", **more.pop("headers", {})}
+        return self.client.request(method, f"/api/v1{path}", headers=headers, **more)
+
+
+@pytest.fixture
+def calls(session: Session, anonymous: httpx.Client) -> Callable[[User], Caller]:
+    def make(user: User) -> Caller:
+        return Caller(anonymous, accounts.issue_token(session, user=user, name="test", now=NOW))
+
+    return make
