@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, DoOnce, Now
+from api.deps import CurrentUser, DbSession, DoOnce, LoginNeeded, Now, Once, OneTrip, find_asking_user
 from api.domain import bookings
 from api.domain.accounts import User
 from api.domain.bookings import Booking, BookingStatus, Wait, WaitStatus, Wanted
@@ -162,21 +163,36 @@ class WaitOut(BaseModel):
         )
 
 
-@router.post("/bookings", status_code=201)
-def create(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> BookingOut:
+@router.post("/bookings", status_code=201, response_model=BookingOut)
+def create(
+    body: BookingIn,
+    request: Request,
+    trip: OneTrip,
+    now: Now,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Response:
     """Book a resource. 409 when somebody was faster, 422 when a rule says no."""
+    answer = Response(status_code=201, media_type="application/json")
+    with trip() as session:
+        user = find_asking_user(request, session, now)
+        if user is None:
+            raise LoginNeeded()
+        route = f"{request.method} {request.url.path}"
+        once = Once(session=session, user=user, key=idempotency_key, route=route, now=now, response=answer)
+        out = once(BookingOut, lambda: _book(session, body, user, now), about=body)
+    answer.body = out.model_dump_json().encode()
+    answer.headers["content-length"] = str(len(answer.body))
+    return answer
 
-    def make() -> BookingOut:
-        who, actor = user, None
-        if body.user_id is not None and body.user_id != user.id:
-            who, actor = _other(session, body.user_id), user
-        made = bookings.book(session, wanted=body.wanted(), user=who, actor=actor, now=now)
-        return BookingOut.of(made)
 
-    return once(BookingOut, make, about=body)
+def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
+    who, actor = user, None
+    if body.user_id is not None and body.user_id != user.id:
+        who, actor = _other(session, body.user_id), user
+    return BookingOut.of(bookings.book(session, wanted=body.wanted(), user=who, actor=actor, now=now))
 
 
-def _other(session: DbSession, user_id: int) -> User:
+def _other(session: Session, user_id: int) -> User:
     if (found := session.get(User, user_id)) is None:
         raise NotFound(field="user_id")
     return found

@@ -20,7 +20,7 @@ from api.domain.timeline import Hold, Taken
 from tests.domain.bookings_machine import run_machine
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_user, make_world
 
-SEQUENCES = 15
+SEQUENCES = 200
 
 
 def test_the_database_does_what_the_model_in_memory_does(engine: Engine) -> None:
