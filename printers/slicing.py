@@ -20,7 +20,7 @@ from api.domain.materials import Material
 from api.domain.printers import PrinterKind
 from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
 from api.settings import settings
-from printers.profile import MachineSpec, MaterialSpec, Quality, gcode_limits, render_profile
+from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import Limits
 from printers.slicer import Sliced, SliceTooComplex, slice_model
 
@@ -77,7 +77,7 @@ def _order(found: Slice) -> Order:
     return Order(
         stl_key=found.model.stl_key,
         profile_ini=render_profile(
-            machine, material_spec(found.material), Quality(found.quality.value), found.kind.config_ini or None
+            machine, material_spec(found.material), found.quality, found.kind.config_ini or None
         ),
         machine=machine,
         scale=float(found.scale),

@@ -1,4 +1,4 @@
-"""From an uploaded file to a Model: measured apart from us, re-written clean, stored. Keeps nothing of what is refused."""
+"""From an uploaded file to a Model: measured apart from us, re-written clean, stored. A refused one leaves nothing."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
         ),
         _L.EN: Letter(
             "Your part “{model}” is waiting for the team",
-            "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking; you need not do anything.\n",
+            "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking into it.\n",
         ),
     },
 }

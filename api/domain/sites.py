@@ -43,7 +43,9 @@ class Site(Base):
     created_at: Mapped[Instant]
     closed_at: Mapped[Instant | None]
 
-    hours: Mapped[list[OpeningHours]] = relationship(order_by="OpeningHours.weekday, OpeningHours.opens")
+    hours: Mapped[list[OpeningHours]] = relationship(
+        order_by="OpeningHours.weekday, OpeningHours.opens", cascade="all, delete-orphan"
+    )
     closures: Mapped[list[Closure]] = relationship(order_by="Closure.first_on")
 
 

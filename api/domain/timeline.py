@@ -104,7 +104,7 @@ def hold(
     created_by: int | None = None,
 ) -> Hold:
     """Take `[start, end)` of the resource, or raise Taken. Two at once: one wins, the other hears Taken at once."""
-    row = session.scalar(
+    row: Hold | None = session.scalar(
         insert(Hold)
         .values(
             resource_id=resource_id,
@@ -164,7 +164,8 @@ def find_next_start(session: Session, *, resource_id: int, after: datetime) -> d
     query = select(func.min(func.lower(Hold.during))).where(
         Hold.resource_id == resource_id, Hold.released_at.is_(None), func.lower(Hold.during) >= after
     )
-    return session.scalar(query)
+    found: datetime | None = session.scalar(query)
+    return found
 
 
 def free_between(busy: Sequence[Interval], *, start: datetime, end: datetime) -> list[Interval]:

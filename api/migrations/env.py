@@ -2,7 +2,7 @@
 
 from importlib import import_module
 from pkgutil import walk_packages
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -26,7 +26,7 @@ def is_ours(name: str | None, kind: str, parents: Any) -> bool:
     return not (kind == "table" and name and name.startswith("procrastinate_"))
 
 
-def as_stored(kind: str, item: Any, context: Any) -> str | bool:
+def as_stored(kind: str, item: Any, context: Any) -> str | Literal[False]:
     """A revision must not change with our Python types: write down what the database stores."""
     if kind == "type" and isinstance(item, Utc):
         return "sa.DateTime(timezone=True)"

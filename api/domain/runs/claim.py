@@ -102,9 +102,7 @@ def _waiting_jobs(session: Session, *, site: Site) -> list[Job]:
     query = (
         select(Job)
         .where(Job.site_id == site.id, Job.status.in_(statuses))
-        .options(
-            selectinload(Job.slices), joinedload(Job.model), joinedload(Job.material), joinedload(Job.colour)
-        )
+        .options(selectinload(Job.slices), joinedload(Job.model), joinedload(Job.material), joinedload(Job.colour))
         .order_by(Job.queued_at, Job.id)
     )
     return list(session.scalars(query))
