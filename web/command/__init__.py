@@ -12,7 +12,7 @@ import typer
 
 from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed
-from web.command import people, safety
+from web.command import invoices, people, safety
 from web.command.backup import CannotBackUp
 from web.command.running import Options, PortTaken, listen, run_installation
 from web.installation import NoDatabase, Occupied, join_database, migrated_database, settle
@@ -26,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
 )
 people.register(app)
+invoices.register(app)
 safety.register(app)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory. Default: ./var, for root /var/lib/etabli.")]
