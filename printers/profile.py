@@ -14,6 +14,7 @@ from importlib import resources
 
 from api.domain.errors import Invalid
 from api.domain.materials import LAYER_MM, Quality
+from api.domain.plates import SPACING_MM
 from printers.gcode import GcodeLimits, GcodeUnsafe, check_line
 
 _START = """\
@@ -218,9 +219,6 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
         "output_filename_format": "part.gcode",
     }
 
-
-#: Between two parts of one plate, edge to edge.
-SPACING_MM = 6.0
 
 _LONGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")

@@ -6,7 +6,6 @@ Refuses to trust an exit status (a part of 600 mm on a printer of 250 mm exits 0
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import shutil
 import subprocess
@@ -18,13 +17,10 @@ from typing import NoReturn
 from api.domain.errors import Busy, Invalid
 from api.domain.mesh import write_binary
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
-from printers.profile import SPACING_MM
 from printers.sandbox import Ended, Limits, Outcome, open_room, run_sandboxed
 
 _PROGRAM = "prusa-slicer"
 _ESTIMATE_BYTES = 65_536
-#: No plate carries more, however small the part: the arranging takes minutes, and one loose part ruins the others.
-MOST_COPIES = 100
 
 
 class SlicerMissing(Busy):
@@ -202,26 +198,6 @@ def last_words(text: str) -> str:
         if line and "[trace]" not in line and not re.match(r"\d+ => |terminate called", line):
             return line.removeprefix("what(): ").strip()[:200]
     return ""
-
-
-def copies_per_plate(size_mm: tuple[float, ...], bed_mm: tuple[float, ...], *, spacing_mm: float = SPACING_MM) -> int:
-    """How many parts of this size (x, y, ..) surely fit one bed (x, y, ..) in rows; 0 if not even one does.
-
-    Never more than PrusaSlicer places: it packs at least as well as rows of bounding boxes. A part that fits only when
-    turned by 90° is counted turned.
-    """
-    x, y = size_mm[:2]
-    width, depth = bed_mm[:2]
-    return _rows(x, y, width, depth, spacing_mm) or _rows(y, x, width, depth, spacing_mm)
-
-
-def _rows(x: float, y: float, width: float, depth: float, spacing_mm: float) -> int:
-    """Half a millimetre of play, but one part may fill the bed to the edge (and the float noise of 0.01 mm)."""
-    if x > width + 0.01 or y > depth + 0.01:
-        return 0
-    columns = math.floor((width - 0.5 + spacing_mm) / (x + spacing_mm))
-    rows = math.floor((depth - 0.5 + spacing_mm) / (y + spacing_mm))
-    return min(MOST_COPIES, max(1, columns) * max(1, rows))
 
 
 def slicer_version() -> str:

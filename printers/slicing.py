@@ -17,6 +17,7 @@ from api.db import transaction
 from api.domain.errors import Busy, DomainError, Stale
 from api.domain.jobs import Job, JobSlice, slice_came
 from api.domain.materials import Material
+from api.domain.mesh import fits
 from api.domain.printers import PrinterKind
 from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
 from api.settings import settings
@@ -73,7 +74,7 @@ def _run(order: Order, stl: Path, folder: Path) -> Sliced:
 
 def _order(found: Slice) -> Order:
     machine = machine_spec(found.kind)
-    size = [side * float(found.scale) for side in found.model.size_mm]
+    x, y, z = (side * float(found.scale) for side in found.model.size_mm)
     return Order(
         stl_key=found.model.stl_key,
         profile_ini=render_profile(
@@ -82,7 +83,7 @@ def _order(found: Slice) -> Order:
         machine=machine,
         scale=float(found.scale),
         copies=found.copies,
-        turned=size[0] > machine.width_mm or size[1] > machine.depth_mm,
+        turned=fits((x, y, z), {found.kind_id: found.kind.volume_mm}).printers.get(found.kind_id, False),
     )
 
 

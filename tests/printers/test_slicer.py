@@ -14,6 +14,7 @@ import pytest
 from api.domain.errors import DomainError
 from api.domain.materials import Quality
 from api.domain.mesh import MeshRefused, measure
+from api.domain.plates import copies_per_plate
 from printers import slicer
 from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
 from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, gcode_limits, render_profile
@@ -30,7 +31,6 @@ from printers.slicer import (
     SlicerRefused,
     SliceTooComplex,
     UnreadableForSlicer,
-    copies_per_plate,
     last_words,
     parse_estimate,
     slice_model,
@@ -284,19 +284,6 @@ def test_an_estimate_is_read_from_the_end_of_the_file(time_said: str, seconds: i
 def test_a_file_without_an_estimate_is_refused(tail: str) -> None:
     with pytest.raises(EstimateMissing):
         parse_estimate(tail)
-
-
-@pytest.mark.parametrize(
-    ("size", "copies"),
-    [((20, 20, 5), 64), ((30, 30), 36), ((70, 70), 4), ((107, 107), 1), ((220, 220), 1), ((220.005, 220), 1),
-     ((221, 20), 0), ((5, 5), 100), ((150, 60), 3), ((200, 20), 8)],
-)  # fmt: skip
-def test_copies_are_counted_in_rows(size: tuple[float, ...], copies: int) -> None:
-    assert copies_per_plate(size, (220, 220, 250)) == copies
-
-
-def test_a_part_that_fits_only_when_turned_is_counted_turned() -> None:
-    assert copies_per_plate((200, 20), (100, 220)) == 4
 
 
 CORNERS = {"triangle": 3, "hexagon": 6, "disc": 40}
