@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -42,8 +43,13 @@ ZONES = [
 ]
 
 
-def transitions(zone: ZoneInfo) -> Iterator[tuple[datetime, timedelta]]:
+@cache
+def transitions(zone: ZoneInfo) -> list[tuple[datetime, timedelta]]:
     """(instant, change of the offset) of every change from 2020 to 2035, to the minute."""
+    return list(_transitions(zone))
+
+
+def _transitions(zone: ZoneInfo) -> Iterator[tuple[datetime, timedelta]]:
     hour = datetime(2020, 1, 1, tzinfo=UTC)
     while hour.year <= 2035:
         after = hour + HOUR
@@ -85,7 +91,7 @@ def test_a_day_of_opening_hours_lasts_as_long_as_the_wall_says(session: Session,
     world = make_world(session, timezone=name)
     world.site.closed_on_holidays = False
     zone = ZoneInfo(name)
-    for instant, _ in list(transitions(zone))[:6]:
+    for instant, _ in transitions(zone)[:6]:
         day = instant.astimezone(zone).replace(hour=12, minute=0, fold=0)
         found = open_intervals(world.site, start=day - 12 * HOUR, end=day + 12 * HOUR)
         assert sum((end - start for start, end in found), timedelta(0)) <= 13 * HOUR

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from web.pages.staff import acts, adding, now, printers, records
+from web.pages.staff import acts, adding, calendar, now, printers, records
 
 router = APIRouter(include_in_schema=False)
-for part in (now, acts, adding, printers, records):
+for part in (now, acts, adding, calendar, printers, records):
     router.include_router(part.router)

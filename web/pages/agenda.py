@@ -1,0 +1,212 @@
+"""`/agenda`: one's bookings, places in line and gatherings; one booking with all that can be done to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain import bookings, conventions, doorcode, gatherings
+from api.domain.accounts import User
+from api.domain.bookings import Booking, BookingStatus, Condition, Seen
+from api.domain.changes import list_changes
+from api.domain.conventions import Convention
+from api.domain.feeds import booking_ics, open_feed
+from api.domain.gatherings import Registering
+from api.domain.kits import find_kit
+from api.domain.policy import may_staff
+from api.settings import settings
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.book import wanted_of
+from web.render import Reader, ReaderOf
+from web.states import State
+
+router = APIRouter(include_in_schema=False)
+
+STATES = {
+    BookingStatus.REQUESTED: State("waiting", N_("Waits for approval")),
+    BookingStatus.CONFIRMED: State("good", N_("Booked")),
+    BookingStatus.CHECKED_IN: State("good", N_("In use")),
+    BookingStatus.CHECKED_OUT: State("over", N_("Over")),
+    BookingStatus.REJECTED: State("broken", N_("Refused")),
+    BookingStatus.CANCELLED: State("over", N_("Cancelled")),
+    BookingStatus.NO_SHOW: State("broken", N_("Missed")),
+}
+VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "approve": (bookings.approve, N_("Approved.")),
+    "reject": (bookings.reject, N_("Refused.")),
+    "cancel": (bookings.cancel, N_("Cancelled.")),
+    "check-in": (bookings.check_in, N_("Checked in.")),
+    "check-out": (bookings.check_out, N_("Checked out.")),
+    "no-show": (bookings.miss, N_("Noted: nobody came.")),
+}
+
+
+@router.get("/agenda")
+def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    now = reader.now
+    return reader.page(
+        "book/agenda.html",
+        booked=bookings.list_own_bookings(session, user_id=user.id, start=now),
+        waits=bookings.list_own_waits(session, user_id=user.id, now=now),
+        gatherings=gatherings.list_gatherings(session, since=now, limit=50),
+        states=STATES,
+    )
+
+
+@router.post("/agenda/feed")
+def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    """A fresh secret address for one's calendar program, shown once."""
+    secret = open_feed(session, user=user, now=reader.now)
+    return reader.page("book/feed.html", url=f"{settings().base_url or reader.request.base_url}feeds/{secret}.ics")
+
+
+@router.get("/bookings/{booking_id}")
+def booking_page(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int) -> Response:
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    return _booking(reader, session, user, booking, Form(reader.request))
+
+
+def _booking(reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form) -> Response:
+    is_staff = may_staff(session, user=user, site_id=booking.site_id)
+    free = bookings.may_cancel_free(session, booking=booking, now=reader.now)
+    return reader.page(
+        "book/booking.html",
+        status=form.status,
+        booking=booking,
+        zone=booking.site.timezone,
+        form=form,
+        state=STATES[booking.status],
+        is_staff=is_staff,
+        late_fee_cents=0 if free or is_staff else bookings.policy_of(session, booking).late_fee_cents,
+        length_s=(booking.end_at - booking.start_at).total_seconds(),
+        codes=_codes(session, booking, reader),
+        kit=find_kit(session, booking.resource_id) if is_staff else None,
+        handovers=bookings.list_handovers(session, booking=booking) if is_staff else [],
+        changes=list_changes(session, noun="booking", noun_id=booking.id),
+        conditions=[
+            (Condition.GOOD, N_("Good")),
+            (Condition.DAMAGED, N_("Damaged")),
+            (Condition.MISSING, N_("Missing")),
+        ],
+    )
+
+
+def _codes(session: Session, booking: Booking, reader: ReaderOf) -> list[tuple[str, str]]:
+    """(door, code) of a confirmed booking under a convention, while it is good."""
+    convention = session.get(Convention, booking.convention_id) if booking.convention_id else None
+    live = booking.status in (BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN)
+    if convention is None or not live or convention.suspended_at or booking.end_at <= reader.now:
+        return []
+    if booking.end_at - booking.start_at > timedelta(seconds=doorcode.QUARTER_S * (doorcode.LONGEST_QUARTERS - 3)):
+        return []
+    master = settings().secret("doors").encode()
+    span = {"start": booking.start_at, "end": booking.end_at}
+    return [
+        (
+            door.name,
+            conventions.code_of(
+                master, door=door, convention=convention, booking_id=booking.id, now=reader.now, **span
+            ),
+        )
+        for door in conventions.list_doors(session, site_id=booking.site_id)
+    ]
+
+
+@router.get("/bookings/{booking_id}/calendar.ics")
+def booking_calendar(session: DbSession, user: CurrentUser, booking_id: int) -> Response:
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    return Response(booking_ics(booking), media_type="text/calendar; charset=utf-8")
+
+
+@router.post("/bookings/{booking_id}/move")
+def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, form: Sent) -> Response:
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    with trying(session, form):
+        asked = bookings.look_up(session, resource_id=booking.resource_id, user=booking.user)
+        wanted = wanted_of(asked, form)
+        bookings.move(session, booking=booking, start=wanted.start, end=wanted.end, actor=user, now=reader.now)
+    if form.errors:
+        return _booking(reader, session, user, booking, form)
+    return reader.to(f"/bookings/{booking.id}", N_("Moved."))
+
+
+@router.post("/bookings/{booking_id}/hand-{direction}")
+def hand_over(
+    reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, direction: str, form: Sent
+) -> Response:
+    """Staff go through the checklist of a kit: `out` to the person, `back` from them."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    with trying(session, form):
+        kit = find_kit(session, booking.resource_id)
+        items = kit.items if kit else []
+        seen = [Seen(each.serial, Condition(form[f"item-{each.id}"])) for each in items if form[f"item-{each.id}"]]
+        verb = bookings.hand_out if direction == "out" else bookings.take_back
+        verb(session, booking=booking, seen=seen, actor=user, now=reader.now, text=form["text"])
+    if form.errors:
+        return _booking(reader, session, user, booking, form)
+    return reader.to(f"/bookings/{booking.id}", N_("The hand-over is noted."))
+
+
+@router.post("/bookings/{booking_id}/{verb}")
+def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, verb: str, form: Sent) -> Response:
+    """Approve, refuse, cancel, check in, check out, or say that nobody came."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    if verb not in VERBS:
+        return reader.to(f"/bookings/{booking.id}")
+    do, said = VERBS[verb]
+    with trying(session, form):
+        do(session, booking=booking, actor=user, now=reader.now)
+    if form.errors:
+        return _booking(reader, session, user, booking, form)
+    return reader.to(f"/bookings/{booking.id}", said)
+
+
+@router.post("/waits/{wait_id}/{what}")
+def answer_offer(
+    reader: Reader, session: DbSession, user: CurrentUser, wait_id: int, what: str, form: Sent
+) -> Response:
+    """Take an offer, or leave the line."""
+    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
+    with trying(session, form):
+        if what == "take":
+            made = bookings.take_offer(session, wait=wait, now=reader.now)
+            return reader.to(f"/bookings/{made.id}", N_("{name} is booked for you."), name=wait.resource.name)
+        bookings.leave_waitlist(session, wait=wait, now=reader.now)
+    return reader.to("/agenda", form.errors.get("", ""), kind="broken") if form.errors else reader.to("/agenda")
+
+
+@router.get("/gatherings/{slug}")
+def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
+    found = gatherings.get_gathering(session, slug=slug, user=reader.user if isinstance(reader.user, User) else None)
+    seat = None
+    if isinstance(reader.user, User):
+        seat = gatherings.find_registration(session, gathering=found, user=reader.user)
+    return reader.page(
+        "book/gathering.html",
+        gathering=found,
+        zone=found.site.timezone,
+        left=gatherings.seats_left(session, gathering=found),
+        seat=seat.status if seat else Registering.WITHDRAWN,
+    )
+
+
+@router.post("/gatherings/{slug}/{what}")
+def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, what: str, form: Sent) -> Response:
+    """Register, or give the seat back."""
+    found = gatherings.get_gathering(session, slug=slug, user=user)
+    said = N_("You have given your seat back.")
+    with trying(session, form):
+        seat = gatherings.find_registration(session, gathering=found, user=user)
+        if what == "register":
+            seat = gatherings.register(session, gathering=found, user=user, now=reader.now)
+            said = N_("You are registered.") if seat.status == Registering.REGISTERED else N_("You are in line.")
+        elif seat is not None:
+            gatherings.withdraw(session, seat=seat, now=reader.now)
+    if form.errors:
+        return reader.to(f"/gatherings/{slug}", next(iter(form.errors.values())), kind="broken")
+    return reader.to(f"/gatherings/{slug}", said)
