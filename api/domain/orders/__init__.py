@@ -19,6 +19,7 @@ from api.domain.orders.table import Cause as Cause
 from api.domain.orders.table import Order as Order
 from api.domain.orders.table import OrderStatus as OrderStatus
 from api.domain.orders.table import Part as Part
+from api.domain.orders.table import find_order as find_order
 from api.domain.orders.table import get_order as get_order
 from api.domain.orders.table import list_open_orders as list_open_orders
 from api.domain.orders.table import list_orders as list_orders

@@ -193,3 +193,8 @@ def lock_order(session: Session, order: Order) -> None:
     """One clerk at a time decides about an order."""
     session.execute(select(Order.id).where(Order.id == order.id).with_for_update(key_share=True))
     session.refresh(order)
+
+
+def find_order(session: Session, *, quote_id: int) -> Order | None:
+    """What became of a quote."""
+    return session.scalar(select(Order).where(Order.quote_id == quote_id))

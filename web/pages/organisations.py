@@ -1,0 +1,155 @@
+"""`/org`: one's organisation: what stands on its invoices, who may buy, and what it bought."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain import accounts, invoices, ledger, orders, organisations, payments, quotes
+from api.domain.accounts import Buying, Organisation, User
+from api.domain.facturx import Address
+from api.domain.invoices import party_code
+from api.domain.organisations import Details
+from api.domain.sellers import list_sellers
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.render import Reader, ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/org")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    return reader.page("money/orgs.html", organisations=accounts.list_organisations(session, user=user))
+
+
+@router.get("/org/new")
+def new_page(reader: Reader, user: CurrentUser) -> Response:
+    return _draw_form(reader, Form(reader.request), "/org/new")
+
+
+@router.post("/org/new")
+def found(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    with trying(session, form):
+        row = organisations.found(session, owner=user, details=read_details(form), now=reader.now)
+    if form.errors:
+        return _draw_form(reader, form, "/org/new", status=form.status)
+    return reader.to(f"/org/{row.slug}", N_("“{name}” is entered."), name=row.name)
+
+
+@router.get("/org/join")
+def join_page(reader: Reader, user: CurrentUser, token: Annotated[str, Query(max_length=100)] = "") -> Response:
+    return reader.page("money/join.html", token=token, form=Form(reader.request))
+
+
+@router.post("/org/join")
+def join(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    membership = organisations.accept_invitation(session, user=user, token=form["token"], now=reader.now)
+    row = session.get_one(Organisation, membership.organisation_id)
+    return reader.to(f"/org/{row.slug}", N_("You belong to “{name}” now."), name=row.name)
+
+
+@router.get("/org/{slug}")
+def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    return _draw(reader, session, user, row, Form(reader.request))
+
+
+@router.get("/org/{slug}/edit")
+def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    details = organisations.read_details(session, organisation=row)
+    return _draw_form(reader, Form(reader.request, _typed(details) if details else {"name": row.name}), f"/org/{slug}")
+
+
+@router.post("/org/{slug}")
+def change(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.change_details(session, organisation=row, actor=user, details=read_details(form), now=reader.now)
+    if form.errors:
+        return _draw_form(reader, form, f"/org/{slug}", status=form.status)
+    return reader.to(f"/org/{slug}", N_("The billing details are saved."))
+
+
+@router.post("/org/{slug}/invitations")
+def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    """The link is shown once; the buyer sends it to the person."""
+    row, token = organisations.get_organisation(session, slug, user=user), ""
+    with trying(session, form):
+        token = organisations.invite(
+            session,
+            organisation=row,
+            actor=user,
+            email=form["email"],
+            buying=Buying.VIEWER if form["buying"] == Buying.VIEWER else Buying.BUYER,
+            monthly_cents=form.int("monthly") * 100 if form["monthly"] else None,
+            now=reader.now,
+        )
+    return _draw(reader, session, user, row, form, token=token, status=form.status)
+
+
+def read_details(form: Form) -> Details:
+    lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
+    return Details(
+        name=form["name"],
+        address=Address(lines=lines, postcode=form["postcode"], city=form["city"]),
+        siren=form["siren"] or None,
+        siret=form["siret"] or None,
+        vat_number=form["vat_number"] or None,
+        legal_form=form["legal_form"][:200],
+        email=form["email"][:254] or None,
+        is_public=bool(form["is_public"]),
+        service_code=form["service_code"][:100] or None,
+        needs_service_code=bool(form["needs_service_code"]),
+        needs_engagement=bool(form["needs_engagement"]),
+        terms_days=form.int("terms_days", otherwise=-1),
+        monthly=bool(form["monthly"]),
+    )
+
+
+def _typed(details: Details) -> dict[str, str]:
+    plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "service_code", "terms_days")
+    marks = ("is_public", "needs_service_code", "needs_engagement", "monthly")
+    address = details.address
+    return {
+        **{name: str(value) for name in plain if (value := getattr(details, name)) is not None},
+        **{name: "1" for name in marks if getattr(details, name)},
+        "street": "\n".join(address.lines),
+        "postcode": address.postcode,
+        "city": address.city,
+    }
+
+
+def _draw_form(reader: ReaderOf, form: Form, action: str, *, status: int = 200) -> Response:
+    return reader.page("money/org_form.html", status=status, form=form, action=action)
+
+
+def _draw(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, token: str = "", status: int = 200
+) -> Response:
+    membership = organisations.find_membership(session, user=user, organisation_id=row.id)
+    party = party_code(organisation_id=row.id, user_id=None)
+    bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
+    statements = [
+        (seller, lines)
+        for seller in list_sellers(session)
+        if (lines := ledger.statement(session, seller_id=seller.id, party=party))
+    ]
+    return reader.page(
+        "money/org.html",
+        status=status,
+        form=form,
+        row=row,
+        details=organisations.read_details(session, organisation=row),
+        may_buy=membership is not None and membership.buying is Buying.BUYER,
+        members=organisations.list_members(session, organisation=row),
+        quotes=quotes.list_quotes(session, user=user, organisation_id=row.id),
+        orders=orders.list_orders(session, user=user, organisation_id=row.id),
+        bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
+        statements=statements,
+        token=token,
+    )
