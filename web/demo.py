@@ -26,6 +26,7 @@ from api.domain.prices import Tariff
 from api.domain.printers import Printer, PrinterKind, add_printer, list_printers
 from api.domain.sites import Kind, Site, list_sites, make_resource, make_site, set_hours
 from api.domain.tariffs import set_tariff
+from web.demo_money import seed_money
 
 PASSWORD = "atelier-demo-2026"  # noqa: S105  # printed at the start of the demo, on purpose
 PEOPLE = {
@@ -51,6 +52,8 @@ def seed(session: Session, *, servers: list[DemoServer], data_dir: Path, now: da
         _make_network(session, now)
     atelier = session.scalars(select(Site).where(Site.slug == "atelier")).one()
     printers = _point_printers(session, atelier, servers, now)
+    if buyer := find_user(session, email=PEOPLE["buyer"][0]):
+        seed_money(session, buyer=buyer, now=now)
     return {
         "members": _members(session, data_dir, now),
         "printers": [
