@@ -26,6 +26,7 @@ from api.domain.prices import Tariff
 from api.domain.printers import Printer, PrinterKind, add_printer, list_printers
 from api.domain.sites import Kind, Site, list_sites, make_resource, make_site, set_hours
 from api.domain.tariffs import set_tariff
+from web.demo_bookings import seed_bookings
 from web.demo_money import seed_money
 
 PASSWORD = "atelier-demo-2026"  # noqa: S105  # printed at the start of the demo, on purpose
@@ -50,6 +51,7 @@ def seed(session: Session, *, servers: list[DemoServer], data_dir: Path, now: da
     """Make what lacks, point the printers at the servers of this start, and return what `--json` tells."""
     if not list_sites(session):
         _make_network(session, now)
+    _seed_bookings(session, now)
     atelier = session.scalars(select(Site).where(Site.slug == "atelier")).one()
     printers = _point_printers(session, atelier, servers, now)
     if buyer := find_user(session, email=PEOPLE["buyer"][0]):
@@ -85,6 +87,13 @@ def _make_network(session: Session, now: datetime) -> None:
         _make_resources(session, site, now)
     _make_people(session, now)
     set_tariff(session, site_id=None, tariff=default_tariff(), valid_from=now, now=now, actor=None)
+
+
+def _seed_bookings(session: Session, now: datetime) -> None:
+    member, staff = (find_user(session, email=PEOPLE[role][0]) for role in ("member", "staff"))
+    if member is not None and staff is not None:
+        sites = {site.slug: site for site in list_sites(session)}
+        seed_bookings(session, sites=sites, staff=staff, member=member, now=now)
 
 
 def _make_resources(session: Session, site: Site, now: datetime) -> None:

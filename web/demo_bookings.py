@@ -1,0 +1,117 @@
+"""What the demo books with: rules, a VR kit, a helper, a room under a convention with a door, a training, a concert."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain.accounts import User
+from api.domain.bookings import Wanted, book, find_slots, look_up
+from api.domain.conventions import add_door, sign_convention
+from api.domain.gatherings import announce
+from api.domain.kits import make_kit
+from api.domain.prices import BookingRates
+from api.domain.rules import Policy, Rule, set_rule
+from api.domain.sites import Kind, Resource, Site, local, make_resource
+from api.domain.skills import make_skill
+
+
+def seed_bookings(session: Session, *, sites: dict[str, Site], staff: User, member: User, now: datetime) -> None:
+    """`sites` by slug; `staff` manages `atelier` and `telecentre`. Does nothing where rules stand already."""
+    if session.scalar(select(Rule.id).limit(1)) is not None:
+        return
+    atelier, telecentre = sites["atelier"], sites["telecentre"]
+    _set_rules(session, [atelier, telecentre], now)
+    kit = _make_vr(session, atelier, now)
+    _make_helper(session, atelier, now)
+    _sign(session, telecentre, staff, member, now)
+    _announce(session, atelier, staff, now)
+    _book_one(session, kit, member, now)
+
+
+def _set_rules(session: Session, sites: list[Site], now: datetime) -> None:
+    hourly = BookingRates(
+        tiers=((0, Decimal(8)), (120, Decimal(6))), role_factors={"member": Decimal("0.5"), "staff": Decimal(0)}
+    )
+    room = Policy(max_minutes=600, quota_week_minutes=1200, cancel_minutes=24 * 60, late_fee_cents=500, rates=hourly)
+    printer = Policy(min_minutes=30, step_minutes=30, max_minutes=480, at_once=2)
+    for site in sites:
+        set_rule(session, site=site, kind=Kind.ROOM, policy=room, now=now)
+        set_rule(session, site=site, kind=Kind.PRINTER, policy=printer, now=now)
+
+
+def _make_vr(session: Session, site: Site, now: datetime) -> Resource:
+    """The headset of the demo (made by it already, or here) with its play area, as one kit."""
+    query = select(Resource).where(Resource.site_id == site.id, Resource.kind == Kind.VR_KIT)
+    for lone in session.scalars(query):
+        lone.retired_at = now
+    headset = make_resource(session, site=site, kind=Kind.MACHINE, name="Casque VR", now=now)
+    area = make_resource(session, site=site, kind=Kind.ROOM, name="Aire de jeu VR", now=now)
+    items = [("Casque", "VR-0001"), ("Manette gauche", "VR-0002"), ("Manette droite", "VR-0003")]
+    kit = make_kit(
+        session,
+        site=site,
+        name="Kit VR 1",
+        members=[headset, area],
+        items=items,
+        now=now,
+        min_age=12,
+        deposit_cents=20_000,
+    )
+    policy = Policy(min_minutes=30, step_minutes=30, max_minutes=120, after_minutes=30, no_show_minutes=15)
+    set_rule(session, site=site, kind=Kind.VR_KIT, policy=policy, now=now)
+    return kit.resource or session.get_one(Resource, kit.id)
+
+
+def _make_helper(session: Session, site: Site, now: datetime) -> None:
+    hours = {"hours": [[1, "14:00", "17:00"], [3, "09:00", "12:00"]]}
+    make_resource(session, site=site, kind=Kind.PERSON, name="Aide aux démarches", now=now, facts=hours)
+
+
+def _sign(session: Session, site: Site, staff: User, member: User, now: datetime) -> None:
+    """The meeting room on weekday evenings, for one person, with a door that checks codes offline."""
+    rooms = session.scalars(select(Resource).where(Resource.site_id == site.id, Resource.kind == Kind.ROOM)).all()
+    room = rooms[0] if rooms else make_resource(session, site=site, kind=Kind.ROOM, name="Salle du soir", now=now)
+    today = now.date()
+    sign_convention(
+        session,
+        site=site,
+        party=member,
+        people=[member],
+        areas=[room],
+        hours=[(weekday, time(17), time(23)) for weekday in range(5)],
+        signed_on=today,
+        starts_on=today,
+        ends_on=today + timedelta(days=365),
+        actor=staff,
+        now=now,
+        reference="C-2026-01",
+    )
+    add_door(session, site=site, name="Entrée", actor=staff, now=now)
+
+
+def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
+    skill = make_skill(session, slug="impression-3d", name="Impression 3D", now=now)
+    for days, title, seats, taught in ((7, "Formation impression 3D", 6, skill), (12, "Soirée jeux", 20, None)):
+        start = local(site, (now + timedelta(days=days)).date(), time(18)).astimezone(UTC)
+        announce(
+            session,
+            site=site,
+            title=title,
+            start=start,
+            end=start + timedelta(hours=2),
+            seats=seats,
+            actor=staff,
+            now=now,
+            skill=taught,
+        )
+
+
+def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
+    asked = look_up(session, resource_id=kit.id, user=member)
+    slots = find_slots(session, asked=[asked], minutes=60, start=now, end=now + timedelta(days=14), count=1)
+    for start, end in slots[kit.id]:
+        book(session, wanted=Wanted(kit.id, start, end, youngest_age=30), user=member, now=now)
