@@ -22,7 +22,7 @@ from api.adapters.mail import send
 from api.db import conninfo, transaction
 from api.domain.bookings import sweep_times
 from api.domain.dunning import look_after_billing
-from api.domain.notifications import notify_job
+from api.domain.notifications import ask_unsent, notify_job
 from api.domain.printers import list_printers, poke
 from api.domain.reminders import tell_all, warn_overrun
 from api.domain.slices import Slice, SliceStatus, ask_slice
@@ -155,7 +155,7 @@ def _tick() -> None:
 
 
 async def _sweep_forever(app: App) -> None:
-    """Slices whose step was lost are asked for again; what is due in bookings is done; ended steps are forgotten."""
+    """Lost slices and unsent letters are asked for again; what is due in bookings is done; ended steps are forgotten."""
     while True:
         with contextlib.suppress(Exception):
             await asyncio.to_thread(sweep_bookings)
@@ -171,6 +171,7 @@ def _sweep() -> None:
         lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
         for slice_id in session.scalars(lost.limit(100)):
             ask_slice(session, slice_id)
+        ask_unsent(session, now=datetime.now(UTC))
     with transaction() as session:
         look_after_billing(session, now=datetime.now(UTC))
 

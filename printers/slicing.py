@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.db import transaction
+from api.domain.base import NotFromHere
 from api.domain.errors import Busy, DomainError, Stale
 from api.domain.jobs import Job, JobSlice, slice_came
 from api.domain.materials import Material
@@ -26,6 +28,9 @@ from printers.sandbox import Limits
 from printers.slicer import Sliced, SliceTooComplex, slice_model
 
 log = structlog.get_logger()
+
+#: Another worker made the slice meanwhile: before we looked, or between our look and our write.
+TOO_LATE = (NotFromHere, Stale)
 
 
 @dataclass(frozen=True)
@@ -122,7 +127,7 @@ def _tell_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
                 now=now,
             )
             tell_jobs(session, slice_id, now)
-    except Stale:
+    except TOO_LATE:
         files.delete(gcode_key)  # another worker was faster: its G-code stays
 
 
@@ -130,7 +135,7 @@ def _tell_failure(slice_id: int, error: DomainError) -> None:
     """A missing slicer or a time-out may pass; a model that cannot be sliced stays so."""
     again = isinstance(error, Busy | SliceTooComplex)
     now = datetime.now(UTC)
-    with transaction() as session:
+    with contextlib.suppress(*TOO_LATE), transaction() as session:
         found = session.get_one(Slice, slice_id)
         slice_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
         tell_jobs(session, slice_id, now)

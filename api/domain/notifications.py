@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -14,6 +14,9 @@ from api.domain.base import Base, Id, Instant
 from api.domain.changes import ask
 from api.domain.jobs import Job
 from api.domain.sites import Site
+
+TRIED_FOR = timedelta(days=1)
+TRIED_AT_ONCE = 10
 
 
 class Mail(Base):
@@ -104,7 +107,7 @@ def write(
         .returning(Mail.id)
     )
     if mail_id is not None:
-        ask(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
+        ask_sending(session, mail_id)
 
 
 def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> None:
@@ -120,6 +123,17 @@ def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> No
         model=job.model.name,
         copies=job.copies,
     )
+
+
+def ask_unsent(session: Session, *, now: datetime) -> None:
+    """Letters whose sending failed are tried again for a day, a few at a time: a mail server is down now and then."""
+    failed = select(Mail.id).where(Mail.sent_at.is_(None), Mail.trouble != "", Mail.created_at > now - TRIED_FOR)
+    for mail_id in session.scalars(failed.order_by(func.random()).limit(TRIED_AT_ONCE)):  # one hopeless cannot block
+        ask_sending(session, mail_id)
+
+
+def ask_sending(session: Session, mail_id: int) -> None:
+    ask(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
 
 
 def list_mails(session: Session, *, site_ids: list[int], limit: int = 100) -> list[Mail]:

@@ -1,0 +1,149 @@
+"""Letters over a real SMTP conversation: sent once, in the writer's words, and a refusal is kept to be read."""
+
+import socketserver
+import threading
+from base64 import b64decode
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from api.adapters import mail
+from api.db import transaction
+from api.domain.notifications import Mail
+from api.settings import settings
+from tests.world import NOW, make_user
+
+BODY = "Bonjour,\n\nvotre pièce « crochet » est imprimée.\n"
+
+
+class Postman(socketserver.ThreadingTCPServer):
+    """Takes every letter, but for recipients that it `refuses`; keeps what it was told."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Conversation)
+        self.letters: list[EmailMessage] = []
+        self.logins: list[str] = []
+        self.refuses = False
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class Conversation(socketserver.StreamRequestHandler):
+    server: Postman
+
+    def handle(self) -> None:
+        self.say("220 here")
+        while line := self.rfile.readline().decode().strip():
+            verb, _, rest = line.partition(" ")
+            if verb.upper() == "QUIT":
+                return self.say("221 bye")
+            self.answer(verb.upper(), rest)
+        return None
+
+    def answer(self, verb: str, rest: str) -> None:
+        if verb == "EHLO":
+            self.say("250-here\r\n250 AUTH PLAIN")
+        elif verb == "AUTH":
+            self.server.logins.append(b64decode(rest.split()[1]).decode())
+            self.say("235 welcome")
+        elif verb == "RCPT" and self.server.refuses:
+            self.say("550 no such person")
+        elif verb == "DATA":
+            self.say("354 go on")
+            self.take()
+        else:
+            self.say("250 fine")
+
+    def take(self) -> None:
+        lines = iter(self.rfile.readline, b".\r\n")
+        letter = message_from_bytes(b"".join(lines), policy=policy.default)
+        assert isinstance(letter, EmailMessage)
+        self.server.letters.append(letter)
+        self.say("250 taken")
+
+    def say(self, text: str) -> None:
+        self.wfile.write(f"{text}\r\n".encode())
+
+
+@pytest.fixture
+def postman() -> Iterator[Postman]:
+    with Postman() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def letter_id(installation: Path, postman: Postman, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(settings(), "smtp_url", f"smtp://127.0.0.1:{postman.port}")
+    with transaction() as session:
+        user = make_user(session, "Alice", email="alice@example.org")
+        letter = Mail(
+            user_id=user.id, kind="x", about="y", recipient=user.email, subject="Imprimée !", body=BODY, created_at=NOW
+        )
+        session.add(letter)
+        session.flush()
+        return letter.id
+
+
+def look(letter_id: int) -> Mail:
+    with transaction() as session:
+        return session.get_one(Mail, letter_id)
+
+
+def test_a_letter_arrives_in_the_writers_words(letter_id: int, postman: Postman) -> None:
+    mail.send(letter_id)
+    (arrived,) = postman.letters
+    assert (arrived["To"], arrived["From"]) == ("alice@example.org", settings().mail_from)
+    assert (arrived["Subject"], arrived.get_content().replace("\r\n", "\n")) == ("Imprimée !", BODY)
+    assert (look(letter_id).sent_at is None, look(letter_id).trouble) == (False, "")
+
+
+def test_a_letter_that_was_sent_is_not_sent_again(letter_id: int, postman: Postman) -> None:
+    mail.send(letter_id)
+    mail.send(letter_id)
+    assert len(postman.letters) == 1
+
+
+def test_a_refusal_is_kept_and_a_later_try_forgets_it(letter_id: int, postman: Postman) -> None:
+    postman.refuses = True
+    mail.send(letter_id)
+    assert (look(letter_id).sent_at, "no such person" in look(letter_id).trouble) == (None, True)
+    postman.refuses = False
+    mail.send(letter_id)
+    assert (look(letter_id).sent_at is None, look(letter_id).trouble) == (False, "")
+
+
+def test_without_a_mail_server_a_letter_waits_for_staff_to_read_it(
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "smtp_url", "")
+    mail.send(letter_id)
+    assert (postman.letters, look(letter_id).sent_at, look(letter_id).trouble) == ([], None, "")
+
+
+def test_a_name_and_password_are_said_as_they_were_before_the_url_hid_them(
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "smtp_url", f"smtp://al%40home:p%2Fw@127.0.0.1:{postman.port}")
+    mail.send(letter_id)
+    assert postman.logins == ["\0al@home\0p/w"]
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+def test_a_letter_that_must_go_encrypted_never_goes_plain(
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    monkeypatch.setattr(settings(), "smtp_url", f"{scheme}://127.0.0.1:{postman.port}")
+    mail.send(letter_id)
+    assert postman.letters == []
+    assert look(letter_id).trouble

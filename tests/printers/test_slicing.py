@@ -1,0 +1,178 @@
+"""The slicing step: one cube through the real slicer, every way to fail, and two workers on one slice."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from api.adapters import files
+from api.db import transaction
+from api.domain.jobs import Job, JobStatus
+from api.domain.slices import Slice, SliceStatus, slice_ready
+from printers import slicing
+from printers.gcode import has_end_marker
+from printers.sandbox import Limits
+from printers.slicer import Sliced, SlicerMissing, SliceTooComplex
+from printers.slicing import make_slice
+from tests.printers.parts import box
+from tests.world import NOW, make_kind, make_model, make_submitted, make_world
+
+
+def submit(stl: bytes, *, bed_mm: tuple[float, float, float] = (220, 220, 250), **facts: Any) -> tuple[int, int]:
+    """(job, slice) of alice's one part, whose file says `stl` and whose row says `facts`."""
+    key = files.new_key("models", "stl")
+    files.put(key, stl)
+    with transaction() as session:
+        world = make_world(session)
+        world.printer.kind_id = make_kind(session, volume_mm=bed_mm).id
+        session.flush()
+        session.expire_all()
+        model = make_model(session, world.alice, stl_key=key, **facts)
+        job = make_submitted(session, world.site, world.alice, model=model)
+        return job.id, job.slices[0].slice_id
+
+
+def cube(folder: Path, x: float = 10, y: float = 10, z: float = 2) -> bytes:
+    return box(folder / "cube.stl", x, y, z).read_bytes()
+
+
+def look(job_id: int, slice_id: int) -> tuple[Job, Slice]:
+    with transaction() as session:
+        return session.get_one(Job, job_id), session.get_one(Slice, slice_id)
+
+
+def kept(folder: Path) -> list[Path]:
+    return list((folder / "files" / "gcode").rglob("*.gcode"))
+
+
+@pytest.mark.real
+def test_a_submitted_cube_is_sliced_priced_and_queued(installation: Path) -> None:
+    job_id, slice_id = submit(cube(installation))
+    make_slice(slice_id)
+    job, made = look(job_id, slice_id)
+    assert (job.status, job.price_exact) == (JobStatus.QUEUED, True)
+    assert (made.status, made.seconds > 0, made.grams > 0) == (SliceStatus.READY, True, True)
+    with files.as_path(made.gcode_key) as gcode:
+        assert (gcode.stat().st_size, has_end_marker(gcode)) == (made.size, True)
+
+
+@pytest.mark.real
+def test_a_part_that_fits_only_turned_is_sliced_turned(installation: Path) -> None:
+    stl = cube(installation, 200, 20, 0.6)
+    job_id, slice_id = submit(stl, bed_mm=(100, 220, 250), size_x_mm=200.0, size_z_mm=0.6)
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[1].status == SliceStatus.READY
+
+
+@pytest.mark.real
+def test_what_the_slicer_finds_too_thin_stays_failed_and_the_job_says_why(installation: Path) -> None:
+    job_id, slice_id = submit(cube(installation, z=0.01))
+    make_slice(slice_id)
+    job, made = look(job_id, slice_id)
+    assert made.error is not None
+    assert (made.status, made.error["again"]) == (SliceStatus.FAILED, False)
+    assert job.status != JobStatus.QUEUED
+    assert kept(installation) == []
+
+
+def test_a_file_that_is_no_model_is_refused_before_the_slicer_sees_it(installation: Path) -> None:
+    job_id, slice_id = submit(b"not a model at all")
+    make_slice(slice_id)
+    made = look(job_id, slice_id)[1]
+    assert made.error is not None
+    assert (made.status, made.error["again"]) == (SliceStatus.FAILED, False)
+
+
+def test_a_missing_slicer_is_no_fault_of_the_model_a_later_try_may_help(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    job_id, slice_id = submit(cube(installation))
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[1].error == {"code": SlicerMissing.code(), "params": {}, "again": True}
+
+
+@pytest.mark.real
+def test_too_slow_may_be_the_machines_fault_a_later_try_may_help(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slicing, "Limits", lambda wall_s: Limits(wall_s=0.05))
+    job_id, slice_id = submit(cube(installation))
+    make_slice(slice_id)
+    made = look(job_id, slice_id)[1]
+    assert made.error is not None
+    assert (made.error["code"], made.error["again"]) == (SliceTooComplex.code(), True)
+
+
+def sliced(folder: Path) -> Sliced:
+    gcode = folder / "made.gcode"
+    gcode.write_text("G28\n")
+    return Sliced(gcode=gcode, seconds=60, grams=Decimal(1), layers=1, size=4, sha1="0" * 40)
+
+
+def another_is_faster(slice_id: int) -> None:
+    with transaction() as session:
+        found = session.get_one(Slice, slice_id)
+        slice_ready(
+            session, found=found, seconds=90, grams=Decimal(2), gcode_key="gcode/first.gcode", size=9, sha1="1" * 40,
+            now=NOW,
+        )  # fmt: skip
+
+
+def test_the_second_of_two_workers_drops_its_result(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id, slice_id = submit(cube(installation))
+
+    def slow_run(*_: object) -> Sliced:
+        another_is_faster(slice_id)
+        return sliced(installation)
+
+    monkeypatch.setattr(slicing, "_run", slow_run)
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[1].gcode_key == "gcode/first.gcode"
+    assert kept(installation) == []
+
+
+def test_the_failure_of_the_second_worker_changes_nothing(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job_id, slice_id = submit(cube(installation))
+
+    def slow_run(*_: object) -> Sliced:
+        another_is_faster(slice_id)
+        raise SliceTooComplex()
+
+    monkeypatch.setattr(slicing, "_run", slow_run)
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[1].status == SliceStatus.READY
+
+
+def test_what_is_sliced_or_gone_is_not_sliced_again(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slicing, "_run", lambda *_: pytest.fail("sliced again"))
+    _, slice_id = submit(cube(installation))
+    with transaction() as session:
+        session.execute(update(Slice).values(status=SliceStatus.FAILED, ended_at=datetime.now(UTC)))
+    make_slice(slice_id)
+    make_slice(0)
+
+
+@pytest.mark.parametrize(
+    ("size_mm", "bed_mm", "turned"),
+    [((50, 20), (100, 220), False), ((200, 20), (100, 220), True), ((220.004, 90), (220, 100), False)],
+)
+def test_a_part_is_turned_only_when_it_fits_in_no_other_way(
+    installation: Path, size_mm: tuple[float, float], bed_mm: tuple[float, float], turned: bool
+) -> None:
+    size_x_mm, size_y_mm = map(float, size_mm)
+    slice_id = submit(cube(installation), bed_mm=(*bed_mm, 100), size_x_mm=size_x_mm, size_y_mm=size_y_mm)[1]
+    with transaction() as session:
+        order = slicing._order(session.get_one(Slice, slice_id))
+    assert (order.turned, order.copies, order.scale) == (turned, 1, 1.0)
+
+
+def test_the_printers_own_exported_configuration_is_used(installation: Path) -> None:
+    slice_id = submit(cube(installation))[1]
+    with transaction() as session:
+        found = session.get_one(Slice, slice_id)
+        found.kind.config_ini = "perimeters = 7\n"
+        assert "perimeters = 7" in slicing._order(found).profile_ini
