@@ -1,0 +1,125 @@
+"""Two at once: issuers, buyers and clerks on real connections."""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from api.domain import invoices, ledger, orders, payments
+from api.domain.accounts import User
+from api.domain.errors import DomainError
+from api.domain.facturx.faults import CreditAboveRemaining
+from api.domain.invoices import Invoice
+from api.domain.ledger import Account, Entry, Posting
+from api.domain.orders import Order
+from api.domain.quotes import Quote
+from api.domain.sellers import Seller
+from tests.billing.make import TODAY, Shop, accept_all, ask, issue, make_shop
+from tests.documents.make import make_document
+from tests.world import NOW
+
+
+class Crash(Exception):
+    """What a killed process looks like to the database: no commit."""
+
+
+@pytest.fixture
+def shop(committed: Engine) -> Shop:
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        return make_shop(session)
+
+
+def at_once(committed: Engine, act: Callable[[Session], object], times: int = 2) -> list[str]:
+    """The same act in so many threads; names of the errors."""
+
+    def run(_: int) -> str:
+        try:
+            with Session(committed) as session, session.begin():
+                act(session)
+        except (DomainError, Crash) as error:
+            return type(error).__name__
+        return ""
+
+    with ThreadPoolExecutor(times) as pool:
+        return sorted(pool.map(run, range(times)))
+
+
+def test_eight_issuers_with_crashes_leave_no_gap(committed: Engine, shop: Shop) -> None:
+    rng = random.Random(7)
+
+    def act(session: Session) -> None:
+        for _ in range(3):
+            invoices.issue(
+                session,
+                seller=session.get_one(Seller, shop.seller.id),
+                draft=make_document(issued_on=TODAY),
+                customer=invoices.Customer(organisation_id=shop.company.id),
+                judge=accept_all,
+                now=NOW,
+                today=TODAY,
+            )
+        if rng.random() < 0.25:
+            raise Crash
+
+    for _ in range(2):
+        at_once(committed, act, times=8)
+    with Session(committed) as session:
+        numbers = list(session.scalars(select(Invoice.no).order_by(Invoice.no)))
+        postings = list(session.scalars(select(Posting.no).order_by(Posting.no)))
+        uneven = select(Entry.posting_id).group_by(Entry.posting_id)
+        uneven = uneven.having(func.sum(Entry.debit_cents - Entry.credit_cents) != 0)
+
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert postings == list(range(1, len(numbers) + 1))
+        assert invoices.chain_breaks(session, seller_id=shop.seller.id) == []
+        assert session.scalars(uneven).all() == []
+
+
+def test_a_quote_is_accepted_once_by_two_at_once(committed: Engine, shop: Shop) -> None:
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        shop.world.site = session.merge(shop.world.site)
+        shop.world.alice, shop.company = session.merge(shop.world.alice), session.merge(shop.company)
+        quote_id = ask(session, shop).id
+
+    def act(session: Session) -> None:
+        alice = session.get_one(User, shop.world.alice.id)
+        orders.accept(session, quote=session.get_one(Quote, quote_id), actor=alice, now=NOW)
+
+    assert at_once(committed, act) == ["", "AcceptedAlready"]
+    with Session(committed) as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 1
+
+
+@pytest.fixture
+def invoice_id(committed: Engine, shop: Shop) -> int:
+    with Session(committed) as session, session.begin():
+        return issue(session, shop).id
+
+
+def test_the_last_cent_is_taken_once_by_two_clerks(committed: Engine, shop: Shop, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, invoice_id)
+        payments.pay(
+            session,
+            invoice=invoice,
+            means=payments.Means.CASH,
+            cents=invoice.total_cents,
+            received_on=TODAY,
+            key=f"desk:{random.random()}",
+            now=NOW,
+        )
+
+    assert at_once(committed, act) == ["", "NothingOpen"]
+    with Session(committed) as session:
+        assert ledger.balance_cents(session, seller_id=shop.seller.id, account=Account.CUSTOMER) == 0
+
+
+def test_an_invoice_is_credited_whole_once_by_two_clerks(committed: Engine, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, invoice_id)
+        invoices.credit(session, invoice=invoice, reason="x", judge=accept_all, now=NOW, today=TODAY)
+
+    assert at_once(committed, act) == ["", CreditAboveRemaining.__name__]
