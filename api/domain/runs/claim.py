@@ -54,6 +54,8 @@ def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[Pla
     settings = site_settings(session, site=site)
     heat_ups = _last_heat_ups(session, printers)
     jobs = _waiting_jobs(session, site=site)
+    taken = _taken_plates(session, jobs)
+    planned = (_plan_job(job, taken[job.id], printers) for job in jobs)
     return plan(
         now=now,
         printers=[
@@ -62,7 +64,7 @@ def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[Pla
         ],
         holds=_foreign_holds(session, printers, runs, now),
         hours={site.id: _hours(site, now)},
-        jobs=[*(planned for job in jobs if (planned := _plan_job(session, job, printers))), *more],
+        jobs=[*filter(None, planned), *more],
         settings=settings,
         served=_served(session, site=site, now=now),
     )
@@ -154,9 +156,9 @@ def _hours(site: Site, now: datetime) -> Hours:
     return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
 
 
-def _plan_job(session: Session, job: Job, printers: list[Printer]) -> PlanJob | None:
+def _plan_job(job: Job, taken: set[int], printers: list[Printer]) -> PlanJob | None:
     """What is left of a job, for the printers whose kind has all its slices; None when no plate is left."""
-    left = plates_left(session, job=job)
+    left = _left(job, taken)
     ready = _ready_slices(job)
     counts = set(left.values())
     kinds = {kind_id for kind_id, slices in ready.items() if counts <= slices.keys()}
@@ -181,7 +183,19 @@ def _plan_job(session: Session, job: Job, printers: list[Printer]) -> PlanJob | 
 
 def plates_left(session: Session, *, job: Job) -> dict[int, int]:
     """plate number -> copies, of the plates that are neither printed, nor printing, nor in doubt."""
-    taken = set(session.scalars(select(Run.plate_no).where(Run.job_id == job.id, Run.status.in_(FENCED))))
+    return _left(job, _taken_plates(session, [job])[job.id])
+
+
+def _taken_plates(session: Session, jobs: Iterable[Job]) -> dict[int, set[int]]:
+    """job id -> its plates that no printer may be given, in one query: the queue may be long."""
+    taken: dict[int, set[int]] = defaultdict(set)
+    query = select(Run.job_id, Run.plate_no).where(Run.job_id.in_([job.id for job in jobs]), Run.status.in_(FENCED))
+    for job_id, plate_no in session.execute(query):
+        taken[job_id].add(plate_no)
+    return taken
+
+
+def _left(job: Job, taken: set[int]) -> dict[int, int]:
     plates = enumerate(cut_into_plates(job.copies, job.copies_per_plate), start=1)
     return {no: copies for no, copies in plates if no not in taken}
 
