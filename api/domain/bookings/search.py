@@ -21,6 +21,8 @@ from api.domain.timeline import free_between
 
 #: Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
 GAPS = 12
+#: Most people find their slot within days: a month is only read for resources that are full until then.
+FIRST_LOOK = timedelta(days=3)
 
 #: Walks each resource's holds in order and stops at the first gaps that are long enough.
 FIND_GAPS = text(
@@ -170,9 +172,18 @@ def find_slots(
     session: Session, *, asked: Sequence[Bookable], minutes: int, start: datetime, end: datetime, count: int = 3
 ) -> dict[int, list[Interval]]:
     """resource id -> its next `count` free slots of so many minutes in `[start, end)`: open, on the grid, with the
-    buffers of its rule. One statement for all resources."""
+    buffers of its rule. One statement for all resources, and a second only for those with nothing in the first days."""
+    soon = min(end, start + FIRST_LOOK)
+    found = _find_within(session, asked=asked, minutes=minutes, start=start, end=soon, count=count)
+    late = [each for each in asked if len(found[each.resource_id]) < count] if soon < end else []
+    return found | _find_within(session, asked=late, minutes=minutes, start=start, end=end, count=count)
+
+
+def _find_within(
+    session: Session, *, asked: Sequence[Bookable], minutes: int, start: datetime, end: datetime, count: int
+) -> dict[int, list[Interval]]:
     if not asked or end <= start:
-        return {}
+        return {each.resource_id: [] for each in asked}
     groups = _closed_groups(asked, start, end)
     order = list(groups)
     params = {
