@@ -155,7 +155,7 @@ def _tick() -> None:
 
 
 async def _sweep_forever(app: App) -> None:
-    """Lost slices and unsent letters are asked for again; what is due in bookings is done; ended steps are forgotten."""
+    """Lost slices and unsent letters are asked for again, what is due in bookings is done, ended steps go."""
     while True:
         with contextlib.suppress(Exception):
             await asyncio.to_thread(sweep_bookings)
