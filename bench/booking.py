@@ -316,13 +316,20 @@ FROM resources r CROSS JOIN (
 ) s
 WHERE r.id = ANY(:ids)
 """
+#: As in the migration; put back after filling, which is quicker than row by row, and proves that nothing overlaps.
+CONSTRAINT = """
+ALTER TABLE holds ADD CONSTRAINT ex_holds_overlap EXCLUDE USING gist (
+  int8range(resource_id, resource_id, '[]') WITH &&, during WITH &&) WHERE (released_at IS NULL)
+"""
 
 
 def fill(url: str, ids: list[int], *, holds: int, since: datetime, every: timedelta) -> None:
     """Bookings of 30 to 120 minutes, one per `every` on each resource."""
     with create_engine(url).begin() as connection:
         params = {"since": since, "every": every, "each": holds // len(ids), "ids": ids}
+        connection.execute(text("ALTER TABLE holds DROP CONSTRAINT ex_holds_overlap"))
         connection.execute(text(FILL), params)
+        connection.execute(text(CONSTRAINT))
     with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
         connection.execute(text("VACUUM ANALYZE"))
 
