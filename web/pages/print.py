@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
@@ -14,7 +15,7 @@ from api.deps import CurrentUser, DbSession
 from api.domain import jobs, library, materials, mesh, printers
 from api.domain.accounts import User, list_organisations, may_buy_for
 from api.domain.errors import DomainError, Invalid
-from api.domain.jobs import JobRequest
+from api.domain.jobs import ExactQuote, JobRequest
 from api.domain.jobs.order import JobQuote, NoPrinterHere
 from api.domain.library import Model
 from api.domain.materials import Material, Quality
@@ -24,9 +25,13 @@ from api.domain.sites import Site
 from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.reasons import error_text
 from web.render import Reader, ReaderOf
 
 router = APIRouter(include_in_schema=False)
+
+#: What the address of the page of choices can carry.
+CHOICES = ("material", "colour", "quality", "copies", "scale", "site_id", "organisation_id", "note")
 
 QUALITIES = {
     Quality.DRAFT: (N_("Quick"), N_("layers of 0.28 mm")),
@@ -47,12 +52,18 @@ class NotANumber(Invalid):
 
 @dataclass(frozen=True)
 class Offer:
-    """What is asked for, what it would cost, or why it cannot be; `shrink_to` is the scale in % that would fit."""
+    """What is asked for, what it would cost, or why it cannot be; `shrink_to` is the scale in % that would fit.
 
-    quote: JobQuote | None
-    error: str
-    shrink_to: int | None
-    fitting: list[Printer]
+    `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is awaited.
+    """
+
+    quote: JobQuote | None = None
+    error: str = ""
+    shrink_to: int | None = None
+    fitting: list[Printer] = field(default_factory=list)
+    exact: ExactQuote | None = None
+    failure: str = ""
+    is_asked: bool = False
 
 
 @router.get("/print")
@@ -95,6 +106,23 @@ def price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) 
     model = library.get_model(session, model_id, user=user)
     form = Form(reader.request, dict(reader.request.query_params))
     return reader.page("print/_price.html", **_choices(reader, session, user, model, form))
+
+
+@router.post("/print/{model_id}/price")
+def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int, form: Sent) -> Response:
+    """Ask for the exact price of these choices; asking again while it is awaited is harmless, and answers 204."""
+    model = library.get_model(session, model_id, user=user)
+    with trying(session, form):
+        request = read_request(session, reader, user, model, form)
+        exact = jobs.exact_quote(session, request=request, now=reader.now)
+        if exact is None and form["awaited"]:
+            return Response(status_code=204)
+    if not reader.wants_fragment:
+        choices = {name: form[name] for name in CHOICES if form[name]}
+        return reader.to(f"/print/{model.id}?{urlencode(choices)}")
+    values = _choices(reader, session, user, model, form)
+    values["offer"] = replace(values["offer"], is_asked=True)
+    return reader.page("print/_price.html", **values)
 
 
 def _show_choices(
@@ -185,12 +213,25 @@ def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: F
         request = read_request(session, reader, user, model, form)
         quote = jobs.quote_job(session, request, now=reader.now)
         fitting = mesh.fits(request.size_mm, {printer.id: printer.kind.volume_mm for printer in fleet}).printers
-        return Offer(quote, "", None, [printer for printer in fleet if printer.id in fitting])
+        exact = jobs.find_exact_quote(session, request=request, now=reader.now)
+        return Offer(
+            quote,
+            fitting=[printer for printer in fleet if printer.id in fitting],
+            exact=exact if exact and not exact.error else None,
+            failure=_failure(reader, exact),
+            is_asked=exact is None and jobs.is_being_sliced(session, request=request),
+        )
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
-        return Offer(None, reader.text(error.msgid(), **error.params), max(1, shrink_to), [])
+        return Offer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))
     except DomainError as error:
-        return Offer(None, reader.text(error.msgid(), **error.params), None, [])
+        return Offer(error=reader.text(error.msgid(), **error.params))
+
+
+def _failure(reader: ReaderOf, exact: ExactQuote | None) -> str:
+    if exact is None or exact.error is None:
+        return ""
+    return error_text(reader, str(exact.error.get("code", "")), dict(exact.error.get("params", {})))
 
 
 def read_request(session: Session, reader: ReaderOf, user: User, model: Model, form: Form) -> JobRequest:

@@ -1,5 +1,9 @@
 """Jobs: what a customer wants printed, from draft to collected. The runs of its plates stand in `runs`."""
 
+from api.domain.jobs.exact import ExactQuote as ExactQuote
+from api.domain.jobs.exact import exact_quote as exact_quote
+from api.domain.jobs.exact import find_exact_quote as find_exact_quote
+from api.domain.jobs.exact import is_being_sliced as is_being_sliced
 from api.domain.jobs.order import JobRequest as JobRequest
 from api.domain.jobs.order import create_job as create_job
 from api.domain.jobs.order import quote_job as quote_job

@@ -132,6 +132,11 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime) -> JobQuo
     )
 
 
+def most_per_plate(request: JobRequest, kinds: list[PrinterKind]) -> int:
+    """Copies on a full plate, the same on every printer kind, so that any printer can take any plate."""
+    return min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in kinds))
+
+
 def vat_of(net_cents: int, rate: Decimal) -> int:
     """VAT on one net amount, half up."""
     return round_cents(Decimal(net_cents) * rate / 10000)
@@ -154,7 +159,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
         colour_id=request.colour.id if request.colour else None,
         quality=request.quality,
         copies=request.copies,
-        copies_per_plate=min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in kinds)),
+        copies_per_plate=most_per_plate(request, kinds),
         scale=request.scale,
         note=request.note.strip()[:2000],
         due_at=request.due_at,

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.domain.accounts import User
 from api.domain.base import NotFromHere
+from api.domain.jobs.exact import work_of
 from api.domain.jobs.order import vat_of
 from api.domain.jobs.table import Job, JobStatus, move_job
 from api.domain.policy import require_staff
-from api.domain.prices import Work, price_part
+from api.domain.prices import price_part
 from api.domain.printers import list_printers, poke
 from api.domain.slices import Slice, SliceStatus
 from api.domain.tariffs import TariffRow, unpack
@@ -44,24 +44,16 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
 
     A price that was agreed (an accepted quote: `price_exact` from the start) stays as it is.
     """
-    fullest = max(slices, key=lambda found: found.copies)
     row = session.get(TariffRow, job.tariff_id)
     assert row is not None  # noqa: S101  # jobs.tariff_id is a foreign key
     tariff = unpack(row.body)
-    grams = (fullest.grams / fullest.copies).quantize(Decimal("0.01"))
-    seconds = round(fullest.seconds / fullest.copies)
-    work = Work(
-        grams=grams,
-        minutes=(Decimal(seconds) / 60).quantize(Decimal("0.01")),
-        material=job.material.code,
-        quantity=job.copies,
-    )
+    work, seconds = work_of(slices, material=job.material.code, quantity=job.copies)
     if not job.price_exact:
         price = price_part(tariff, work)
         job.net_cents, job.vat_cents = price.net_cents, vat_of(price.net_cents, tariff.vat_rate)
         job.price_trace = [step.as_json() for step in price.trace]
     job.price_exact, job.sliced_at = True, now
-    job.grams_each, job.seconds_each = grams, seconds
+    job.grams_each, job.seconds_each = work.grams, seconds
     session.flush()
 
 
