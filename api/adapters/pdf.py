@@ -69,7 +69,7 @@ def _draw(html: str, attachments: list[weasyprint.Attachment]) -> bytes:
             pdf_variant="pdf/a-3a",
             attachments=attachments,
             stylesheets=[_stylesheet()],
-            font_config=FontConfiguration(),
+            font_config=_fonts(),
         )
         return pdf
 
@@ -108,6 +108,12 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _fonts() -> FontConfiguration:
+    """One for the process, used under the drawing lock: finding the fonts anew took a third of each drawing."""
+    return FontConfiguration()
 
 
 @cache
