@@ -1,0 +1,75 @@
+"""Models: a name that harms nobody, and who sees whose."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from api.domain.accounts import Buying, Membership
+from api.domain.errors import NotFound
+from api.domain.library import clean_name, delete_model, get_model, list_models
+from tests.world import NOW, World, make_model, make_user, make_world
+
+
+@pytest.fixture
+def world(session: Session) -> World:
+    return make_world(session)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("hook.stl", "hook.stl"),
+        ("/etc/passwd", "passwd"),
+        ("C:\\parts\\hook.stl", "hook.stl"),
+        ("e\u0301tabli.stl", "établi.stl"),
+        ("evil\u202elts.exe", "evillts.exe"),
+        (" a\x00\r\nb.stl ", "ab.stl"),
+        ("", "model.stl"),
+        ("parts/", "model.stl"),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_a_name_has_no_path_no_control_and_an_end(name: str, shown: str) -> None:
+    assert clean_name(name) == shown
+
+
+def test_a_model_is_its_owners_alone(session: Session, world: World) -> None:
+    model = make_model(session, world.alice)
+    assert get_model(session, model.id, user=world.alice) is model
+    for stranger in (world.bob, world.charlie):
+        with pytest.raises(NotFound):
+            get_model(session, model.id, user=stranger)
+    with pytest.raises(NotFound):
+        get_model(session, 0, user=world.alice)
+
+
+@pytest.mark.parametrize("confidential", [False, True])
+def test_an_organisations_model_is_its_members_too_but_for_the_confidential(
+    session: Session, world: World, confidential: bool
+) -> None:
+    model = make_model(session, world.charlie, organisation_id=world.acme.id, confidential=confidential)
+    member = make_user(session)
+    session.add(Membership(organisation_id=world.acme.id, user_id=member.id, buying=Buying.VIEWER, since=NOW))
+    session.flush()
+    with pytest.raises(NotFound):
+        get_model(session, model.id, user=world.alice)
+    if confidential:
+        with pytest.raises(NotFound):
+            get_model(session, model.id, user=member)
+    else:
+        assert get_model(session, model.id, user=member) is model
+
+
+def test_lists_are_newest_first_and_page_on(session: Session, world: World) -> None:
+    first, second, third = (make_model(session, world.alice) for _ in range(3))
+    make_model(session, world.bob)
+    assert list_models(session, user=world.alice, limit=2) == [third, second]
+    assert list_models(session, user=world.alice, before_id=second.id) == [first]
+
+
+def test_a_deleted_model_is_out_of_sight(session: Session, world: World) -> None:
+    model = make_model(session, world.alice)
+    delete_model(session, model=model, actor=world.alice, now=NOW)
+    session.flush()
+    assert list_models(session, user=world.alice) == []
+    with pytest.raises(NotFound):
+        get_model(session, model.id, user=world.alice)
