@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Scope
 
 import api.routes
+import printers.slicer  # noqa: F401  # its errors are stored by their names, and told here
 import web.pages
 from api import problems
 from api.db import conninfo

@@ -1,5 +1,7 @@
 """The exact price on the page of choices: asked for by a POST, shown once it is sliced, with or without scripts."""
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -10,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.library import Model
 from api.domain.slices import Slice, slice_failed, slice_ready
-from printers.slicer import NothingToPrint
+from printers import slicer
 from tests.web.conftest import Browser
 from tests.world import NOW, make_model
 
@@ -71,8 +73,7 @@ def test_a_part_that_cannot_be_sliced_says_why_and_the_asking_ends(
     alice: Browser, session: Session, model: Model
 ) -> None:
     ask(alice, model)
-    error = NothingToPrint()
-    slice_failed(session, found=the_slice(session), code=error.code(), params={}, again=False, now=NOW)
+    slice_failed(session, found=the_slice(session), code=slicer.NothingToPrint.code(), params={}, again=False, now=NOW)
     page = ask(alice, model, awaited="yes").text
     assert "The slicer found nothing to print" in page
     assert "hx-post" not in page
@@ -86,6 +87,12 @@ def test_without_scripts_a_button_asks_and_the_choices_stay(alice: Browser, sess
     page = alice.get(answer.headers["location"]).text
     assert "Look again" in page
     assert the_slice(session).copies == 3
+
+
+def test_the_pages_have_the_slicers_words_although_another_process_slices() -> None:
+    program = "import web.app; from web.reasons import *; print([e.code() for e in all_errors(DomainError)])"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert repr(slicer.NothingToPrint.code()) in told.stdout
 
 
 def test_a_wrong_choice_is_told_and_nothing_is_sliced(alice: Browser, session: Session, model: Model) -> None:
