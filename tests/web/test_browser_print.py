@@ -4,21 +4,23 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from api import deps
 from api.adapters import files
 from api.domain import accounts
 from api.domain.runs import list_runs, saw_progress
+from api.domain.slices import Slice, SliceStatus
 from api.settings import settings
 from tests.serving import served
 from tests.web.test_print_pages import cube_stl
-from tests.world import NOW, World, make_run, make_sliced, make_world
+from tests.world import NOW, World, make_model, make_run, make_sliced, make_world
 from web.app import make_app
 from web.live import Live
 from web.render import STATIC
@@ -122,6 +124,22 @@ def test_the_same_works_without_scripts(chromium: Browser, house: House, stl: Pa
     page.click("#choices button.main")
     page.wait_for_url("**/jobs/*")
     assert "Being prepared" in page.inner_text("#job")
+
+
+def test_the_exact_price_arrives_while_the_choices_rest(chromium: Browser, house: House) -> None:
+    with Session(house.engine) as session, session.begin():
+        model_id = make_model(session, session.merge(house.world.alice)).id
+    page = house.open(chromium, "alice")
+    page.goto(f"{house.url}/print/{model_id}")
+    page.wait_for_selector("#offer [data-awaited]", state="attached")
+    with Session(house.engine) as session, session.begin():
+        made = session.scalars(select(Slice)).one()
+        made.status, made.seconds, made.grams, made.gcode_key = SliceStatus.READY, 3600, Decimal(10), "gcode/none"
+    page.wait_for_selector("#offer >> text=exact, VAT included")
+    assert page.inner_text("#offer .price b") == "€3.24"
+    page.click("#choices button.main")
+    page.wait_for_url("**/jobs/*")
+    assert "Place 1 in the queue" in page.inner_text("#job")
 
 
 def test_a_refused_file_says_why_without_leaving_the_page(chromium: Browser, house: House, tmp_path: Path) -> None:
