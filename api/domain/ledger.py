@@ -142,11 +142,13 @@ def post(
 ) -> Posting:
     """Write one balanced posting; Unbalanced, or PostedAlready when `key` was used before."""
     kept = [leg for leg in legs if leg.cents]
-    if not kept or sum(leg.cents for leg in kept):
+    left_cents: int = sum([leg.cents for leg in kept])
+    if not kept or left_cents != 0:
         raise Unbalanced()
+    # The number first: its lock makes a twin wait here, and find our key below; a refusal gives the number back.
+    no, _ = series.take(session, seller=seller, paper=Paper.POSTING, on=on)
     if session.scalar(select(Posting.id).where(Posting.key == key)):
         raise PostedAlready()
-    no, _ = series.take(session, seller=seller, paper=Paper.POSTING, on=on)
     posting = Posting(
         seller_id=seller.id,
         year=on.year,

@@ -123,3 +123,21 @@ def test_an_invoice_is_credited_whole_once_by_two_clerks(committed: Engine, invo
         invoices.credit(session, invoice=invoice, reason="x", judge=accept_all, now=NOW, today=TODAY)
 
     assert at_once(committed, act) == ["", CreditAboveRemaining.__name__]
+
+
+def test_one_cause_posts_once_also_at_once(committed: Engine, shop: Shop, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        payments.pay(
+            session,
+            invoice=session.get_one(Invoice, invoice_id),
+            means=payments.Means.CASH,
+            cents=1,
+            received_on=TODAY,
+            key="same",
+            now=NOW,
+        )
+
+    assert at_once(committed, act) == ["", "PostedAlready"]
+    with Session(committed) as session:
+        postings = list(session.scalars(select(Posting.no).order_by(Posting.no)))
+        assert postings == list(range(1, len(postings) + 1))
