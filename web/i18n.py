@@ -40,7 +40,7 @@ def catalogue(locale: Locale) -> Catalogue:
                 forms = message.string if isinstance(message.string, list | tuple) else [message.string]
                 msgid = message.id[0] if isinstance(message.id, list | tuple) else message.id
                 if msgid and all(forms):
-                    words[msgid] = tuple(forms)
+                    words[msgid] = tuple(form for form in forms if form)
     return words
 
 

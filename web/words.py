@@ -130,7 +130,7 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     def time_of_day(context: Context, at: datetime) -> str:
         return clock(locale, at, context.get("zone", "Europe/Paris"))
 
-    plain = {
+    plain: dict[str, Callable[..., Any]] = {
         "money": money,
         "number": number,
         "measure": measure,
