@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-from api.adapters.seal import seal, unseal
+from api.adapters.seal import seal
 from api.db import transaction
 from api.domain import probes
 from api.domain.errors import DomainError
@@ -16,6 +16,7 @@ from api.domain.probes import ANSWER_WITHIN, Probe, ProbeStatus
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url
+from printers.fleet import key_of
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 
@@ -34,7 +35,7 @@ def probe_printer(probe_id: int) -> None:
     try:
         check_printer_url(url, allow=settings().printer_networks or None)
         if sealed:
-            _look(probe_id, url, unseal(sealed, about=url))
+            _look(probe_id, url, key_of(url, sealed))
         elif not token:
             _ask_for_key(probe_id, url)
         elif too_late:
