@@ -224,3 +224,4 @@ def _start_and_stop_as_nobody(data_dir: Path) -> None:
         assert data_dir.stat().st_uid == nobody.pw_uid
     finally:
         server.stop()
+    os._exit(0)  # At once: coverage would write its data here, where nobody may not.

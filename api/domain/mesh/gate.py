@@ -62,7 +62,8 @@ def measure(source: Source, *, max_triangles: int = MAX_TRIANGLES) -> Measures:
 def sound_triangles(facets: Facets) -> Iterator[tuple[Corners, Hashes]]:
     """Chunks of corners with their hashes: -0 made 0, positions checked, triangles with two equal corners left out."""
     for corners in facets.chunks():
-        np.add(corners, 0, out=corners)  # -0 + 0 is 0: equal numbers get equal bits
+        with np.errstate(invalid="ignore"):  # a signalling NaN is refused below, by its name
+            np.add(corners, 0, out=corners)  # -0 + 0 is 0: equal numbers get equal bits
         _refuse_reach(corners)
         hashes = corner_hashes(corners)
         a, b, c = hashes
