@@ -198,7 +198,7 @@ def test_a_draft_of_a_program_can_be_handed_in_by_hand(alice: Browser, session: 
 HOSTILE = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
-    "{{ 7*7 }}",
+    "{{ 90001*11011 }}",
     "javascript:alert(1)",
     "'-alert(1)-'",
 ]
@@ -221,7 +221,7 @@ def test_hostile_texts_are_shown_as_text(
         page = browser.get(path).text
         assert "<script>alert" not in page
         assert "<img src=x" not in page
-        assert "49" not in page or "{{" not in text
+        assert "991001011" not in page or "{{" not in text
         assert 'href="javascript' not in page
 
 
