@@ -31,7 +31,7 @@ from api.settings import settings
 log = structlog.get_logger()
 
 DISPATCH, BACKGROUND = "dispatch", "background"
-#: Twice a stalled step is tried again; then it is a bug of ours, and shows as failed.
+#: So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
 MOST_ATTEMPTS = 5
 KEEP_ENDED = timedelta(days=2)
 

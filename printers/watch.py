@@ -16,7 +16,7 @@ from api.db import conninfo, transaction
 from api.domain.printers import list_printers, poke
 from printers.fleet import key_of
 from printers.port import PrinterError
-from printers.push import Push, PushKind, watch
+from printers.push import Push, watch
 
 log = structlog.get_logger()
 
@@ -92,6 +92,3 @@ async def _watch(printer: Watched) -> None:
 def _poke(printer_id: int) -> None:
     with transaction() as session:
         poke(session, printer_id)
-
-
-__all__ = ["PushKind", "run_watchers"]
