@@ -130,8 +130,8 @@ def test_it_runs_at_the_lowest_priority_of_our_own_scheduling_group(room: Path, 
     outcome = sh("nice; cat /proc/self/oom_score_adj; cat /proc/self/autogroup || true", room, kind)
     nice, oom, *group = outcome.stderr_tail.split()
     assert (nice, oom) == ("19", "1000")
-    ours = Path("/proc/self/autogroup")
-    assert group[0] == ours.read_text().split()[0] if ours.exists() else True
+    ours = Path("/proc/self/autogroup")  # Empty where a control group outranks the autogroup; absent in some kernels.
+    assert group[:1] == (ours.read_text().split()[:1] if ours.exists() else [])
 
 
 def test_no_variable_of_ours_reaches_it(room: Path, kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
