@@ -109,22 +109,27 @@ def _make_resources(session: Session, site: Site, now: datetime) -> None:
 def seed_materials(session: Session) -> None:
     """PLA, PETG and TPU with the figures of the data sheets that our slicing profiles use."""
     rows = [
-        ("PLA", "PLA", "1.24", 210, 60, "11", "22"),
-        ("PETG", "PETG", "1.27", 240, 80, "8", "25"),
-        ("TPU", "TPU (souple)", "1.21", 225, 50, "2.5", "35"),
+        ("PLA", "PLA", "PLA", "1.24", 210, 60, "11", "22"),
+        ("PETG", "PETG", "PETG", "1.27", 240, 80, "8", "25"),
+        ("TPU", "TPU (souple)", "TPU (flexible)", "1.21", 225, 50, "2.5", "35"),
     ]
-    colours = [("black", "Noir", "#1c1c1c"), ("white", "Blanc", "#f5f5f0"), ("orange", "Orange", "#e8641b")]
-    for code, name, density, nozzle_c, bed_c, flow, per_kg in rows:
+    colours = [
+        ("black", "Noir", "Black", "#1c1c1c"),
+        ("white", "Blanc", "White", "#f5f5f0"),
+        ("orange", "Orange", "Orange", "#e8641b"),
+    ]
+    for code, name, name_en, density, nozzle_c, bed_c, flow, per_kg in rows:
         material = Material(
             code=code,
             name=name,
+            name_en=name_en,
             density_g_cm3=Decimal(density),
             nozzle_c=nozzle_c,
             bed_c=bed_c,
             max_flow_mm3_s=Decimal(flow),
             price_per_kg=Decimal(per_kg),
         )
-        material.colours = [Colour(code=c, name=n, hex=h) for c, n, h in colours]
+        material.colours = [Colour(code=c, name=n, name_en=e, hex=h) for c, n, e, h in colours]
         session.add(material)
     session.flush()
 

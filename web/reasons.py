@@ -14,7 +14,7 @@ from api.domain.runs import Run
 from web.i18n import N_, translate_count
 from web.render import ReaderOf
 from web.states import PRINTERS
-from web.words import relative
+from web.words import named, relative
 
 WAITS: dict[WhyCode, str] = {
     WhyCode.ON_HOLD: N_("It is on hold until the staff have looked."),
@@ -58,9 +58,13 @@ ENDS: dict[str, str] = {
 }
 
 
-def wait_text(reader: ReaderOf, why: Why) -> str:
-    """One reason of the plan as a sentence."""
+def wait_text(reader: ReaderOf, why: Why, job: Job | None = None) -> str:
+    """One reason of the plan as a sentence; the plan's codes of filaments become the names of those of `job`."""
     params = {name: _readable(reader, name, value) for name, value in why.params}
+    if job is not None and params.get("material") == job.material.code:
+        params["material"] = named(reader.locale, job.material)
+    if job is not None and job.colour is not None and params.get("colour") == job.colour.code:
+        params["colour"] = named(reader.locale, job.colour).lower()
     if why.code == WhyCode.BEFORE_YOU:
         count = int(dict(why.params).get("jobs", 0))  # type: ignore[arg-type]  # this code's parameter is a count
         form = translate_count(
@@ -81,9 +85,9 @@ def _readable(reader: ReaderOf, name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def waits(reader: ReaderOf, planned: JobPlan | None) -> list[str]:
+def waits(reader: ReaderOf, planned: JobPlan | None, job: Job) -> list[str]:
     """All that stands before the job, in the order of the plan, each said once."""
-    return list(dict.fromkeys(wait_text(reader, why) for why in planned.why)) if planned else []
+    return list(dict.fromkeys(wait_text(reader, why, job) for why in planned.why)) if planned else []
 
 
 def job_text(reader: ReaderOf, job: Job) -> str:

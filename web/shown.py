@@ -73,7 +73,7 @@ def show_job(session: Session, reader: ReaderOf, job: Job, *, planned: JobPlan |
         position=planned.position if planned else None,
         eta_p50=planned.eta_p50 if planned else None,
         eta_p90=planned.eta_p90 if planned else None,
-        waits=reasons.waits(reader, planned) if job.status != JobStatus.PRINTING else [],
+        waits=reasons.waits(reader, planned, job) if job.status != JobStatus.PRINTING else [],
         reason=reasons.job_text(reader, job),
         runs=attempts,
         may_cancel=JobStatus.CANCELLED in jobs.NEXT.get(job.status, frozenset()),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time
@@ -23,6 +23,18 @@ NB_SPACE = "\u00a0"
 THIN_NB_SPACE = "\u202f"
 
 DAYS_AWAY = {-1: N_("yesterday"), 0: N_("today"), 1: N_("tomorrow")}
+
+
+class Named(Protocol):
+    """What the catalogue names twice: `name` in French, `name_en` where the English say it otherwise."""
+
+    name: str
+    name_en: str
+
+
+def named(locale: Locale, thing: Named) -> str:
+    """A material or a colour as the reader calls it."""
+    return thing.name_en or thing.name if locale == Locale.EN else thing.name
 
 
 def money(locale: Locale, cents: int) -> str:
@@ -131,6 +143,7 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         return clock(locale, at, context.get("zone", "Europe/Paris"))
 
     plain: dict[str, Callable[..., Any]] = {
+        "named": named,
         "money": money,
         "number": number,
         "measure": measure,

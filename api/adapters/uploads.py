@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from dataclasses import asdict
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ from api.adapters import files
 from api.adapters.measure import measure_untrusted
 from api.domain.accounts import User
 from api.domain.library import Model, add_model
+from api.domain.mesh import Unit
 
 
 def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, now: datetime) -> Model:
@@ -33,6 +35,7 @@ def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, n
         files.put(key, clean)
         size_bytes = clean.stat().st_size
     x, y, z = measures.size_mm
+    unit = measures.likely_unit
     return add_model(
         session,
         owner=owner,
@@ -49,7 +52,8 @@ def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, n
         area_mm2=measures.area_mm2,
         shells=measures.shells,
         closed=measures.closed,
-        measures=asdict(measures) | {"likely_unit": measures.likely_unit},
+        measures=asdict(measures) | {"likely_unit": unit},
+        suggested_scale=None if unit == Unit.MM else Decimal(str(unit.in_mm)),
     )
 
 

@@ -45,6 +45,7 @@ class Model(Base):
     deleted_at: Mapped[Instant | None]
     #: A confidential model is for its owner and the staff who print it; files go after `purge_at`.
     confidential: Mapped[bool] = mapped_column(default=False)
+    #: The factor that makes millimetres of what was probably drawn in inches or metres; None: it looks right.
     suggested_scale: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
 
     owner: Mapped[User] = relationship()

@@ -31,6 +31,8 @@ class Material(Base):
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(80))
+    #: For readers of English; "": the name serves them too.
+    name_en: Mapped[str] = mapped_column(String(80), default="")
     density_g_cm3: Mapped[Decimal] = mapped_column(Numeric(6, 4))
     nozzle_c: Mapped[int]
     bed_c: Mapped[int]
@@ -51,6 +53,7 @@ class Colour(Base):
     material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
     code: Mapped[str] = mapped_column(String(30))
     name: Mapped[str] = mapped_column(String(60))
+    name_en: Mapped[str] = mapped_column(String(60), default="")
     hex: Mapped[str] = mapped_column(String(7), default="#808080")
     offered: Mapped[bool] = mapped_column(default=True)
 

@@ -40,6 +40,9 @@ class ModelOut(BaseModel):
     shells: int
     closed: bool = Field(description="False: the mesh has holes; it is printed as the slicer repairs it.")
     likely_unit: str = Field(description="mm, inch or metre: what the numbers look like.", examples=["mm"])
+    suggested_scale: float | None = Field(
+        description="The `scale` of a job that puts a part right which was drawn in inches or metres.", examples=[25.4]
+    )
     fits_printers: list[int] = Field(description="Ids of the printers whose volume takes it at this size.")
 
     @classmethod
@@ -57,6 +60,7 @@ class ModelOut(BaseModel):
             shells=model.shells,
             closed=model.closed,
             likely_unit=str(model.measures.get("likely_unit", "mm")),
+            suggested_scale=None if model.suggested_scale is None else float(model.suggested_scale),
             fits_printers=list(mesh.fits(model.size_mm, volumes).printers),
         )
 

@@ -32,14 +32,16 @@ class SiteOut(BaseModel):
 
 
 class ColourOut(BaseModel):
-    code: str
-    name: str
-    hex: str
+    code: str = Field(examples=["black"])
+    name: str = Field(description="In French.", examples=["Noir"])
+    name_en: str = Field(examples=["Black"])
+    hex: str = Field(examples=["#1c1c1c"])
 
 
 class MaterialOut(BaseModel):
     code: str = Field(examples=["PLA"])
-    name: str
+    name: str = Field(description="In French.", examples=["PLA"])
+    name_en: str = Field(examples=["PLA"])
     density_g_cm3: float
     colours: list[ColourOut]
 
@@ -79,8 +81,13 @@ def materials(session: DbSession) -> list[MaterialOut]:
         MaterialOut(
             code=material.code,
             name=material.name,
+            name_en=material.name_en or material.name,
             density_g_cm3=float(material.density_g_cm3),
-            colours=[ColourOut(code=c.code, name=c.name, hex=c.hex) for c in material.colours if c.offered],
+            colours=[
+                ColourOut(code=c.code, name=c.name, name_en=c.name_en or c.name, hex=c.hex)
+                for c in material.colours
+                if c.offered
+            ],
         )
         for material in list_materials(session)
     ]

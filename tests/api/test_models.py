@@ -47,6 +47,13 @@ def test_a_file_is_taken_or_refused_for_a_reason_within_seconds(alice: Program, 
     assert taken_s < 20  # 2 s on a machine that does nothing else: tests/domain/test_mesh.py and bench/mesh.py say so
 
 
+@pytest.mark.parametrize(("size", "scale"), [(20.0, None), (2.0, 25.4), (0.05, 1000.0)])
+def test_a_part_in_inches_or_metres_comes_with_the_scale_that_puts_it_right(
+    alice: Program, size: float, scale: float | None
+) -> None:
+    assert upload(alice, corpus.binary(corpus.box(size, size, size))).json()["suggested_scale"] == scale
+
+
 def test_what_is_uploaded_can_be_read_listed_fetched_and_taken_back(alice: Program) -> None:
     made = upload(alice, corpus.cube(), "Été/../hook.stl").json()
     assert (made["name"], made["size_mm"], made["closed"]) == ("hook.stl", {"x": 20.0, "y": 20.0, "z": 20.0}, True)

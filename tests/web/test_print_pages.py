@@ -1,10 +1,10 @@
 """The pages of printing: upload, choose, hand in, follow, cancel; by who may, in words that help."""
 
+import re
 import struct
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
+from api.domain.accounts import Locale
 from api.domain.jobs import Job, JobStatus
 from api.domain.library import Model
 from api.domain.runs import RunStatus, Wish
@@ -92,11 +93,35 @@ def test_a_part_too_large_says_which_way_and_offers_to_shrink(alice: Browser, se
 
 
 def test_a_part_drawn_in_inches_is_put_right_by_one_click(alice: Browser, session: Session) -> None:
-    small: dict[str, Any] = {"size_x_mm": 2.0, "size_y_mm": 2.0, "size_z_mm": 2.0, "measures": {"likely_unit": "inch"}}
-    model = make_model(session, alice.user, **small)
-    page = alice.get(f"/print/{model.id}").text
+    page = alice.get(upload(alice, cube_stl(2.0)).headers["location"]).text
     assert "Drawn in inches, it would be 50.8 mm" in page
     assert "scale=2540" in page
+
+
+def test_materials_and_colours_are_named_in_the_readers_language(
+    alice: Browser, session: Session, world: World
+) -> None:
+    world.material.name, world.material.name_en = "PLA souple", "Soft PLA"
+    world.material.colours[0].name, world.material.colours[0].name_en = "Blanc", "White"
+    model = make_model(session, alice.user)
+    english = alice.get(f"/print/{model.id}").text
+    alice.user.locale = Locale.FR
+    french = alice.get(f"/print/{model.id}").text
+    assert ("Soft PLA" in english, "White" in english, "Blanc" in english) == (True, True, False)
+    assert ("PLA souple" in french, "Blanc" in french, "White" in french) == (True, True, False)
+
+
+def test_what_filament_is_waited_for_is_said_by_its_name(alice: Browser, session: Session, world: World) -> None:
+    world.material.colours[1].name_en = "Jet black"
+    job = make_sliced(session, world.site, alice.user, colour=world.material.colours[1])
+    assert "The staff must load PLA jet black first." in alice.get(f"/jobs/{job.id}").text
+
+
+def test_an_ended_print_can_be_printed_again_from_the_list(alice: Browser, session: Session, world: World) -> None:
+    job = make_submitted(session, world.site, alice.user)
+    alice.post(f"/jobs/{job.id}/cancel")
+    page = alice.get("/jobs").text
+    assert re.search(rf'<a class="button" href="/print/{job.model_id}\?[^"]*scale=100">Print again</a>', page)
 
 
 def test_the_price_follows_each_choice(alice: Browser, session: Session) -> None:

@@ -200,12 +200,12 @@ def _hex(material: Material | None, form: Form) -> str:
 
 def _unit_doubt(model: Model) -> dict[str, object] | None:
     """A part that was probably drawn in inches or metres, and the scale in % that puts it right."""
-    unit = Unit(str(model.measures.get("likely_unit", Unit.MM)))
-    if unit == Unit.MM:
+    if model.suggested_scale is None:
         return None
+    unit, factor = Unit(str(model.measures["likely_unit"])), float(model.suggested_scale)
     largest = max(model.size_mm)
-    params = {"largest": round(largest, 2), "as_mm": round(largest * unit.in_mm, 1)}
-    return {"msgid": mesh.UNIT_REASONS[unit], "params": params, "scale": f"{unit.in_mm * 100:g}"}
+    params = {"largest": round(largest, 2), "as_mm": round(largest * factor, 1)}
+    return {"msgid": mesh.UNIT_REASONS[unit], "params": params, "scale": f"{factor * 100:g}"}
 
 
 def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: Form, fleet: list[Printer]) -> Offer:

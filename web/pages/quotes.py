@@ -151,7 +151,7 @@ def _draw_new(
         organisations=own,
         places=[site for site in reader.sites if site.id in printing],
         materials=offered,
-        colours={c.code: c.name for material in offered for c in material.colours if c.offered},
+        colours={c.code: c for material in offered for c in material.colours if c.offered},
         qualities=QUALITIES,
         most=MOST_FILES,
     )
