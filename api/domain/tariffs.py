@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ForeignKey, Index, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -13,7 +14,9 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.accounts import User
 from api.domain.base import Base, Id, Instant
 from api.domain.changes import record
-from api.domain.errors import NotFound
+from api.domain.errors import Invalid, NotAllowed, NotFound
+from api.domain.legal import vat_rates
+from api.domain.policy import find_level, may_manage, require_manager
 from api.domain.prices import Tariff
 
 
@@ -34,6 +37,22 @@ class NoTariff(NotFound):
     """This place has no prices yet."""
 
 
+class NetworkPrices(NotAllowed):
+    """Only an administrator of the network may set the prices of all its places."""
+
+
+class PricesOfThePast(Invalid):
+    """New prices begin today or later: what was sold keeps the prices of its day."""
+
+    field = "valid_on"
+
+
+class NoSuchVatRate(Invalid):
+    """{rate} % is not a VAT rate of that day."""
+
+    field = "vat_rate"
+
+
 def pack(tariff: Tariff) -> dict[str, Any]:
     """As JSON, decimals as text: a float would not be the price that was typed."""
     return {
@@ -47,6 +66,8 @@ def pack(tariff: Tariff) -> dict[str, Any]:
         "rush_factors": {kind: str(factor) for kind, factor in tariff.rush_factors.items()},
         "org_discount_percent": str(tariff.org_discount_percent),
         "vat_rate": str(tariff.vat_rate),
+        "role_percents": {role: str(percent) for role, percent in tariff.role_percents.items()},
+        "organisation_percents": {str(key): str(percent) for key, percent in tariff.organisation_percents.items()},
     }
 
 
@@ -59,6 +80,10 @@ def unpack(body: dict[str, Any]) -> Tariff:
         per_gram={code: Decimal(price) for code, price in body["per_gram"].items()},
         quantity_breaks=tuple((int(q), Decimal(f)) for q, f in body.get("quantity_breaks", [])),
         rush_factors={kind: Decimal(factor) for kind, factor in body.get("rush_factors", {}).items()},
+        role_percents={role: Decimal(percent) for role, percent in body.get("role_percents", {}).items()},
+        organisation_percents={
+            int(key): Decimal(percent) for key, percent in body.get("organisation_percents", {}).items()
+        },
         **numbers,
     )
 
@@ -72,6 +97,62 @@ def set_tariff(
     actor_id = actor.id if actor else None
     record(session, noun="tariff", noun_id=row.id, verb="set", now=now, actor_id=actor_id, site_id=site_id)
     return row
+
+
+def publish(
+    session: Session, *, site_id: int | None, tariff: Tariff, valid_on: date, zone: str, actor: User, now: datetime
+) -> TariffRow:
+    """New prices from midnight of `valid_on` in `zone`, or from now on when that is today; by a manager of the site.
+
+    Raises PricesOfThePast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices.
+    """
+    if site_id is not None:
+        require_manager(session, user=actor, site_id=site_id)
+    elif not actor.is_admin:
+        raise NetworkPrices()
+    if valid_on < now.astimezone(ZoneInfo(zone)).date():
+        raise PricesOfThePast()
+    if tariff.vat_rate not in vat_rates(valid_on):
+        raise NoSuchVatRate(rate=str(tariff.vat_rate))
+    midnight = datetime.combine(valid_on, time(), ZoneInfo(zone))
+    return set_tariff(session, site_id=site_id, tariff=tariff, valid_from=max(midnight, now), now=now, actor=actor)
+
+
+def may_publish(session: Session, *, user: User, site_id: int | None) -> bool:
+    return user.is_admin if site_id is None else may_manage(session, user=user, site_id=site_id)
+
+
+def list_versions(session: Session, *, site_id: int | None) -> list[TariffRow]:
+    """All prices that a site (or, with no site, the network) ever had and will have; the newest first."""
+    own = TariffRow.site_id.is_(None) if site_id is None else TariffRow.site_id == site_id
+    query = select(TariffRow).where(own).order_by(TariffRow.valid_from.desc(), TariffRow.id.desc())
+    return list(session.scalars(query))
+
+
+def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
+    """Whether the network's prices do not reach this site."""
+    query = select(TariffRow.id).where(TariffRow.site_id == site_id, TariffRow.valid_from <= at).limit(1)
+    return session.scalar(query) is not None
+
+
+def get_tariff_for(
+    session: Session, *, site_id: int, at: datetime, user_id: int, organisation_id: int | None
+) -> tuple[int, Tariff]:
+    """As `get_tariff`, with the discount of this customer; raises NoTariff."""
+    row_id, tariff = get_tariff(session, site_id=site_id, at=at)
+    return row_id, for_customer(
+        session, tariff=tariff, site_id=site_id, user_id=user_id, organisation_id=organisation_id
+    )
+
+
+def for_customer(
+    session: Session, *, tariff: Tariff, site_id: int, user_id: int, organisation_id: int | None
+) -> Tariff:
+    """A person's discount goes by their role at the site, an organisation's by its name."""
+    if organisation_id is not None or not tariff.role_percents:
+        return tariff.for_buyer(role=None, organisation_id=organisation_id)
+    level = find_level(session, user=session.get_one(User, user_id), site_id=site_id)
+    return tariff.for_buyer(role=level, organisation_id=None)
 
 
 def get_tariff(session: Session, *, site_id: int, at: datetime) -> tuple[int, Tariff]:

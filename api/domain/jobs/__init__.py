@@ -8,6 +8,8 @@ from api.domain.jobs.order import JobRequest as JobRequest
 from api.domain.jobs.order import create_job as create_job
 from api.domain.jobs.order import quote_job as quote_job
 from api.domain.jobs.order import submit as submit
+from api.domain.jobs.preview import Preview as Preview
+from api.domain.jobs.preview import preview as preview
 from api.domain.jobs.table import NEXT as NEXT
 from api.domain.jobs.table import Job as Job
 from api.domain.jobs.table import JobSlice as JobSlice

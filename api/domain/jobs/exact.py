@@ -19,7 +19,7 @@ from api.domain.plates import cut_into_plates
 from api.domain.prices import Price, Work, price_part
 from api.domain.printers import PrinterKind
 from api.domain.slices import Slice, SliceStatus, recipe_fingerprint, want_slice
-from api.domain.tariffs import get_tariff
+from api.domain.tariffs import get_tariff_for
 
 #: Slices that one person may have under way for the sake of a price alone: trying all colours and sizes costs the
 #: machine minutes each, and those who have handed something in wait behind them.
@@ -125,7 +125,13 @@ def _quote_from(session: Session, request: JobRequest, found: Found, *, now: dat
 
 
 def _priced(session: Session, request: JobRequest, slices: list[Slice], *, now: datetime) -> ExactQuote:
-    _, tariff = get_tariff(session, site_id=request.site.id, at=now)
+    _, tariff = get_tariff_for(
+        session,
+        site_id=request.site.id,
+        at=now,
+        user_id=request.model.owner_id,
+        organisation_id=request.organisation_id,
+    )
     work, seconds = work_of(slices, material=request.material.code, quantity=request.copies)
     price = price_part(tariff, work)
     return ExactQuote(price, vat_of(price.net_cents, tariff.vat_rate), seconds, work.grams)

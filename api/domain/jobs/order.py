@@ -21,7 +21,7 @@ from api.domain.prices import Estimate, Price, Recipe, Work, estimate_work, pric
 from api.domain.printers import Printer, PrinterKind, list_printers
 from api.domain.sites import Site
 from api.domain.slices import want_slice
-from api.domain.tariffs import get_tariff
+from api.domain.tariffs import get_tariff_for
 
 MOST_COPIES = 500
 SCALES = (Decimal("0.01"), Decimal(100))
@@ -97,10 +97,19 @@ def _fitting(printers: list[Printer], request: JobRequest) -> list[PrinterKind]:
     return [kinds[kind_id] for kind_id in fit.printers]
 
 
-def quote_job(session: Session, request: JobRequest, *, now: datetime) -> JobQuote:
-    """Price and time at once, from the mesh alone; raises what check_request raises, and NoTariff."""
+def quote_job(session: Session, request: JobRequest, *, now: datetime, buyer_id: int | None = None) -> JobQuote:
+    """Price and time at once, from the mesh alone; raises what check_request raises, and NoTariff.
+
+    The discount is that of `buyer_id`, without one of the model's owner.
+    """
     check_request(session, request)
-    tariff_id, tariff = get_tariff(session, site_id=request.site.id, at=now)
+    tariff_id, tariff = get_tariff_for(
+        session,
+        site_id=request.site.id,
+        at=now,
+        user_id=buyer_id or request.model.owner_id,
+        organisation_id=request.organisation_id,
+    )
     recipe = Recipe(
         layer_mm=float(LAYER_MM[request.quality]),
         density_g_cm3=float(request.material.density_g_cm3),
@@ -149,7 +158,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
     ):
         raise NotFound(field="organisation_id")
     kinds = check_request(session, request)
-    quote = quote_job(session, request, now=now)
+    quote = quote_job(session, request, now=now, buyer_id=owner.id)
     job = Job(
         owner_id=owner.id,
         organisation_id=request.organisation_id,

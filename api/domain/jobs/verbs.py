@@ -16,7 +16,7 @@ from api.domain.policy import require_staff
 from api.domain.prices import price_part
 from api.domain.printers import list_printers, poke
 from api.domain.slices import Slice, SliceStatus
-from api.domain.tariffs import TariffRow, unpack
+from api.domain.tariffs import TariffRow, for_customer, unpack
 
 
 def slice_came(session: Session, *, job: Job, now: datetime) -> None:
@@ -46,7 +46,13 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
     """
     row = session.get(TariffRow, job.tariff_id)
     assert row is not None  # noqa: S101  # jobs.tariff_id is a foreign key
-    tariff = unpack(row.body)
+    tariff = for_customer(
+        session,
+        tariff=unpack(row.body),
+        site_id=job.site_id,
+        user_id=job.owner_id,
+        organisation_id=job.organisation_id,
+    )
     work, seconds = work_of(slices, material=job.material.code, quantity=job.copies)
     if not job.price_exact:
         price = price_part(tariff, work)

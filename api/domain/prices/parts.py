@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from api.domain.errors import Invalid
@@ -39,7 +39,11 @@ class NoSuchRush(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Unit prices in euros before VAT, four decimals; `quantity_breaks` are (from quantity, factor), ascending."""
+    """Unit prices in euros before VAT, four decimals; `quantity_breaks` are (from quantity, factor), ascending.
+
+    `org_discount_percent` is what `price_part` takes off; `for_buyer` puts there what goes for one customer: the
+    organisation's own of `organisation_percents`, this one for any other organisation, a person's by `role_percents`.
+    """
 
     per_gram: Mapping[str, Decimal]
     per_minute: Decimal
@@ -52,6 +56,8 @@ class Tariff:
     org_discount_percent: Decimal = ZERO
     vat_rate: Decimal = Decimal(20)
     currency: str = "EUR"
+    role_percents: Mapping[str, Decimal] = field(default_factory=dict)
+    organisation_percents: Mapping[int, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for what, wrong in self._contradictions().items():
@@ -64,16 +70,24 @@ class Tariff:
         ]  # fmt: skip
         factors = [factor for _, factor in self.quantity_breaks] + list(self.rush_factors.values())
         quantities = [quantity for quantity, _ in self.quantity_breaks]
+        percents = [self.org_discount_percent, self.vat_rate]
+        percents += [*self.role_percents.values(), *self.organisation_percents.values()]
         return {
             "a price is negative or no number": not all(m.is_finite() and m >= 0 for m in money),
             "a factor is not above zero": not all(f.is_finite() and f > 0 for f in factors),
             "the quantities of the breaks do not rise": quantities != sorted(set(quantities))
             or min([1, *quantities]) < 1,
-            "a percentage is not between 0 and 100": not (
-                0 <= self.org_discount_percent <= 100 and 0 <= self.vat_rate <= 100
-            ),
+            "a percentage is not between 0 and 100": not all(p.is_finite() and 0 <= p <= 100 for p in percents),
             "only euros are supported": self.currency != "EUR",
         }
+
+    def for_buyer(self, *, role: str | None, organisation_id: int | None) -> Tariff:
+        """These prices with this customer's discount; an organisation's buyer has none of their own role."""
+        if organisation_id is not None:
+            percent = self.organisation_percents.get(organisation_id, self.org_discount_percent)
+        else:
+            percent = self.role_percents.get(role or "", ZERO)
+        return replace(self, org_discount_percent=percent)
 
 
 @dataclass(frozen=True, slots=True)

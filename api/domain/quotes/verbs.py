@@ -24,7 +24,7 @@ from api.domain.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review,
 from api.domain.sellers import SellerRegime, get_regime, get_site_seller, today
 from api.domain.series import Paper
 from api.domain.sites import Site
-from api.domain.tariffs import get_tariff
+from api.domain.tariffs import get_tariff_for
 
 MOST_LINES = 100
 
@@ -67,7 +67,9 @@ def ask_quote(
     buyer = get_billable(session, organisation_id=organisation.id)
     seller = get_site_seller(session, site_id=site.id)
     regime = get_regime(session, seller=seller, on=today(now))
-    tariff_id, tariff = get_tariff(session, site_id=site.id, at=now)
+    tariff_id, tariff = get_tariff_for(
+        session, site_id=site.id, at=now, user_id=actor.id, organisation_id=organisation.id
+    )
     lines, order = price_lines(session, tariff=tariff, asked=asked)
     rule = get_rule(session, site_id=site.id)
     sold, traces = sale_lines(lines, order, regime=regime.regime, vat_rate=tariff.vat_rate)
