@@ -11,12 +11,14 @@ from typing import Any
 
 from procrastinate import App, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
 #: Which worker takes a step. Dispatch has its own, so that no slicer can delay a printer.
 QUEUES = {"reconcile": "dispatch"}
 BACKGROUND = "background"
+#: Wakes the live pages (web.live), each piece of news once.
+_TELL = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS text[])) AS news")
 
 
 @lru_cache
@@ -55,6 +57,8 @@ def _defer_all(session: Session) -> None:
         return
     session.flush()
     wishes = session.info.pop("steps", [])
+    if news := session.info.pop("news", {}):
+        session.execute(_TELL, {"news": list(news)})
     for step, once, arguments in dict.fromkeys((s, o, tuple(sorted(a.items()))) for s, o, a in wishes):
         defer(session, step, once, dict(arguments))
 
@@ -62,3 +66,4 @@ def _defer_all(session: Session) -> None:
 def _forget(session: Session) -> None:
     if not session.in_nested_transaction():
         session.info.pop("steps", None)
+        session.info.pop("news", None)

@@ -88,8 +88,7 @@ def through_us(made: Stage, gcode: bytes) -> float:
     clear(made)
     job_id, slice_id = made.hand_in(gcode, seconds=60, at_once=False)
     key = made.store(gcode)
-    begun = time.time()
-    made.make_ready(slice_id, key, gcode, seconds=60)
+    begun = made.make_ready(slice_id, key, gcode, seconds=60)
     seconds = printing_at(server, since=begun) - begun
     with transaction() as session:
         cancel_job(session, job=session.get_one(Job, job_id), actor=get_user(session, made.owner_id), now=now())

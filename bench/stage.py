@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -100,8 +101,9 @@ class Stage:
         files.put(key, gcode)
         return key
 
-    def make_ready(self, slice_id: int, key: str, gcode: bytes, *, seconds: int) -> None:
-        """What the slicing step does when the slicer is done: from here on the printer may start."""
+    def make_ready(self, slice_id: int, key: str, gcode: bytes, *, seconds: int) -> float:
+        """What the slicing step does when the slicer is done; when its commit began, since the epoch: before it, no
+        slice is ready."""
         from api.db import transaction
         from api.domain.slices import Slice, slice_ready
         from printers.slicing import tell_jobs
@@ -119,6 +121,7 @@ class Stage:
                 now=now(),
             )
             tell_jobs(session, slice_id, now())
+            return time.time()
 
     def start_worker(self, *argv: str) -> subprocess.Popen[bytes]:
         """A dispatch worker (or another command) of ours; ended with the stage."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -33,10 +33,10 @@ from api.domain.runs import (
     RunStatus,
     Wish,
     claim_next,
-    find_live_run,
     finish,
     get_run,
     keep_hold,
+    list_unfiled,
     move_run,
     saw_progress,
 )
@@ -77,6 +77,15 @@ class Mine:
 
 
 @dataclass(frozen=True)
+class Left:
+    """The file of an ended run, to be put away."""
+
+    run_id: UUID
+    path: str
+    started: bool
+
+
+@dataclass(frozen=True)
 class Task:
     """What one step needs to know, read in one short transaction."""
 
@@ -86,6 +95,8 @@ class Task:
     machine: str
     claims: bool
     mine: Mine | None
+    #: Ended runs whose file still lies where a late start would find it.
+    unfiled: tuple[Left, ...] = ()
 
 
 class Went(StrEnum):
@@ -141,9 +152,10 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
 def _read(session: Session, printer_id: int, now: datetime) -> Task:
     printer = get_printer(session, printer_id)
     claims = printer.plate_clear and not printer.in_maintenance and printer.resource.retired_at is None
-    run = find_live_run(session, printer_id=printer_id)
-    mine = _mine(run, now) if run is not None else None
-    return Task(printer_id, printer.url, printer.sealed_key, printer.machine, claims, mine)
+    unfiled = list_unfiled(session, printer_id=printer_id)
+    mine = next((_mine(run, now) for run in unfiled if run.status in LIVE), None)
+    left = tuple(Left(run.id, run.path, run.started_at is not None) for run in unfiled if run.status not in LIVE)
+    return Task(printer_id, printer.url, printer.sealed_key, printer.machine, claims, mine, left)
 
 
 def _mine(run: Run, now: datetime) -> Mine:
@@ -223,18 +235,14 @@ def _note_run(session: Session, mine: Mine, seen: Seen, decision: Decision, now:
 
 def _without_run(task: Task, seen: Seen, port: PrinterPort, clock: Clock) -> Went:
     """Nothing of ours runs: notice prints by hand, put old files away, and claim the next plate."""
-    with transaction() as session:
-        _note(session, task, seen, clock())
-        if seen.machine in ACTIVE:
-            fill_plate(session, printer=get_printer(session, task.printer_id), now=clock())
-    for run_id, path, started in _unfiled(task.printer_id):
-        if not _file_away(run_id, path, started, port, clock()):
-            return Went.REST
-    if seen.machine != Machine.IDLE or not task.claims:
-        return Went.REST
+    filed = all(_file_away(left, port, clock()) for left in task.unfiled)
     now = clock()
     with transaction() as session:
-        run = claim_next(session, printer=get_printer(session, task.printer_id), now=now)
+        _note(session, task, seen, now)
+        if seen.machine in ACTIVE:
+            fill_plate(session, printer=get_printer(session, task.printer_id), now=now)
+        claims = filed and task.claims and seen.machine == Machine.IDLE
+        run = claim_next(session, printer_id=task.printer_id, now=now) if claims else None
         if run is None:
             return Went.REST
         move_run(session, run, RunStatus.UPLOADING, now=now)
@@ -266,30 +274,23 @@ def _dispatch(mine: Mine, seen: Seen, port: PrinterPort, clock: Clock) -> None:
         if run.wish == Wish.CANCEL:
             return
         now = clock()
-        move_run(session, run, RunStatus.SELECTED, now=now)
         move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
     port.start(path)
 
 
-def _unfiled(printer_id: int) -> list[tuple[UUID, str, bool]]:
-    with transaction() as session:
-        query = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_(None), Run.status.not_in(LIVE))
-        return [(run.id, run.path, run.started_at is not None) for run in session.scalars(query.limit(20))]
-
-
-def _file_away(run_id: UUID, path: str, started: bool, port: PrinterPort, now: datetime) -> bool:
+def _file_away(left: Left, port: PrinterPort, now: datetime) -> bool:
     """The fence for ends that had none: an ended run's file leaves the path where a late start would look."""
     try:
-        if started:
-            port.move(path, "etabli/done")
+        if left.started:
+            port.move(left.path, "etabli/done")
         else:
-            port.delete(path)
+            port.delete(left.path)
     except PrinterError as error:
         if error.reason != "not_found":
-            log.warning("cannot put the file away", run=str(run_id), error=str(error))
+            log.warning("cannot put the file away", run=str(left.run_id), error=str(error))
             return False
     with transaction() as session:
-        session.execute(update(Run).where(Run.id == run_id).values(filed_at=now))
+        session.execute(update(Run).where(Run.id == left.run_id).values(filed_at=now))
     return True
 
 

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 LOCK_SPACE = 20_841
 #: How often new, changed and orphaned printers are looked for.
 ADOPT_S = 5.0
+#: One act at a printer makes several events; one look after the last serves them all.
+SETTLE_S = 0.15
 
 
 @dataclass(frozen=True)
@@ -83,10 +85,22 @@ async def _watch(printer: Watched) -> None:
         await asyncio.sleep(60)
         return
 
-    async def on_push(push: Push) -> None:
-        await asyncio.to_thread(_poke, printer.printer_id)
+    heard = asyncio.Event()
 
-    await watch(printer.url, key, on_push)
+    async def on_push(push: Push) -> None:
+        heard.set()
+
+    async with asyncio.TaskGroup() as both:
+        both.create_task(watch(printer.url, key, on_push))
+        both.create_task(_poke_when(heard, printer.printer_id))
+
+
+async def _poke_when(heard: asyncio.Event, printer_id: int) -> None:
+    while True:
+        await heard.wait()
+        await asyncio.sleep(SETTLE_S)
+        heard.clear()
+        await asyncio.to_thread(_poke, printer_id)
 
 
 def _poke(printer_id: int) -> None:

@@ -177,7 +177,7 @@ def make_sliced(
 
 def make_run(session: Session, printer: Printer, *, status: RunStatus = RunStatus.PRINTING, **facts: Any) -> Run:
     """The next queued job claimed by this printer, and the run taken to `status`."""
-    run = claim_next(session, printer=printer, now=NOW)
+    run = claim_next(session, printer_id=printer.id, now=NOW)
     assert run is not None, "no queued job fits this printer"
     for column, value in {"status": status, "started_at": NOW, **facts}.items():
         setattr(run, column, value)

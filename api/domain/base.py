@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Identity, MetaData, String, TypeDecorator, update
+from sqlalchemy import BigInteger, DateTime, Dialect, Identity, MetaData, String, TypeDecorator, inspect, update
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Session, mapped_column
+from sqlalchemy.orm.attributes import set_committed_value
 
 from api.domain.errors import Conflict, Stale
 
@@ -86,13 +87,15 @@ def advance(
     if new not in moves.get(old, frozenset()):
         raise NotFromHere(old=old, new=new)
     table = type(row)
+    columns = [attribute.key for attribute in inspect(table).column_attrs]
     won = session.execute(
         update(table)
         .where(table.id == row.id, status == old)
         .values({status.key: new, **values})
-        .returning(table.id)
+        .returning(*(getattr(table, key) for key in columns))
         .execution_options(synchronize_session=False)
-    ).scalar_one_or_none()
+    ).one_or_none()
     if won is None:
         raise Stale()
-    session.refresh(row)
+    for key, value in zip(columns, won, strict=True):  # a refresh without asking twice; what it relates to stays
+        set_committed_value(row, key, value)

@@ -6,7 +6,7 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, func, select
+from sqlalchemy import ForeignKey, Index, String, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -62,4 +62,4 @@ def ask(session: Session, step: str, *, once: str | None = None, **arguments: An
 
 def tell(session: Session, **about: int | str) -> None:
     """Wake the live pages that show this (`job=5`, `printer=1`), when and only when the transaction commits."""
-    session.execute(select(func.pg_notify("etabli_live", json.dumps(about))))
+    session.info.setdefault("news", {})[json.dumps(about)] = None

@@ -62,7 +62,7 @@ def print_next(session: Session, shop: Shop, *, outcome: RunStatus = RunStatus.D
     """The printer takes the next plate, and it ends so."""
     shop.world.printer.plate_clear = True
     session.flush()
-    run = claim_next(session, printer=shop.world.printer, now=NOW)
+    run = claim_next(session, printer_id=shop.world.printer.id, now=NOW)
     assert run is not None
     run.status = RunStatus.PRINTING
     session.flush()

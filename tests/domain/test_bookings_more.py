@@ -279,9 +279,9 @@ def test_a_booked_printer_is_fed_only_what_ends_before_the_booking(session: Sess
     printing.make_sliced(session, workshop.site, workshop.alice, seconds=7200)
     booking = book_printer(session, workshop, hours=2)
 
-    assert runs.claim_next(session, printer=workshop.printer, now=printing.NOW) is None
+    assert runs.claim_next(session, printer_id=workshop.printer.id, now=printing.NOW) is None
     bookings.cancel(session, booking=booking, actor=workshop.alice, now=printing.NOW)
-    assert runs.claim_next(session, printer=workshop.printer, now=printing.NOW) is not None
+    assert runs.claim_next(session, printer_id=workshop.printer.id, now=printing.NOW) is not None
 
 
 def test_nobody_books_into_a_running_print(session: Session, workshop: printing.World) -> None:

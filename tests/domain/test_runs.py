@@ -118,7 +118,7 @@ def test_the_database_allows_one_live_run_per_printer(session: Session, world: W
 
 def test_a_claim_takes_the_plate_the_time_and_the_job(session: Session, world: World) -> None:
     job = make_sliced(session, world.site, world.alice)
-    run = claim_next(session, printer=world.printer, now=NOW)
+    run = claim_next(session, printer_id=world.printer.id, now=NOW)
     assert run is not None
     assert run.hold is not None
     assert (run.status, run.hold.start, job.status) == (S.CLAIMED, NOW, JobStatus.PRINTING)
@@ -141,20 +141,20 @@ def test_a_claim_takes_the_plate_the_time_and_the_job(session: Session, world: W
 def test_a_printer_that_is_not_ready_claims_nothing(session: Session, world: World, facts: dict[str, object]) -> None:
     make_sliced(session, world.site, world.alice)
     session.execute(update(Printer).where(Printer.id == world.printer.id).values(**facts))
-    assert claim_next(session, printer=world.printer, now=NOW) is None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
 def test_a_printer_that_rested_long_enough_claims_again(session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice)
     world.printer.not_before = NOW
     session.flush()
-    assert claim_next(session, printer=world.printer, now=NOW) is not None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is not None
 
 
 def test_another_filament_needs_a_person_first(session: Session, world: World) -> None:
     petg = make_material(session, "PETG")
     make_sliced(session, world.site, world.alice, material=petg)
-    assert claim_next(session, printer=world.printer, now=NOW) is None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
 def test_a_booking_that_comes_too_soon_keeps_the_printer_free(session: Session, world: World) -> None:
@@ -168,27 +168,27 @@ def test_a_booking_that_comes_too_soon_keeps_the_printer_free(session: Session, 
         reason=Reason.BOOKING,
         now=NOW,
     )
-    assert claim_next(session, printer=world.printer, now=NOW) is None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
 @pytest.mark.parametrize("status", [JobStatus.SUBMITTED, JobStatus.ON_HOLD, JobStatus.CANCELLED])
 def test_a_job_that_is_not_queued_is_not_claimed(session: Session, world: World, status: JobStatus) -> None:
     job = make_sliced(session, world.site, world.alice)
     session.execute(update(Job).where(Job.id == job.id).values(status=status))
-    assert claim_next(session, printer=world.printer, now=NOW) is None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
 def test_where_prints_need_staff_none_starts_that_outlasts_them(session: Session) -> None:
     world = make_world(session, prints_unattended=False)
     make_sliced(session, world.site, world.alice, seconds=3600 * 7)
-    assert claim_next(session, printer=world.printer, now=NOW) is None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
 def test_a_place_that_told_no_hours_counts_as_always_staffed(session: Session) -> None:
     world = make_world(session, prints_unattended=False)
     set_hours(session, site=world.site, rows=[])
     make_sliced(session, world.site, world.alice, seconds=3600 * 7)
-    assert claim_next(session, printer=world.printer, now=NOW) is not None
+    assert claim_next(session, printer_id=world.printer.id, now=NOW) is not None
 
 
 @pytest.mark.parametrize("status", [S.PRINTING, S.DONE, S.CANCELLED])
@@ -197,10 +197,10 @@ def test_heat_ups_are_kept_apart_whatever_became_of_the_first(session: Session, 
     a_run(session, world, status)
     second = make_printer(session, world.site, kind=world.printer.kind)
     make_sliced(session, world.site, world.alice)
-    assert claim_next(session, printer=second, now=NOW + timedelta(seconds=10)) is None
+    assert claim_next(session, printer_id=second.id, now=NOW + timedelta(seconds=10)) is None
     second.reached_at = later = NOW + timedelta(seconds=601)
     session.flush()
-    assert claim_next(session, printer=second, now=later) is not None
+    assert claim_next(session, printer_id=second.id, now=later) is not None
 
 
 def test_who_printed_much_today_comes_after_who_did_not(session: Session, world: World) -> None:
@@ -257,7 +257,7 @@ def test_workers_that_claim_at_once_get_one_run_each_plate_and_printer(installat
         for _ in range(3):
             try:
                 with transaction() as session:
-                    claim_next(session, printer=session.get_one(Printer, printer_id), now=NOW)
+                    claim_next(session, printer_id=printer_id, now=NOW)
             except Stale:
                 continue
 
@@ -445,5 +445,5 @@ def test_a_kind_that_lacks_a_slice_prints_nothing_of_the_job(session: Session, w
     job = make_sliced(session, world.site, world.alice)
     late = make_printer(session, world.site)
     session.execute(update(Printer).where(Printer.id == world.printer.id).values(machine="offline"))
-    assert claim_next(session, printer=late, now=NOW) is None
+    assert claim_next(session, printer_id=late.id, now=NOW) is None
     assert job.grams_each == Decimal("9.50")

@@ -36,7 +36,7 @@ def test_every_step_of_a_run_is_in_its_history(workshop: Workshop) -> None:
     workshop.reconcile()
     with transaction() as session:
         verbs = [change.verb for change in list_changes(session, noun="run", noun_id=workshop.run(job_id).id)]
-    assert verbs == ["uploading", "selected", "starting", "printing", "done"]
+    assert verbs == ["uploading", "starting", "printing", "done"]
 
 
 def test_a_done_run_is_filed_released_charged_once_and_shuts_the_plate(workshop: Workshop) -> None:

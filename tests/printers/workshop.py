@@ -143,7 +143,7 @@ class Workshop:
         job_id = self.queue()
         if status == RunStatus.CLAIMED:
             with transaction() as session:
-                assert runs.claim_next(session, printer=session.get_one(Printer, self.printer_id), now=self.clock.now)
+                assert runs.claim_next(session, printer_id=self.printer_id, now=self.clock.now)
         elif status in (RunStatus.PRINTING, RunStatus.PAUSED):
             self.reconcile()
         else:

@@ -20,6 +20,7 @@ from api.domain.runs.table import get_run as get_run
 from api.domain.runs.table import list_doubts as list_doubts
 from api.domain.runs.table import list_live_runs as list_live_runs
 from api.domain.runs.table import list_runs as list_runs
+from api.domain.runs.table import list_unfiled as list_unfiled
 from api.domain.runs.table import move_run as move_run
 from api.domain.runs.table import progress_of as progress_of
 from api.domain.runs.table import saw_progress as saw_progress

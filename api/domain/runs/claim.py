@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -21,6 +22,7 @@ from api.domain.plan import (
     PlanPrinter,
     Plate,
     Settings,
+    Slot,
     next_start,
     plan,
 )
@@ -30,7 +32,7 @@ from api.domain.printers import Printer, list_printers, state_of
 from api.domain.runs.table import FENCED, LIVE, Run, RunStatus
 from api.domain.sites import Site, get_site, open_intervals
 from api.domain.slices import Slice, SliceStatus
-from api.domain.timeline import Hold, Reason, Taken, hold, list_holds
+from api.domain.timeline import Reason, Taken, hold, list_holds
 
 HORIZON = timedelta(days=14)
 #: Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
@@ -219,7 +221,7 @@ def _served(session: Session, *, site: Site, now: datetime) -> dict[int, int]:
     return dict(session.execute(query.group_by(Job.owner_id)).all())
 
 
-def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | None:
+def claim_next(session: Session, *, printer_id: int, now: datetime) -> Run | None:
     """Take the plate that the plan starts on this printer now, with a hold until its upper ETA; None if there is none.
 
     Raises Stale when another worker was faster with that plate: look again.
@@ -227,8 +229,8 @@ def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | No
     The printer's row is locked, the job's row is taken SKIP LOCKED; two workers can never claim one plate or printer
     (partial unique indexes), and a booking made in the meantime wins (the hold is Taken: nothing is claimed).
     """
-    session.execute(select(Printer.id).where(Printer.id == printer.id).with_for_update())
-    session.refresh(printer)
+    locked = select(Printer).where(Printer.id == printer_id).with_for_update(of=Printer)
+    printer = session.scalars(locked.execution_options(populate_existing=True)).one()
     if printer.not_before is not None and now < printer.not_before:
         return None
     site = get_site(session, printer.site_id)
@@ -244,37 +246,38 @@ def claim_next(session: Session, *, printer: Printer, now: datetime) -> Run | No
     left = plates_left(session, job=job) if job else {}
     if job is None or slot.plate_no not in left:
         raise Stale()
-    copies = left[slot.plate_no]
-    found = _ready_slices(job)[printer.kind_id][copies]
-    run = Run(
-        job_id=job.id,
-        plate_no=slot.plate_no,
-        copies=copies,
-        printer_id=printer.id,
-        slice_id=found.id,
-        claimed_at=now,
-        status_at=now,
-    )
-    session.add(run)
-    session.flush()
-    try:
-        held = _hold_for(session, run, end=slot.end_p90, now=now)
-    except Taken as error:
-        raise Stale() from error
-    run.hold_id = held.id
-    session.flush()
+    run = _take(session, slot=slot, job=job, copies=left[slot.plate_no], printer=printer, now=now)
     if job.status == JobStatus.QUEUED:
         move_job(session, job, JobStatus.PRINTING, now=now)
     return run
 
 
-def _hold_for(session: Session, run: Run, *, end: datetime, now: datetime) -> Hold:
-    return hold(
-        session,
-        resource_id=run.printer_id,
-        start=now,
-        end=end,
-        reason=Reason.RUN,
-        now=now,
-        about_id=run.id,
+def _take(session: Session, *, slot: Slot, job: Job, copies: int, printer: Printer, now: datetime) -> Run:
+    """The run and its hold on the printer's time; raises Stale when that time was booked meanwhile."""
+    run_id = uuid4()
+    try:
+        held = hold(
+            session,
+            resource_id=printer.id,
+            start=now,
+            end=slot.end_p90,
+            reason=Reason.RUN,
+            now=now,
+            about_id=run_id,
+        )
+    except Taken as error:
+        raise Stale() from error
+    run = Run(
+        id=run_id,
+        job=job,
+        plate_no=slot.plate_no,
+        copies=copies,
+        printer_id=printer.id,
+        slice=_ready_slices(job)[printer.kind_id][copies],
+        hold_id=held.id,
+        claimed_at=now,
+        status_at=now,
     )
+    session.add(run)
+    session.flush()
+    return run

@@ -38,7 +38,8 @@ _S = RunStatus
 _ENDS = frozenset({_S.DONE, _S.FAILED, _S.CANCELLED, _S.IN_DOUBT})
 NEXT: dict[RunStatus, frozenset[RunStatus]] = {
     _S.CLAIMED: frozenset({_S.UPLOADING, _S.PRINTING} | _ENDS),
-    _S.UPLOADING: frozenset({_S.SELECTED, _S.PRINTING} | _ENDS),
+    # A fresh claim goes straight from the upload to the start, with the same checks (docs/decisions/0002).
+    _S.UPLOADING: frozenset({_S.SELECTED, _S.STARTING, _S.PRINTING} | _ENDS),
     _S.SELECTED: frozenset({_S.STARTING, _S.PRINTING} | _ENDS),
     _S.STARTING: frozenset({_S.PRINTING} | _ENDS),
     _S.PRINTING: frozenset({_S.PAUSED} | _ENDS),
@@ -158,6 +159,12 @@ def move_run(
 
 def find_live_run(session: Session, *, printer_id: int) -> Run | None:
     return session.scalar(select(Run).where(Run.printer_id == printer_id, Run.status.in_(LIVE)))
+
+
+def list_unfiled(session: Session, *, printer_id: int) -> list[Run]:
+    """The printer's live run first, if any, then ended ones whose file was not put away yet (20 at most)."""
+    query = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_(None))
+    return list(session.scalars(query.order_by(Run.status.in_(LIVE).desc(), Run.claimed_at).limit(20)))
 
 
 def get_run(session: Session, run_id: UUID, *, job_id: int | None = None) -> Run:
