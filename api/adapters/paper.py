@@ -38,7 +38,12 @@ TITLES = {
     Kind.CORRECTED: "Facture rectificative",
     Kind.DEPOSIT: "Facture d’acompte",
 }
-PAID_BY = {Means.CASH: "en espèces", Means.CARD: "par carte", Means.TRANSFER: "par virement"}
+PAID_BY = {
+    Means.CASH: "en espèces",
+    Means.CARD: "par carte",
+    Means.TRANSFER: "par virement",
+    Means.CREDIT: "sur crédit prépayé",
+}
 NO_BREAK = "\u00a0"
 
 

@@ -71,6 +71,11 @@ def vat_rates(on: date) -> frozenset[Decimal]:
     return frozenset(Decimal(rate) for rate in _entry("vat_rates", on)["rates"])
 
 
+def normal_vat_rate(on: date) -> Decimal:
+    """In percent, for what no rate was set for (mainland)."""
+    return Decimal(_entry("vat_rates", on)["normal"])
+
+
 def longest_term_days(on: date, customer: Customer) -> int | None:
     """Days from issue to due date that the law allows at most; None for a consumer."""
     return None if customer is Customer.CONSUMER else int(_entry("term", on, customer=customer)["days"])

@@ -5,16 +5,17 @@ Refuses to know any vendor: deposited by hand, by the neutral API (AFNOR XP Z12-
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, exists, or_, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.accounts import User
 from api.domain.base import Base, Id, Instant, Word
-from api.domain.changes import record, tell
+from api.domain.changes import ask, record, tell
 from api.domain.errors import Conflict, Invalid
 from api.domain.invoices import Invoice, require_released
 
@@ -32,6 +33,15 @@ class FlowStatus(StrEnum):
     PAYMENT_SENT = "211"
     PAID = "212"
     REJECTED = "213"
+
+
+#: After these nothing more comes.
+FINAL = (FlowStatus.REFUSED, FlowStatus.PAID, FlowStatus.REJECTED)
+#: How long after a failed try the next one comes; then always the last of them.
+WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
+#: What lies longer is not sent behind anybody's back: it was deposited by hand, or nobody wanted it sent.
+SENT_WITHIN = timedelta(days=30)
+POLL_EACH, POLL_FOR = timedelta(hours=1), timedelta(days=90)
 
 
 class FlowTrouble(Exception):
@@ -58,7 +68,7 @@ class Platform(Protocol):
     name: str
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
-        """Hand over a Factur-X file; the platform's id of the flow. Raises FlowTrouble."""
+        """Hand over a Factur-X file, of one number once; the platform's id of the flow. Raises FlowTrouble."""
         ...
 
     def status(self, flow_id: str) -> FlowStatus:
@@ -78,6 +88,22 @@ class Flow(Base):
     flow_id: Mapped[str] = mapped_column(String(120))
     status: Mapped[FlowStatus] = mapped_column(Word(FlowStatus))
     sent_at: Mapped[Instant]
+    #: When the platform was last asked what became of it.
+    polled_at: Mapped[Instant | None]
+
+
+class FlowTry(Base):
+    """That a platform did not take an invoice: how often, why, and when to try again (None: a person must look)."""
+
+    __tablename__ = "flow_tries"
+    __table_args__ = (UniqueConstraint("invoice_id", "platform"),)
+
+    id: Mapped[Id]
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    platform: Mapped[str] = mapped_column(String(40))
+    tries: Mapped[int]
+    trouble: Mapped[str] = mapped_column(String(300))
+    next_at: Mapped[Instant | None]
 
 
 class FlowEvent(Base):
@@ -128,3 +154,70 @@ def find_flow(session: Session, *, invoice_id: int, platform: str) -> Flow | Non
 
 def list_flows(session: Session, *, invoice_id: int) -> list[Flow]:
     return list(session.scalars(select(Flow).where(Flow.invoice_id == invoice_id).order_by(Flow.id)))
+
+
+def ask_flows(session: Session, *, platform: str, now: datetime) -> None:
+    """Let background steps send what waits, and ask what became of what was sent. Asking twice adds none."""
+    for invoice_id in list_to_send(session, platform=platform, now=now):
+        ask(session, "send_invoice", once=f"flow:{invoice_id}", invoice_id=invoice_id)
+    for flow_id in list_to_poll(session, platform=platform, now=now):
+        ask(session, "poll_flow", once=f"poll:{flow_id}", flow_id=flow_id)
+
+
+def list_to_send(session: Session, *, platform: str, now: datetime, limit: int = 50) -> list[int]:
+    """Documents to organisations that went out lately, that nobody deposited, and whose (next) try has come."""
+    waits = select(FlowTry.id).where(FlowTry.invoice_id == Invoice.id, FlowTry.platform == platform)
+    query = select(Invoice.id).where(
+        Invoice.pdf_key.is_not(None),
+        Invoice.organisation_id.is_not(None),
+        Invoice.released_at > now - SENT_WITHIN,
+        ~exists().where(Flow.invoice_id == Invoice.id),
+        or_(~waits.exists(), waits.where(FlowTry.next_at <= now).exists()),
+    )
+    return list(session.scalars(query.order_by(Invoice.id).limit(limit)))
+
+
+def note_trouble(
+    session: Session, *, invoice: Invoice, platform: str, trouble: str, permanent: bool, now: datetime
+) -> FlowTry:
+    """It was not taken: tried again later and later, or (permanent) laid before a person and never sent again."""
+    row = session.scalar(select(FlowTry).where(FlowTry.invoice_id == invoice.id, FlowTry.platform == platform))
+    tries = (row.tries if row else 0) + 1
+    next_at = None if permanent else now + WAITS[min(tries, len(WAITS)) - 1]
+    facts = {"tries": tries, "trouble": trouble[:300], "next_at": next_at}
+    query = insert(FlowTry).values(invoice_id=invoice.id, platform=platform, **facts)
+    row = session.scalars(
+        query.on_conflict_do_update(index_elements=[FlowTry.invoice_id, FlowTry.platform], set_=facts).returning(
+            FlowTry
+        ),
+        execution_options={"populate_existing": True},
+    ).one()
+    if permanent:
+        record(session, noun="invoice", noun_id=invoice.id, verb="flow_blocked", now=now, trouble=trouble[:300])
+    return row
+
+
+def list_troubles(session: Session, *, seller_id: int) -> list[tuple[Invoice, FlowTry]]:
+    """What the platform did not take yet, for staff; the newest first."""
+    query = select(Invoice, FlowTry).join(FlowTry, FlowTry.invoice_id == Invoice.id)
+    waiting = query.where(Invoice.seller_id == seller_id, ~exists().where(Flow.invoice_id == Invoice.id))
+    return [(invoice, row) for invoice, row in session.execute(waiting.order_by(Invoice.id.desc()).limit(50))]
+
+
+def list_to_poll(session: Session, *, platform: str, now: datetime, limit: int = 50) -> list[int]:
+    """Flows that are not at their end, each once an hour."""
+    query = select(Flow.id).where(
+        Flow.platform == platform,
+        Flow.status.not_in(FINAL),
+        Flow.sent_at > now - POLL_FOR,
+        or_(Flow.polled_at.is_(None), Flow.polled_at <= now - POLL_EACH),
+    )
+    return list(session.scalars(query.order_by(Flow.id).limit(limit)))
+
+
+def note_answer(session: Session, *, flow: Flow, status: FlowStatus, now: datetime) -> None:
+    """What the platform says now; only a change is a status. Typed statuses that are further on stay."""
+    flow.polled_at = now
+    if status.value > flow.status.value:
+        note_status(session, flow=flow, status=status, now=now, reason=f"{flow.platform} {status.value}")
+    session.flush()

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api.adapters import files, sheets
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
-from api.domain import dunning, invoices, ledger, orders, organisations, payments, platform
+from api.domain import dunning, invoices, ledger, organisations, payments, platform
 from api.domain.facturx import Kind
 from api.domain.invoices import Invoice
 from api.domain.platform import FlowStatus
@@ -66,13 +66,6 @@ class CreditIn(BaseModel):
     quantities: dict[int, Decimal] | None = Field(
         default=None, description="Line (from 1) to how much of it; without it the whole."
     )
-
-
-class MonthIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    organisation_id: int
-    until: date
 
 
 class CloseIn(BaseModel):
@@ -208,15 +201,6 @@ def list_handled(session: DbSession, user: CurrentUser) -> list[SellerOut]:
         )
         for seller in list_sellers(session, user=user)
     ]
-
-
-@router.post("/sellers/{seller_id}/month", status_code=status.HTTP_201_CREATED)
-def invoice_month(seller_id: int, said: MonthIn, session: DbSession, user: CurrentUser, now: Now) -> InvoiceOut:
-    """One invoice for all that was delivered to an organisation up to a day."""
-    seller = get_seller(session, seller_id, user=user)
-    found = orders.list_to_invoice(session, organisation_id=said.organisation_id, seller_id=seller.id, until=said.until)
-    made = orders.invoice_orders(session, orders=found, judge=judge, actor=user, now=now)
-    return InvoiceOut.of(session, made)
 
 
 @router.post("/sellers/{seller_id}/close", status_code=status.HTTP_204_NO_CONTENT)

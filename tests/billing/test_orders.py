@@ -263,8 +263,8 @@ def test_orders_of_a_month_stand_on_one_invoice_once(session: Session, shop: Sho
     for order in both:
         produce(session, shop, order)
         orders.deliver(session, order=order, actor=shop.world.bob, now=NOW)
-    found = orders.list_to_invoice(
-        session, organisation_id=shop.company.id, seller_id=shop.seller.id, until=date(2026, 11, 30)
+    found = orders.list_delivered(
+        session, seller_id=shop.seller.id, until=date(2026, 11, 30), organisation_ids=[shop.company.id]
     )
     invoice = bill(session, shop, *found)
 

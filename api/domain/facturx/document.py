@@ -43,6 +43,7 @@ class Means(StrEnum):
     CASH = "10"
     TRANSFER = "30"
     CARD = "48"
+    CREDIT = "97"  # clearing: prepaid credit is used
 
 
 class Profile(StrEnum):

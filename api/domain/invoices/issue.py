@@ -28,6 +28,8 @@ from api.domain.series import Paper
 #: Writes the XML of a document and runs every check and both schematrons on it; raises when anything is wrong, and
 #: when a validator is missing.
 Judge = Callable[[Document], bytes]
+#: The journal of what is paid at once, by where the money went; all else went to the bank.
+PAID_IN = {Account.CASH: Journal.CASH, Account.CREDIT: Journal.OTHER}
 
 
 class PeriodClosed(Conflict):
@@ -169,17 +171,15 @@ def _post(session: Session, seller: Seller, invoice: Invoice, document: Document
     legs.append(Leg(Account.VAT, -sign * invoice.vat_cents))
     _post_legs(session, seller, invoice, now, legs, f"{_word(invoice.kind)} {invoice.number} {name}", "issue")
     if document.paid_cents:
-        money = Account.BANK if document.means is Means.TRANSFER else _desk(document.means)
-        paid = [Leg(money, document.paid_cents), Leg(Account.CUSTOMER, -document.paid_cents, invoice.party, name)]
+        customer = Leg(Account.CUSTOMER, -document.paid_cents, invoice.party, name)
+        paid = [_money(document.means, document.paid_cents, invoice.party, name), customer]
         _post_legs(session, seller, invoice, now, paid, f"Règlement {invoice.number} {name}", "paid")
 
 
 def _post_legs(
     session: Session, seller: Seller, invoice: Invoice, now: datetime, legs: list[Leg], text: str, step: str
 ) -> None:
-    journal = Journal.SALES if step == "issue" else Journal.BANK
-    if step == "paid" and any(leg.account is Account.CASH for leg in legs):
-        journal = Journal.CASH
+    journal = Journal.SALES if step == "issue" else PAID_IN.get(legs[0].account, Journal.BANK)
     if not any(leg.cents for leg in legs):
         return  # a free sale moves no money
     ledger.post(
@@ -195,8 +195,11 @@ def _post_legs(
     )
 
 
-def _desk(means: Means) -> Account:
-    return Account.CASH if means is Means.CASH else Account.CARD
+def _money(means: Means, cents: int, party: str, name: str) -> Leg:
+    """Where the money of a sale that is paid at once went, or (prepaid credit) what debt to the customer it ended."""
+    if means is Means.CREDIT:
+        return Leg(Account.CREDIT, cents, party, name)
+    return Leg({Means.TRANSFER: Account.BANK, Means.CASH: Account.CASH}.get(means, Account.CARD), cents)
 
 
 def _word(kind: Kind) -> str:

@@ -4,6 +4,8 @@ from api.domain.orders.billing import ask_deposit as ask_deposit
 from api.domain.orders.billing import draft_of as draft_of
 from api.domain.orders.billing import invoice_orders as invoice_orders
 from api.domain.orders.billing import list_orders_of as list_orders_of
+from api.domain.orders.billing import lock_delivered as lock_delivered
+from api.domain.orders.billing import settle as settle
 from api.domain.orders.place import accept as accept
 from api.domain.orders.place import spent_cents as spent_cents
 from api.domain.orders.produce import PartProgress as PartProgress
@@ -21,6 +23,6 @@ from api.domain.orders.table import OrderStatus as OrderStatus
 from api.domain.orders.table import Part as Part
 from api.domain.orders.table import find_order as find_order
 from api.domain.orders.table import get_order as get_order
+from api.domain.orders.table import list_delivered as list_delivered
 from api.domain.orders.table import list_open_orders as list_open_orders
 from api.domain.orders.table import list_orders as list_orders
-from api.domain.orders.table import list_to_invoice as list_to_invoice

@@ -82,11 +82,11 @@ def _named(orders: Sequence[Order]) -> str:
 
 def invoice_orders(session: Session, *, orders: Sequence[Order], judge: Judge, actor: User, now: datetime) -> Invoice:
     """One invoice for delivered orders of one customer; raises NotDelivered, MixedOrders, and what `issue` raises."""
-    for order in sorted(orders, key=lambda each: each.id):
-        require_staff(session, user=actor, site_id=order.site_id)
-        lock_order(session, order)
-    if not orders or any(order.status is not OrderStatus.DELIVERED for order in orders):
+    if not orders:
         raise NotDelivered()
+    for order in orders:
+        require_staff(session, user=actor, site_id=order.site_id)
+    lock_delivered(session, orders=orders)
     first = orders[0]
     invoice = invoices.issue(
         session,
@@ -98,9 +98,22 @@ def invoice_orders(session: Session, *, orders: Sequence[Order], judge: Judge, a
         today=today(now),
         actor=actor,
     )
+    settle(session, orders=orders, invoice=invoice)
+    return invoice
+
+
+def lock_delivered(session: Session, *, orders: Sequence[Order]) -> None:
+    """One clerk at a time, in the order of the ids; NotDelivered when one of them cannot be invoiced (any more)."""
+    for order in sorted(orders, key=lambda each: each.id):
+        lock_order(session, order)
+    if any(order.status is not OrderStatus.DELIVERED for order in orders):
+        raise NotDelivered()
+
+
+def settle(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> None:
+    """These orders stand on that invoice."""
     for order in orders:
         advance(session, order, OrderStatus.INVOICED, moves=NEXT, status=Order.status, invoice_id=invoice.id)
-    return invoice
 
 
 def ask_deposit(

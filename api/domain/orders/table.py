@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 
@@ -178,14 +179,19 @@ def list_open_orders(session: Session, *, site_id: int | None = None) -> list[Or
     return list(session.scalars(query.where(Order.site_id == site_id) if site_id is not None else query))
 
 
-def list_to_invoice(session: Session, *, organisation_id: int, seller_id: int, until: date) -> list[Order]:
-    """Delivered up to that day and not invoiced yet, for the invoice of the month."""
-    query = select(Order).where(
-        Order.organisation_id == organisation_id,
-        Order.seller_id == seller_id,
-        Order.status == OrderStatus.DELIVERED,
-        Order.delivered_on <= until,
-    )
+def list_delivered(
+    session: Session,
+    *,
+    seller_id: int,
+    until: date | None = None,
+    organisation_ids: Sequence[int] | None = None,
+) -> list[Order]:
+    """Delivered (up to and including a day) and on no invoice yet; of some organisations, if asked."""
+    query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
+    if until is not None:
+        query = query.where(Order.delivered_on <= until)
+    if organisation_ids is not None:
+        query = query.where(Order.organisation_id.in_(organisation_ids))
     return list(session.scalars(query.order_by(Order.id)))
 
 
