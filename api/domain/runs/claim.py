@@ -46,6 +46,10 @@ def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[Pla
 
     `more` is work that nobody ordered yet (a quote), with ids that no job has.
     """
+    return _plan(session, site=site, jobs=_waiting_jobs(session, site=site), more=more, now=now)
+
+
+def _plan(session: Session, *, site: Site, jobs: list[Job], more: Iterable[PlanJob], now: datetime) -> Plan:
     printers = list_printers(session, site_ids=[site.id])
     runs = {
         run.printer_id: run
@@ -55,7 +59,6 @@ def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[Pla
     }
     settings = site_settings(session, site=site)
     heat_ups = _last_heat_ups(session, printers)
-    jobs = _waiting_jobs(session, site=site)
     taken = _taken_plates(session, jobs)
     planned = (_plan_job(job, taken[job.id], printers) for job in jobs)
     return plan(
@@ -234,22 +237,26 @@ def claim_next(session: Session, *, printer_id: int, now: datetime) -> Run | Non
     if printer.not_before is not None and now < printer.not_before:
         return None
     site = get_site(session, printer.site_id)
-    chosen: NextStart = next_start(plan_site(session, site=site, now=now), printer_id=printer.id, now=now)
+    jobs = {job.id: job for job in _waiting_jobs(session, site=site)}
+    planned = _plan(session, site=site, jobs=list(jobs.values()), more=(), now=now)
+    chosen: NextStart = next_start(planned, printer_id=printer.id, now=now)
     slot = chosen.slot
     if slot is None or slot.filament_change:
         return None
-    job = session.scalar(
-        select(Job)
-        .where(Job.id == slot.job_id, Job.status.in_([JobStatus.QUEUED, JobStatus.PRINTING]))
-        .with_for_update(skip_locked=True)
-    )
-    left = plates_left(session, job=job) if job else {}
-    if job is None or slot.plate_no not in left:
+    job = jobs[slot.job_id]
+    left = plates_left(session, job=job) if _lock_waiting(session, job) else {}
+    if slot.plate_no not in left:
         raise Stale()
     run = _take(session, slot=slot, job=job, copies=left[slot.plate_no], printer=printer, now=now)
     if job.status == JobStatus.QUEUED:
         move_job(session, job, JobStatus.PRINTING, now=now)
     return run
+
+
+def _lock_waiting(session: Session, job: Job) -> bool:
+    """Lock the job if it still stands as it was read and nobody else holds it."""
+    still = select(Job.id).where(Job.id == job.id, Job.status == job.status)
+    return session.scalar(still.with_for_update(skip_locked=True)) is not None
 
 
 def _take(session: Session, *, slot: Slot, job: Job, copies: int, printer: Printer, now: datetime) -> Run:
