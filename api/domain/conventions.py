@@ -23,7 +23,7 @@ from api.domain.base import Base, Id, Instant
 from api.domain.changes import record
 from api.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.policy import may_staff, require_manager, require_staff
-from api.domain.sites import HoursWrong, OpeningHours, Resource, Site, local, open_intervals
+from api.domain.sites import HoursWrong, Interval, OpeningHours, Resource, Site, local, merge, open_intervals
 
 #: The door opens so long before the booking begins, and lets in so long after its end was planned.
 EARLY = LATE = timedelta(minutes=15)
@@ -253,35 +253,57 @@ def find_cover(
 ) -> Convention | None:
     """The convention that lets this person in for all of `[start, end)`, opening hours included; None if none does."""
     zone = ZoneInfo(calendar.timezone)
-    query = (
-        select(Convention)
-        .join(ConventionPerson)
-        .where(
-            Convention.site_id == site_id,
-            ConventionPerson.user_id == user_id,
-            Convention.suspended_at.is_(None),
-            Convention.starts_on <= start.astimezone(zone).date(),
-            Convention.ends_on >= (end - timedelta(microseconds=1)).astimezone(zone).date(),
-        )
-        .options(selectinload(Convention.areas))
-        .order_by(Convention.id)
-    )
-    for convention in session.scalars(query):
-        areas = {area.resource_id for area in convention.areas}
-        if (not areas or resource_id in areas) and is_covered(convention, calendar, start=start, end=end):
+    days = start.astimezone(zone).date(), (end - timedelta(microseconds=1)).astimezone(zone).date()
+    found = _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id)
+    for convention in found:
+        in_force = convention.starts_on <= days[0] and days[1] <= convention.ends_on
+        if in_force and is_covered(convention, calendar, start=start, end=end):
             return convention
     return None
 
 
+def _list_for(session: Session, *, user_id: int, site_id: int, resource_id: int) -> list[Convention]:
+    """Those not suspended that name this person and open this resource, the oldest first."""
+    query = (
+        select(Convention)
+        .join(ConventionPerson)
+        .where(Convention.site_id == site_id, ConventionPerson.user_id == user_id, Convention.suspended_at.is_(None))
+        .options(selectinload(Convention.areas))
+        .order_by(Convention.id)
+    )
+    opens = {convention: {area.resource_id for area in convention.areas} for convention in session.scalars(query)}
+    return [convention for convention, areas in opens.items() if not areas or resource_id in areas]
+
+
+def list_open_for(
+    session: Session, *, user_id: int, site_id: int, resource_id: int, calendar: Site, start: datetime, end: datetime
+) -> list[Interval]:
+    """When this person may be there within `[start, end)`: the opening hours, and those of their conventions."""
+    if not calendar.hours:  # a place that has not told its hours counts as open
+        return [(start, end)]
+    found = open_intervals(calendar, start=start, end=end)
+    for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
+        first = max(start, local(calendar, convention.starts_on, time(0)))
+        last = min(end, local(calendar, convention.ends_on + timedelta(days=1), time(0)))
+        if first < last:
+            found += open_intervals(_with_hours(convention, calendar), start=first, end=last)
+    return merge(found)
+
+
 def is_covered(convention: Convention, calendar: Site, *, start: datetime, end: datetime) -> bool:
     """Whether opening hours and the convention's hours together contain `[start, end)`. Pure."""
+    return open_intervals(_with_hours(convention, calendar), start=start, end=end) == [(start, end)]
+
+
+def _with_hours(convention: Convention, calendar: Site) -> Site:
+    """A transient calendar of the opening hours and the convention's."""
     both = Site(timezone=calendar.timezone, closed_on_holidays=calendar.closed_on_holidays)
     both.closures = [] if convention.on_closed_days else _copies(calendar)
     both.closed_on_holidays = calendar.closed_on_holidays and not convention.on_closed_days
     opening = [(hours.weekday, hours.opens, hours.closes) for hours in calendar.hours]
     own = [(weekday, time.fromisoformat(o), time.fromisoformat(c)) for weekday, o, c in convention.hours]
     both.hours = [OpeningHours(weekday=w, opens=o, closes=c, staffed=False) for w, o, c in opening + own]
-    return open_intervals(both, start=start, end=end) == [(start, end)]
+    return both
 
 
 def _copies(calendar: Site) -> list[Any]:

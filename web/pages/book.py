@@ -5,7 +5,7 @@ Works without JavaScript and from the keyboard: every slot is a link, every choi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 
@@ -17,14 +17,17 @@ from api.deps import CurrentUser, DbSession
 from api.domain import bookings
 from api.domain.accounts import User
 from api.domain.bookings import Bookable, Wanted
-from api.domain.bookings.search import Taken
-from api.domain.bookings.terms import as_instant, price_of
+from api.domain.bookings.terms import AgeMissing, SkillMissing, as_instant, is_staff, price_of
+from api.domain.conventions import list_open_for
 from api.domain.errors import DomainError, Invalid
-from api.domain.sites import Interval, Kind, Resource, Site
+from api.domain.prices import Price
+from api.domain.sites import Interval, Kind, Resource, Site, local
 from api.domain.skills import get_skill, has_skill
+from api.domain.timeline import Taken
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.render import Reader, ReaderOf
+from web.render import Reader, ReaderOf, tell
+from web.week import Span, Week, lay_week, without_twins
 
 router = APIRouter(include_in_schema=False)
 
@@ -45,6 +48,18 @@ REASONS = {
 }
 
 
+LENGTHS = (15, 30, 60, 90, 120, 180, 240, 480)
+#: Nobody reads more resources than this at once.
+AT_ONCE = 30
+#: What a series may repeat by: its RFC 5545 rule, and the word for it.
+REPEATS = {
+    "FREQ=WEEKLY": N_("Every week"),
+    "FREQ=WEEKLY;INTERVAL=2": N_("Every second week"),
+    "FREQ=MONTHLY": N_("Every month, on the same date"),
+    "FREQ=DAILY": N_("Every day"),
+}
+
+
 class TimeMissing(Invalid):
     """Please choose a day and a time."""
 
@@ -53,11 +68,10 @@ class TimeMissing(Invalid):
 
 @dataclass(frozen=True)
 class Shelf:
-    """One resource on the page: its next free slots, and what is taken on each day of the week."""
+    """One resource on the page, with its next free slots."""
 
     asked: Bookable
     slots: list[Interval]
-    days: list[tuple[date, list[Taken]]]
 
 
 @router.get("/book")
@@ -68,17 +82,25 @@ def book_page(
     kind: Kind | None = None,
     minutes: Annotated[int, Query(ge=5, le=1440)] = 60,
     week: Annotated[int, Query(ge=0, le=52)] = 0,
+    resource: int | None = None,
 ) -> Response:
-    """The resources of the chosen place, by kind."""
-    if reader.site is None:
-        return reader.page("book/book.html", kinds=[], kind=None, minutes=minutes, week=0, shelves=[], reasons=REASONS)
-    every = _bookable(session, reader.site, user)
+    """The resources of the chosen place, by kind; below them the week of one, the first unless another is asked for."""
+    every = _bookable(session, reader.site, user) if reader.site else []
     kinds = [each for each in KINDS if any(asked.kind == each for asked in every)]
     chosen = kind if kind in kinds else kinds[0] if kinds else None
-    shelves = _shelves(session, reader, [asked for asked in every if asked.kind == chosen], user, minutes, week)
-    words = [(each, KINDS[each]) for each in kinds]
+    asked = [each for each in every if each.kind == chosen][:AT_ONCE]
+    shown = next((each for each in asked if each.resource_id == resource), asked[0] if asked else None)
     return reader.page(
-        "book/book.html", kinds=words, kind=chosen, minutes=minutes, week=week, shelves=shelves, reasons=REASONS
+        "book/book.html",
+        kinds=[(each, KINDS[each]) for each in kinds],
+        kind=chosen,
+        minutes=minutes,
+        lengths=_lengths(asked, minutes),
+        shelves=_shelves(session, reader, asked, minutes),
+        shown=shown,
+        week=week_of(session, reader, shown, user, week) if shown else None,
+        turn=week,
+        reasons=REASONS,
     )
 
 
@@ -87,29 +109,52 @@ def _bookable(session: Session, site: Site, user: User) -> list[Bookable]:
     return bookings.look_up_many(session, resource_ids=list(ids), user=user)
 
 
-def _shelves(
-    session: Session, reader: ReaderOf, asked: list[Bookable], user: User, minutes: int, week: int
-) -> list[Shelf]:
-    """Slots in one statement for all; the week of at most 30 resources, because nobody reads more at once."""
+def _lengths(asked: list[Bookable], minutes: int) -> list[int]:
+    """What the choice of lengths offers: those that a rule here allows, and the one that was asked for."""
+    allowed = {each for each in LENGTHS if any(_suits(one, each) for one in asked)}
+    return sorted(allowed | {minutes})
+
+
+def _suits(asked: Bookable, minutes: int) -> bool:
+    policy = asked.policy
+    return policy.min_minutes <= minutes <= policy.max_minutes and minutes % policy.step_minutes == 0
+
+
+def _shelves(session: Session, reader: ReaderOf, asked: list[Bookable], minutes: int) -> list[Shelf]:
+    """Slots in one statement for all."""
     now = reader.now
     slots = bookings.find_slots(session, asked=asked, minutes=minutes, start=now, end=now + timedelta(days=30))
-    return [
-        Shelf(each, slots.get(each.resource_id, []), _days(session, each, user, now + timedelta(weeks=week)))
-        for each in asked[:30]
-    ]
+    return [Shelf(each, slots.get(each.resource_id, [])) for each in asked]
 
 
-def _days(session: Session, asked: Bookable, user: User, now: datetime) -> list[tuple[date, list[Taken]]]:
-    monday = now.astimezone(asked.zone).date() - timedelta(days=now.astimezone(asked.zone).weekday())
-    days = [monday + timedelta(days=n) for n in range(7)]
-    edges = [
-        datetime.combine(day, time(0), asked.zone).astimezone(UTC) for day in [*days, days[-1] + timedelta(days=1)]
+def week_of(session: Session, reader: ReaderOf, asked: Bookable, user: User, turn: int) -> Week:
+    """Seven days from today on, or so many weeks later, as this person may book them."""
+    zone, now, policy = asked.zone, reader.now, asked.policy
+    first = now.astimezone(zone).date() + timedelta(weeks=turn)
+    days = [first + timedelta(days=n) for n in range(7)]
+    start, end = (local(asked.calendar, day, time(0)) for day in (days[0], days[-1] + timedelta(days=1)))
+    held = [
+        each
+        for resource_id in asked.held_ids
+        for each in bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
     ]
-    taken = bookings.list_taken(session, resource_id=asked.resource_id, user=user, start=edges[0], end=edges[-1])
-    return [
-        (day, [each for each in taken if each.start < edges[n + 1] and each.end > edges[n]])
-        for n, day in enumerate(days)
-    ]
+    notice = timedelta(0) if is_staff(asked) else timedelta(minutes=policy.notice_minutes)
+    return lay_week(
+        days,
+        zone,
+        opening=list_open_for(
+            session,
+            user_id=user.id,
+            site_id=asked.site_id,
+            resource_id=asked.resource_id,
+            calendar=asked.calendar,
+            start=start,
+            end=end,
+        ),
+        taken=without_twins(held),
+        bookable=(now + notice, now + timedelta(days=policy.horizon_days)),
+        span=Span(*(timedelta(minutes=m) for m in (policy.min_minutes, policy.before_minutes, policy.after_minutes))),
+    )
 
 
 @router.get("/book/{resource_id}")
@@ -120,16 +165,18 @@ def ask_page(
     resource_id: int,
     start: datetime | None = None,
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
+    week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:
     """One resource at one time: what it costs, what the rules are, what one lacks, and the button."""
     asked = bookings.look_up(session, resource_id=resource_id, user=user)
-    form = Form(reader.request, _typed(asked, start, minutes) if start else {"minutes": str(minutes)})
-    return _ask(reader, session, user, asked, form)
+    length = minutes if start else max(asked.policy.min_minutes, min(minutes, asked.policy.max_minutes))
+    form = Form(reader.request, _typed(asked, start, length) if start else {"minutes": str(length)})
+    return show_ask(reader, session, user, asked, form, turn=week)
 
 
 def _typed(asked: Bookable, start: datetime, minutes: int) -> dict[str, str]:
     """As if these had been typed; the exact instant goes along, for the hour that exists twice."""
-    wall = as_instant(start, zone=asked.zone).astimezone(asked.zone)
+    wall = start.astimezone(asked.zone) if start.tzinfo else start
     return {
         "day": wall.date().isoformat(),
         "at": wall.strftime("%H:%M"),
@@ -138,29 +185,79 @@ def _typed(asked: Bookable, start: datetime, minutes: int) -> dict[str, str]:
     }
 
 
-def _ask(reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form) -> Response:
-    lacks = _lacks(session, asked, user, reader.now)
-    price, slots = None, list[Interval]()
-    try:
-        wanted = wanted_of(asked, form)
-        start, end = (as_instant(when, zone=asked.zone) for when in (wanted.start, wanted.end))
-        price = price_of(asked, start=start, end=end)
-    except DomainError:
-        start = reader.now
-    if form.errors or price is None:
-        minutes = form.int("minutes", otherwise=60)
-        after = max(start, reader.now)
-        slots = bookings.next_free(session, asked=asked, minutes=minutes, after=after, now=reader.now)
+@dataclass(frozen=True)
+class Offer:
+    """What this time would cost, or why it cannot be booked and what is free next."""
+
+    price: Price | None = None
+    trouble: str = ""
+    slots: list[Interval] = field(default_factory=list)
+    is_taken: bool = False
+
+
+def show_ask(
+    reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form, *, turn: int | None = None
+) -> Response:
+    """The form beside the week in which its day lies."""
+    turn = _turn(reader, asked, form) if turn is None else turn
     return reader.page(
         "book/ask.html",
         status=form.status,
         asked=asked,
         zone=asked.calendar.timezone,
         form=form,
-        price=price,
-        lacks=lacks,
-        slots=slots,
+        lacks=_lacks(session, asked, user, reader.now),
+        offer=_offer(reader, session, user, asked, form),
+        week=week_of(session, reader, asked, user, turn),
+        turn=turn,
+        reasons=REASONS,
+        repeats=REPEATS,
     )
+
+
+def _turn(reader: ReaderOf, asked: Bookable, form: Form) -> int:
+    """How many weeks ahead the day of the form is; 0 when it says none."""
+    try:
+        ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(asked.zone).date()
+    except ValueError:
+        return 0
+    return min(max(ahead.days // 7, 0), 52)
+
+
+def _offer(reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form) -> Offer:
+    """Nothing where no time is said; what is wrong with the person (an age, a training) the form says itself."""
+    if not (form["day"] and form["at"]):
+        return Offer()
+    try:
+        wanted = wanted_of(asked, form)
+        start, end = (as_instant(when, zone=asked.zone) for when in (wanted.start, wanted.end))
+    except DomainError as error:
+        return Offer(trouble="" if form.errors else tell(reader.request, error.msgid(), error.params))
+    wrong = bookings.why_not(session, wanted=wanted, user=user, now=reader.now)
+    if wrong is not None and not isinstance(wrong, AgeMissing | SkillMissing):
+        said = "" if form.errors else tell(reader.request, wrong.msgid(), wrong.params)
+        return Offer(
+            trouble=said, slots=_next_free(reader, session, asked, form, start), is_taken=isinstance(wrong, Taken)
+        )
+    if end <= start:
+        return Offer()
+    return Offer(price=price_of(asked, start=start, end=end))
+
+
+def _next_free(reader: ReaderOf, session: Session, asked: Bookable, form: Form, start: datetime) -> list[Interval]:
+    minutes = form.int("minutes", otherwise=60)
+    if not _suits(asked, minutes) or asked.out_of_service:
+        return []
+    return bookings.next_free(session, asked=asked, minutes=minutes, after=max(start, reader.now), now=reader.now)
+
+
+@router.get("/book/{resource_id}/offer")
+def offer(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int) -> Response:
+    """Price or trouble of the time in the form, as a fragment, for every change of it."""
+    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    form = Form(reader.request, dict(reader.request.query_params))
+    found = _offer(reader, session, user, asked, form)
+    return reader.page("book/_offer.html", asked=asked, form=form, offer=found, zone=asked.calendar.timezone)
 
 
 def _lacks(session: Session, asked: Bookable, user: User, now: datetime) -> str:
@@ -200,11 +297,11 @@ def book(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int
     """Book it, or say why not and what is free next; or only show the price of what was typed."""
     asked = bookings.look_up(session, resource_id=resource_id, user=user)
     if form["act"] == "look":
-        return _ask(reader, session, user, asked, form)
+        return show_ask(reader, session, user, asked, form)
     with trying(session, form):
         made = bookings.book(session, wanted=wanted_of(asked, form), user=user, now=reader.now)
     if form.errors:
-        return _ask(reader, session, user, asked, form)
+        return show_ask(reader, session, user, asked, form)
     return reader.to(f"/bookings/{made.id}", N_("{name} is booked for you."), name=asked.name)
 
 
@@ -215,5 +312,5 @@ def wait(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int
     with trying(session, form):
         bookings.join_waitlist(session, wanted=wanted_of(asked, form), user=user, now=reader.now)
     if form.errors:
-        return _ask(reader, session, user, asked, form)
+        return show_ask(reader, session, user, asked, form)
     return reader.to("/agenda", N_("You are in line: we write to you when it is free."))

@@ -51,6 +51,7 @@ from api.domain.bookings.terms import Bookable as Bookable
 from api.domain.bookings.terms import as_instant as as_instant
 from api.domain.bookings.terms import look_up as look_up
 from api.domain.bookings.terms import look_up_many as look_up_many
+from api.domain.bookings.trial import why_not as why_not
 from api.domain.bookings.waitlist import Wait as Wait
 from api.domain.bookings.waitlist import WaitStatus as WaitStatus
 from api.domain.bookings.waitlist import expire_offers as expire_offers

@@ -9,21 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.accounts import User
-from api.domain.bookings.book import Wanted, book, check
+from api.domain.bookings.book import Wanted, book
 from api.domain.bookings.table import Booking, Series
 from api.domain.bookings.terms import look_up
+from api.domain.bookings.trial import why_not
 from api.domain.changes import record
 from api.domain.errors import Conflict, DomainError, Invalid
-from api.domain.timeline import Hold, Taken, span
 
 MOST = 100
 SKIP = "skip"
@@ -162,20 +161,8 @@ def _choose(each: Occurrence, choice: Choice | None) -> Occurrence:
 
 
 def _judge(session: Session, each: Occurrence, wanted: Wanted, user: User, now: datetime) -> Occurrence:
-    try:
-        terms = check(session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now)
-        policy = terms.asked.policy
-        around = span(
-            terms.start - timedelta(minutes=policy.before_minutes), terms.end + timedelta(minutes=policy.after_minutes)
-        )
-        taken = select(Hold.id).where(
-            Hold.resource_id.in_(terms.asked.held_ids), Hold.released_at.is_(None), Hold.during.op("&&")(around)
-        )
-        if session.scalar(taken.limit(1)):
-            raise Taken()
-    except DomainError as error:
-        return replace(each, trouble=error)
-    return each
+    trouble = why_not(session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now)
+    return replace(each, trouble=trouble)
 
 
 def book_series(

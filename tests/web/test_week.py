@@ -1,0 +1,71 @@
+"""The week on the page: what is free to book, what is taken and why, on the wall clock of the place."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from api.domain.bookings.search import Taken
+from web.week import Span, Stretch, Week, What, lay_week, without_twins
+
+PARIS = ZoneInfo("Europe/Paris")
+MONDAY = date(2026, 11, 23)
+NEVER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+PLAIN = Span(timedelta(minutes=15), timedelta(0), timedelta(0))
+
+
+def at(hour: int, minute: int = 0, day: int = 23) -> datetime:
+    return datetime(2026, 11, day, hour, minute, tzinfo=PARIS).astimezone(UTC)
+
+
+def taken(start: datetime, end: datetime, reason: str = "booking", *, booking_id: int | None = None) -> Taken:
+    return Taken(start, end, reason, booking_id is not None, booking_id)
+
+
+def lay(*held: Taken, span: Span = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
+    return lay_week([MONDAY], PARIS, opening=[(at(9), at(12))], taken=list(held), bookable=bookable, span=span)
+
+
+def said(week: Week) -> list[tuple[str, str]]:
+    """What stands in the first day: ("free", "09:00-12:00"), .."""
+    cells: list[Stretch] = [cell for _, cells in week.rows for cell in cells]
+    return [(cell.what.value, f"{cell.start:%H:%M}-{cell.end:%H:%M}") for cell in cells]
+
+
+def test_the_day_is_drawn_as_long_as_the_place_is_open() -> None:
+    assert said(lay()) == [("free", "09:00-12:00")]
+    assert [hour.hour for hour, _ in lay().rows if hour] == [9, 10, 11]
+
+
+def test_what_is_taken_parts_what_is_free() -> None:
+    week = lay(taken(at(10), at(10, 30)))
+    assert said(week) == [("free", "09:00-10:00"), ("taken", "10:00-10:30"), ("free", "10:30-12:00")]
+
+
+def test_a_print_off_the_grid_takes_every_quarter_that_it_touches() -> None:
+    week = lay(taken(at(10, 5), at(10, 20), "run"))
+    assert said(week)[1] == ("taken", "10:00-10:30")
+
+
+def test_beside_what_is_taken_the_buffers_stay_free() -> None:
+    span = Span(timedelta(minutes=15), timedelta(minutes=15), timedelta(minutes=30))
+    week = lay(taken(at(10), at(11)), span=span)
+    assert [cell for cell in said(week) if cell[0] == "free"] == [("free", "09:00-09:30"), ("free", "11:15-12:00")]
+
+
+def test_what_is_over_or_shorter_than_the_shortest_booking_is_not_offered() -> None:
+    assert said(lay(bookable=(at(10), NEVER[1]))) == [("closed", "09:00-10:00"), ("free", "10:00-12:00")]
+    hourly = Span(timedelta(hours=1), timedelta(0), timedelta(0))
+    assert [what for what, _ in said(lay(taken(at(9, 30), at(11, 30)), span=hourly))] == ["closed", "taken", "closed"]
+
+
+def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_change() -> None:
+    days = [date(2026, 10, 24) + timedelta(days=n) for n in range(3)]
+    opening = [(datetime(2026, 10, 23, 22, tzinfo=UTC), datetime(2026, 10, 26, 23, tzinfo=UTC))]
+    week = lay_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, span=PLAIN)
+    assert len(week.rows) == 96
+    assert sum(cell.rows for _, cells in week.rows for cell in cells) == 3 * 96
+    assert {cell.what for _, cells in week.rows for cell in cells} == {What.FREE}
+
+
+def test_the_holds_of_a_kit_and_its_members_are_drawn_once() -> None:
+    own, other = taken(at(9), at(10), booking_id=7), taken(at(9), at(10))
+    assert without_twins([other, own, other]) == [own]
