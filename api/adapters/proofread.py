@@ -14,8 +14,8 @@ from typing import Any
 
 import pikepdf
 from lxml import etree
-from pypdf import PdfReader
 
+from api.adapters.pagetext import UnknownDrawing, read_rows
 from api.adapters.recount import read_totals
 
 RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -25,49 +25,101 @@ EXTENSION = "{http://www.aiim.org/pdfa/ns/property#}"
 FX_VALUES = {"DocumentType": {"INVOICE"}, "DocumentFileName": {"factur-x.xml"}, "Version": {"1.0"}}
 FX_VALUES["ConformanceLevel"] = {"EN 16931", "EXTENDED"}
 FORBIDDEN_KEYS = {"/JS", "/JavaScript", "/AA", "/OpenAction", "/Launch"}
-AMOUNT = r"(-?[\d\u202f\u00a0 ]+,\d\d)\u00a0€"
+AMOUNT = re.compile(r"-?[\d\u202f\u00a0 ]+,\d\d\u00a0€")
+BASE = re.compile(rf"sur {AMOUNT.pattern}")
+VAT_LABEL = re.compile(r"TVA ([\d,]+)\u00a0%")
+#: What stands left of a sum -> its BT code. Without VAT the total is the net.
+LABELS = {
+    "Total HT": "BT-109",
+    "Total TTC": "BT-112",
+    "Total": "BT-112",
+    "Déjà payé": "BT-113",
+    "Net à payer": "BT-115",
+    "À votre crédit": "BT-115",
+}
 
 
 def release_faults(pdf: bytes, xml: bytes) -> list[str]:
     """Everything that forbids to hand this invoice out."""
-    found = lint(pdf)
-    if not found and embedded_xml(pdf) != xml:
-        found.append("the XML inside is not the XML that was checked")
-    return found + [f"{code}: printed {printed}, XML {stated}" for code, printed, stated in misprints(pdf, xml)]
+    with _opened(pdf) as file:
+        found = list(_lint(pdf, file, invoice=True))
+        if not found and _embedded_xml(file) != xml:
+            found.append("the XML inside is not the XML that was checked")
+        try:
+            wrong = _misprints(file, xml)
+        except UnknownDrawing as e:
+            return [*found, f"the page cannot be read: {e}"]
+    return found + [f"{code}: printed {printed}, XML {stated}" for code, printed, stated in wrong]
 
 
 def lint(pdf: bytes, *, invoice: bool = True) -> list[str]:
     """What a PDF/A-3a must not lack or hold; `invoice=False` for a quote or delivery note, which embeds nothing."""
-    with pikepdf.open(io.BytesIO(pdf)) as file:
-        found = [*_container(pdf, file), *_fonts(file), *_forbidden(file), *_metadata(file, invoice=invoice)]
-        return found + list(_attachment(file) if invoice else ())
+    with _opened(pdf) as file:
+        return list(_lint(pdf, file, invoice=invoice))
 
 
 def embedded_xml(pdf: bytes) -> bytes:
     """The bytes of factur-x.xml."""
-    with pikepdf.open(io.BytesIO(pdf)) as file:
-        return file.attachments["factur-x.xml"].get_file().read_bytes()
+    with _opened(pdf) as file:
+        return _embedded_xml(file)
 
 
 def printed_totals(pdf: bytes) -> dict[str, Decimal]:
     """BT code -> euros as printed: net, VAT per rate, total, paid, due. Without VAT the total is the net."""
-    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
-    labels = {
-        "BT-109": r"Total HT",
-        "BT-112": r"Total(?: TTC)?",
-        "BT-113": r"Déjà payé",
-        "BT-115": r"(?:Net à payer|À votre crédit)",
-    }
-    found = {code: re.findall(rf"^{label}\s+{AMOUNT}", text, re.M) for code, label in labels.items()}
-    totals = {code: _euros(amounts[-1]) for code, amounts in found.items() if amounts}
-    for rate, amount in re.findall(rf"^TVA ([\d,]+)\u00a0%\s+sur\s+[^€]*€\s+{AMOUNT}", text, re.M):
-        totals[f"BT-117 {Decimal(rate.replace(',', '.')):.2f}"] = _euros(amount)
-    return totals
+    with _opened(pdf) as file:
+        return _printed_totals(file)
 
 
 def misprints(pdf: bytes, xml: bytes) -> list[tuple[str, Decimal | None, Decimal]]:
     """(BT code, printed, in the XML) wherever the two differ; "Déjà payé" is printed as a subtraction."""
-    printed = printed_totals(pdf)
+    with _opened(pdf) as file:
+        return _misprints(file, xml)
+
+
+def _opened(pdf: bytes) -> pikepdf.Pdf:
+    return pikepdf.open(io.BytesIO(pdf))
+
+
+def _embedded_xml(file: pikepdf.Pdf) -> bytes:
+    return file.attachments["factur-x.xml"].get_file().read_bytes()
+
+
+def _lint(pdf: bytes, file: pikepdf.Pdf, *, invoice: bool) -> Iterator[str]:
+    yield from _container(pdf, file)
+    yield from _fonts(file)
+    yield from _forbidden(file)
+    yield from _metadata(file, invoice=invoice)
+    if invoice:
+        yield from _attachment(file)
+
+
+def _printed_totals(file: pikepdf.Pdf) -> dict[str, Decimal]:
+    """The sums stand alone on their line of print, right of their label; of two with one label the last counts."""
+    totals: dict[str, Decimal] = {}
+    for row in read_rows(file):
+        words = [word.text.strip() for word in row]
+        for at, label in enumerate(words):
+            if (code := _code(label)) and (amount := _sum_beside(words[at + 1 :], code)) is not None:
+                totals[code] = amount
+    return totals
+
+
+def _code(label: str) -> str | None:
+    if found := VAT_LABEL.fullmatch(label):
+        return f"BT-117 {Decimal(found[1].replace(',', '.')):.2f}"
+    return LABELS.get(label)
+
+
+def _sum_beside(words: list[str], code: str) -> Decimal | None:
+    if code.startswith("BT-117"):
+        if not words or not BASE.fullmatch(words[0]):
+            return None
+        words = words[1:]
+    return _euros(words[0]) if len(words) == 1 and AMOUNT.fullmatch(words[0]) else None
+
+
+def _misprints(file: pikepdf.Pdf, xml: bytes) -> list[tuple[str, Decimal | None, Decimal]]:
+    printed = _printed_totals(file)
     stated = read_totals(xml)
     stated["BT-113"] = -stated["BT-113"]
     with_vat = "BT-109" in printed
@@ -81,7 +133,7 @@ def misprints(pdf: bytes, xml: bytes) -> list[tuple[str, Decimal | None, Decimal
 
 
 def _euros(printed: str) -> Decimal:
-    return Decimal(re.sub(r"[\u202f\u00a0 ]", "", printed).replace(",", "."))
+    return Decimal(re.sub(r"[\u202f\u00a0 €]", "", printed).replace(",", "."))
 
 
 def _container(pdf: bytes, file: pikepdf.Pdf) -> Iterator[str]:
