@@ -3,12 +3,13 @@
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
-from api.domain import invoices, ledger, orders, payments
+from api.domain import invoices, ledger, orders, payments, tabs
 from api.domain.accounts import User
 from api.domain.errors import DomainError
 from api.domain.facturx.faults import CreditAboveRemaining
@@ -18,6 +19,7 @@ from api.domain.orders import Order
 from api.domain.quotes import Quote
 from api.domain.sellers import Seller
 from tests.billing.make import TODAY, Shop, accept_all, ask, issue, make_shop
+from tests.billing.stays import START, stay
 from tests.documents.make import make_document
 from tests.world import NOW
 
@@ -141,3 +143,23 @@ def test_one_cause_posts_once_also_at_once(committed: Engine, shop: Shop, invoic
     with Session(committed) as session:
         postings = list(session.scalars(select(Posting.no).order_by(Posting.no)))
         assert postings == list(range(1, len(postings) + 1))
+
+
+def test_a_booking_is_billed_once_by_four_clerks(committed: Engine, shop: Shop) -> None:
+    with Session(committed) as session, session.begin():
+        stay(session, shop)
+        seller = session.get_one(Seller, shop.seller.id)
+        (tab,) = tabs.list_tabs(session, seller=seller, now=START + timedelta(days=1))
+
+    def act(session: Session) -> None:
+        tabs.bill(
+            session,
+            seller=session.get_one(Seller, shop.seller.id),
+            tab=tab,
+            judge=accept_all,
+            now=START + timedelta(days=1),
+        )
+
+    assert at_once(committed, act, times=4) == ["", "BilledAlready", "BilledAlready", "BilledAlready"]
+    with Session(committed) as session:
+        assert session.scalars(select(Invoice.number)).all() == ["F2026-00001"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -65,6 +66,9 @@ RIGHT: dict[str, Document] = {
     "deposit": DEPOSIT,
     "final after deposit": deduct(make_document(), [DEPOSIT]),
     "paid by card": replace(as_paid(make_document(), TOTAL), means=Means.CARD),
+    "over a period": make_document(
+        supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)
+    ),
     "corrected": replace(CREDIT, kind=Kind.CORRECTED, number="F2026-0002"),
     "awkward text": make_document(lines=(make_line(description="Pièce <b> & « œuf » €"),)),
 }

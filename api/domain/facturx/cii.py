@@ -110,8 +110,10 @@ def _place(place: DeliverTo) -> dict[str, Any]:
 
 
 def _supply(document: Document) -> dict[str, Any]:
+    """Of a period also its last day as date of supply: without any the library writes an empty delivery, which the
+    schema refuses."""
     supply: dict[str, Any] = {
-        "BT-72": document.supplied_on,
+        "BT-72": document.supplied_on or document.supplied_until,
         "BT-73": document.supplied_from,
         "BT-74": document.supplied_until,
     }
