@@ -292,7 +292,7 @@ def _payment(document: Document, sums: Totals) -> dict[str, Any] | None:
             ("BIC", document.bank.bic),
             ("Banque", document.bank.name),
         ],
-        "qr": epc_qr(document, sums).svg_data_uri(scale=4, border=1),
+        "qr": epc_qr(document, sums).png_data_uri(scale=1, border=1),
     }
 
 

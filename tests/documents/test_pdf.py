@@ -161,6 +161,28 @@ def test_the_qr_code_pays_the_exact_amount_to_the_right_account() -> None:
     assert paper.epc_qr(document, totals(document)).matrix == expected.matrix
 
 
+def test_the_qr_code_in_the_file_is_that_code_module_by_module() -> None:
+    document = DOCUMENTS["ordinary"]
+    with pikepdf.open(io.BytesIO(rendered("ordinary"))) as file:
+        [drawn] = file.pages[0].get_images().values()
+        assert isinstance(drawn, pikepdf.Stream)
+        shown = pikepdf.PdfImage(drawn).as_pil_image().convert("1")
+        smoothed = bool(drawn.get("/Interpolate", False))
+    matrix = paper.epc_qr(document, totals(document)).matrix
+    side = len(matrix)
+    assert shown.size == (side + 2, side + 2)  # a light border of one module
+    assert [[shown.getpixel((x + 1, y + 1)) == 0 for x in range(side)] for y in range(side)] == [
+        [bool(module) for module in row] for row in matrix
+    ]
+    assert not smoothed  # PDF/A forbids it, and a scanner would stumble
+
+
+def test_a_sign_that_no_page_can_hold_is_shown_as_unreadable() -> None:
+    quote = replace(make_quote(), purchase_order="BC\x0b-<7>&\ufffe")
+    text = text_of(pdf.render_quote(quote, stamp=STAMP))
+    assert "BC\ufffd-<7>&\ufffd" in text
+
+
 def test_headers_are_repeated_and_the_totals_are_not_torn() -> None:
     pages = [page.extract_text() for page in PdfReader(io.BytesIO(rendered("three pages"))).pages]
     assert len(pages) == 3
