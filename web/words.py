@@ -19,6 +19,7 @@ from api.domain.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
 TAG = {Locale.FR: "fr_FR", Locale.EN: "en_GB"}
+_UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
 NB_SPACE = "\u00a0"
 THIN_NB_SPACE = "\u202f"
 
@@ -40,6 +41,16 @@ def named(locale: Locale, thing: Named) -> str:
 def money(locale: Locale, cents: int) -> str:
     """1240 -> "12,40 €" or "€12.40"."""
     return format_currency(Decimal(cents) / 100, "EUR", locale=TAG[locale])
+
+
+def unit_price(locale: Locale, euros: Decimal) -> str:
+    """With the cents, and up to two decimals below them: "0,80 €", "0,0625 €"."""
+    return format_currency(euros, "EUR", format=_UNIT_PRICE[locale], currency_digits=False, locale=TAG[locale])
+
+
+def change(locale: Locale, cents: int) -> str:
+    """With its sign: "+1,20 €", "−0,30 €"."""
+    return ("+" if cents > 0 else "\u2212" if cents < 0 else "") + money(locale, abs(cents))
 
 
 def number(locale: Locale, value: float | Decimal, digits: int = 0) -> str:
@@ -142,9 +153,17 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     def time_of_day(context: Context, at: datetime) -> str:
         return clock(locale, at, context.get("zone", "Europe/Paris"))
 
+    @pass_context
+    def dated(context: Context, on: date) -> str:
+        """With its year: "23 nov. 2026"; of an instant the day at the place."""
+        if isinstance(on, datetime):
+            on = on.astimezone(ZoneInfo(context.get("zone", "Europe/Paris"))).date()
+        return day(locale, on, "d MMM y")
+
     plain: dict[str, Callable[..., Any]] = {
         "named": named,
         "money": money,
+        "change": change,
         "number": number,
         "measure": measure,
         "volume": volume,
@@ -152,4 +171,8 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "duration": duration,
         "day": day,
     }
-    return {name: partial(word, locale) for name, word in plain.items()} | {"when": when, "time_of_day": time_of_day}
+    return {name: partial(word, locale) for name, word in plain.items()} | {
+        "when": when,
+        "time_of_day": time_of_day,
+        "dated": dated,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -99,23 +100,43 @@ def set_tariff(
     return row
 
 
-def publish(
-    session: Session, *, site_id: int | None, tariff: Tariff, valid_on: date, zone: str, actor: User, now: datetime
-) -> TariffRow:
-    """New prices from midnight of `valid_on` in `zone`, or from now on when that is today; by a manager of the site.
+@dataclass(frozen=True, slots=True)
+class NewPrices:
+    """Of a site (or, with no site, of the network) from a day on; the day is that of `zone`."""
 
-    Raises PricesOfThePast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices.
+    site_id: int | None
+    tariff: Tariff
+    valid_on: date
+    zone: str
+
+
+def publish(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> TariffRow:
+    """From midnight of `valid_on`, or from now on when that is today; by a manager of the site.
+
+    Raises what `require_publishable` raises.
     """
-    if site_id is not None:
-        require_manager(session, user=actor, site_id=site_id)
+    require_publishable(session, prices=prices, actor=actor, now=now)
+    midnight = datetime.combine(prices.valid_on, time(), ZoneInfo(prices.zone))
+    return set_tariff(
+        session,
+        site_id=prices.site_id,
+        tariff=prices.tariff,
+        valid_from=max(midnight, now),
+        now=now,
+        actor=actor,
+    )
+
+
+def require_publishable(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> None:
+    """Raises PricesOfThePast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices."""
+    if prices.site_id is not None:
+        require_manager(session, user=actor, site_id=prices.site_id)
     elif not actor.is_admin:
         raise NetworkPrices()
-    if valid_on < now.astimezone(ZoneInfo(zone)).date():
+    if prices.valid_on < now.astimezone(ZoneInfo(prices.zone)).date():
         raise PricesOfThePast()
-    if tariff.vat_rate not in vat_rates(valid_on):
-        raise NoSuchVatRate(rate=str(tariff.vat_rate))
-    midnight = datetime.combine(valid_on, time(), ZoneInfo(zone))
-    return set_tariff(session, site_id=site_id, tariff=tariff, valid_from=max(midnight, now), now=now, actor=actor)
+    if prices.tariff.vat_rate not in vat_rates(prices.valid_on):
+        raise NoSuchVatRate(rate=str(prices.tariff.vat_rate))
 
 
 def may_publish(session: Session, *, user: User, site_id: int | None) -> bool:

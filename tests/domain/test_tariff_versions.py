@@ -15,6 +15,7 @@ from api.domain.policy import Level, StaffOnly
 from api.domain.prices import BadTariff, Tariff
 from api.domain.tariffs import (
     NetworkPrices,
+    NewPrices,
     NoSuchVatRate,
     PricesOfThePast,
     TariffRow,
@@ -44,8 +45,8 @@ def tariff(**over: Any) -> Tariff:
 
 
 def put(session: Session, world: World, actor: User, **over: Any) -> TariffRow:
-    made = {"site_id": world.site.id, "tariff": tariff(), "valid_on": TODAY, "zone": ZONE, "actor": actor, "now": NOW}
-    return publish(session, **{**made, **over})
+    facts: dict[str, Any] = {"site_id": world.site.id, "tariff": tariff(), "valid_on": TODAY, "zone": ZONE, **over}
+    return publish(session, prices=NewPrices(**facts), actor=actor, now=NOW)
 
 
 def test_prices_of_a_coming_day_begin_at_its_midnight(session: Session, world: World) -> None:

@@ -11,6 +11,7 @@ from api.domain.quotes.table import QuoteStatus as QuoteStatus
 from api.domain.quotes.table import Review as Review
 from api.domain.quotes.table import get_quote as get_quote
 from api.domain.quotes.table import get_rule as get_rule
+from api.domain.quotes.table import list_buyers as list_buyers
 from api.domain.quotes.table import list_quotes as list_quotes
 from api.domain.quotes.table import set_rule as set_rule
 from api.domain.quotes.verbs import DateWrong as DateWrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -176,6 +177,13 @@ def list_quotes(
     if before_id is not None:
         query = query.where(Quote.id < before_id)
     return list(session.scalars(query.order_by(Quote.id.desc()).limit(limit)))
+
+
+def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
+    """Names by id of the organisations that asked for a quote at these sites, and of those in `more_ids`; by name."""
+    asked = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
+    query = select(Organisation).where(or_(Organisation.id.in_(asked), Organisation.id.in_(more_ids)))
+    return {row.id: row.name for row in session.scalars(query.order_by(Organisation.name, Organisation.id))}
 
 
 def get_rule(session: Session, *, site_id: int) -> QuoteRule:

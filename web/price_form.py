@@ -1,0 +1,226 @@
+"""Prices as staff type them, and as they read: euros, percents and days. Refuses to know which prices are right.
+
+A factor is typed as a percentage: 0.9 from 10 pieces on is a discount of 10 %, 1.5 for an urgency a surcharge of 50 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+from api.domain.errors import Invalid
+from api.domain.materials import Material
+from api.domain.policy import Level
+from api.domain.prices import Tariff
+from web.forms import Form
+from web.i18n import N_
+from web.render import ReaderOf
+from web.words import number, unit_price
+
+#: Lines that a form may have of quantity breaks, of urgencies and of organisations.
+MOST_ROWS = 30
+HUNDRED = Decimal(100)
+
+#: The plain prices of a tariff in euros: field, label, hint.
+EUROS = {
+    "per_minute": N_("Machine time, € per minute"),
+    "handling": N_("Handling, € per piece"),
+    "set_up": N_("Set-up, € per model"),
+    "min_line": N_("Least price of a line, €"),
+    "min_order": N_("Least price of an order, €"),
+}
+PERCENTS = {
+    "org_discount_percent": N_("Discount of any organisation, in percent"),
+    "vat_rate": N_("VAT rate, in percent"),
+}
+ROLES = {Level.MEMBER: N_("Members"), Level.STAFF: N_("Staff"), Level.MANAGER: N_("Managers")}
+
+
+class PriceUnreadable(Invalid):
+    """A price is in euros, zero or more, with at most 4 decimals: 0.06."""
+
+
+class PercentUnreadable(Invalid):
+    """A percentage is between {least} and {most}."""
+
+
+class QuantityUnreadable(Invalid):
+    """Pieces are a whole number from 2 on, and each line has more of them than the one above."""
+
+
+class WordMissing(Invalid):
+    """An urgency has a short name: letters, digits and hyphens."""
+
+
+class DayUnreadable(Invalid):
+    """This is not a date."""
+
+
+class MaterialsUnpriced(Invalid):
+    """At least one material needs a price."""
+
+
+class NamedTwice(Invalid):
+    """This stands in the list twice."""
+
+
+def read_tariff(form: Form, materials: Sequence[Material]) -> Tariff | None:
+    """The prices typed; each field that cannot be read gets its error, and then there are none."""
+    per_gram = {
+        material.code: price
+        for material in materials
+        if form[f"gram-{material.code}"] and (price := _euros(form, f"gram-{material.code}")) is not None
+    }
+    if not per_gram and not form.errors:
+        form.refuse(MaterialsUnpriced(field=f"gram-{materials[0].code}" if materials else ""))
+    euros = {name: _euros(form, name) or Decimal(0) for name in EUROS}
+    percents = {name: _percent(form, name) for name in PERCENTS}
+    breaks, rushes = _breaks(form), _rushes(form)
+    roles = {role.value: _percent(form, f"role-{role}") for role in ROLES if form[f"role-{role}"]}
+    organisations = _organisations(form)
+    if form.errors:
+        return None
+    return Tariff(
+        per_gram=per_gram,
+        quantity_breaks=tuple(breaks),
+        rush_factors=rushes,
+        role_percents={role: percent for role, percent in roles.items() if percent},
+        organisation_percents=organisations,
+        per_minute=euros["per_minute"],
+        handling=euros["handling"],
+        set_up=euros["set_up"],
+        min_line=euros["min_line"],
+        min_order=euros["min_order"],
+        org_discount_percent=percents["org_discount_percent"],
+        vat_rate=percents["vat_rate"],
+    )
+
+
+def read_day(form: Form, name: str) -> date | None:
+    """The day typed, or None with its error."""
+    try:
+        return date.fromisoformat(form[name])
+    except ValueError:
+        form.refuse(DayUnreadable(field=name))
+        return None
+
+
+def decimal_of(text: str) -> Decimal | None:
+    """As people type it: "1 234,50"; None where it is no number."""
+    try:
+        made = Decimal(text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace(",", "."))
+    except InvalidOperation:
+        return None
+    return made if made.is_finite() else None
+
+
+def _euros(form: Form, name: str) -> Decimal | None:
+    """Nothing typed is nothing to pay."""
+    value = decimal_of(form[name] or "0")
+    if value is None or not 0 <= value < 100_000 or value != round(value, 4):
+        form.refuse(PriceUnreadable(field=name))
+        return None
+    return value
+
+
+def _percent(form: Form, name: str, *, least: int = 0, most: int = 100) -> Decimal:
+    value = decimal_of(form[name] or "0")
+    if value is None or not least <= value <= most or value != round(value, 2):
+        form.refuse(PercentUnreadable(field=name, least=least, most=most))
+        return Decimal(0)
+    return value
+
+
+def _breaks(form: Form) -> list[tuple[int, Decimal]]:
+    """Lines without a quantity are left out."""
+    found: list[tuple[int, Decimal]] = []
+    for row in range(1, MOST_ROWS + 1):
+        if not form[f"break-quantity-{row}"]:
+            continue
+        quantity = form.int(f"break-quantity-{row}")
+        if quantity < 2 or (found and quantity <= found[-1][0]):
+            form.refuse(QuantityUnreadable(field=f"break-quantity-{row}"))
+        found.append((quantity, 1 - _percent(form, f"break-percent-{row}", most=99) / HUNDRED))
+    return found
+
+
+def _rushes(form: Form) -> dict[str, Decimal]:
+    found: dict[str, Decimal] = {}
+    for row in range(1, MOST_ROWS + 1):
+        word = form[f"rush-word-{row}"]
+        if not word and not form[f"rush-percent-{row}"]:
+            continue
+        if not (1 <= len(word) <= 30 and word.replace("-", "").isalnum()):
+            form.refuse(WordMissing(field=f"rush-word-{row}"))
+        elif word in found:
+            form.refuse(NamedTwice(field=f"rush-word-{row}"))
+        found[word] = 1 + _percent(form, f"rush-percent-{row}", most=900) / HUNDRED
+    return found
+
+
+def _organisations(form: Form) -> dict[int, Decimal]:
+    """Lines without an organisation are left out; 0 % is a discount of nothing, instead of the general one."""
+    found: dict[int, Decimal] = {}
+    for row in range(1, MOST_ROWS + 1):
+        organisation_id = form.int(f"organisation-{row}")
+        if organisation_id <= 0:
+            continue
+        if organisation_id in found:
+            form.refuse(NamedTwice(field=f"organisation-{row}"))
+        found[organisation_id] = _percent(form, f"organisation-percent-{row}")
+    return found
+
+
+def rows_of(form: Form, name: str, *, least: int) -> range:
+    """Numbers of the lines to draw: all that are filled, one more, and at least so many."""
+    filled = [row for row in range(1, MOST_ROWS + 1) if form[f"{name}-{row}"]]
+    return range(1, min(MOST_ROWS, max(least, max(filled, default=0) + 1)) + 1)
+
+
+def typed(tariff: Tariff) -> dict[str, str]:
+    """The prices as the form holds them."""
+    made = {f"gram-{code}": _plain(price) for code, price in tariff.per_gram.items()}
+    made |= {name: _plain(getattr(tariff, name)) for name in (*EUROS, *PERCENTS)}
+    for row, (quantity, factor) in enumerate(tariff.quantity_breaks, start=1):
+        made |= {f"break-quantity-{row}": str(quantity), f"break-percent-{row}": _plain((1 - factor) * HUNDRED)}
+    for row, (word, factor) in enumerate(tariff.rush_factors.items(), start=1):
+        made |= {f"rush-word-{row}": word, f"rush-percent-{row}": _plain((factor - 1) * HUNDRED)}
+    made |= {f"role-{role}": _plain(percent) for role, percent in tariff.role_percents.items()}
+    for row, (organisation_id, percent) in enumerate(tariff.organisation_percents.items(), start=1):
+        made |= {f"organisation-{row}": str(organisation_id), f"organisation-percent-{row}": _plain(percent)}
+    return made
+
+
+def _plain(value: Decimal) -> str:
+    """0.0600 -> "0.06", 20 -> "20"."""
+    return f"{value.normalize():f}"
+
+
+def describe(reader: ReaderOf, tariff: Tariff, organisations: Mapping[int, str]) -> list[tuple[str, str]]:
+    """What the prices say, line by line, in the reader's language; what is nothing is left out."""
+
+    def said(value: Decimal, unit: str) -> str:
+        return f"{number(reader.locale, value, 2)}\u202f{unit}"
+
+    rows = [(code, unit_price(reader.locale, price) + "/g") for code, price in tariff.per_gram.items()]
+    rows += [(reader.text(label), unit_price(reader.locale, getattr(tariff, name))) for name, label in EUROS.items()]
+    rows += [(reader.text(label), said(getattr(tariff, name), "%")) for name, label in PERCENTS.items()]
+    rows += [
+        (reader.text(N_("From {quantity} pieces on"), quantity=quantity), "−" + said((1 - factor) * HUNDRED, "%"))
+        for quantity, factor in tariff.quantity_breaks
+    ]
+    rows += [
+        (reader.text(N_("Urgency “{word}”"), word=word), "+" + said((factor - 1) * HUNDRED, "%"))
+        for word, factor in tariff.rush_factors.items()
+    ]
+    rows += [
+        (reader.text(label), "−" + said(tariff.role_percents[role], "%"))
+        for role, label in ROLES.items()
+        if role in tariff.role_percents
+    ]
+    rows += [
+        (organisations.get(key, f"#{key}"), "−" + said(percent, "%"))
+        for key, percent in tariff.organisation_percents.items()
+    ]
+    return rows
