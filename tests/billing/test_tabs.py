@@ -279,7 +279,10 @@ def test_a_member_pays_a_print_and_a_booking_in_cash_and_every_judge_accepts(
     assert (invoice.user_id, invoice.due_cents) == (shop.world.alice.id, 0)
     assert (document.frame, document.paid_cents, document.paid_on) == ("M2", invoice.total_cents, LATER.date())
     assert invoice.net_cents == 2500 + job.net_cents
-    assert tabs.till_cents(session, seller=shop.seller, on=LATER.date()) == {ledger.Account.CASH: invoice.total_cents}
+    assert tabs.till_cents(session, seller=shop.seller, on=LATER.date()) == {
+        Means.CASH: invoice.total_cents,
+        Means.CARD: 0,
+    }
     assert owed(session, shop, user_id=shop.world.alice.id) == []
 
 

@@ -4,6 +4,7 @@ from api.domain.tabs.bill import NothingOwed as NothingOwed
 from api.domain.tabs.bill import Tab as Tab
 from api.domain.tabs.bill import bill as bill
 from api.domain.tabs.bill import draft_bill as draft_bill
+from api.domain.tabs.bill import list_sources as list_sources
 from api.domain.tabs.bill import list_tabs as list_tabs
 from api.domain.tabs.desk import AddressMissing as AddressMissing
 from api.domain.tabs.desk import MeansWrong as MeansWrong

@@ -5,10 +5,11 @@ Refuses to find what is owed (`owed` does), and to know when a month ends (`mont
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -22,7 +23,7 @@ from api.domain.orders import Order
 from api.domain.organisations import CostCentre, get_billable
 from api.domain.policy import StaffOnly
 from api.domain.sellers import Seller, get_regime, may_handle_money, today
-from api.domain.tabs.owed import BilledAlready, Owed, list_owed
+from api.domain.tabs.owed import BilledAlready, Owed, What, list_owed
 from api.domain.tabs.table import BilledItem
 
 
@@ -42,6 +43,15 @@ class Tab:
     @property
     def net_cents(self) -> int:
         return sum(order.quote.net_cents for order in self.orders) + sum(each.net_cents for each in self.owed)
+
+    def only(self, *, orders: Set[int], bookings: Set[int], jobs: Set[int]) -> Tab:
+        """A part of it, by ids."""
+        wanted = {(What.BOOKING, each) for each in bookings} | {(What.JOB, each) for each in jobs}
+        return replace(
+            self,
+            orders=[order for order in self.orders if order.id in orders],
+            owed=[each for each in self.owed if (each.what, each.id) in wanted],
+        )
 
 
 def list_tabs(
@@ -170,3 +180,10 @@ def mark_billed(session: Session, *, owed: Sequence[Owed], invoice: Invoice, now
             invoice=invoice.id,
             net_cents=each.net_cents,
         )
+
+
+def list_sources(session: Session, *, invoice: Invoice) -> list[str]:
+    """What an invoice is for, back along the chain: `order:3`, `booking:8`, `job:41`."""
+    query = select(BilledItem).where(BilledItem.invoice_id == invoice.id).order_by(BilledItem.id)
+    items = [f"booking:{x.booking_id}" if x.booking_id else f"job:{x.job_id}" for x in session.scalars(query)]
+    return [f"order:{order.id}" for order in orders.list_orders_of(session, invoice=invoice)] + items

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -143,17 +143,13 @@ def _require_credit(session: Session, seller: Seller, user: User, cents: int) ->
         raise CreditTooSmall(balance_cents=balance)
 
 
-def till_cents(session: Session, *, seller: Seller, on: date) -> dict[Account, int]:
+def till_cents(session: Session, *, seller: Seller, on: date) -> dict[Means, int]:
     """What came into the cash box and by card on a day, less what went back: for the count in the evening."""
     query = (
         select(Entry.account, func.sum(Entry.debit_cents - Entry.credit_cents))
         .join(Posting)
-        .where(
-            Posting.seller_id == seller.id,
-            Posting.on >= on,
-            Posting.on < on + timedelta(days=1),
-            Entry.account.in_([Account.CASH, Account.CARD]),
-        )
+        .where(Posting.seller_id == seller.id, Posting.on == on, Entry.account.in_([Account.CASH, Account.CARD]))
         .group_by(Entry.account)
     )
-    return {account: int(cents) for account, cents in session.execute(query)}
+    found = {account: int(cents) for account, cents in session.execute(query)}
+    return {Means.CASH: found.get(Account.CASH, 0), Means.CARD: found.get(Account.CARD, 0)}
