@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
+from api.domain import mesh
 from api.domain.errors import Busy, Invalid
-from api.domain.mesh import write_binary
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
 from printers.sandbox import Ended, Limits, Outcome, open_room, run_sandboxed
 
@@ -119,7 +119,7 @@ def _program() -> str:
 def _write_inputs(room: Path, stl: Path, profile_ini: str) -> None:
     (room / "in" / "profile.ini").write_text(profile_ini, encoding="utf-8")
     model = room / "in" / "model.stl"
-    write_binary(stl, model)
+    mesh.write_binary(stl, model)
     # PrusaSlicer reads a file as text when none of the 128 bytes after its header is over 127. The attribute of the
     # first triangle, which nothing else reads, settles it.
     with model.open("r+b") as file:

@@ -1,14 +1,23 @@
 """Serves the pages and the API on a socket that is already listening."""
 
+import importlib
 import socket
 
 import uvicorn
 
+APPLICATION = "web.app"
 #: Live pages hold their stream open for ever: at the end nobody waits for them longer than this.
 GRACE_S = 2
 
 
+def load() -> None:
+    """Make the application now; `serve` would do it itself."""
+    importlib.import_module(APPLICATION)
+
+
 def serve(listening: socket.socket) -> None:
     """Until SIGTERM. One process: the work that takes time is in the workers."""
-    config = uvicorn.Config("web.app:app", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False)
+    config = uvicorn.Config(
+        f"{APPLICATION}:app", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+    )
     uvicorn.Server(config).run(sockets=[listening])

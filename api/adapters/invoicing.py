@@ -12,7 +12,6 @@ import structlog
 
 from api.adapters import files, pdf
 from api.adapters.facturx import Refused, ValidatorAbsent, generate, write_xml
-from api.adapters.proofread import release_faults
 from api.db import transaction
 from api.domain import invoices
 from api.domain.errors import Busy, Invalid
@@ -66,6 +65,8 @@ def make_files(document: Document, *, stamp: datetime, judged_sha256: str | None
 
     XML whose every byte was judged before the number was taken (`judged_sha256`) is not judged a second time.
     """
+    from api.adapters.proofread import release_faults  # noqa: PLC0415  # slow to load: not at each start
+
     xml = generate(document)
     if hashlib.sha256(xml).hexdigest() != judged_sha256:
         xml = judge(document)

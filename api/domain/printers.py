@@ -10,13 +10,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, literal, select, update
+from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, func, literal, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.accounts import User
 from api.domain.base import Base, Id, Instant
 from api.domain.changes import ask, record
-from api.domain.errors import Conflict, NotFound
+from api.domain.errors import Conflict, Invalid, NotFound
 from api.domain.materials import Colour, Material
 from api.domain.sites import Kind, Resource, Site, make_resource
 
@@ -100,6 +100,12 @@ class Printer(Base):
         return self.resource.site_id
 
 
+class SizeWrong(Invalid):
+    """Enter the build volume in millimetres, between 20 and 2000 each way, and a nozzle between 0.1 and 2 mm."""
+
+    field = "width_mm"
+
+
 class PlateBusy(Conflict):
     """{name} is printing: its plate cannot be cleared now."""
 
@@ -155,6 +161,37 @@ def add_printer(
     )
     poke(session, printer.id)
     return printer
+
+
+def find_or_make_kind(
+    session: Session, *, volume_mm: tuple[float, float, float], nozzle_mm: Decimal, config_ini: str = ""
+) -> PrinterKind:
+    """The kind of this volume, nozzle and configuration, made when it is new. Raises SizeWrong."""
+    width, depth, height = volume_mm
+    if not all(20 <= side <= 2000 for side in volume_mm) or not Decimal("0.1") <= nozzle_mm <= 2:
+        raise SizeWrong()
+    same = select(PrinterKind).where(
+        PrinterKind.width_mm == width,
+        PrinterKind.depth_mm == depth,
+        PrinterKind.height_mm == height,
+        PrinterKind.nozzle_mm == nozzle_mm,
+        PrinterKind.config_ini == config_ini,
+    )
+    if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
+        return kind
+    name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle_mm.normalize():g} mm"
+    taken = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
+    kind = PrinterKind(
+        name=f"{name} ({taken + 1})" if taken else name,
+        width_mm=width,
+        depth_mm=depth,
+        height_mm=height,
+        nozzle_mm=nozzle_mm,
+        config_ini=config_ini,
+    )
+    session.add(kind)
+    session.flush()
+    return kind
 
 
 def poke(session: Session, printer_id: int) -> None:

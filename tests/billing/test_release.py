@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import db
-from api.adapters import files, invoicing
+from api.adapters import files, invoicing, proofread
 from api.adapters.proofread import embedded_xml
 from api.domain.changes import Change
 from api.domain.invoices import Invoice
@@ -91,7 +91,7 @@ def killed(*_: object, **__: object) -> bool:
 def test_a_document_with_a_fault_is_blocked_and_keeps_its_number(
     house: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(invoicing, "release_faults", lambda pdf, xml: ["BT-112: printed 1, XML 2"])
+    monkeypatch.setattr(proofread, "release_faults", lambda pdf, xml: ["BT-112: printed 1, XML 2"])
     invoice_id = issued(house)
     invoicing.render_invoice(invoice_id)
 

@@ -11,14 +11,27 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
-from api.db import engine, sessions
+from api.db import engine, sessions, transaction
+from api.domain.printers import list_printers
 from api.settings import settings
+from printers.simulator import SimulatedOctoPrint
 from web.command import app
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
-from web.installation import NoDatabase, Occupied, alone_on, database, join_database, migrated_database, settle
+from web.installation import (
+    NoDatabase,
+    Occupied,
+    alone_on,
+    database,
+    join_database,
+    migrated_database,
+    newest_revision,
+    settle,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,6 +108,72 @@ def test_the_first_administrator_and_a_token_are_made_by_command(place: Path) ->
 
     assert "is an administrator" in added.output
     assert token.output.startswith("etb_")
+
+
+def etabli(*arguments: str) -> str:
+    """What one command said, or what it refused."""
+    done = CliRunner().invoke(app, [*arguments, "--data", os.environ["ETABLI_DATA_DIR"]])
+    return done.output + (str(done.exception) if done.exception else "")
+
+
+@pytest.mark.usefixtures("installation")
+def test_a_place_and_its_first_printer_are_added_by_command() -> None:
+    with SimulatedOctoPrint() as simulated:
+        add = ["printer", "add", simulated.url, "--key", simulated.key]
+        assert "There is no place yet" in etabli(*add)
+        assert "09:00 to 18:30" in etabli("site", "add", "atelier", "--name", "L'Atelier", "--hours", "9-18:30")
+        added = etabli(*add, "--name", "Ambre", "--size", "250x210x220")
+        assert "It answers: OctoPrint" in added
+        assert "Ambre is added at L'Atelier as printer" in added
+        assert "for 250 × 210 × 220 mm, 0.4 mm." in added
+        assert "is known already: it is Ambre" in etabli(*add)
+    assert "There is a place called atelier" in etabli("site", "add", "atelier", "--name", "Again")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--key", "not-the-key"], "does not know this key"),
+        (["--site", "nowhere"], "by --site: atelier"),
+        (["--profile", __file__], "not a configuration"),
+        (["--profile", "/nowhere"], "cannot be read"),
+        (["--size", "9x9x9"], "between 20 and 2000"),
+        (["--size", "large"], "such as 220x220x250"),
+        (["--material", "WOOD"], "do not print this material"),
+    ],
+)
+@pytest.mark.usefixtures("installation")
+def test_a_printer_that_cannot_be_used_is_not_added_and_the_command_says_why(options: list[str], said: str) -> None:
+    etabli("site", "add", "atelier", "--name", "L'Atelier")
+    with SimulatedOctoPrint() as simulated:
+        assert said in etabli("printer", "add", simulated.url, "--key", simulated.key, *options)
+    with transaction() as session:
+        assert list_printers(session) == []
+
+
+@pytest.mark.usefixtures("installation")
+def test_an_address_where_no_printer_may_be_is_not_asked() -> None:
+    etabli("site", "add", "atelier", "--name", "L'Atelier")
+    assert "where no printer may be" in etabli("printer", "add", "http://169.254.169.254", "--key", "k")
+    assert "Nobody answers at this address" in etabli("printer", "add", "127.0.0.1:9", "--key", "k")
+
+
+@pytest.mark.parametrize("hours", ["9", "25-26", "18-9", "9:00-9:00"])
+def test_hours_that_cannot_be_are_refused(hours: str) -> None:
+    assert CliRunner().invoke(app, ["site", "add", "a", "--name", "A", "--hours", hours]).exit_code == 2
+
+
+def test_a_start_loads_nothing_that_it_does_not_need() -> None:
+    slow = "'alembic', 'numpy', 'sqlalchemy', 'weasyprint', 'fastapi'"
+    program = "import sys, web.command, web.part; print([name for name in ({slow}) if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace("{slow}", slow)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_newest_migration_is_told_by_its_files_name() -> None:
+    assert [newest_revision()] == ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_heads()
 
 
 @pytest.mark.usefixtures("own_settings")

@@ -12,8 +12,8 @@ import typer
 
 from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed
-from web.command import invoices, people, safety
-from web.command.backup import CannotBackUp
+from web.command import fleet, invoices, people, places, safety
+from web.command.clear import Clear
 from web.command.running import Options, PortTaken, listen, run_installation
 from web.installation import NoDatabase, Occupied, join_database, migrated_database, settle
 from web.supervisor import Ended, die_with_parent
@@ -26,6 +26,8 @@ app = typer.Typer(
     add_completion=False,
 )
 people.register(app)
+places.register(app)
+fleet.register(app)
 invoices.register(app)
 safety.register(app)
 
@@ -34,7 +36,7 @@ Port = Annotated[int, typer.Option(help="Port of the pages and the API; 0 takes 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, put a TLS proxy in front.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
 
-CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, CannotBackUp, LabFailed)
+CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, Clear, LabFailed)
 
 
 def main() -> None:

@@ -11,12 +11,13 @@ import psycopg
 from sqlalchemy import make_url
 
 from api.settings import settings
+from web.command.clear import Clear
 from web.installation import alone_on, database, embedded, migrate, use_database
 
 FOLDERS = ("files", "secrets")
 
 
-class CannotBackUp(Exception):
+class CannotBackUp(Clear):
     """A backup or a restore did not happen; the text says why."""
 
 

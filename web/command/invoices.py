@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from api.db import transaction
 from web.installation import migrated_database, settle
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
@@ -28,6 +27,7 @@ def _group() -> None:
 def export(folder: Path, data: Data = None) -> None:
     """Write each issued PDF, its XML, a JSON of what was sold, and the FEC of each year into FOLDER."""
     from api.adapters.archive import export as write  # noqa: PLC0415  heavy, and `doctor` runs without it
+    from api.db import transaction  # noqa: PLC0415
 
     with migrated_database(settle(data)), transaction() as session:
         count = write(session, folder)

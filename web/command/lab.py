@@ -9,9 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from api.db import transaction
 from printers.lab import Lab, LabFailed
-from web.demo import DemoServer, seed
 from web.supervisor import say
 
 NAMES = ("Ambre", "Basalte")
@@ -31,6 +29,9 @@ class DemoPrinters:
 
     def seed(self, data_dir: Path) -> dict[str, Any]:
         """Fill the database with the demo network, its printers pointing at these servers."""
+        from api.db import transaction  # noqa: PLC0415  loaded while the printers start
+        from web.demo import DemoServer, seed  # noqa: PLC0415
+
         servers = [
             DemoServer(name, server.url, server.key) for name, server in zip(NAMES, self._lab.servers, strict=True)
         ]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.db import transaction
-from api.domain.accounts import find_user, issue_token, sign_up
-from api.domain.errors import DomainError
 from web.installation import migrated_database, settle
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
@@ -34,12 +30,9 @@ def add_user(
 ) -> None:
     """Add a person. The password is asked for; ETABLI needs one admin to begin with."""
     with migrated_database(settle(data)):
-        try:
-            with transaction() as session:
-                user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
-                user.is_admin = admin
-        except DomainError as error:
-            raise typer.BadParameter(str(error)) from error
+        from web.command.joining import join  # noqa: PLC0415  heavy, and every start loads this file
+
+        join(email=email, name=name, password=password, admin=admin)
     typer.echo(f"{email} can log in{' and is an administrator' if admin else ''}.")
 
 
@@ -48,8 +41,7 @@ def add_token(
     email: str, name: Annotated[str, typer.Option(help="What it is for.")] = "API", data: Data = None
 ) -> None:
     """Print a new bearer token of a person. It is shown only now."""
-    with migrated_database(settle(data)), transaction() as session:
-        user = find_user(session, email=email)
-        if user is None:
-            raise typer.BadParameter(f"Nobody has the address {email}.")
-        typer.echo(issue_token(session, user=user, name=name, now=datetime.now(UTC)))
+    with migrated_database(settle(data)):
+        from web.command.joining import make_token  # noqa: PLC0415  heavy, and every start loads this file
+
+        typer.echo(make_token(email=email, name=name))

@@ -118,11 +118,11 @@ def _run(
     os.environ.setdefault("ETABLI_BASE_URL", url)
     os.environ["ETABLI_DEMO"] = str(int(options.demo))
     settings.cache_clear()
-    ready = {"url": url} | (demo.seed(data_dir) if demo else {})
     supervisor = Supervisor(_parts(listening), _Watch(server, demo))
     supervisor.catch_signals()
     try:
         supervisor.start()
+        ready = {"url": url} | (demo.seed(data_dir) if demo else {})  # They load meanwhile.
         if supervisor.wait_until(lambda: _answers(f"{url}/readyz") and (not demo or demo.ready()), READY_WITHIN_S):
             _announce(options, ready | {"pids": _pids(supervisor, server, demo)})
             supervisor.run()
@@ -140,12 +140,12 @@ def _url(listening: socket.socket) -> str:
 
 
 def _parts(listening: socket.socket) -> list[Part]:
-    us = [sys.executable, "-m", "web.command"]
+    us = [sys.executable, "-m", "web.part"]
     return [
-        Part("web", [*us, "web", "--fd", str(listening.fileno())], pass_fds=(listening.fileno(),)),
+        Part("web", [*us, "web", str(listening.fileno())], pass_fds=(listening.fileno(),)),
         Part("printers", [*us, "printers"]),
-        Part("dispatch", [*us, "tasks", "--queue", "dispatch", "--concurrency", "8"]),
-        Part("background", [*us, "tasks", "--queue", "background", "--concurrency", "2"]),
+        Part("dispatch", [*us, "tasks", "8", "dispatch"]),
+        Part("background", [*us, "tasks", "2", "background"]),
     ]
 
 

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-from web.command.backup import back_up, restore_from
-from web.command.doctor import examine
 from web.installation import settle
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
@@ -23,6 +21,8 @@ def register(app: typer.Typer) -> None:
 
 def doctor(data: Data = None) -> None:
     """Look at everything that the installation needs, and say what to do about what is missing."""
+    from web.command.doctor import examine  # noqa: PLC0415  heavy, and every start loads this file
+
     found = list(examine(settle(data)))
     for finding in found:
         typer.echo(f"{MARKS[finding.verdict]}  {finding.what:<12} {finding.text}")
@@ -31,6 +31,8 @@ def doctor(data: Data = None) -> None:
 
 def backup(to: Annotated[Path, typer.Argument(help="A new directory.")], data: Data = None) -> None:
     """Copy the database, the files and the secrets to a new directory, while everything runs."""
+    from web.command.backup import back_up  # noqa: PLC0415
+
     typer.echo(back_up(settle(data), to))
 
 
@@ -38,4 +40,6 @@ def restore(
     from_: Annotated[Path, typer.Argument(metavar="FROM", help="A directory that `backup` made.")], data: Data = None
 ) -> None:
     """Bring a backup into an EMPTY installation (new --data directory, or empty database)."""
+    from web.command.backup import restore_from  # noqa: PLC0415
+
     typer.echo(restore_from(settle(data), from_))

@@ -3,9 +3,12 @@
 Refuses to know files' names, printers' rows or the slicer.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from api.domain.mesh.fit import Fit, TooLarge, fits, require_fit
-from api.domain.mesh.gate import MAX_TRIANGLES, measure
-from api.domain.mesh.measures import UNIT_REASONS, Measures, Unit, likely_unit, scaled
+from api.domain.mesh.measures import MAX_TRIANGLES, UNIT_REASONS, Measures, Unit, likely_unit, scaled
 from api.domain.mesh.refusals import (
     CountLies,
     DrawnInMetres,
@@ -26,7 +29,10 @@ from api.domain.mesh.refusals import (
     Truncated,
     TruncatedText,
 )
-from api.domain.mesh.writing import write_binary
+
+if TYPE_CHECKING:
+    from api.domain.mesh.gate import measure
+    from api.domain.mesh.writing import write_binary
 
 __all__ = [
     "MAX_TRIANGLES",
@@ -60,3 +66,16 @@ __all__ = [
     "scaled",
     "write_binary",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What reads triangles loads numpy, which each start of each process would pay: only when it is asked for."""
+    if name == "measure":
+        from api.domain.mesh.gate import measure  # noqa: PLC0415
+
+        return measure
+    if name == "write_binary":
+        from api.domain.mesh.writing import write_binary  # noqa: PLC0415
+
+        return write_binary
+    raise AttributeError(name)

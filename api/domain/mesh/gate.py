@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.domain.mesh.edges import EdgeCensus, Hashes, census, corner_hashes, edge_sums
-from api.domain.mesh.measures import Measures, Unit, Vector, likely_unit
+from api.domain.mesh.measures import MAX_TRIANGLES, Measures, Unit, Vector, likely_unit
 from api.domain.mesh.reading import Corners, Facets, Source, read_stl
 from api.domain.mesh.refusals import (
     DrawnInMetres,
@@ -25,8 +25,6 @@ from api.domain.mesh.refusals import (
     TriangleSoup,
 )
 
-#: PrusaSlicer 2.5 takes 750 MB and 21 s for 1.3 million triangles (measured).
-MAX_TRIANGLES = 2_500_000
 #: Beyond, 32-bit numbers are coarser than a hundredth of a millimetre.
 MAX_REACH_MM = 1e5
 #: Thinner than any layer.

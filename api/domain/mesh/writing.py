@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from api.domain.mesh.gate import MAX_TRIANGLES, sound_triangles
+from api.domain.mesh.gate import sound_triangles
+from api.domain.mesh.measures import MAX_TRIANGLES
 from api.domain.mesh.reading import FACET, HEADER_BYTES, Corners, Source, read_stl
 
 HEADER = b"binary STL, millimetres, written by etabli".ljust(HEADER_BYTES - 4)

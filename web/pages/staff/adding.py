@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.deps import CurrentUser, DbSession
 from api.domain import probes
-from api.domain.errors import Invalid
-from api.domain.printers import PrinterKind
+from api.domain.printers import PrinterKind, SizeWrong, find_or_make_kind
 from api.domain.probes import Probe, ProbeStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -21,12 +20,6 @@ from web.reasons import error_text
 from web.render import ReaderOf
 
 router = APIRouter()
-
-
-class SizeWrong(Invalid):
-    """Enter the build volume in millimetres, between 20 and 2000 each way, and a nozzle between 0.1 and 2 mm."""
-
-    field = "width_mm"
 
 
 @router.get("/staff/printers/new")
@@ -90,17 +83,7 @@ def _kind(session: Session, form: Form) -> PrinterKind:
     if form["kind_id"].isdigit() and (known := session.get(PrinterKind, int(form["kind_id"]))):
         return known
     width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
-    if not all(20 <= side <= 2000 for side in (width, depth, height)) or not Decimal("0.1") <= nozzle <= 2:
-        raise SizeWrong()
-    name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle:g} mm"
-    if same := session.scalar(select(PrinterKind).where(PrinterKind.name == name)):
-        return same
-    kind = PrinterKind(
-        name=name, width_mm=float(width), depth_mm=float(depth), height_mm=float(height), nozzle_mm=nozzle
-    )
-    session.add(kind)
-    session.flush()
-    return kind
+    return find_or_make_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
 
 
 def _mm(form: Form, name: str) -> Decimal:

@@ -1,0 +1,57 @@
+"""`etabli printer add`: read the options; `web.command.adding` does it."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from web.installation import migrated_database, settle
+
+Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)")
+
+printer_commands = typer.Typer(help="Printers.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(printer_commands, name="printer")
+
+
+@printer_commands.callback()
+def _group() -> None:
+    """Printers."""
+
+
+@printer_commands.command("add")
+def add(
+    url: Annotated[str, typer.Argument(help="Address of its OctoPrint, as you type it in a browser.")],
+    name: Annotated[str, typer.Option(help="As it is written on it.")] = "",
+    key: Annotated[str, typer.Option(envvar="OCTOPRINT_KEY", help="API key; without it OctoPrint is asked.")] = "",
+    site: Annotated[str, typer.Option(help="Short name of its place, if there are several.")] = "",
+    size: Annotated[str, typer.Option(help="Build volume in mm.")] = "220x220x250",
+    nozzle: Annotated[float, typer.Option(help="Nozzle in mm.")] = 0.4,
+    profile: Annotated[Path | None, typer.Option(help="A configuration that PrusaSlicer exported for it.")] = None,
+    material: Annotated[str, typer.Option(help="Filament on it, by code.")] = "PLA",
+    colour: Annotated[str, typer.Option(help="Colour of that filament, by code.")] = "black",
+    data: Data = None,
+) -> None:
+    """Look at a printer, say what it answers, and add it. Its plate counts as full until a person has looked."""
+    volume_mm = read_size(size)
+    with migrated_database(settle(data)):
+        from web.command.adding import Wanted, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
+
+        nozzle_mm = Decimal(str(nozzle))
+        wanted = Wanted(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
+        typer.echo(f"{add_to_fleet(wanted)} When its plate is empty, say so on its page.")
+
+
+def read_size(text: str) -> tuple[float, float, float]:
+    """ "220x220x250" in mm."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    if not found:
+        raise typer.BadParameter("width x depth x height in mm, such as 220x220x250", param_hint="--size")
+    return float(found[1]), float(found[2]), float(found[3])

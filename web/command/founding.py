@@ -1,0 +1,42 @@
+"""A place and what is needed to print there: hours, materials, a tariff. Refuses to change what is there already."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.db import transaction
+from api.domain.materials import Material
+from api.domain.sites import Site, make_site, set_hours
+from api.domain.tariffs import TariffRow, set_tariff
+from web.command.clear import Clear
+from web.demo import default_tariff, seed_materials
+
+WEEKDAYS = range(5)
+
+
+class CannotFound(Clear):
+    """The place was not made."""
+
+
+def found_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
+    """Make it, staffed Monday to Friday; says whether materials and a tariff came with it. Raises CannotFound."""
+    now = datetime.now(UTC)
+    with transaction() as session:
+        if session.scalar(select(Site.id).where(Site.slug == slug)):
+            raise CannotFound(f"There is a place called {slug} already.")
+        site = make_site(session, slug=slug, name=name, city=city, approves_prints=approves, now=now)
+        set_hours(session, site=site, rows=[(day, opens, closes, True) for day in WEEKDAYS])
+        return offer_materials(session, now=now)
+
+
+def offer_materials(session: Session, *, now: datetime) -> bool:
+    """What the slicing profiles know, and a tariff, unless there is something already."""
+    if session.scalar(select(Material.id).limit(1)):
+        return False
+    seed_materials(session)
+    if not session.scalar(select(TariffRow.id).limit(1)):
+        set_tariff(session, site_id=None, tariff=default_tariff(), valid_from=now, now=now, actor=None)
+    return True

@@ -1,0 +1,32 @@
+"""A person and a token by command: what `etabli user add` and `etabli token add` do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from api.db import transaction
+from api.domain.accounts import find_user, issue_token, sign_up
+from api.domain.errors import DomainError
+from web.command.clear import Clear
+
+
+class CannotJoin(Clear):
+    """Nobody was added."""
+
+
+def join(*, email: str, name: str, password: str, admin: bool) -> None:
+    """Raises CannotJoin with what is wrong."""
+    try:
+        with transaction() as session:
+            user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
+            user.is_admin = admin
+    except DomainError as error:
+        raise CannotJoin(str(error)) from error
+
+
+def make_token(*, email: str, name: str) -> str:
+    with transaction() as session:
+        user = find_user(session, email=email)
+        if user is None:
+            raise CannotJoin(f"Nobody has the address {email}.")
+        return issue_token(session, user=user, name=name, now=datetime.now(UTC))
