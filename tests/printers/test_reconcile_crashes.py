@@ -82,6 +82,31 @@ def test_a_cancel_that_comes_while_a_fresh_claim_is_dispatched_prevents_the_star
     assert (workshop.sim.printer.started, workshop.run(job_id).status) == ([], RunStatus.CANCELLED)
 
 
+def test_a_file_that_somebody_chose_after_our_select_is_not_started(workshop: Workshop) -> None:
+    """The last look before the start sees it; then ours is chosen again, and printed once."""
+    job_id = workshop.queue()
+    workshop.sim.printer.store("by-hand.gcode", b"G28\n")
+    client = Mortal(workshop.open(workshop.sim.url, workshop.sim.key), 3, True)  # the select
+    client.die = lambda: workshop.sim.printer.select(  # type: ignore[method-assign]  # a person instead of a death
+        "by-hand.gcode", start=False, user="somebody"
+    )
+    workshop.reconcile(opener=lambda *_: client)
+    assert workshop.sim.printer.started == [workshop.run(job_id).path]
+
+
+def test_a_fresh_upload_that_was_cut_is_never_started(workshop: Workshop) -> None:
+    job_id = workshop.queue()
+    client = Mortal(workshop.open(workshop.sim.url, workshop.sim.key), 1, True)  # the upload
+
+    def cut() -> None:
+        workshop.sim.printer.store(workshop.run(job_id).path, b"G28\n", overwrite=True)
+
+    client.die = cut  # type: ignore[method-assign]  # a bad disk instead of a death
+    workshop.reconcile(opener=lambda *_: client)
+    first, second = workshop.runs(job_id)
+    assert (first.reason, workshop.sim.printer.started) == ("bad_upload", [second.path])
+
+
 class LosesReply:
     """The simulated server does the n-th thing that it is asked to change, and drops the connection."""
 
