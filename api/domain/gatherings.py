@@ -241,6 +241,12 @@ def list_gatherings(
     return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(limit)))
 
 
+def list_announced(session: Session, *, site_ids: list[int], since: datetime) -> list[Gathering]:
+    """Drafts and those called off too, for the staff of these sites; in order of time."""
+    query = select(Gathering).where(Gathering.site_id.in_(site_ids), Gathering.end_at > since)
+    return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(200)))
+
+
 def seats_left(session: Session, *, gathering: Gathering) -> int:
     taken = select(func.count()).where(
         Registration.gathering_id == gathering.id,

@@ -15,8 +15,10 @@ from api.domain.bookings.change import miss as miss
 from api.domain.bookings.change import move as move
 from api.domain.bookings.change import policy_of as policy_of
 from api.domain.bookings.change import reject as reject
+from api.domain.bookings.closing import change_hours as change_hours
 from api.domain.bookings.closing import close_days as close_days
 from api.domain.bookings.closing import maintain as maintain
+from api.domain.bookings.closing import reopen as reopen
 from api.domain.bookings.handover import Condition as Condition
 from api.domain.bookings.handover import Direction as Direction
 from api.domain.bookings.handover import Handover as Handover

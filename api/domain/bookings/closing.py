@@ -1,10 +1,11 @@
-"""Time that the place itself takes: whole days closed, or a resource out for maintenance.
+"""Time that the place itself takes: its hours, whole days closed, or a resource out for maintenance.
 
 What stood there is cancelled without fee and its people are written to. A print that runs is never cut.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import select
@@ -16,7 +17,7 @@ from api.domain.bookings.table import Booking
 from api.domain.changes import record
 from api.domain.errors import Invalid
 from api.domain.policy import require_manager, require_staff
-from api.domain.sites import Closure, Resource, Site, local
+from api.domain.sites import Closure, Resource, Site, local, set_hours
 from api.domain.timeline import Hold, Reason, hold
 
 
@@ -40,6 +41,26 @@ def close_days(
     ids = list(session.scalars(select(Resource.id).where(Resource.site_id == site.id)))
     start, end = local(site, first_on, time(0)), local(site, last_on + timedelta(days=1), time(0))
     return cancel_all(session, resource_ids=ids, start=start, end=end, actor=actor, now=now)
+
+
+def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) -> None:
+    """Take a closure back; what was cancelled for it stays cancelled."""
+    require_manager(session, user=actor, site_id=closure.site_id)
+    facts = {"first_on": closure.first_on.isoformat(), "last_on": closure.last_on.isoformat()}
+    noun_id = closure.site_id
+    session.delete(closure)
+    record(session, noun="site", noun_id=noun_id, verb="reopened", now=now, actor_id=actor.id, site_id=noun_id, **facts)
+    session.flush()
+
+
+def change_hours(
+    session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]], actor: User, now: datetime
+) -> None:
+    """Set the week of the place: (weekday, opens, closes, staffed) each; raises HoursWrong. Bookings made stay."""
+    require_manager(session, user=actor, site_id=site.id)
+    set_hours(session, site=site, rows=rows)
+    week = [[each.weekday, str(each.opens), str(each.closes), each.staffed] for each in site.hours]
+    record(session, noun="site", noun_id=site.id, verb="hours", now=now, actor_id=actor.id, site_id=site.id, hours=week)
 
 
 def maintain(

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from web.pages.staff import acts, adding, calendar, now, printers, records
+from web.pages.staff import acts, adding, calendar, conventions, gatherings, hours, now, printers, records, rules
 
 router = APIRouter(include_in_schema=False)
-for part in (now, acts, adding, calendar, printers, records):
+for part in (now, acts, adding, calendar, gatherings, rules, hours, conventions, printers, records):
     router.include_router(part.router)

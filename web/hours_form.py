@@ -1,0 +1,59 @@
+"""Hours of a week as fields of a form: so many stretches a day. Refuses to know whose hours they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import time
+
+from api.domain.errors import Invalid
+from api.domain.sites import HoursWrong
+from web.forms import Form
+from web.i18n import N_
+
+WEEKDAYS = [
+    N_("Monday"),
+    N_("Tuesday"),
+    N_("Wednesday"),
+    N_("Thursday"),
+    N_("Friday"),
+    N_("Saturday"),
+    N_("Sunday"),
+]
+Stretch = tuple[int, time, time]
+
+
+class TimeUnreadable(Invalid):
+    """Enter both times, as 09:00."""
+
+
+def read_hours(form: Form, *, a_day: int) -> Iterator[tuple[str, Stretch]]:
+    """("0-1", (weekday, opens, closes)) of every stretch that was typed; raises TimeUnreadable or HoursWrong there.
+
+    The name of the stretch is that of its fields: `opens-0-1`. 00:00 closes at midnight.
+    """
+    for weekday in range(7):
+        for n in range(a_day):
+            name = f"{weekday}-{n}"
+            if form[f"opens-{name}"] or form[f"closes-{name}"]:
+                yield name, (weekday, *_pair(form, name))
+
+
+def _pair(form: Form, name: str) -> tuple[time, time]:
+    try:
+        opens, closes = (time.fromisoformat(form[f"{end}-{name}"]) for end in ("opens", "closes"))
+    except ValueError as error:
+        raise TimeUnreadable(field=f"closes-{name}") from error
+    if closes != time(0) and closes <= opens:
+        raise HoursWrong(field=f"closes-{name}")
+    return opens.replace(tzinfo=None), closes.replace(tzinfo=None)
+
+
+def hours_as_typed(stretches: Iterable[Stretch]) -> dict[str, str]:
+    """What the form shows of hours that stand."""
+    typed: dict[str, str] = {}
+    seen = [0] * 7
+    for weekday, opens, closes in sorted(stretches):
+        name = f"{weekday}-{seen[weekday]}"
+        seen[weekday] += 1
+        typed |= {f"opens-{name}": f"{opens:%H:%M}", f"closes-{name}": f"{closes:%H:%M}"}
+    return typed

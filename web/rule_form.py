@@ -1,0 +1,134 @@
+"""A booking rule as fields of a form, and back. Reads numbers only: what contradicts itself the rule refuses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from api.domain.errors import Invalid
+from api.domain.prices import BookingRates
+from api.domain.prices.parts import BadTariff
+from api.domain.rules import Policy
+from web.forms import Form
+from web.i18n import N_
+
+#: field of the form, its words, the unit or hint; all whole numbers that must be given.
+NUMBERS = {
+    "min_minutes": (N_("Shortest booking"), N_("minutes")),
+    "max_minutes": (N_("Longest booking"), N_("minutes")),
+    "step_minutes": (N_("Grid"), N_("minutes; must divide an hour")),
+    "notice_minutes": (N_("Notice"), N_("minutes ahead, at least")),
+    "horizon_days": (N_("Horizon"), N_("days ahead, at most")),
+    "before_minutes": (N_("Kept free before"), N_("minutes")),
+    "after_minutes": (N_("Kept free after"), N_("minutes, for cleaning and charging")),
+    "cancel_minutes": (N_("Cancelling is free until"), N_("minutes before the start")),
+}
+#: The same, but empty means without limit.
+LIMITS = {
+    "quota_day_minutes": (N_("Per person and day"), N_("minutes; empty: no limit")),
+    "quota_week_minutes": (N_("Per person and week"), N_("minutes; empty: no limit")),
+    "quota_month_minutes": (N_("Per person and month"), N_("minutes; empty: no limit")),
+    "at_once": (N_("Bookings at a time"), N_("per person; empty: no limit")),
+    "no_show_minutes": (N_("Freed when nobody comes"), N_("minutes after the start; empty: never")),
+}
+SWITCHES = {
+    "needs_approval": N_("The staff approve each booking"),
+    "members_only": N_("Only people with a role at this place see it"),
+}
+#: Who pays which part of the price, in percent.
+ROLES = {
+    "visitor": N_("Without a role here"),
+    "member": N_("Members"),
+    "staff": N_("Staff"),
+    "manager": N_("Managers"),
+    "organisation": N_("Organisations"),
+}
+TIERS = 3
+
+
+class WholeNumberMissing(Invalid):
+    """Enter a whole number here, zero or more."""
+
+
+class AmountWrong(Invalid):
+    """Enter an amount here, zero or more."""
+
+
+class TiersWrong(Invalid):
+    """Begin with a price per hour; each further one begins at a later minute than the one before it."""
+
+    field = "rates"
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The names of the two fields of one tier of the hourly price."""
+
+    start: str
+    per_hour: str
+
+
+def tiers() -> list[Tier]:
+    return [Tier(f"tier-{n}-start", f"tier-{n}-per_hour") for n in range(TIERS)]
+
+
+def read_policy(form: Form) -> Policy:
+    """The rule as typed; raises WholeNumberMissing or AmountWrong at its field, RuleContradicts when it cannot be."""
+    values: dict[str, Any] = {name: _whole(form, name) for name in NUMBERS}  # as the columns are named
+    values |= {name: _whole(form, name) if form[name] else None for name in LIMITS}
+    values |= {name: form[name] == "yes" for name in SWITCHES}
+    return Policy(
+        **values,
+        late_fee_cents=int(_amount(form, "late_fee") * 100),
+        skill_id=int(form["skill_id"]) if form["skill_id"].isdigit() else None,
+        rates=_rates(form),
+    )
+
+
+def _rates(form: Form) -> BookingRates:
+    steps = [
+        (_whole(form, tier.start) if n else 0, _amount(form, tier.per_hour))
+        for n, tier in enumerate(tiers())
+        if form[tier.per_hour]
+    ]
+    factors = {role: _amount(form, f"factor-{role}") / 100 for role in ROLES if form[f"factor-{role}"]}
+    try:
+        return BookingRates(_amount(form, "per_slot"), tuple(steps), {r: f for r, f in factors.items() if f != 1})
+    except BadTariff as error:
+        raise TiersWrong() from error
+
+
+def _whole(form: Form, name: str) -> int:
+    if not (form[name].isascii() and form[name].isdigit() and len(form[name]) < 8):
+        raise WholeNumberMissing(field=name)
+    return int(form[name])
+
+
+def _amount(form: Form, name: str) -> Decimal:
+    try:
+        amount = Decimal(form.get(name, "0").replace(",", "."))
+    except InvalidOperation as error:
+        raise AmountWrong(field=name) from error
+    if not amount.is_finite() or not 0 <= amount < 1_000_000:
+        raise AmountWrong(field=name)
+    return amount
+
+
+def as_typed(policy: Policy) -> dict[str, str]:
+    """What the form shows of a rule that stands."""
+    typed = {name: _plain(getattr(policy, name)) for name in (*NUMBERS, *LIMITS, "skill_id")}
+    typed |= {name: "yes" if getattr(policy, name) else "" for name in SWITCHES}
+    typed |= {"late_fee": _plain(Decimal(policy.late_fee_cents) / 100), "per_slot": _plain(policy.rates.per_slot)}
+    for tier, (start, per_hour) in zip(tiers(), policy.rates.tiers, strict=False):
+        typed |= {tier.start: str(start), tier.per_hour: _plain(per_hour)}
+    for role in ROLES:
+        typed[f"factor-{role}"] = _plain(policy.rates.role_factors.get(role, Decimal(1)) * 100)
+    return typed
+
+
+def _plain(value: Decimal | int | None) -> str:
+    """A number as one types it: "8" for 8.00, "" for none."""
+    if value is None:
+        return ""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else str(value)
