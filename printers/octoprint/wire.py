@@ -29,6 +29,13 @@ class Limits:
     answer_bytes: int = 16_000_000
 
 
+class _WideAdapter(requests.adapters.HTTPAdapter):
+    """Sends a file in large blocks: 16 kB each costs more than the network does."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, blocksize=1 << 18, **options)
+
+
 class GuardedSession(requests.Session):
     """Keep-alive to one server, with limits; no proxies or .netrc of the environment, no redirects, no cookies kept.
 
@@ -42,6 +49,8 @@ class GuardedSession(requests.Session):
         self.base = base.rstrip("/")
         self.limits = limits or Limits()
         self.trust_env = False
+        self.mount("http://", _WideAdapter())
+        self.mount("https://", _WideAdapter())
         self.headers["User-Agent"] = "etabli"
         if key:
             self.headers["X-Api-Key"] = key
