@@ -1,4 +1,4 @@
-"""`/api/v1/sellers/{id}/tabs`, `/sales`: what is used and not invoiced; invoicing it, or taking its money at the desk."""
+"""`/api/v1/sellers/{id}/tabs`, `/sales`: what is used and not invoiced; invoicing it, or its money at the desk."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ from api.domain.tabs import Owed, Tab, What
 from api.routes.invoices import InvoiceOut
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
-
-#: How a member pays at the desk, in the words of `/payments`.
-DESK = {"cash": Means.CASH, "card": Means.CARD, "credit": Means.CREDIT}
 
 
 class OwedOut(BaseModel):
@@ -169,7 +166,7 @@ def sell(seller_id: int, said: SaleIn, session: DbSession, user: CurrentUser, no
             seller=seller,
             user=person,
             owed=_owed(session, seller, said, now),
-            means=DESK[said.means],
+            means=tabs.AT_DESK[said.means],
             judge=judge,
             now=now,
             actor=user,

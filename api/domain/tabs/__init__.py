@@ -6,6 +6,7 @@ from api.domain.tabs.bill import bill as bill
 from api.domain.tabs.bill import draft_bill as draft_bill
 from api.domain.tabs.bill import list_sources as list_sources
 from api.domain.tabs.bill import list_tabs as list_tabs
+from api.domain.tabs.desk import AT_DESK as AT_DESK
 from api.domain.tabs.desk import AddressMissing as AddressMissing
 from api.domain.tabs.desk import MeansWrong as MeansWrong
 from api.domain.tabs.desk import TotalChanged as TotalChanged

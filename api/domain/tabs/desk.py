@@ -24,8 +24,8 @@ from api.domain.tabs.bill import NothingOwed, mark_billed, require_till, supplie
 from api.domain.tabs.owed import Owed
 from api.domain.tabs.table import ConsumerAddress
 
-#: What a person can pay with while standing there.
-AT_DESK = (Means.CASH, Means.CARD, Means.CREDIT)
+#: What a person can pay with while standing there, as forms name it.
+AT_DESK = {"cash": Means.CASH, "card": Means.CARD, "credit": Means.CREDIT}
 
 
 class AddressMissing(Invalid):
@@ -65,7 +65,7 @@ def draft_sale(
     """The paid invoice as it would be issued on that day. Raises NothingOwed, AddressMissing, MeansWrong."""
     if not owed:
         raise NothingOwed()
-    if means not in AT_DESK:
+    if means not in AT_DESK.values():
         raise MeansWrong()
     address = find_address(session, user=user)
     if address is None:
