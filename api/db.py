@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import select
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 
-from sqlalchemy import Engine, create_engine
+import psycopg
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import outbox
@@ -14,17 +19,53 @@ from api.settings import settings
 
 #: Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
 POOL_SIZE = 10
+#: A connection that was not used for so long is asked whether it lives: a network may lose it without a word.
+RESTED_S = 30.0
 
 
 def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """psycopg 3, UTC, and a statement limit: no request may hold a lock for ever."""
-    return create_engine(
+    made = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         connect_args={"options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"},
     )
+    event.listen(made, "checkout", _refuse_dead)
+    event.listen(made, "checkin", _note_rest)
+    return made
+
+
+def _refuse_dead(connection: psycopg.Connection, record: Any, proxy: object) -> None:
+    """Never lend a connection that the server has closed: it is opened anew, and with it all others of the pool.
+
+    Instead of SQLAlchemy's `pool_pre_ping`, which asks the server at each transaction: one journey in six of a booking.
+    """
+    rested_s = time.monotonic() - record.info.get("rests_since", time.monotonic())
+    if _is_closed(connection) or (rested_s > RESTED_S and not _answers(connection)):
+        raise InvalidatePoolError()
+
+
+def _note_rest(connection: psycopg.Connection | None, record: Any) -> None:
+    record.info["rests_since"] = time.monotonic()
+
+
+def _is_closed(connection: psycopg.Connection) -> bool:
+    """Between transactions the server says nothing; something to read is its farewell, or the end of the line."""
+    if connection.closed:
+        return True
+    ear = select.poll()
+    ear.register(connection.fileno(), select.POLLIN)
+    return bool(ear.poll(0))
+
+
+def _answers(connection: psycopg.Connection) -> bool:
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error:
+        return False
+    return True
 
 
 @lru_cache

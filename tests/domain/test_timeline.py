@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -186,3 +187,13 @@ def test_two_who_swap_several_resources_never_deadlock(installation: Path) -> No
 
     ids = [room.id for room in rooms]
     assert race([lambda: lock(ids), lambda: lock(ids[::-1])]) == [None, None]
+
+
+def test_a_new_hold_does_not_wait_for_whoever_has_locked_the_resource(installation: Path) -> None:
+    with transaction() as session:
+        room = make_resource(session, site=make_site(session), kind=Kind.ROOM, name="Room", now=NOW)
+    with transaction() as mover:
+        lock_resources(mover, [room.id])
+        with transaction() as booker:  # a foreign key that waits here is half of a deadlock
+            booker.execute(text("SET LOCAL lock_timeout = '300ms'"))
+            assert take(booker, room, 1, 3).id

@@ -68,9 +68,10 @@ class Terms:
     needs_approval: bool
 
 
+_COLUMNS = tuple(Booking.__table__.columns)
 TAKE = text(
     """
-    WITH fresh AS MATERIALIZED (SELECT nextval(pg_get_serial_sequence('bookings', 'id')) AS id),
+    WITH fresh AS MATERIALIZED (SELECT nextval('bookings_id_seq') AS id),
     held AS (
       INSERT INTO holds (resource_id, during, reason, about_id, note, created_by, created_at)
       SELECT unnest(:resource_ids), tstzrange(:held_from, :held_to, '[)'), 'booking', fresh.id::text, '', :user_id, :now
@@ -91,10 +92,10 @@ TAKE = text(
         jsonb_build_object('resource', booked.resource_id, 'start', booked.start_at, 'end', booked.end_at)
       FROM booked
     )
-    SELECT * FROM booked
-    """
+    SELECT {columns} FROM booked
+    """.replace("{columns}", ", ".join(each.name for each in _COLUMNS))
 ).bindparams(bindparam("resource_ids", type_=ARRAY(BigInteger)))
-_TAKE = select(Booking).from_statement(TAKE)
+_TAKE = select(Booking).from_statement(TAKE.columns(*_COLUMNS))
 
 
 def book(

@@ -144,9 +144,12 @@ def _late_fee(session: Session, booking: Booking) -> int:
 def _end(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: object
 ) -> None:
-    """The holds are freed first: their rows are found by the booking, whatever its status."""
+    """The holds are found by the booking, whatever its status. Their resources are locked first, as for a move: what is
+    freed may be offered in this transaction, and must not wait for a move that waits for it."""
     move_booking(session, booking, new, now=now, actor_id=actor_id, **values)
-    for held in holds_of(session, booking=booking):
+    held_now = holds_of(session, booking=booking)
+    lock_resources(session, [held.resource_id for held in held_now])
+    for held in held_now:
         release(session, held=held, now=now)
     offer_freed(session, resource_id=booking.resource_id, start=booking.start_at, end=booking.end_at, now=now)
 
