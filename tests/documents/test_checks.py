@@ -10,7 +10,22 @@ from typing import Any
 import pytest
 
 from api.domain.errors import Invalid
-from api.domain.facturx import Address, Allowance, Category, Document, Kind, Nature, check, list_faults, totals
+from api.domain.facturx import (
+    Address,
+    Allowance,
+    Category,
+    DeliverTo,
+    Document,
+    DocumentAllowance,
+    Kind,
+    Means,
+    Nature,
+    Quote,
+    check,
+    credit_note,
+    list_faults,
+    totals,
+)
 from api.domain.facturx.faults import (
     BadNumber,
     DebitsWithoutVat,
@@ -21,6 +36,7 @@ from api.domain.facturx.faults import (
     MissingIdentifier,
     MissingReference,
     MissingServiceCode,
+    NegativeBase,
     NegativeTotal,
     NetDiffers,
     NoSupplyDate,
@@ -97,7 +113,38 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
     (UnreadableText, {"lines": (make_line(description="bip\x07"),)}),
     (UnreadableText, {"lines": (make_line(description="abc\u202edef"),)}),
     (UnreadableText, {"buyer": make_buyer(name=" ")}),
+    (UnreadableText, {"lines": (make_line(description="a" * 1001),)}),
+    (UnreadableText, {"lines": (make_line(details=" "),)}),
+    (UnreadableText, {"notes": ("a\tb",)}),
+    (UnreadableText, {"purchase_order": "BC\x0b7"}),
+    (UnreadableText, {"contract": "M\u2066"}),
+    (UnreadableText, {"buyer": make_public_buyer(service_code="S\x00")}),
+    (UnreadableText, {"seller": make_seller(legal_form="SAS\ud800")}),
+    (UnreadableText, {"bank": replace(make_bank(), name="B\x07")}),
+    (UnreadableText, {"deliver_to": DeliverTo(name="X\x07", address=make_buyer().address)}),
+    (UnreadableText, {"lines": (make_line(allowance=Allowance(amount_cents=1, reason="r\x07")),)}),
     (NothingSold, {"lines": ()}),
+    (WrongQuantity, {"lines": (make_line(quantity=Decimal("Infinity")),)}),
+    (WrongAllowance, {"allowances": (DocumentAllowance(amount_cents=0, reason="Remise"),)}),
+    (WrongAllowance, {"allowances": (DocumentAllowance(amount_cents=5, reason=" "),)}),
+    (WrongAllowance, {"lines": (make_line(allowance=Allowance(amount_cents=0, reason="x")),)}),
+    (UnknownVatRate, {"allowances": (DocumentAllowance(amount_cents=5, reason="x", rate=Decimal(19)),)}),
+    (NegativeBase, {"allowances": (DocumentAllowance(amount_cents=5, reason="x", rate=Decimal(10)),)}),
+    (WrongPrice, {"lines": (make_line(unit_price=Decimal(0)),)}),
+    (IncompleteAddress, {"buyer": make_buyer(address=Address(lines=("a", "b", "c", "d"), postcode="1", city="X"))}),
+    (IncompleteAddress, {"buyer": make_buyer(address=Address(lines=(" ",), postcode="1", city="X"))}),
+    (IncompleteAddress, {"buyer": make_buyer(address=Address(lines=("a",), postcode=" ", city="X"))}),
+    (IncompleteAddress, {"seller": make_seller(address=Address(lines=("a",), postcode="1", city="X", country="FRA"))}),
+    (WrongSiret, {"buyer": make_buyer(siret="1759019660001")}),
+    (WrongVatNumber, {"buyer": make_buyer(vat_number="DE-1")}),
+    (WrongVatNumber, {"buyer": make_buyer(siren=None, siret=None, vat_number=make_vat_number(SIREN))}),
+    (WrongBic, {"bank": replace(make_bank(), bic="X")}),
+    (WrongPaidAmount, {"paid_cents": -1}),
+    (WrongPaidAmount, {"paid_cents": TOTAL, "paid_on": ISSUED_ON}),  # due later: BT-9 is the day of payment
+    (BadNumber, {"kind": Kind.CREDIT_NOTE, "originals": (replace(make_reference(), number="F 1"),)}),
+    (ReferenceFromFuture, {"deposits": (replace(make_reference(), issued_on=LATER),)}),
+    (MissingReference, {"kind": Kind.CORRECTED}),
+    (MissingIdentifier, {"buyer": make_public_buyer(siren=None, siret=None)}),
     (WrongQuantity, {"lines": (make_line(quantity=Decimal(0)),)}),
     (WrongQuantity, {"lines": (make_line(quantity=Decimal("1.00001")),)}),
     (WrongPrice, {"lines": (make_line(unit_price=Decimal("-1")),)}),
@@ -134,11 +181,13 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("fault", "over"), WRONG, ids=[f"{n}-{f.__name__}" for n, (f, _) in enumerate(WRONG)])
 def test_what_is_wrong_is_refused_by_its_name(fault: type[Invalid], over: dict[str, Any]) -> None:
-    found = list_faults(make_document(**over))
-    assert fault in {type(each) for each in found}
-    assert all(str(each) for each in found)  # each message has all its parameters
+    document = make_document(**over)
     with pytest.raises(Invalid):
-        check(make_document(**over))
+        check(document)
+    if all(line.quantity.is_finite() for line in document.lines):  # else there is no sum to look at
+        found = list_faults(document)
+        assert fault in {type(each) for each in found}
+        assert all(str(each) for each in found)  # each message has all its parameters
 
 
 def test_vat_under_franchise_is_refused() -> None:
@@ -158,11 +207,36 @@ def test_vat_under_franchise_is_refused() -> None:
         as_paid(make_document(), TOTAL),
         make_document(supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)),
         make_document(agreed_total_cents=TOTAL),
+        make_document(bank=None, means=Means.CARD),
+        replace(credit_note(make_document(), number="A1", issued_on=ISSUED_ON, reason="Rebut"), bank=None),
+        make_document(kind=Kind.DEPOSIT, due_on=ISSUED_ON - timedelta(days=1)),
+        make_document(due_on=ISSUED_ON),
+        make_document(due_on=ISSUED_ON + timedelta(days=60)),
+        make_document(buyer=make_buyer(vat_number="DE123456789")),
+        make_document(lines=(make_line(agreed_net_cents=2089, unit_price=Decimal("2.088888")),)),
     ],
-    ids=["ordinary", "franchise", "public", "consumer", "paid", "period", "agreed"],
+    ids=[
+        *("ordinary", "franchise", "public", "consumer", "paid", "period", "agreed", "card", "credit note", "deposit"),
+        *("at once", "longest term", "foreign buyer", "finest price"),
+    ],
 )
 def test_a_right_document_has_no_fault(document: Document) -> None:
     assert list_faults(document) == []
+    check(document)
+
+
+def test_a_quote_is_checked_like_a_document_but_for_its_payment() -> None:
+    sale = make_document()
+    facts: dict[str, Any] = {
+        "number": "D2026-0001",
+        "issued_on": ISSUED_ON,
+        "valid_until": LATER,
+        "seller": sale.seller,
+    }
+    quote = Quote(**facts, buyer=sale.buyer, lines=sale.lines)
+    assert list_faults(quote) == []
+    assert [type(each) for each in list_faults(replace(quote, lines=()))] == [NothingSold]
+    assert [type(each) for each in list_faults(replace(quote, regime=Regime.FRANCHISE))] == [WrongVatCategory] * 4
 
 
 @pytest.mark.parametrize("seed", range(0, 200, 4))

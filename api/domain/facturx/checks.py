@@ -132,9 +132,23 @@ def _text_faults(sale: Sale) -> Iterator[Invalid]:
         texts += [*address.lines, address.city]
     for line in sale.lines:
         texts += [line.description] + ([line.details] if line.details is not None else [])
-    for text in texts:
+    for text in (*texts, *filter(None, _optional_texts(sale))):
         if not text.strip() or len(text) > LONGEST_TEXT or UNPRINTABLE.search(text):
             yield f.UnreadableText(text=UNPRINTABLE.sub("?", text[:40]))
+
+
+def _optional_texts(sale: Sale) -> Iterator[str | None]:
+    """What may be absent; when it is there, XML and paper must be able to hold it."""
+    for party in (sale.seller, sale.buyer):
+        yield from (party.legal_form, party.electronic_address, party.email, party.phone, party.service_code)
+        yield party.address.postcode
+    if sale.deliver_to:
+        address = sale.deliver_to.address
+        yield from (sale.deliver_to.name, *address.lines, address.postcode, address.city)
+    reductions = [*sale.allowances, *(line.allowance for line in sale.lines if line.allowance)]
+    yield from (reduction.reason for reduction in reductions)
+    if isinstance(sale, Document):
+        yield from (sale.purchase_order, sale.contract, sale.bank.name if sale.bank else None)
 
 
 def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
