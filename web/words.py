@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime, format_time
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent, format_scientific
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
@@ -76,10 +77,18 @@ def fill(locale: Locale, text: str, params: dict[str, Any]) -> str:
 
 def _as_written(locale: Locale, value: Any) -> Any:
     if isinstance(value, float | Decimal):
-        return number(locale, value, 2)
+        return _fraction(locale, float(value))
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
         return number(locale, value)
     return value
+
+
+def _fraction(locale: Locale, value: float) -> str:
+    """Two decimals, more for what is smaller; what no person can read as a number is written 1E30."""
+    size = abs(value)
+    if not 1e-9 < size < 1e9:
+        return format_scientific(value, format="0.##E0", locale=TAG[locale]) if size else "0"
+    return number(locale, value, 2 if size >= 0.1 else 2 - math.floor(math.log10(size)))
 
 
 def percent(locale: Locale, part: float) -> str:
@@ -164,6 +173,7 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "named": named,
         "money": money,
         "change": change,
+        "unit_price": unit_price,
         "number": number,
         "measure": measure,
         "volume": volume,

@@ -93,3 +93,11 @@ def test_a_message_writes_its_numbers_as_the_language_does() -> None:
     assert fill(Locale.FR, "{size_mm} mm, {triangles}", {"size_mm": 300.5, "triangles": 1_300_000}) == (
         "300,5 mm, 1\u202f300\u202f000"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "french"),
+    [(1e30, "1E30"), (2e5, "200 000"), (2e-5, "0,00002"), (0.04, "0,04"), (20.0, "20"), (0.0, "0"), (2.346, "2,35")],
+)
+def test_a_figure_in_an_error_is_written_as_people_write_it(value: float, french: str) -> None:
+    assert fill(Locale.FR, "{size} mm", {"size": value}).replace("\u202f", " ") == f"{french} mm"

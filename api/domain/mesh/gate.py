@@ -141,7 +141,7 @@ def _refuse_reach(corners: Corners) -> None:
     if not math.isfinite(reach):
         raise NotFinite
     if reach > MAX_REACH_MM:
-        raise TooFar(reach_mm=f"{reach:.3g}")
+        raise TooFar(reach_mm=float(f"{reach:.3g}"))
 
 
 def _refuse_size(size_mm: Vector) -> None:
@@ -149,7 +149,7 @@ def _refuse_size(size_mm: Vector) -> None:
     if least >= MIN_SIZE_MM:
         return
     in_metres = likely_unit(size_mm) is Unit.METRE and least * Unit.METRE.in_mm >= MIN_SIZE_MM
-    x, y, z = (f"{length:.3g}" for length in size_mm)
+    x, y, z = (float(f"{length:.3g}") for length in size_mm)
     raise (DrawnInMetres if in_metres else TooThin)(x_mm=x, y_mm=y, z_mm=z, least_mm=MIN_SIZE_MM)
 
 
