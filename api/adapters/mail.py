@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from api.db import transaction
+from api.domain.feeds import ics_of_letter
 from api.domain.notifications import Mail
 from api.settings import settings
 
@@ -28,7 +29,9 @@ def send(mail_id: int) -> None:
             return
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = settings().mail_from, mail.recipient, mail.subject
-        message.set_content(mail.body)
+        message.set_content(mail.body + _link(mail))
+        if calendar := ics_of_letter(session, kind=mail.kind, about=mail.about):
+            _attach(message, *calendar)
     try:
         _deliver(message)
         sent_at, trouble = datetime.now(UTC), ""
@@ -38,6 +41,28 @@ def send(mail_id: int) -> None:
     with transaction() as session:
         mail = session.get_one(Mail, mail_id)
         mail.sent_at, mail.trouble = sent_at, trouble
+
+
+#: Where a letter's subject has a page.
+PAGES = {"booking": "/bookings/{}", "wait": "/waits/{}", "job": "/jobs/{}"}
+
+
+def _link(mail: Mail) -> str:
+    """The page of what the letter is about, as its last line; nothing where we do not know our own address."""
+    noun, number, *_ = [*mail.about.split(":"), ""]
+    base = settings().base_url.rstrip("/")
+    return f"\n{base}{PAGES[noun].format(number)}\n" if base and noun in PAGES and number.isdigit() else ""
+
+
+def _attach(message: EmailMessage, method: str, calendar: bytes) -> None:
+    """As a calendar program expects it: one click puts the event in, or takes it away."""
+    message.add_attachment(
+        calendar,
+        maintype="text",
+        subtype="calendar",
+        filename="etabli.ics",
+        params={"method": method, "charset": "utf-8"},
+    )
 
 
 def _deliver(message: EmailMessage) -> None:

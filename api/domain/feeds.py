@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 from api.domain.accounts import User
 from api.domain.base import Base, Id, Instant
 from api.domain.bookings import COUNTED, LIVE, Booking, BookingStatus
-from api.domain.changes import record
+from api.domain.changes import list_changes, record
 from api.domain.errors import NotFound
 from api.domain.gatherings import Gathering, Registering, Registration, list_gatherings
 from api.domain.policy import may_staff
@@ -26,6 +26,9 @@ from api.domain.sites import Resource, Site
 #: How far back a feed reaches; clients keep what they have read.
 PAST = timedelta(days=60)
 HOST = "etabli.invalid"
+#: A booking that will not take place.
+ENDED = (BookingStatus.REJECTED, BookingStatus.CANCELLED, BookingStatus.NO_SHOW)
+_STATUS = {BookingStatus.REQUESTED: "TENTATIVE"} | dict.fromkeys(ENDED, "CANCELLED")
 
 
 class Feed(Base):
@@ -85,6 +88,23 @@ def booking_ics(booking: Booking) -> bytes:
     return _calendar(booking.resource.name, [_of_booking(booking)])
 
 
+def ics_of_letter(session: Session, *, kind: str, about: str) -> tuple[str, bytes] | None:
+    """(method, calendar) that goes with a letter about a booking or a seat; None with all others.
+
+    A letter that ends a booking carries its cancellation: the client takes the event of the same UID away.
+    """
+    noun, number, *_ = [*about.split(":"), ""]
+    if not number.isdigit():
+        return None
+    if noun == "booking" and kind.startswith("booking_") and (booking := session.get(Booking, int(number))):
+        method = "CANCEL" if booking.status in ENDED else "PUBLISH"
+        event = _of_booking(booking)
+        event.add("sequence", len(list_changes(session, noun="booking", noun_id=booking.id)))
+        return method, _calendar(booking.resource.name, [event], method=method)
+    seat = session.get(Registration, int(number)) if kind == "seat_registered" else None
+    return ("PUBLISH", _calendar(seat.gathering.title, [_of_gathering(seat.gathering)])) if seat else None
+
+
 def _own_calendar(session: Session, user: User, now: datetime) -> bytes:
     bookings = select(Booking).where(
         Booking.user_id == user.id, Booking.end_at > now - PAST, Booking.status.in_(COUNTED)
@@ -119,7 +139,7 @@ def _resource_calendar(session: Session, resource: Resource, now: datetime) -> b
 def _of_booking(booking: Booking, *, who: str = "") -> icalendar.Event:
     summary = f"{booking.resource.name} · {who}" if who else booking.resource.name
     event = _event(f"booking-{booking.id}", summary, booking.start_at, booking.end_at, booking.status_at, booking.site)
-    event.add("status", "TENTATIVE" if booking.status == BookingStatus.REQUESTED else "CONFIRMED")
+    event.add("status", _STATUS.get(booking.status, "CONFIRMED"))
     if booking.note:
         event.add("description", booking.note)
     return event
@@ -146,11 +166,11 @@ def _event(uid: str, summary: str, start: datetime, end: datetime, changed: date
     return event
 
 
-def _calendar(name: str, events: Iterable[icalendar.Event]) -> bytes:
+def _calendar(name: str, events: Iterable[icalendar.Event], *, method: str = "PUBLISH") -> bytes:
     calendar = icalendar.Calendar()
     calendar.add("prodid", "-//Etabli//Bookings//FR")
     calendar.add("version", "2.0")
-    calendar.add("method", "PUBLISH")
+    calendar.add("method", method)
     calendar.add("x-wr-calname", name)
     calendar.add("refresh-interval", timedelta(hours=1), parameters={"VALUE": "DURATION"})
     for event in events:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
+from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
+from api.adapters import files
+from api.adapters.photos import keep_photo
 from api.deps import CurrentUser, DbSession
 from api.domain import bookings, conventions, doorcode, gatherings
 from api.domain.accounts import User
-from api.domain.bookings import Booking, BookingStatus, Condition, Seen
+from api.domain.bookings import Booking, BookingStatus, Condition, Direction, Seen, Wait, WaitStatus
+from api.domain.bookings.handover import ChecklistIncomplete
+from api.domain.bookings.terms import price_of
 from api.domain.changes import list_changes
 from api.domain.conventions import Convention
+from api.domain.entries import list_entries
+from api.domain.errors import NotFound
 from api.domain.feeds import booking_ics, open_feed
 from api.domain.gatherings import Registering
-from api.domain.kits import find_kit
-from api.domain.policy import may_staff
+from api.domain.kits import KitItem, find_kit
+from api.domain.policy import may_staff, require_staff
 from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -44,6 +52,12 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "check-out": (bookings.check_out, N_("Checked out.")),
     "no-show": (bookings.miss, N_("Noted: nobody came.")),
 }
+CONDITIONS = {
+    Condition.GOOD: State("good", N_("Good")),
+    Condition.DAMAGED: State("broken", N_("Damaged")),
+    Condition.MISSING: State("broken", N_("Missing")),
+}
+HANDED = {Direction.OUT: N_("Handed out"), Direction.BACK: N_("Taken back")}
 
 
 @router.get("/agenda")
@@ -84,15 +98,14 @@ def _booking(reader: ReaderOf, session: Session, user: User, booking: Booking, f
         is_staff=is_staff,
         late_fee_cents=0 if free or is_staff else bookings.policy_of(session, booking).late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
+        day=booking.start_at.astimezone(ZoneInfo(booking.site.timezone)).date().isoformat(),
         codes=_codes(session, booking, reader),
         kit=find_kit(session, booking.resource_id) if is_staff else None,
-        handovers=bookings.list_handovers(session, booking=booking) if is_staff else [],
+        handovers=bookings.list_handovers(session, booking=booking),
+        said=HANDED,
+        entries=list_entries(session, booking=booking),
         changes=list_changes(session, noun="booking", noun_id=booking.id),
-        conditions=[
-            (Condition.GOOD, N_("Good")),
-            (Condition.DAMAGED, N_("Damaged")),
-            (Condition.MISSING, N_("Missing")),
-        ],
+        conditions=CONDITIONS,
     )
 
 
@@ -141,15 +154,44 @@ def hand_over(
 ) -> Response:
     """Staff go through the checklist of a kit: `out` to the person, `back` from them."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    photo, key = form.file("photo"), ""
     with trying(session, form):
+        require_staff(session, user=user, site_id=booking.site_id)
         kit = find_kit(session, booking.resource_id)
         items = kit.items if kit else []
-        seen = [Seen(each.serial, Condition(form[f"item-{each.id}"])) for each in items if form[f"item-{each.id}"]]
+        seen = [Seen(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
+        key = keep_photo(photo.file) if photo else ""
         verb = bookings.hand_out if direction == "out" else bookings.take_back
-        verb(session, booking=booking, seen=seen, actor=user, now=reader.now, text=form["text"])
+        verb(session, booking=booking, seen=seen, actor=user, now=reader.now, text=form["text"], photo=key)
     if form.errors:
+        if key:
+            files.delete(key)
         return _booking(reader, session, user, booking, form)
     return reader.to(f"/bookings/{booking.id}", N_("The hand-over is noted."))
+
+
+def _condition(form: Form, item: KitItem) -> Condition:
+    try:
+        return Condition(form[f"item-{item.id}"])
+    except ValueError as error:
+        raise ChecklistIncomplete(missing=item.name) from error
+
+
+@router.get("/bookings/{booking_id}/photos/{direction}")
+def photo_of(session: DbSession, user: CurrentUser, booking_id: int, direction: Direction) -> Response:
+    """How the kit looked at the hand-over: for its staff and the person who had it."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    made = next(
+        (each for each in bookings.list_handovers(session, booking=booking) if each.direction == direction), None
+    )
+    if made is None or not made.photo:
+        raise NotFound()
+    headers = {
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": "private, no-store",
+    }
+    return StreamingResponse(files.read(made.photo), media_type="image/jpeg", headers=headers)
 
 
 @router.post("/bookings/{booking_id}/{verb}")
@@ -166,6 +208,29 @@ def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, 
     return reader.to(f"/bookings/{booking.id}", said)
 
 
+@router.get("/waits/{wait_id}")
+def wait_page(reader: Reader, session: DbSession, user: CurrentUser, wait_id: int) -> Response:
+    """One's place in line: what is kept and until when, with both answers."""
+    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
+    return _wait(reader, session, user, wait, Form(reader.request))
+
+
+def _wait(reader: ReaderOf, session: Session, user: User, wait: Wait, form: Form) -> Response:
+    is_kept = wait.status == WaitStatus.OFFERED and wait.offered_until is not None and wait.offered_until > reader.now
+    asked = bookings.look_up(session, resource_id=wait.resource_id, user=user)
+    return reader.page(
+        "book/wait.html",
+        status=form.status,
+        form=form,
+        wait=wait,
+        zone=asked.calendar.timezone,
+        length_s=(wait.end_at - wait.start_at).total_seconds(),
+        price=price_of(asked, start=wait.start_at, end=wait.end_at),
+        is_kept=is_kept,
+        is_open=wait.status == WaitStatus.WAITING and wait.start_at > reader.now,
+    )
+
+
 @router.post("/waits/{wait_id}/{what}")
 def answer_offer(
     reader: Reader, session: DbSession, user: CurrentUser, wait_id: int, what: str, form: Sent
@@ -177,7 +242,10 @@ def answer_offer(
             made = bookings.take_offer(session, wait=wait, now=reader.now)
             return reader.to(f"/bookings/{made.id}", N_("{name} is booked for you."), name=wait.resource.name)
         bookings.leave_waitlist(session, wait=wait, now=reader.now)
-    return reader.to("/agenda", form.errors.get("", ""), kind="broken") if form.errors else reader.to("/agenda")
+    if form.errors:
+        session.refresh(wait)
+        return _wait(reader, session, user, wait, form)
+    return reader.to("/agenda", N_("You have left the line."))
 
 
 @router.get("/gatherings/{slug}")

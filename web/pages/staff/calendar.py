@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain import bookings
+from api.domain.runs import Run
+from api.domain.timeline import Reason, list_holds
 from web.pages.agenda import STATES
 from web.pages.book import REASONS
 from web.pages.staff.door import StaffReader, site_ids
+from web.pages.staff.rules import place_of
 
 router = APIRouter()
+
+
+class Note(NamedTuple):
+    """What is said of a hold, and the page where more of it stands."""
+
+    text: str
+    href: str = ""
 
 
 @router.get("/staff/calendar")
@@ -23,7 +35,7 @@ def calendar_page(
     reader: StaffReader, session: DbSession, user: CurrentUser, week: Annotated[int, Query(ge=-52, le=52)] = 0
 ) -> Response:
     """The place that this browser chose, if its reader staffs it; else the first of theirs."""
-    site = reader.site if reader.site in reader.staffs else reader.staffs[0]
+    site = place_of(reader)
     zone = ZoneInfo(site.timezone)
     today = reader.now.astimezone(zone).date()
     monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)
@@ -37,12 +49,25 @@ def calendar_page(
         zone=site.timezone,
         week=week,
         days=days,
-        rows=[(each["name"], _by_day(each["holds"], edges)) for each in found["resources"]],
+        rows=[(each["id"], each["name"], _by_day(each["holds"], edges)) for each in found["resources"]],
+        notes=_notes(session, [each["id"] for each in found["resources"]], edges),
+        today=today,
         requests=bookings.list_requests(session, site_ids=site_ids(reader)),
         due=bookings.list_site_bookings(session, site_id=site.id, start=midnight, end=midnight + timedelta(days=1)),
         states=STATES,
         reasons=REASONS,
     )
+
+
+def _notes(session: Session, resource_ids: list[int], edges: list[datetime]) -> dict[tuple[int, datetime], Note]:
+    """(resource, start) -> what a hold that is no booking is: the part that prints, the event, the repair."""
+    holds = list_holds(session, resource_ids=resource_ids, start=edges[0], end=edges[-1])
+    others = {each.id: each for each in holds if each.reason != Reason.BOOKING}
+    notes = {(each.resource_id, each.start): Note(each.note) for each in others.values() if each.note}
+    for run in session.scalars(select(Run).where(Run.hold_id.in_(others))):
+        held = others[run.hold_id or 0]
+        notes[held.resource_id, held.start] = Note(run.job.model.name, f"/jobs/{run.job_id}")
+    return notes
 
 
 def _by_day(holds: list[dict[str, Any]], edges: list[datetime]) -> list[list[dict[str, Any]]]:
