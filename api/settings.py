@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     flow_token_url: str = ""
     flow_client_id: str = ""
     flow_client_secret: str = ""
+    flow_platform: str = Field(default="", description="Number of the platform (4 characters), named in e-reporting.")
+    confidential_days: int = Field(default=30, description="Files of confidential models go so long after their use.")
     secure_cookies: bool = Field(default=False, description="Set when served over https only.")
 
     def secret(self, name: str) -> str:

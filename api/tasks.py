@@ -24,8 +24,10 @@ from api.domain.bookings import sweep_times
 from api.domain.dunning import look_after_billing
 from api.domain.notifications import ask_unsent, notify_job
 from api.domain.printers import list_printers, poke
+from api.domain.purges import ask_purges
 from api.domain.reminders import tell_all, warn_overrun
 from api.domain.slices import Slice, SliceStatus, ask_slice
+from api.domain.tabs import ask_months, bill_month
 from api.settings import settings
 
 log = structlog.get_logger()
@@ -43,6 +45,10 @@ def make_app(dsn: str) -> App:
     app.task(name="slice", queue=BACKGROUND)(slice_step)
     app.task(name="probe_printer", queue=BACKGROUND)(probe)
     app.task(name="render_invoice", queue=BACKGROUND)(render)
+    app.task(name="bill_month", queue=BACKGROUND)(bill_tab)
+    app.task(name="send_invoice", queue=BACKGROUND)(send_flow)
+    app.task(name="poll_flow", queue=BACKGROUND)(ask_flow)
+    app.task(name="purge_model", queue=BACKGROUND)(purge)
     app.task(name="notify_job", queue=BACKGROUND)(notify)
     app.task(name="warn_overrun", queue=BACKGROUND)(warn_overrun_step)
     app.task(name="send_mail", queue=BACKGROUND)(send)
@@ -71,6 +77,38 @@ def render(invoice_id: int) -> None:
     from api.adapters.invoicing import render_invoice  # noqa: PLC0415  # the dispatch worker never loads WeasyPrint
 
     render_invoice(invoice_id)
+
+
+def bill_tab(seller_id: int, organisation_id: int, cost_centre_id: int | None) -> None:
+    from api.adapters.invoicing import judge  # noqa: PLC0415  # the dispatch worker never loads the validators
+
+    with transaction() as session:
+        bill_month(
+            session,
+            seller_id=seller_id,
+            organisation_id=organisation_id,
+            cost_centre_id=cost_centre_id,
+            judge=judge,
+            now=datetime.now(UTC),
+        )
+
+
+def send_flow(invoice_id: int) -> None:
+    from api.adapters.sending import send_invoice  # noqa: PLC0415  # only where a platform is set up
+
+    send_invoice(invoice_id)
+
+
+def ask_flow(flow_id: int) -> None:
+    from api.adapters.sending import poll_flow  # noqa: PLC0415
+
+    poll_flow(flow_id)
+
+
+def purge(model_id: int) -> None:
+    from api.adapters.purging import purge_model  # noqa: PLC0415  # the dispatch worker never opens the file store
+
+    purge_model(model_id)
 
 
 def notify(job_id: int, verb: str) -> None:
@@ -174,6 +212,12 @@ def _sweep() -> None:
         ask_unsent(session, now=datetime.now(UTC))
     with transaction() as session:
         look_after_billing(session, now=datetime.now(UTC))
+        ask_months(session, now=datetime.now(UTC))
+        ask_purges(session, now=datetime.now(UTC), after_days=settings().confidential_days)
+    if settings().flow_url:
+        from api.adapters.sending import ask_platform  # noqa: PLC0415
+
+        ask_platform()
 
 
 def sweep_bookings() -> None:

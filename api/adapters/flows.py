@@ -6,11 +6,14 @@ Refuses to know a vendor: base URL, token URL and credentials of any *plateforme
 from __future__ import annotations
 
 import json
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 import httpx
 
-from api.domain.platform import FlowStatus, FlowTrouble
+from api.domain.platform import FlowStatus, FlowTrouble, Platform
+from api.settings import settings
 
 TIMEOUT_S = 30
 
@@ -27,22 +30,41 @@ class ManualDeposit:
         return FlowStatus.DEPOSITED
 
 
+class Mode(StrEnum):
+    """How a fake behaves: as it should, away, late (it took the file, but the answer is lost), or refusing."""
+
+    WELL = "well"
+    OFFLINE = "offline"
+    SLOW = "slow"
+    REFUSES = "refuses"
+
+
 class FakePlatform:
-    """Takes everything once; `answer` sets what became of it."""
+    """Takes everything once; `answer` sets what became of it, `mode` how it behaves."""
 
     name = "fake"
 
     def __init__(self) -> None:
         self._flows: dict[str, FlowStatus] = {}
+        self.mode = Mode.WELL
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
         flow_id = f"fake:{number}"
+        if self.mode is Mode.OFFLINE:
+            raise FlowTrouble("connection refused", permanent=False)
+        if self.mode is Mode.REFUSES:
+            raise FlowTrouble("400 of /v1/flows", permanent=True)
+        if self.mode is Mode.SLOW:
+            self._flows.setdefault(flow_id, FlowStatus.DEPOSITED)
+            raise FlowTrouble("timed out", permanent=False)
         if not pdf.startswith(b"%PDF"):
             raise FlowTrouble("not a PDF", permanent=True)
         self._flows.setdefault(flow_id, FlowStatus.DEPOSITED)
         return flow_id
 
     def status(self, flow_id: str) -> FlowStatus:
+        if self.mode in {Mode.OFFLINE, Mode.SLOW}:
+            raise FlowTrouble("connection refused", permanent=False)
         if flow_id not in self._flows:
             raise FlowTrouble(f"no flow {flow_id}", permanent=True)
         return self._flows[flow_id]
@@ -52,19 +74,25 @@ class FakePlatform:
 
 
 class AfnorFlow:
-    """XP Z12-013 Flow Service 1.x: `POST /v1/flows` (multipart), `GET /v1/flows/{id}`; OAuth2 client credentials."""
+    """XP Z12-013 Flow Service 1.x: `POST /v1/flows` (multipart), `POST /v1/flows/search`, `GET /v1/flows/{id}`; OAuth2
+    client credentials. What was sent is found again by our number (trackingId), so that a lost answer sends nothing
+    twice."""
 
     name = "afnor"
 
-    def __init__(self, *, base_url: str, token_url: str, client_id: str, client_secret: str) -> None:
+    def __init__(
+        self, *, base_url: str, token_url: str, client_id: str, client_secret: str, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._token_url, self._client = token_url, (client_id, client_secret)
         self._token: str | None = None
-        self._http = httpx.Client(base_url=base_url, timeout=TIMEOUT_S, follow_redirects=False)
+        self._http = httpx.Client(base_url=base_url, timeout=timeout_s, follow_redirects=False)
 
     def close(self) -> None:
         self._http.close()
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
+        if (known := self._find(number)) is not None:
+            return known
         info = {
             "trackingId": number,
             "name": f"{number}.pdf",
@@ -82,6 +110,13 @@ class AfnorFlow:
             },
         )
         return str(told["flowId"])
+
+    def _find(self, number: str) -> str | None:
+        """The flow that carries our number, whose deposit was not heard of; one that was in error does not count."""
+        told = self._ask("POST", "/v1/flows/search", json={"limit": 25, "where": {"trackingId": number}})
+        found = told.get("results") or told.get("flows") or []
+        alive = [each for each in found if each.get("acknowledgement", {}).get("status") != "Error"]
+        return str(alive[0]["flowId"]) if alive else None
 
     def status(self, flow_id: str) -> FlowStatus:
         """A platform acknowledges (Pending, Ok, Error) before life-cycle statuses follow as flows of their own."""
@@ -117,3 +152,17 @@ class AfnorFlow:
         if answer.status_code != 200:
             raise FlowTrouble(f"no token: {answer.status_code}", permanent=answer.status_code in {400, 401, 403})
         return str(answer.json()["access_token"])
+
+
+@lru_cache
+def platform_of_house() -> Platform | None:
+    """Where this installation sends its invoices; None where a person deposits them."""
+    chosen = settings()
+    if not chosen.flow_url:
+        return None
+    return AfnorFlow(
+        base_url=chosen.flow_url,
+        token_url=chosen.flow_token_url,
+        client_id=chosen.flow_client_id,
+        client_secret=chosen.flow_client_secret,
+    )
