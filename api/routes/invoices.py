@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.adapters import files, sheets
+from api.adapters import ereporting, files, sheets
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
 from api.domain import dunning, invoices, ledger, organisations, payments, platform
@@ -19,6 +19,7 @@ from api.domain.facturx import Kind
 from api.domain.invoices import Invoice
 from api.domain.platform import FlowStatus
 from api.domain.sellers import get_seller, list_sellers, today
+from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
 
@@ -258,6 +259,27 @@ def read_e_reporting(
         DayTotalOut(on=x.on, operation=x.operation.value, rate=x.rate, base_cents=x.base_cents, vat_cents=x.vat_cents)
         for x in found
     ]
+
+
+@router.get("/sellers/{seller_id}/e-reporting.{form}")
+def download_e_reporting(
+    seller_id: int, form: Literal["csv", "xml"], start: date, end: date, session: DbSession, user: CurrentUser, now: Now
+) -> Response:
+    """The same as a table, or as the XML of flux 10 for the platform."""
+    seller = get_seller(session, seller_id, user=user)
+    found = invoices.b2c_totals(session, seller_id=seller.id, start=start, end=end)
+    if form == "xml":
+        number = settings().flow_platform
+        made = ereporting.report_sales(found, seller=seller, start=start, end=end, platform=number, now=now)
+    else:
+        head = ["Date", "Catégorie", "Taux", "Base HT", "TVA"]
+        rows = [
+            [x.on, x.operation.value, x.rate, Decimal(x.base_cents).scaleb(-2), Decimal(x.vat_cents).scaleb(-2)]
+            for x in found
+        ]
+        made = sheets.to_csv(head, rows)
+    headers = {"Content-Disposition": f'attachment; filename="e-reporting-{start}-{end}.{form}"'}
+    return Response(made, media_type="application/xml" if form == "xml" else "text/csv", headers=headers)
 
 
 @router.get("/sellers/{seller_id}/chain")
