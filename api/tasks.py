@@ -36,6 +36,8 @@ DISPATCH, BACKGROUND = "dispatch", "background"
 #: So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
 MOST_ATTEMPTS = 5
 KEEP_ENDED = timedelta(days=2)
+#: When printers are tidied, by UTC.
+TIDY_CRON = "17 3 * * *"
 
 
 def make_app(dsn: str) -> App:
@@ -49,6 +51,7 @@ def make_app(dsn: str) -> App:
     app.task(name="send_invoice", queue=BACKGROUND)(send_flow)
     app.task(name="poll_flow", queue=BACKGROUND)(ask_flow)
     app.task(name="purge_model", queue=BACKGROUND)(purge)
+    app.periodic(cron=TIDY_CRON)(app.task(name="tidy_printers", queue=BACKGROUND)(tidy_printers))
     app.task(name="notify_job", queue=BACKGROUND)(notify)
     app.task(name="warn_overrun", queue=BACKGROUND)(warn_overrun_step)
     app.task(name="send_mail", queue=BACKGROUND)(send)
@@ -109,6 +112,13 @@ def purge(model_id: int) -> None:
     from api.adapters.purging import purge_model  # noqa: PLC0415  # the dispatch worker never opens the file store
 
     purge_model(model_id)
+
+
+def tidy_printers(timestamp: int) -> None:
+    """Each printer's old files, once a night; `timestamp` is when the engine asked, in seconds."""
+    from printers.housekeeping import tidy_all  # noqa: PLC0415
+
+    tidy_all(now=datetime.now(UTC))
 
 
 def notify(job_id: int, verb: str) -> None:

@@ -101,6 +101,9 @@ class PrinterPort(Protocol):
 
     def find_file(self, path: str) -> StoredFile | None: ...
 
+    def list_files(self, folder: str) -> list[StoredFile]:
+        """The files right in this folder; none when it does not exist."""
+
     def free_bytes(self) -> int | None: ...
 
     def upload(self, path: str, source: Path) -> None:

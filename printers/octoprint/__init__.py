@@ -14,7 +14,7 @@ from urllib.parse import quote
 from octorest import OctoRest
 from requests_toolbelt import MultipartEncoder
 
-from printers.octoprint.reading import read_file, read_free, read_probe, read_seen, read_stored_path
+from printers.octoprint.reading import read_file, read_folder, read_free, read_probe, read_seen, read_stored_path
 from printers.octoprint.wire import GuardedSession, Limits, translated
 from printers.port import PrinterError, Probe, Seen, StoredFile
 
@@ -58,6 +58,16 @@ class OctoPrint:
                     return None
                 if refused.reason == "refused" and self._is_missing(path.rpartition("/")[0]):
                     return None
+                raise
+
+    def list_files(self, folder: str) -> list[StoredFile]:
+        with translated():
+            try:
+                return read_folder(self._asked(self._rest.files_info, "local", quote(folder)))
+            except PrinterError as refused:
+                above = folder.rpartition("/")[0]
+                if refused.reason == "not_found" or (refused.reason == "refused" and self._is_missing(above)):
+                    return []
                 raise
 
     def free_bytes(self) -> int | None:

@@ -89,6 +89,14 @@ def read_file(answer: Any) -> StoredFile:
     )
 
 
+def read_folder(answer: Any) -> list[StoredFile]:
+    """The files of GET /api/files/local/<folder>; folders in it and what is no file of ours are left out."""
+    children = _dict(answer).get("children")
+    if not isinstance(children, list):
+        raise PrinterError("The answer is not a folder's", permanent=True, reason="bad_answer")
+    return [read_file(child) for child in children if _dict(child).get("type") != "folder" and "hash" in _dict(child)]
+
+
 def read_probe(version: Any, user: Any) -> Probe:
     """From GET /api/version and GET /api/currentuser. Raises `bad_answer`, or `wrong_key` when the key is nobody's."""
     server = _dict(version).get("server")

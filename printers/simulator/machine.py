@@ -123,7 +123,8 @@ class SimulatedPrinter:
     def find(self, path: str) -> dict[str, Any]:
         """A folder that is missing above the path is a 500, as in OctoPrint 1.11."""
         if path in self.folders:
-            return {"path": path, "type": "folder", "children": []}
+            inside = [file.as_json(at) for at, file in self.files.items() if at.rpartition("/")[0] == path]
+            return {"path": path, "type": "folder", "children": inside}
         folder = path.rpartition("/")[0]
         if folder and folder not in self.folders:
             raise Refusal(500, "The server encountered an internal error")

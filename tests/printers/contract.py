@@ -222,6 +222,17 @@ class PortContract:
         assert seen.path == "by-hand.gcode"
         assert seen.user != "dispatcher"
 
+    def test_a_folder_lists_its_own_files_with_their_history(self, rig: Rig) -> None:
+        printing(rig, PATH, SHORT)
+        rig.let_finish()
+        wait_until(lambda: (stored := rig.port.find_file(PATH)) and stored.ended == 1)
+        rig.port.move(PATH, "etabli/done")
+        rig.port.upload(OTHER, gcode(rig))
+        done = rig.port.list_files("etabli/done")
+        assert [(file.path, file.successes) for file in done] == [("etabli/done/run-1.gcode", 1)]
+        assert [file.path for file in rig.port.list_files("etabli")] == [OTHER]
+        assert rig.port.list_files("etabli/nowhere") == rig.port.list_files("no/such/folder") == []
+
     def test_the_room_left_is_told_in_bytes(self, rig: Rig) -> None:
         free = rig.port.free_bytes()
         assert free is not None

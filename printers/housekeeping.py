@@ -1,0 +1,73 @@
+"""Old prints leave the printer: files in `etabli/done/` go by age, so that no card or disk fills up with them.
+
+Refuses to touch what is not an ended and filed run of ours, and the newest ones: they are the evidence of what printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import select
+
+from api.db import transaction
+from api.domain.printers import get_printer, list_printers
+from api.domain.runs import LIVE, Run
+from printers.fleet import open_printer
+from printers.port import PrinterError, PrinterPort
+
+log = structlog.get_logger()
+
+FOLDER = "etabli/done"
+#: The newest so many stay, whatever their age and however full the disk is.
+KEEP = 20
+KEEP_FOR = timedelta(days=14)
+#: Below this, age protects no more. The largest plate that we slice is 256 MB.
+LOW_BYTES = 1_000_000_000
+#: In one visit; the next one goes on.
+MOST_AT_ONCE = 100
+
+Opener = Callable[[str, str], PrinterPort]
+
+
+def tidy_all(*, now: datetime, opener: Opener = open_printer) -> int:
+    """Every printer in turn; one that does not answer is left for the next time. How many files went."""
+    with transaction() as session:
+        printer_ids = [printer.id for printer in list_printers(session)]
+    gone = 0
+    for printer_id in printer_ids:
+        try:
+            gone += tidy(printer_id, now=now, opener=opener)
+        except PrinterError as error:
+            log.info("cannot tidy up", printer=printer_id, reason=error.reason)
+    return gone
+
+
+def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> int:
+    """Delete what is old on one printer; safe at any time, also while it prints. Raises PrinterError."""
+    with transaction() as session:
+        printer = get_printer(session, printer_id)
+        url, sealed_key = printer.url, printer.sealed_key
+        filed = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_not(None), Run.status.not_in(LIVE))
+        ended_at = {run.done_path: run.ended_at for run in session.scalars(filed) if run.ended_at is not None}
+    port = opener(url, sealed_key)
+    there = {file.path for file in port.list_files(FOLDER)}
+    ours = {path: at for path, at in ended_at.items() if path in there}
+    if len(ours) <= KEEP:
+        return 0
+    old = too_old(ours, now=now, free_bytes=port.free_bytes())[:MOST_AT_ONCE]
+    for path in old:
+        port.delete(path)
+    if old:
+        log.info("old prints deleted", printer=printer_id, files=len(old))
+    return len(old)
+
+
+def too_old(ended_at: Mapping[str, datetime], *, now: datetime, free_bytes: int | None) -> list[str]:
+    """Which paths may go, oldest first: beyond the newest KEEP, and older than KEEP_FOR unless the disk is full."""
+    by_age = sorted(ended_at, key=lambda path: (ended_at[path], path))
+    beyond = by_age[: max(0, len(by_age) - KEEP)]
+    if free_bytes is not None and free_bytes < LOW_BYTES:
+        return beyond
+    return [path for path in beyond if now - ended_at[path] > KEEP_FOR]
