@@ -14,6 +14,7 @@ from api.adapters import mail
 from api.db import transaction
 from api.domain.notifications import Mail
 from api.settings import settings
+from tests.domain.bookings_world import at, make_world
 from tests.world import NOW, make_user
 
 BODY = "Bonjour,\n\nvotre pièce « crochet » est imprimée.\n"
@@ -147,3 +148,23 @@ def test_a_letter_that_must_go_encrypted_never_goes_plain(
     mail.send(letter_id)
     assert postman.letters == []
     assert look(letter_id).trouble
+
+
+def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "base_url", "https://etabli.example/")
+    with transaction() as session:
+        letter = session.get_one(Mail, letter_id)
+        letter.user.email = "elsewhere@example.org"
+        session.flush()
+        booking = make_world(session).book(at(3, 10), at(3, 11))
+        letter.kind, letter.about = "booking_confirmed", f"booking:{booking.id}:x"
+
+    mail.send(letter_id)
+
+    (arrived,) = postman.letters
+    words, calendar = arrived.iter_parts()
+    assert words.get_content().rstrip().endswith(f"https://etabli.example/bookings/{booking.id}")
+    assert (calendar.get_content_type(), calendar.get_param("method")) == ("text/calendar", "PUBLISH")
+    assert f"UID:booking-{booking.id}@" in calendar.get_content()

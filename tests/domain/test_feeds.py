@@ -106,3 +106,49 @@ def test_one_booking_is_a_calendar_of_its_own(world: World) -> None:
     booking = world.book(at(3, 10), at(3, 11))
 
     assert list(read_by_hand(feeds.booking_ics(booking)).values()) == [(booking.start_at, booking.end_at)]
+
+
+def test_the_letter_of_a_booking_carries_it_and_that_of_its_end_takes_it_away(world: World) -> None:
+    booking = world.book(at(3, 10), at(3, 11))
+    kept = feeds.ics_of_letter(world.session, kind="booking_confirmed", about=f"booking:{booking.id}:x")
+    bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
+    ended = feeds.ics_of_letter(world.session, kind="booking_cancelled", about=f"booking:{booking.id}:y")
+
+    assert kept is not None
+    assert ended is not None
+    assert read_by_library(kept[1]) == read_by_hand(ended[1])  # the same event, by the same UID
+    assert (kept[0], event_of(kept[1])["status"]) == ("PUBLISH", "CONFIRMED")
+    assert (ended[0], event_of(ended[1])["status"]) == ("CANCEL", "CANCELLED")
+    assert int(event_of(ended[1])["sequence"]) > int(event_of(kept[1])["sequence"])
+
+
+def event_of(text: bytes) -> dict[str, str]:
+    """The lines of its one event, by name."""
+    (event,) = icalendar.Calendar.from_ical(text).walk("VEVENT")
+    return {str(name).lower(): value.to_ical().decode() for name, value in event.items()}
+
+
+def test_a_seat_has_a_calendar_and_other_letters_have_none(world: World) -> None:
+    start = at(5, 18).replace(tzinfo=UTC)
+    made = gatherings.announce(
+        world.session,
+        site=world.site,
+        title="Jeux",
+        start=start,
+        end=start + timedelta(hours=2),
+        seats=2,
+        actor=world.bob,
+        now=NOW,
+    )
+    seat = gatherings.register(world.session, gathering=made, user=world.alice, now=NOW)
+    found = feeds.ics_of_letter(world.session, kind="seat_registered", about=f"seat:{seat.id}:x")
+
+    assert found is not None
+    assert read_by_library(found[1]) == {f"gathering-{made.id}@{feeds.HOST}": (start, start + timedelta(hours=2))}
+    for kind, about in (
+        ("job_printed", "job:1"),
+        ("kit_out", "booking:1:x"),
+        ("booking_confirmed", "booking:0"),
+        ("x", "y"),
+    ):
+        assert feeds.ics_of_letter(world.session, kind=kind, about=about) is None
