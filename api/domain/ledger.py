@@ -161,19 +161,20 @@ def post(
         key=key,
         posted_at=now,
     )
-    posting.entries = [
-        Entry(
-            account=leg.account,
-            party=leg.party,
-            party_name=leg.party_name,
-            debit_cents=max(leg.cents, 0),
-            credit_cents=max(-leg.cents, 0),
-        )
-        for leg in kept
-    ]
+    posting.entries = [_entry(leg) for leg in kept]
     session.add(posting)
     session.flush()
     return posting
+
+
+def _entry(leg: Leg) -> Entry:
+    return Entry(
+        account=leg.account,
+        party=leg.party,
+        party_name=leg.party_name,
+        debit_cents=max(leg.cents, 0),
+        credit_cents=max(-leg.cents, 0),
+    )
 
 
 def balance_cents(

@@ -163,3 +163,24 @@ def test_a_booking_is_billed_once_by_four_clerks(committed: Engine, shop: Shop) 
     assert at_once(committed, act, times=4) == ["", "BilledAlready", "BilledAlready", "BilledAlready"]
     with Session(committed) as session:
         assert session.scalars(select(Invoice.number)).all() == ["F2026-00001"]
+
+
+def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Shop) -> None:
+    """Each invoice is locked by its own clerk: what they share is the credit."""
+    with Session(committed) as session, session.begin():
+        alice, seller = session.get_one(User, shop.world.alice.id), session.get_one(Seller, shop.seller.id)
+        customer = invoices.Customer(user_id=alice.id)
+        left = iter([issue(session, shop, customer=customer).id for _ in range(2)])
+        total = session.get_one(Invoice, next(iter(session.scalars(select(Invoice.id))))).total_cents
+        means = payments.Means.CASH
+        payments.top_up(
+            session, seller=seller, user=alice, means=means, cents=total, received_on=TODAY, key="t", now=NOW
+        )
+
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, next(left))
+        cents, key = invoice.total_cents, f"credit:{invoice.id}"
+        means = payments.Means.CREDIT
+        payments.pay(session, invoice=invoice, means=means, cents=cents, received_on=TODAY, key=key, now=NOW)
+
+    assert at_once(committed, act) == ["", "CreditTooSmall"]

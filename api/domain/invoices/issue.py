@@ -93,17 +93,29 @@ def issue(
     count, number = series.take(session, seller=seller, paper=Paper.INVOICE, on=draft.issued_on)
     _require_open(session, seller, draft.issued_on, today)
     document = replace(draft, number=number)
-    sums = totals(document)
-    text, previous = freeze(document), find_chain_end(session, seller_id=seller.id)
-    invoice = Invoice(
+    invoice = _frozen(session, seller, count, document)
+    invoice.organisation_id, invoice.user_id = customer.organisation_id, customer.user_id
+    invoice.original_id = original.id if original else None
+    invoice.judged_sha256 = hashlib.sha256(judged).hexdigest() if number == dry_number else None
+    invoice.issued_at, invoice.issued_by = now, actor.id if actor else None
+    session.add(invoice)
+    session.flush()
+    _post(session, seller, invoice, document, now)
+    _record_issued(session, invoice)
+    ask_document(session, invoice.id)
+    return invoice
+
+
+def _frozen(session: Session, seller: Seller, count: int, document: Document) -> Invoice:
+    """The row of a numbered document: what it says, as text that never changes, chained to the one before."""
+    sums, text = totals(document), freeze(document)
+    previous = find_chain_end(session, seller_id=seller.id)
+    return Invoice(
         seller_id=seller.id,
-        year=draft.issued_on.year,
+        year=document.issued_on.year,
         no=count,
-        number=number,
+        number=document.number,
         kind=document.kind,
-        organisation_id=customer.organisation_id,
-        user_id=customer.user_id,
-        original_id=original.id if original else None,
         issued_on=document.issued_on,
         due_on=document.due_on,
         net_cents=sums.net_cents,
@@ -113,27 +125,21 @@ def issue(
         snapshot=text,
         previous_sha256=previous,
         sha256=digest(previous, text),
-        judged_sha256=hashlib.sha256(judged).hexdigest() if number == dry_number else None,
-        issued_at=now,
-        issued_by=actor.id if actor else None,
     )
-    session.add(invoice)
-    session.flush()
-    _post(session, seller, invoice, document, now)
-    actor_id = actor.id if actor else None
+
+
+def _record_issued(session: Session, invoice: Invoice) -> None:
     record(
         session,
         noun="invoice",
         noun_id=invoice.id,
         verb="issued",
-        now=now,
-        actor_id=actor_id,
-        site_id=seller.site_id,
-        number=number,
-        total_cents=sums.total_cents,
+        now=invoice.issued_at,
+        actor_id=invoice.issued_by,
+        site_id=invoice.seller.site_id,
+        number=invoice.number,
+        total_cents=invoice.total_cents,
     )
-    ask_document(session, invoice.id)
-    return invoice
 
 
 def ask_document(session: Session, invoice_id: int) -> None:
@@ -296,25 +302,7 @@ def close_period(session: Session, *, seller: Seller, until: date, actor: User, 
     if until >= today or (before is not None and until <= before):
         raise NothingToClose()
     _lock(session, seller)
-    sign = case((Invoice.kind == Kind.CREDIT_NOTE, -1), else_=1)
-    net, vat = (func.coalesce(func.sum(sign * cents), 0) for cents in (Invoice.net_cents, Invoice.vat_cents))
-    count, net_cents, vat_cents = session.execute(
-        select(func.count(), net, vat).where(Invoice.seller_id == seller.id, Invoice.issued_on <= until)
-    ).one()
-    last = select(Invoice.sha256).where(Invoice.seller_id == seller.id, Invoice.issued_on <= until)
-    sha256 = session.scalar(last.order_by(Invoice.year.desc(), Invoice.no.desc()).limit(1)) or "0" * 64
-    session.add(
-        ClosedPeriod(
-            seller_id=seller.id,
-            until=until,
-            invoices=count,
-            net_cents=net_cents,
-            vat_cents=vat_cents,
-            sha256=sha256,
-            closed_at=now,
-            closed_by=actor.id,
-        )
-    )
+    session.add(_closing(session, seller, until=until, actor=actor, now=now))
     session.flush()
     record(
         session,
@@ -325,4 +313,23 @@ def close_period(session: Session, *, seller: Seller, until: date, actor: User, 
         actor_id=actor.id,
         site_id=seller.site_id,
         until=until.isoformat(),
+    )
+
+
+def _closing(session: Session, seller: Seller, *, until: date, actor: User, now: datetime) -> ClosedPeriod:
+    """The sums of all that was issued up to `until` (credit notes taken off), and the chain's hash of that day."""
+    of_seller = Invoice.seller_id == seller.id, Invoice.issued_on <= until
+    sign = case((Invoice.kind == Kind.CREDIT_NOTE, -1), else_=1)
+    net, vat = (func.coalesce(func.sum(sign * cents), 0) for cents in (Invoice.net_cents, Invoice.vat_cents))
+    count, net_cents, vat_cents = session.execute(select(func.count(), net, vat).where(*of_seller)).one()
+    last = select(Invoice.sha256).where(*of_seller).order_by(Invoice.year.desc(), Invoice.no.desc()).limit(1)
+    return ClosedPeriod(
+        seller_id=seller.id,
+        until=until,
+        invoices=count,
+        net_cents=net_cents,
+        vat_cents=vat_cents,
+        sha256=session.scalar(last) or "0" * 64,
+        closed_at=now,
+        closed_by=actor.id,
     )

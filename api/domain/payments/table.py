@@ -156,16 +156,14 @@ def pay(
     if cents <= 0:
         raise AmountWrong()
     session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update(key_share=True))
-    left = open_cents(session, invoice=invoice)
-    if left <= 0:
-        raise NothingOpen(number=invoice.number)
+    left = require_open(session, invoice=invoice)
     if cents > left:
         raise MoreThanOpen(cents=cents, open_cents=left, number=invoice.number)
     if means is Means.CREDIT:
-        _require_credit(session, invoice.seller_id, invoice.party, cents)
+        _require_credit(session, invoice, cents)
     name = invoice.document.buyer.name
     account, journal = MONEY[means]
-    party = (invoice.party, name) if means is Means.CREDIT else (None, None)
+    owed_back = (invoice.party, name) if means is Means.CREDIT else ()
     ledger.post(
         session,
         seller=invoice.seller,
@@ -175,14 +173,19 @@ def pay(
         piece_on=invoice.issued_on,
         text=f"Règlement {invoice.number} {name}",
         key=key,
-        legs=[Leg(account, cents, *party), Leg(Account.CUSTOMER, -cents, invoice.party, name)],
+        legs=[Leg(account, cents, *owed_back), Leg(Account.CUSTOMER, -cents, invoice.party, name)],
         now=now,
     )
-    return _keep(session, invoice.seller, means, cents, received_on, key, reference, actor, now, invoice=invoice)
+    payment = Payment(means=means, cents=cents, received_on=received_on, reference=reference[:200], key=key)
+    payment.invoice_id, payment.seller_id = invoice.id, invoice.seller_id
+    payment.organisation_id, payment.user_id = invoice.organisation_id, invoice.user_id
+    return _keep(session, payment, seller=invoice.seller, actor=actor, now=now)
 
 
-def _require_credit(session: Session, seller_id: int, party: str, cents: int) -> None:
-    balance = credit_balance_cents(session, seller_id=seller_id, party=party)
+def _require_credit(session: Session, invoice: Invoice, cents: int) -> None:
+    """The person's row is locked: two of their invoices are not paid with the same credit."""
+    session.execute(select(User.id).where(User.id == invoice.user_id).with_for_update(key_share=True))
+    balance = credit_balance_cents(session, seller_id=invoice.seller_id, party=invoice.party)
     if balance < cents:
         raise CreditTooSmall(balance_cents=balance)
 
@@ -231,7 +234,9 @@ def top_up(
         legs=[Leg(account, cents), Leg(Account.CREDIT, -cents, party, user.name)],
         now=now,
     )
-    return _keep(session, seller, means, cents, received_on, key, "", actor, now, user_id=user.id)
+    payment = Payment(means=means, cents=cents, received_on=received_on, key=key)
+    payment.seller_id, payment.user_id = seller.id, user.id
+    return _keep(session, payment, seller=seller, actor=actor, now=now)
 
 
 def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, on: date, reason: str) -> Payment:
@@ -254,69 +259,31 @@ def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, o
         legs=[Leg(e.account, e.credit_cents - e.debit_cents, e.party, e.party_name) for e in posting.entries],
         now=now,
     )
-    return _keep(
-        session,
-        seller,
-        payment.means,
-        -payment.cents,
-        on,
-        key,
-        reason,
-        actor,
-        now,
-        invoice=payment.invoice,
-        user_id=payment.user_id,
-        reverses_id=payment.id,
-    )
+    back = Payment(means=payment.means, cents=-payment.cents, received_on=on, reference=reason[:200], key=key)
+    back.reverses_id, back.seller_id, back.invoice_id = payment.id, payment.seller_id, payment.invoice_id
+    back.organisation_id, back.user_id = payment.organisation_id, payment.user_id
+    return _keep(session, back, seller=seller, actor=actor, now=now)
 
 
-def _keep(
-    session: Session,
-    seller: Seller,
-    means: Means,
-    cents: int,
-    received_on: date,
-    key: str,
-    reference: str,
-    actor: User | None,
-    now: datetime,
-    *,
-    invoice: Invoice | None = None,
-    user_id: int | None = None,
-    reverses_id: int | None = None,
-) -> Payment:
-    actor_id = actor.id if actor else None
-    payment = Payment(
-        seller_id=seller.id,
-        invoice_id=invoice.id if invoice else None,
-        organisation_id=invoice.organisation_id if invoice else None,
-        user_id=invoice.user_id if invoice else user_id,
-        means=means,
-        cents=cents,
-        received_on=received_on,
-        reference=reference[:200],
-        reverses_id=reverses_id,
-        key=key,
-        taken_by=actor_id,
-        taken_at=now,
-    )
+def _keep(session: Session, payment: Payment, *, seller: Seller, actor: User | None, now: datetime) -> Payment:
+    """The row beside its posting, said to the invoice if there is one."""
+    payment.taken_by, payment.taken_at = actor.id if actor else None, now
     session.add(payment)
     session.flush()
-    noun, noun_id = ("invoice", invoice.id) if invoice else ("payment", payment.id)
-    verb = "paid" if cents > 0 else "payment_reversed"
+    noun, noun_id = ("invoice", payment.invoice_id) if payment.invoice_id else ("payment", payment.id)
     record(
         session,
         noun=noun,
         noun_id=noun_id,
-        verb=verb,
+        verb="paid" if payment.cents > 0 else "payment_reversed",
         now=now,
-        actor_id=actor_id,
+        actor_id=payment.taken_by,
         site_id=seller.site_id,
-        cents=cents,
-        means=means.value,
+        cents=payment.cents,
+        means=payment.means.value,
     )
-    if invoice:
-        tell(session, invoice=invoice.id)
+    if payment.invoice_id:
+        tell(session, invoice=payment.invoice_id)
     return payment
 
 
