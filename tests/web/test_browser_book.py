@@ -109,3 +109,79 @@ def test_the_second_member_gets_the_next_free_slots_and_a_no_show_frees_it(
         assert sweep_times(session, now=first.start_at + timedelta(minutes=16)) == 1
     book_by_mouse(late, house)
     assert first.start_at < booked(house).start_at < first.end_at
+
+
+@pytest.fixture
+def room_id(house: House) -> int:
+    with Session(house.engine, expire_on_commit=False) as session, session.begin():
+        return make_resource(session, site=session.merge(house.world.site), kind=Kind.ROOM, name="Salle", now=NOW).id
+
+
+def point(page: Page, day: str, part: float) -> tuple[float, float]:
+    """On the screen, so far down the free stretch of that day."""
+    box = page.locator(f"td.free[data-start^='{day}']").bounding_box()
+    assert box is not None
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] * part
+
+
+def drag(page: Page, day: str, start: float, end: float) -> None:
+    page.mouse.move(*point(page, day, start))
+    page.mouse.down()
+    page.mouse.move(*point(page, day, end), steps=4)
+    page.mouse.up()
+
+
+def typed(page: Page) -> list[str]:
+    return [page.input_value(f"#{name}") for name in ("day", "at", "minutes")]
+
+
+def test_one_drags_over_the_time_and_the_form_holds_it(chromium: Browser, house: House, room_id: int) -> None:
+    """The place is open from 9 to 18: a day is nine hours high."""
+    page = house.open(chromium, "alice")
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    page.goto(f"{house.url}/book?kind=room")
+    drag(page, "2026-11-24", 1.05 / 9, 2.9 / 9)
+    page.wait_for_url(f"**/book/{room_id}?start=*")
+    assert typed(page) == ["2026-11-24", "10:00", "120"]
+
+    drag(page, "2026-11-25", 3.6 / 9, 3.05 / 9)  # upwards
+    page.wait_for_selector("#offer-said .price")
+    assert typed(page) == ["2026-11-25", "12:00", "45"]
+
+    page.click("button[value=book]")
+    page.wait_for_url("**/bookings/*")
+    assert (booked(house).start_at.isoformat(), complaints) == ("2026-11-25T11:00:00+00:00", [])
+
+
+def test_a_finger_that_rests_first_drags_too(chromium: Browser, house: House, room_id: int) -> None:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    context.add_cookies([{"name": "session", "value": house.tokens["alice"], "url": house.url}])
+    page = context.new_page()
+    page.goto(f"{house.url}/book/{room_id}")
+    page.locator("[data-week]").scroll_into_view_if_needed()
+    hand = context.new_cdp_session(page)
+
+    def touch(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y} for x, y in at]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    first, last = point(page, "2026-11-24", 2.05 / 9), point(page, "2026-11-24", 3.9 / 9)
+    touch("touchStart", first)
+    page.wait_for_selector(".week .pick")
+    touch("touchMove", last)
+    touch("touchEnd")
+    page.wait_for_selector("#offer-said .price")
+    assert typed(page) == ["2026-11-24", "11:00", "120"]
+
+
+def test_a_taken_slot_shows_the_next_ones_before_the_button(chromium: Browser, house: House, room_id: int) -> None:
+    page = house.open(chromium, "alice")
+    page.goto(f"{house.url}/book/{room_id}?start=2026-11-24T10:00&minutes=60")
+    page.click("button[value=book]")
+    page.wait_for_url("**/bookings/*")
+    page.goto(f"{house.url}/book/{room_id}?start=2026-11-24T10:30&minutes=60")
+    assert page.locator("#next-free a").count() == 3
+    page.fill("#at", "11:00")
+    page.wait_for_selector("#next-free", state="detached")
+    page.wait_for_selector("#offer-said .price")
