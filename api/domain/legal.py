@@ -85,6 +85,50 @@ def threshold_cents(on: date, name: str) -> int:
     return int(_entry("threshold", on, name=name)["cents"])
 
 
+@dataclass(frozen=True, slots=True)
+class LegalFact:
+    """One row of `legal.toml`: of which regime, customer or threshold (`of`), since when, and where it is from.
+
+    `value` is a text, days, cents or the list of rates: its `unit` says which.
+    """
+
+    subject: str
+    of: str
+    unit: str
+    value: str | int
+    start: date
+    end: date | None
+    source: str
+    reviewed_on: date
+    to_confirm: bool
+
+
+def list_facts(on: date) -> list[LegalFact]:
+    """All that is written for that day, in the order of the file; to be read, never edited."""
+    return [
+        _fact(subject, entry)
+        for subject, rows in _legal().items()
+        for entry in rows
+        if entry["start"] <= on and ("end" not in entry or on < entry["end"])
+    ]
+
+
+def _fact(subject: str, entry: dict[str, Any]) -> LegalFact:
+    unit = next(unit for unit in ("text", "days", "cents", "rates") if unit in entry)
+    value = ", ".join(entry["rates"]) if unit == "rates" else entry[unit]
+    return LegalFact(
+        subject=subject,
+        of=next((entry[key] for key in ("regime", "customer", "nature", "name") if key in entry), ""),
+        unit=unit,
+        value=value,
+        start=entry["start"],
+        end=entry.get("end"),
+        source=entry["source"],
+        reviewed_on=entry["reviewed_on"],
+        to_confirm=bool(entry.get("to_confirm")),
+    )
+
+
 def to_confirm() -> list[str]:
     """What an accountant has not signed off yet, for the settings page: "subject: source"."""
     return [f"{kind}: {e['source']}" for kind, rows in _legal().items() for e in rows if e.get("to_confirm")]

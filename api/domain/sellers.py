@@ -5,6 +5,7 @@ Refuses to be edited into the past: a regime is a dated row, and an issued invoi
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
@@ -17,10 +18,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.accounts import User
 from api.domain.base import Base, Id, Instant, Word
 from api.domain.changes import record
-from api.domain.errors import Invalid, NotFound
+from api.domain.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.facturx import Address, Bank, Party, bank_faults, party_faults
+from api.domain.facturx import faults as wrong
 from api.domain.legal import Regime
-from api.domain.policy import may_staff, require_manager
+from api.domain.policy import StaffOnly, may_manage, may_staff, require_manager
 from api.domain.sites import Site, list_sites
 
 #: The day of a French document is the day in Paris, whatever the clock of the server.
@@ -42,6 +44,46 @@ class PrefixWrong(Invalid):
     """The prefix of the numbers has 1 to 8 capital letters, digits or hyphens."""
 
     field = "prefix"
+
+
+class SellerTwice(Conflict):
+    """This place has its legal entity already: change that one."""
+
+    field = "site"
+
+
+class NetworkSeller(NotAllowed):
+    """Only an administrator of the network may enter the legal entity of all its places."""
+
+
+class SellerNameless(Invalid):
+    """A legal entity needs its name."""
+
+    field = "name"
+
+
+class VatNumberMissing(Invalid):
+    """Who charges VAT needs a VAT number."""
+
+    field = "vat_number"
+
+
+class AnotherEntity(Invalid):
+    """Another SIREN is another legal entity, with books and numbers of its own: this one keeps {siren}."""
+
+    field = "siren"
+
+
+class RegimeOfThePast(Invalid):
+    """A VAT regime begins today or later: what was invoiced keeps the regime of its day."""
+
+    field = "start"
+
+
+class RegimeTwice(Conflict):
+    """Another VAT regime begins on that day already."""
+
+    field = "start"
 
 
 class Seller(Base):
@@ -137,11 +179,18 @@ def add_seller(
     start: date = date(2020, 1, 1),
     vat_on_debits: bool = False,
 ) -> Seller:
-    """Enter a legal entity; raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..)."""
-    for fault in [*party_faults(party), *bank_faults(bank)]:
-        raise fault
-    if not (1 <= len(prefix) <= 8 and prefix.isascii() and prefix.replace("-", "A").isalnum() and prefix.isupper()):
+    """Enter a legal entity; raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..).
+
+    An actor must manage the site or, for the network's, be its administrator; SellerTwice where there is one.
+    """
+    if actor is not None:
+        _require_may_add(session, actor, site)
+    _check(party, bank)
+    _check_regime(party.vat_number, regime, vat_on_debits)
+    if not re.fullmatch(r"[A-Z0-9-]{1,8}", prefix):
         raise PrefixWrong()
+    if find_own_seller(session, site_id=site.id if site else None) is not None:
+        raise SellerTwice()
     seller = Seller(
         site_id=site.id if site else None,
         name=party.name,
@@ -166,6 +215,91 @@ def add_seller(
     return seller
 
 
+def _require_may_add(session: Session, actor: User, site: Site | None) -> None:
+    if site is not None:
+        require_manager(session, user=actor, site_id=site.id)
+    elif not actor.is_admin:
+        raise NetworkSeller()
+
+
+def _check(party: Party, bank: Bank) -> None:
+    if not party.name.strip():
+        raise SellerNameless()
+    if not party.siren:
+        raise wrong.WrongSiren(siren="", party=party.name)
+    for fault in [*party_faults(party), *bank_faults(bank)]:
+        raise fault
+
+
+def _check_regime(vat_number: str | None, regime: Regime, vat_on_debits: bool) -> None:
+    if regime is Regime.PAYER and not vat_number:
+        raise VatNumberMissing()
+    if vat_on_debits and regime is not Regime.PAYER:
+        raise wrong.DebitsWithoutVat(field="vat_on_debits")
+
+
+def change_seller(session: Session, *, seller: Seller, party: Party, bank: Bank, actor: User, now: datetime) -> None:
+    """Another address, bank, form or capital, by a manager; what was issued keeps its copy.
+
+    Raises the named fault of the field, and AnotherEntity for another SIREN.
+    """
+    require_seller_manager(session, user=actor, seller=seller)
+    _check(party, bank)
+    if party.siren != seller.siren:
+        raise AnotherEntity(siren=seller.siren)
+    for row in _living_regimes(session, seller, today(now)):
+        _check_regime(party.vat_number, row.regime, row.vat_on_debits)
+    seller.name, seller.legal_form, seller.siret = party.name.strip(), party.legal_form or "", party.siret or ""
+    seller.vat_number, seller.address = party.vat_number, pack_address(party.address)
+    seller.email, seller.phone = party.email, party.phone
+    seller.iban, seller.bic, seller.bank_name = bank.iban, bank.bic, bank.name
+    session.flush()
+    record(
+        session, noun="seller", noun_id=seller.id, verb="changed", now=now, actor_id=actor.id, site_id=seller.site_id
+    )
+
+
+def _living_regimes(session: Session, seller: Seller, on: date) -> list[SellerRegime]:
+    """That of the day, and those to come."""
+    return [get_regime(session, seller=seller, on=on)] + [
+        row for row in list_regimes(session, seller=seller) if row.start > on
+    ]
+
+
+def plan_regime(
+    session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool, actor: User, now: datetime
+) -> SellerRegime:
+    """Another VAT regime from a day on, by a manager.
+
+    Raises RegimeOfThePast, RegimeTwice, VatNumberMissing, DebitsWithoutVat.
+    """
+    require_seller_manager(session, user=actor, seller=seller)
+    if start < today(now):
+        raise RegimeOfThePast()
+    if any(row.start == start for row in list_regimes(session, seller=seller)):
+        raise RegimeTwice()
+    _check_regime(seller.vat_number, regime, vat_on_debits)
+    row = set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
+    record(
+        session,
+        noun="seller",
+        noun_id=seller.id,
+        verb="regime_planned",
+        now=now,
+        actor_id=actor.id,
+        site_id=seller.site_id,
+        regime=regime.value,
+        start=start.isoformat(),
+    )
+    return row
+
+
+def list_regimes(session: Session, *, seller: Seller) -> list[SellerRegime]:
+    """The newest first, coming ones included."""
+    query = select(SellerRegime).where(SellerRegime.seller_id == seller.id).order_by(SellerRegime.start.desc())
+    return list(session.scalars(query))
+
+
 def set_regime(
     session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool = False
 ) -> SellerRegime:
@@ -183,6 +317,18 @@ def get_regime(session: Session, *, seller: Seller, on: date) -> SellerRegime:
     if row is None:
         raise NoSeller()
     return row
+
+
+def find_own_seller(session: Session, *, site_id: int | None) -> Seller | None:
+    """The entity entered for this site, or (with no site) for the network; not the one that stands in for it."""
+    own = Seller.site_id.is_(None) if site_id is None else Seller.site_id == site_id
+    return session.scalar(select(Seller).where(own))
+
+
+def may_add_seller(session: Session, *, user: User, site_id: int | None) -> bool:
+    """There is none yet, and this person may enter one."""
+    may = user.is_admin if site_id is None else may_manage(session, user=user, site_id=site_id)
+    return may and find_own_seller(session, site_id=site_id) is None
 
 
 def get_site_seller(session: Session, *, site_id: int) -> Seller:
@@ -214,12 +360,15 @@ def site_ids_of(session: Session, *, seller: Seller) -> list[int]:
     return [site.id for site in list_sites(session) if site.id not in own]
 
 
+def may_manage_seller(session: Session, *, user: User, seller: Seller) -> bool:
+    """Whoever manages a site that sells through it; of the network's, any of those sites."""
+    return any(may_manage(session, user=user, site_id=site_id) for site_id in site_ids_of(session, seller=seller))
+
+
 def require_seller_manager(session: Session, *, user: User, seller: Seller) -> None:
     """Closing a period and changing the entity is for managers."""
-    for site_id in site_ids_of(session, seller=seller):
-        require_manager(session, user=user, site_id=site_id)
-        return
-    raise NotFound()
+    if not may_manage_seller(session, user=user, seller=seller):
+        raise StaffOnly()
 
 
 def list_sellers(session: Session, *, user: User | None = None) -> list[Seller]:
