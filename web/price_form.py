@@ -106,6 +106,14 @@ def read_day(form: Form, name: str) -> date | None:
         return None
 
 
+def read_cents(form: Form, name: str) -> int:
+    """An amount in euros as people type it; -1 for what is none, which every verb refuses at its field."""
+    value = decimal_of(form[name])
+    if value is None or value != round(value, 2) or abs(value) >= 10**9:
+        return -1
+    return int(value * 100)
+
+
 def decimal_of(text: str) -> Decimal | None:
     """As people type it: "1 234,50"; None where it is no number."""
     try:

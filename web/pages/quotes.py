@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -10,20 +11,23 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from api.adapters.uploads import receive_model
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, PageAsked
 from api.domain import materials, orders, printers, quotes
 from api.domain.accounts import Organisation, User, list_organisations, may_buy_for
 from api.domain.errors import Invalid, NotFound
 from api.domain.jobs import JobRequest
 from api.domain.library import Model, get_model
 from api.domain.materials import Quality
+from api.domain.organisations import CostCentre, list_cost_centres
 from api.domain.policy import may_staff
-from api.domain.prices import LABELS, Reason
+from api.domain.prices import LABELS, STANDARD, Reason
 from api.domain.quotes import Asked, Quote, QuoteStatus
 from api.domain.sites import Site, get_site
+from api.domain.tariffs import NoTariff, get_tariff
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.print import QUALITIES
+from web.price_form import read_cents
 from web.render import Reader, ReaderOf
 from web.states import State
 
@@ -38,6 +42,12 @@ STATES = {
     QuoteStatus.WITHDRAWN: State("over", N_("Withdrawn")),
 }
 EXPIRED = State("over", N_("Expired"))
+SAID = {
+    "offer": N_("The quote is offered: the buyer may accept it."),
+    "decline": N_("The quote is declined; the buyer reads why."),
+    "price": N_("The price is changed; the buyer sees it with its reason."),
+    "withdraw": N_("The quote is withdrawn."),
+}
 
 
 class FilesMissing(Invalid):
@@ -46,10 +56,32 @@ class FilesMissing(Invalid):
     field = "files"
 
 
+class CentreOfAnother(Invalid):
+    """This cost centre belongs to another organisation."""
+
+    field = "cost_centre_id"
+
+
 class DateUnreadable(Invalid):
     """This is not a date."""
 
     field = "wanted_on"
+
+
+def state_of(quote: Quote, reader: ReaderOf) -> State:
+    return EXPIRED if quote.is_expired(reader.now) else STATES[quote.status]
+
+
+@router.get("/quotes")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of one's organisations."""
+    found = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    shown = found[: page.limit]
+    return reader.page(
+        "money/quotes.html",
+        rows=[(quote, state_of(quote, reader)) for quote in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
 
 
 @router.get("/quotes/new")
@@ -90,6 +122,7 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
             actor=user,
             asked=[_line(form, model, place, session) for model in wanted],
             note=form["note"],
+            cost_centre_id=_centre_id(session, form),
             wanted_on=_date(form["wanted_on"]),
             now=reader.now,
         )
@@ -114,6 +147,16 @@ def _organisation(session: Session, user: User, form: Form) -> Organisation:
     return found
 
 
+def _centre_id(session: Session, form: Form) -> int | None:
+    """The cost centre chosen, if any; it must be of the organisation chosen beside it."""
+    if not form["cost_centre_id"]:
+        return None
+    centre = session.get(CostCentre, form.int("cost_centre_id"))
+    if centre is None or centre.organisation_id != form.int("organisation_id"):
+        raise CentreOfAnother()
+    return centre.id
+
+
 def _date(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if text else None
@@ -133,7 +176,8 @@ def _line(form: Form, model: Model, site: Site, session: Session) -> Asked:
             colour=next((c for c in material.colours if c.code == colour and c.offered), None),
             quality=Quality(quality) if quality in set(Quality) else Quality.STANDARD,
             copies=form.int(f"quantity-{model.id}"),
-        )
+        ),
+        rush=form.get("rush", STANDARD),
     )
 
 
@@ -154,7 +198,20 @@ def _draw_new(
         colours={c.code: c for material in offered for c in material.colours if c.offered},
         qualities=QUALITIES,
         most=MOST_FILES,
+        centres=[(own_one, centre) for own_one in own for centre in list_cost_centres(session, organisation=own_one)],
+        rushes=_rushes(session, reader),
     )
+
+
+def _rushes(session: Session, reader: ReaderOf) -> dict[str, Decimal]:
+    """Urgencies of the reader's place with their surcharge in percent; another place refuses what it does not offer."""
+    if reader.site is None:
+        return {}
+    try:
+        _, tariff = get_tariff(session, site_id=reader.site.id, at=reader.now)
+    except NoTariff:
+        return {}
+    return {word: (factor - 1) * 100 for word, factor in tariff.rush_factors.items() if word != STANDARD}
 
 
 @router.get("/quotes/{quote_id}")
@@ -182,11 +239,20 @@ def accept(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int,
 
 @router.post("/quotes/{quote_id}/{verb}")
 def decide(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int, verb: str, form: Sent) -> Response:
-    """Staff offer or decline; the buyer withdraws."""
+    """Staff offer, decline or set another price; the buyer withdraws."""
     quote = quotes.get_quote(session, quote_id, user=user)
     with trying(session, form):
         if verb == "offer":
             quotes.offer(session, quote=quote, actor=user, now=reader.now)
+        elif verb == "price":
+            quotes.change_price(
+                session,
+                quote=quote,
+                net_cents=read_cents(form, "net"),
+                reason=form["price_reason"],
+                actor=user,
+                now=reader.now,
+            )
         elif verb == "decline":
             quotes.decline(session, quote=quote, actor=user, reason=form["reason"], now=reader.now)
         elif verb == "withdraw":
@@ -195,7 +261,7 @@ def decide(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int,
             raise NotFound()
     if form.errors:
         return _draw(reader, session, user, quote, form, status=form.status)
-    return reader.to(f"/quotes/{quote.id}")
+    return reader.to(f"/quotes/{quote.id}", SAID.get(verb, ""))
 
 
 def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
@@ -207,11 +273,17 @@ def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Fo
         form=form,
         quote=quote,
         order=order,
-        state=EXPIRED if expired else STATES[quote.status],
+        state=state_of(quote, reader),
         may_accept=quote.status is QuoteStatus.OFFERED
         and not expired
         and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
+        may_withdraw=quote.status in (QuoteStatus.IN_REVIEW, QuoteStatus.OFFERED)
+        and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
         may_decide=quote.status is QuoteStatus.IN_REVIEW and may_staff(session, user=user, site_id=quote.site_id),
+        is_staff=may_staff(session, user=user, site_id=quote.site_id),
+        centre=session.get(CostCentre, quote.cost_centre_id) if quote.cost_centre_id else None,
+        accepted_by=session.get(User, quote.accepted_by) if quote.accepted_by else None,
+        adjustments=quotes.list_adjustments(session, quote=quote),
         lines=[(line, [_step(reader, step) for step in line.trace]) for line in quote.lines],
     )
 

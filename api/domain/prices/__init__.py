@@ -16,6 +16,7 @@ from api.domain.prices.money import round_cents as round_cents
 from api.domain.prices.money import scale4 as scale4
 from api.domain.prices.money import vat_lines as vat_lines
 from api.domain.prices.money import vat_lines_from_ttc as vat_lines_from_ttc
+from api.domain.prices.parts import STANDARD as STANDARD
 from api.domain.prices.parts import BadTariff as BadTariff
 from api.domain.prices.parts import BadWork as BadWork
 from api.domain.prices.parts import NoPriceForMaterial as NoPriceForMaterial

@@ -3,12 +3,15 @@
 from api.domain.quotes.price import Asked as Asked
 from api.domain.quotes.price import PricedLine as PricedLine
 from api.domain.quotes.price import price_lines as price_lines
+from api.domain.quotes.review import change_price as change_price
+from api.domain.quotes.review import list_adjustments as list_adjustments
 from api.domain.quotes.table import NEXT as NEXT
 from api.domain.quotes.table import Quote as Quote
 from api.domain.quotes.table import QuoteLine as QuoteLine
 from api.domain.quotes.table import QuoteRule as QuoteRule
 from api.domain.quotes.table import QuoteStatus as QuoteStatus
 from api.domain.quotes.table import Review as Review
+from api.domain.quotes.table import change_rule as change_rule
 from api.domain.quotes.table import get_quote as get_quote
 from api.domain.quotes.table import get_rule as get_rule
 from api.domain.quotes.table import list_buyers as list_buyers

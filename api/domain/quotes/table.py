@@ -14,14 +14,30 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.accounts import Membership, Organisation, User
 from api.domain.base import Base, Cents, Id, Instant, Word
-from api.domain.errors import NotFound
+from api.domain.changes import record
+from api.domain.errors import Invalid, NotFound
 from api.domain.facturx import Quote as Devis
 from api.domain.frozen import thaw
 from api.domain.library import Model
 from api.domain.materials import Colour, Material, Quality
-from api.domain.policy import may_staff
+from api.domain.policy import may_staff, require_manager
 from api.domain.sellers import Seller, today
 from api.domain.sites import Site
+
+#: A threshold above ten million euros is a slip of the hand.
+MOST_ABOVE_CENTS = 1_000_000_000
+
+
+class ThresholdWrong(Invalid):
+    """The threshold is an amount in euros, zero or more."""
+
+    field = "above"
+
+
+class ValidityWrong(Invalid):
+    """A quote is valid for 1 to 365 days."""
+
+    field = "valid_days"
 
 
 class Review(StrEnum):
@@ -190,6 +206,29 @@ def get_rule(session: Session, *, site_id: int) -> QuoteRule:
     """The site's own, or the default (not stored)."""
     return session.get(QuoteRule, site_id) or QuoteRule(
         site_id=site_id, review=Review.INSTANT, above_cents=50_000, valid_days=30
+    )
+
+
+def change_rule(
+    session: Session,
+    *,
+    site_id: int,
+    review: Review,
+    above_cents: int,
+    valid_days: int,
+    actor: User,
+    now: datetime,
+) -> None:
+    """By a manager of the site; it counts for quotes asked from now on. Raises ThresholdWrong, ValidityWrong."""
+    require_manager(session, user=actor, site_id=site_id)
+    if not 0 <= above_cents <= MOST_ABOVE_CENTS:
+        raise ThresholdWrong()
+    if not 1 <= valid_days <= 365:
+        raise ValidityWrong()
+    set_rule(session, site_id=site_id, review=review, above_cents=above_cents, valid_days=valid_days)
+    facts = {"review": review.value, "above_cents": above_cents, "valid_days": valid_days}
+    record(
+        session, noun="site", noun_id=site_id, verb="quoting_set", now=now, actor_id=actor.id, site_id=site_id, **facts
     )
 
 
