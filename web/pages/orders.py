@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Page, PageAsked
 from api.domain import orders, payments
 from api.domain.accounts import User
 from api.domain.changes import list_changes
@@ -15,6 +17,8 @@ from api.domain.orders import Order, OrderStatus
 from api.domain.policy import may_staff
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.pages.staff.door import StaffReader, site_ids
+from web.price_form import decimal_of
 from web.render import Reader, ReaderOf
 from web.states import State
 
@@ -27,6 +31,39 @@ STATES = {
     OrderStatus.INVOICED: State("over", N_("Invoiced")),
     OrderStatus.CANCELLED: State("over", N_("Cancelled")),
 }
+
+
+@router.get("/orders")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of one's organisations."""
+    found = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    return _draw_list(reader, session, found, page, "money/orders.html")
+
+
+@router.get("/staff/orders")
+def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of the places that one staffs."""
+    found = orders.list_orders(
+        session, user=user, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1
+    )
+    return _draw_list(reader, session, found, page, "money/staff_orders.html")
+
+
+def _draw_list(reader: ReaderOf, session: Session, found: list[Order], page: Page, template: str) -> Response:
+    shown = found[: page.limit]
+    return reader.page(
+        template,
+        rows=[(order, STATES[order.status], _done(session, order, reader)) for order in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
+
+
+def _done(session: Session, order: Order, reader: ReaderOf) -> float | None:
+    """How far an order in production is, 0 to 1; None for any other."""
+    if order.status is not OrderStatus.IN_PRODUCTION:
+        return None
+    parts = orders.progress_of(session, order=order, now=reader.now)
+    return sum(part.progress for part in parts) / len(parts) if parts else 0.0
 
 
 @router.get("/orders/{order_id}")
@@ -63,6 +100,16 @@ def invoice(reader: Reader, session: DbSession, user: CurrentUser, order_id: int
     return _after(reader, session, user, order, form, N_("The invoice is issued; its document is being drawn."))
 
 
+@router.post("/orders/{order_id}/deposit")
+def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, form: Sent) -> Response:
+    """Staff ask for a part in advance: a deposit invoice, deducted from the final one."""
+    order = orders.get_order(session, order_id, user=user)
+    with trying(session, form):
+        percent = decimal_of(form["percent"]) or Decimal(0)
+        orders.ask_deposit(session, order=order, percent=percent, judge=judge, actor=user, now=reader.now)
+    return _after(reader, session, user, order, form, N_("The deposit invoice is issued."))
+
+
 def _after(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, said: str) -> Response:
     if form.errors:
         session.refresh(order)
@@ -71,7 +118,7 @@ def _after(reader: ReaderOf, session: Session, user: User, order: Order, form: F
 
 
 def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
-    bill = order.invoice
+    bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)
     return reader.page(
         "money/order.html",
         status=status,
@@ -80,7 +127,9 @@ def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Fo
         state=STATES[order.status],
         parts=orders.progress_of(session, order=order, now=reader.now),
         bill=bill,
+        deposits=[(each.invoice, payments.open_cents(session, invoice=each.invoice)) for each in order.deposits],
+        may_ask_deposit=staffs and order.status in orders.OPEN and not order.deposits,
         open_cents=payments.open_cents(session, invoice=bill) if bill else 0,
-        is_staff=may_staff(session, user=user, site_id=order.site_id),
+        is_staff=staffs,
         moved=[each for each in list_changes(session, noun="order", noun_id=order.id) if each.verb == "promise_moved"],
     )

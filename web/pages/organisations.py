@@ -10,12 +10,16 @@ from sqlalchemy.orm import Session
 from api.deps import CurrentUser, DbSession
 from api.domain import accounts, invoices, ledger, orders, organisations, payments, quotes
 from api.domain.accounts import Buying, Organisation, User
-from api.domain.facturx import Address
+from api.domain.facturx import Address, DeliverTo
 from api.domain.invoices import party_code
 from api.domain.organisations import Details
 from api.domain.sellers import list_sellers
+from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.pages.orders import STATES
+from web.pages.quotes import state_of
+from web.price_form import read_cents
 from web.render import Reader, ReaderOf
 
 router = APIRouter(include_in_schema=False)
@@ -86,10 +90,67 @@ def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, for
             actor=user,
             email=form["email"],
             buying=Buying.VIEWER if form["buying"] == Buying.VIEWER else Buying.BUYER,
-            monthly_cents=form.int("monthly") * 100 if form["monthly"] else None,
+            monthly_cents=read_cents(form, "monthly") if form["monthly"] else None,
             now=reader.now,
         )
+    if "monthly_cents" in form.errors:
+        form.errors["monthly"] = form.errors.pop("monthly_cents")
+    if token:
+        session.flush()
+        form = Form(reader.request)
     return _draw(reader, session, user, row, form, token=token, status=form.status)
+
+
+@router.post("/org/{slug}/members/{user_id}/limit")
+def limit(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user_id: int, form: Sent) -> Response:
+    """How much a member may order in a month; nothing typed is no limit."""
+    row, name = organisations.get_organisation(session, slug, user=user), f"limit-{user_id}"
+    cents = read_cents(form, name) if form[name] else None
+    with trying(session, form):
+        organisations.set_limit(
+            session, organisation=row, actor=user, user_id=user_id, monthly_cents=cents, now=reader.now
+        )
+    return _after(reader, session, user, row, form, name, "members", N_("The limit is set."))
+
+
+@router.post("/org/{slug}/members/{user_id}/remove")
+def remove(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user_id: int, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.remove_member(session, organisation=row, actor=user, user_id=user_id, now=reader.now)
+    if not form.errors and user_id == user.id:
+        return reader.to("/org", N_("You left “{name}”."), name=row.name)
+    return _after(reader, session, user, row, form, f"limit-{user_id}", "members", N_("The member is removed."))
+
+
+@router.post("/org/{slug}/cost-centres")
+def add_cost_centre(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.add_cost_centre(
+            session, organisation=row, actor=user, code=form["code"], name=form["centre_name"]
+        )
+    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is added."))
+
+
+@router.post("/org/{slug}/cost-centres/{centre_id}/close")
+def close_cost_centre(
+    reader: Reader, session: DbSession, user: CurrentUser, slug: str, centre_id: int, form: Sent
+) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.close_cost_centre(session, organisation=row, actor=user, centre_id=centre_id, now=reader.now)
+    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is closed."))
+
+
+def _after(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, said: str
+) -> Response:
+    """Back to the part of the page, or the page with the error beside `field`."""
+    if form.errors:
+        form.errors = {field: next(iter(form.errors.values()))}
+        return _draw(reader, session, user, row, form, status=form.status)
+    return reader.to(f"/org/{row.slug}#{part}", said)
 
 
 def read_details(form: Form) -> Details:
@@ -108,11 +169,23 @@ def read_details(form: Form) -> Details:
         needs_engagement=bool(form["needs_engagement"]),
         terms_days=form.int("terms_days", otherwise=-1),
         monthly=bool(form["monthly"]),
+        phone=form["phone"][:30] or None,
+        electronic_address=form["electronic_address"][:120] or None,
+        deliver_to=_deliver_to(form),
     )
 
 
+def _deliver_to(form: Form) -> DeliverTo | None:
+    """None where all of it is empty: goods go to the billing address."""
+    lines = tuple(line.strip() for line in form["delivery_street"].splitlines() if line.strip())
+    if not (lines or form["delivery_postcode"] or form["delivery_city"]):
+        return None
+    address = Address(lines=lines, postcode=form["delivery_postcode"], city=form["delivery_city"])
+    return DeliverTo(name=form.get("delivery_name", form["name"])[:200], address=address)
+
+
 def _typed(details: Details) -> dict[str, str]:
-    plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "service_code", "terms_days")
+    plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "phone", "service_code", "terms_days")
     marks = ("is_public", "needs_service_code", "needs_engagement", "monthly")
     address = details.address
     return {
@@ -121,6 +194,17 @@ def _typed(details: Details) -> dict[str, str]:
         "street": "\n".join(address.lines),
         "postcode": address.postcode,
         "city": address.city,
+        "electronic_address": details.electronic_address or "",
+        **(_typed_delivery(details.deliver_to) if details.deliver_to else {}),
+    }
+
+
+def _typed_delivery(place: DeliverTo) -> dict[str, str]:
+    return {
+        "delivery_name": place.name,
+        "delivery_street": "\n".join(place.address.lines),
+        "delivery_postcode": place.address.postcode,
+        "delivery_city": place.address.city,
     }
 
 
@@ -146,10 +230,26 @@ def _draw(
         row=row,
         details=organisations.read_details(session, organisation=row),
         may_buy=membership is not None and membership.buying is Buying.BUYER,
-        members=organisations.list_members(session, organisation=row),
-        quotes=quotes.list_quotes(session, user=user, organisation_id=row.id),
-        orders=orders.list_orders(session, user=user, organisation_id=row.id),
+        members=[
+            (
+                member,
+                person,
+                cents,
+                orders.spent_cents(session, organisation_id=row.id, user_id=person.id, now=reader.now),
+            )
+            for member, person, cents in organisations.list_members(session, organisation=row)
+        ],
+        centres=organisations.list_cost_centres(session, organisation=row),
+        quotes=[
+            (quote, state_of(quote, reader))
+            for quote in quotes.list_quotes(session, user=user, organisation_id=row.id, limit=20)
+        ],
+        orders=[
+            (order, STATES[order.status])
+            for order in orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
+        ],
         bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
         statements=statements,
-        token=token,
+        join_url=f"{(settings().base_url or str(reader.request.base_url)).rstrip('/')}/org/join?token={token}",
+        invited=bool(token),
     )

@@ -17,6 +17,7 @@ from api.domain.orders.produce import move_promise as move_promise
 from api.domain.orders.produce import progress_of as progress_of
 from api.domain.orders.produce import read_note as read_note
 from api.domain.orders.produce import replace_lost as replace_lost
+from api.domain.orders.table import OPEN as OPEN
 from api.domain.orders.table import Cause as Cause
 from api.domain.orders.table import Order as Order
 from api.domain.orders.table import OrderStatus as OrderStatus

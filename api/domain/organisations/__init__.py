@@ -18,12 +18,14 @@ from api.domain.organisations.details import may_see as may_see
 from api.domain.organisations.details import read_details as read_details
 from api.domain.organisations.details import require_buyer as require_buyer
 from api.domain.organisations.members import AlreadyMember as AlreadyMember
+from api.domain.organisations.members import CostCentreTwice as CostCentreTwice
 from api.domain.organisations.members import CostCentreWrong as CostCentreWrong
 from api.domain.organisations.members import InvitationWrong as InvitationWrong
 from api.domain.organisations.members import LastBuyer as LastBuyer
 from api.domain.organisations.members import LimitWrong as LimitWrong
 from api.domain.organisations.members import accept_invitation as accept_invitation
 from api.domain.organisations.members import add_cost_centre as add_cost_centre
+from api.domain.organisations.members import close_cost_centre as close_cost_centre
 from api.domain.organisations.members import get_cost_centre as get_cost_centre
 from api.domain.organisations.members import invite as invite
 from api.domain.organisations.members import list_cost_centres as list_cost_centres

@@ -19,6 +19,9 @@ from api.domain.legal import Customer, longest_term_days
 from api.domain.organisations.table import BillingProfile
 from api.domain.sellers import pack_address, read_address, today
 
+#: Words that stand where a slug would in the addresses of pages.
+PAGES = ("new", "join")
+
 
 class BuyersOnly(NotAllowed):
     """Only a buyer of this organisation may do this."""
@@ -158,7 +161,7 @@ def _keep(session: Session, organisation: Organisation, details: Details, now: d
 def _free_slug(session: Session, name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "organisation"
-    taken = set(session.scalars(select(Organisation.slug).where(Organisation.slug.startswith(stem))))
+    taken = {*PAGES, *session.scalars(select(Organisation.slug).where(Organisation.slug.startswith(stem)))}
     return next(slug for n in range(1, len(taken) + 2) if (slug := stem if n == 1 else f"{stem}-{n}") not in taken)
 
 

@@ -45,6 +45,12 @@ class CostCentreWrong(Invalid):
     field = "code"
 
 
+class CostCentreTwice(Conflict):
+    """There is or was a cost centre {code} already."""
+
+    field = "code"
+
+
 def list_members(session: Session, *, organisation: Organisation) -> list[tuple[Membership, User, int | None]]:
     """(membership, person, monthly limit in cents), first come first."""
     query = (
@@ -185,10 +191,22 @@ def add_cost_centre(session: Session, *, organisation: Organisation, actor: User
     require_buyer(session, user=actor, organisation=organisation)
     if not re.fullmatch(r"[\w.\-]{1,30}", code) or not name.strip():
         raise CostCentreWrong()
+    same = select(CostCentre.id).where(CostCentre.organisation_id == organisation.id, CostCentre.code == code)
+    if session.scalar(same) is not None:
+        raise CostCentreTwice(code=code)
     centre = CostCentre(organisation_id=organisation.id, code=code, name=name.strip()[:120])
     session.add(centre)
     session.flush()
     return centre
+
+
+def close_cost_centre(
+    session: Session, *, organisation: Organisation, actor: User, centre_id: int, now: datetime
+) -> None:
+    """Nothing new is charged to it; what was, keeps it."""
+    require_buyer(session, user=actor, organisation=organisation)
+    get_cost_centre(session, centre_id, organisation_id=organisation.id).closed_at = now
+    session.flush()
 
 
 def list_cost_centres(session: Session, *, organisation: Organisation) -> list[CostCentre]:
