@@ -1,20 +1,29 @@
 """The pages of booking, by plain forms: what a person without JavaScript sees and does."""
 
+import io
 import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from PIL import Image
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.adapters import files
 from api.domain import gatherings
-from api.domain.bookings import Booking, BookingStatus
+from api.domain.bookings import Booking, BookingStatus, Wait
 from api.domain.kits import Kit, make_kit
+from api.domain.prices import BookingRates
 from api.domain.rules import Policy, set_rule
 from api.domain.sites import Kind, Resource, make_resource
 from api.domain.skills import make_skill
+from api.settings import settings
 from tests.web.conftest import Browser
-from tests.world import NOW, World
+from tests.world import NOW, World, make_run, make_sliced
 
 TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
 
@@ -128,6 +137,108 @@ def test_staff_hand_a_kit_out_and_take_it_back(
     assert booking.status == BookingStatus.CHECKED_OUT
     assert kit.out_of_service_at is not None
     assert "fendu" in alice.get("/book?kind=vr_kit").text
+
+
+def photo() -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (30, 20), "#446688").save(made, "PNG")
+    return made.getvalue()
+
+
+@pytest.fixture
+def handed_out_with(
+    alice: Browser, bob: Browser, session: Session, kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[bytes], httpx.Response]:
+    """Alice's booking of the kit, handed out now by bob with this photo."""
+    monkeypatch.setattr(settings(), "data_dir", tmp_path)
+    files._store.cache_clear()
+    today = {"day": "2026-11-23", "at": "13:15", "minutes": "60", "act": "book", "youngest_age": "30"}
+    assert alice.post(f"/book/{kit.id}", today).status_code == 303
+
+    def hand_out(raw: bytes) -> httpx.Response:
+        form = {f"item-{kit.items[0].id}": "good", "text": "rayure à gauche"}
+        return bob.post(f"/bookings/{only(session).id}/hand-out", form, files={"photo": ("x.png", raw, "image/png")})
+
+    return hand_out
+
+
+def test_the_photo_of_a_hand_over_is_for_the_staff_and_its_person(
+    handed_out_with: Callable[[bytes], httpx.Response], alice: Browser, charlie: Browser, session: Session
+) -> None:
+    assert handed_out_with(photo()).status_code == 303
+    path = f"/bookings/{only(session).id}"
+
+    page = alice.get(path).text
+    shown = alice.get(f"{path}/photos/out")
+
+    assert "rayure à gauche" in page
+    assert f'src="{path}/photos/out"' in page
+    assert (shown.headers["content-type"], shown.content[:2]) == ("image/jpeg", b"\xff\xd8")
+    assert shown.headers["content-security-policy"].startswith("sandbox")
+    assert charlie.get(f"{path}/photos/out").status_code == 404
+    assert alice.get(f"{path}/photos/back").status_code == 404
+
+
+def test_what_is_no_photo_is_said_beside_its_field_and_hands_nothing_out(
+    handed_out_with: Callable[[bytes], httpx.Response], session: Session
+) -> None:
+    answer = handed_out_with(b"<svg/>")
+
+    assert answer.status_code == 422
+    assert 'id="error-photo"' in answer.text
+    assert "rayure à gauche" in answer.text  # what was typed is still there
+    session.refresh(only(session))
+    assert only(session).status == BookingStatus.CONFIRMED
+
+
+def test_the_offer_says_the_price_or_why_not_and_what_is_next(
+    alice: Browser, charlie: Browser, session: Session, world: World, room: Resource
+) -> None:
+    rates = BookingRates(tiers=((0, Decimal(8)),))
+    set_rule(session, site=world.site, resource=room, policy=Policy(rates=rates), now=NOW)
+    offer = f"/book/{room.id}/offer"
+
+    assert "€8.00" in charlie.get(offer, params=TOMORROW).text
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    taken = charlie.get(offer, params=TOMORROW).text
+    assert "already taken" in taken
+    assert taken.count("?start=2026-11-24T") == 3
+    assert "Stand in line" in taken
+    late = charlie.get(offer, params={**TOMORROW, "at": "23:00"}).text
+    assert "outside the opening hours" in late
+    assert "Stand in line" not in late
+    assert "<p" not in charlie.get(offer, params={"minutes": "60"}).text
+
+
+def test_an_offer_is_taken_on_its_page_or_left_to_the_next(
+    alice: Browser, bob: Browser, charlie: Browser, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    for waiting in (charlie, bob):
+        assert waiting.post(f"/book/{room.id}/wait", TOMORROW).status_code == 303
+    first, second = session.scalars(select(Wait).order_by(Wait.id))
+    assert "we write to you when it is free" in charlie.get(f"/waits/{first.id}").text
+    assert charlie.post(f"/waits/{first.id}/take").status_code == 409
+
+    alice.post(f"/bookings/{only(session).id}/cancel")
+    assert "Take it" in charlie.get(f"/waits/{first.id}").text
+    assert alice.get(f"/waits/{first.id}").status_code == 404
+    assert charlie.post(f"/waits/{first.id}/leave").status_code == 303
+    assert "This offer is over" in charlie.get(f"/waits/{first.id}").text
+    assert "/bookings/" in bob.post(f"/waits/{second.id}/take").headers["location"]
+    assert "You have taken it" in bob.get(f"/waits/{second.id}").text
+
+
+def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
+    alice: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer)
+
+    assert f'href="/jobs/{job.id}"' in bob.get("/staff/calendar").text
+    week = alice.get(f"/book/{world.printer.id}").text
+    assert "A print is running" in week
+    assert "crochet" not in week
 
 
 def test_the_staff_calendar_names_people_and_is_closed_to_members(
