@@ -161,7 +161,8 @@ def _print_again(
         now=now,
         text=text,
     )
-    jobs.approve(session, job=added.job, actor=actor, now=now)
+    if added.job.status is JobStatus.SUBMITTED:  # what is sliced already queues by itself where nobody must approve
+        jobs.approve(session, job=added.job, actor=actor, now=now)
     session.refresh(part, ["prints"])
 
 
