@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Scope
 
 import api.routes
-import printers.slicer  # noqa: F401  # its errors are stored by their names, and told here
+import printers.profile
+import printers.slicer  # its errors are stored by their names, and told here
 import web.pages
 from api import problems
 from api.db import conninfo
@@ -48,6 +49,7 @@ def make_app() -> FastAPI:
     )
     problems.install(app, show=show, words=tell)
     app.state.live = Live(conninfo)
+    app.state.check_configuration = printers.profile.check_profile
     app.include_router(health)
     paths: set[str] = set()
     for router in routers():

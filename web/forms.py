@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -70,8 +70,10 @@ def trying(session: Session, form: Form) -> Iterator[None]:
         form.refuse(error)
 
 
-async def read_form(request: Request) -> Form:
-    return Form(request, await request.form())
+async def read_form(request: Request) -> AsyncIterator[Form]:
+    """The uploaded files in it are closed, and gone from the disk, when the answer is."""
+    async with request.form() as data:
+        yield Form(request, data)
 
 
 Sent = Annotated[Form, Depends(read_form)]

@@ -9,7 +9,7 @@ from typing import Any
 from api.domain.errors import DomainError
 from api.domain.jobs import Job
 from api.domain.plan import JobPlan, Why, WhyCode
-from api.domain.printers import PrinterState
+from api.domain.printers import Printer, PrinterState
 from api.domain.runs import Run
 from web.i18n import N_, translate_count
 from web.render import ReaderOf
@@ -101,6 +101,12 @@ def job_text(reader: ReaderOf, job: Job) -> str:
 
 def run_text(reader: ReaderOf, run: Run) -> str:
     return error_text(reader, run.reason, {}) if run.reason else ""
+
+
+def trouble_text(reader: ReaderOf, printer: Printer) -> str:
+    """What is wrong with a printer: in our words where the reason is known, else in its server's."""
+    known = ENDS.get(printer.trouble_reason)
+    return reader.text(known) if known else printer.trouble
 
 
 def error_text(reader: ReaderOf, code: str, params: dict[str, Any]) -> str:

@@ -94,6 +94,7 @@ class ShownPrinter:
     state: PrinterState
     badge: State
     run: Run | None
+    trouble: str
 
     @property
     def must_be_cleared(self) -> bool:
@@ -101,14 +102,14 @@ class ShownPrinter:
         return not self.printer.plate_clear and self.run is None and self.printer.machine not in printers.RUNNING
 
 
-def show_printers(session: Session, found: list[Printer], *, now: datetime) -> list[ShownPrinter]:
+def show_printers(session: Session, reader: ReaderOf, found: list[Printer]) -> list[ShownPrinter]:
     live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
-    return [show_printer(printer, live.get(printer.id), now=now) for printer in found]
+    return [show_printer(reader, printer, live.get(printer.id)) for printer in found]
 
 
-def show_printer(printer: Printer, run: Run | None, *, now: datetime) -> ShownPrinter:
-    state = printers.state_of(printer, has_run=run is not None, now=now)
-    return ShownPrinter(printer, state, PRINTERS[state], run)
+def show_printer(reader: ReaderOf, printer: Printer, run: Run | None) -> ShownPrinter:
+    state = printers.state_of(printer, has_run=run is not None, now=reader.now)
+    return ShownPrinter(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
 
 
 def is_in_doubt(run: Run) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,9 @@ from api.domain.accounts import Membership, User
 from api.domain.base import Base, Id, Instant
 from api.domain.changes import record
 from api.domain.errors import NotFound
+
+#: So long a removed model can be had back.
+RESTORE_WITHIN = timedelta(hours=1)
 
 
 class Model(Base):
@@ -104,3 +107,15 @@ def delete_model(session: Session, *, model: Model, actor: User, now: datetime) 
     """Out of sight at once; jobs that use it keep their own slice."""
     model.deleted_at = now
     record(session, noun="model", noun_id=model.id, verb="deleted", now=now, actor_id=actor.id)
+
+
+def restore_model(session: Session, *, model_id: int, actor: User, now: datetime) -> Model:
+    """Take back the removal of one's own model, for an hour; NotFound when it is another's, gone or purged."""
+    model = session.get(Model, model_id)
+    if model is None or model.owner_id != actor.id or model.deleted_at is None or model.purged_at is not None:
+        raise NotFound()
+    if now - model.deleted_at > RESTORE_WITHIN:
+        raise NotFound()
+    model.deleted_at = None
+    record(session, noun="model", noun_id=model.id, verb="restored", now=now, actor_id=actor.id)
+    return model

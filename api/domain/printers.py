@@ -18,6 +18,7 @@ from api.domain.base import Base, Id, Instant
 from api.domain.changes import ask, record
 from api.domain.errors import Conflict, Invalid, NotFound
 from api.domain.materials import Colour, Material
+from api.domain.policy import require_staff
 from api.domain.sites import Kind, Resource, Site, make_resource
 
 #: A printer that nobody could reach for this long is shown offline.
@@ -194,6 +195,20 @@ def find_or_make_kind(
     return kind
 
 
+def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, actor: User, now: datetime) -> None:
+    """Slice for this kind with a configuration that was checked before, or by our own ("").
+
+    For staff of every place that has such a printer: it changes what all of them print from now on.
+    """
+    used_at = select(Resource.site_id).join(Printer, Printer.id == Resource.id).where(Printer.kind_id == kind.id)
+    for site_id in session.scalars(used_at.distinct()):
+        require_staff(session, user=actor, site_id=site_id)
+    kind.config_ini = config_ini
+    session.flush()
+    verb = "configured" if config_ini else "configuration_removed"
+    record(session, noun="printer_kind", noun_id=kind.id, verb=verb, now=now, actor_id=actor.id, name=kind.name)
+
+
 def poke(session: Session, printer_id: int) -> None:
     """Ask the dispatch worker to look at this printer; many pokes at once are one."""
     ask(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
@@ -219,6 +234,12 @@ def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetim
         raise PlateBusy(name=printer.name)
     _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
     poke(session, printer.id)
+
+
+def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
+    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile, `runs.wish` stops."""
+    if printer.plate_clear:
+        _set_plate(session, printer, clear=False, now=now, actor_id=actor.id)
 
 
 def fill_plate(session: Session, *, printer: Printer, now: datetime) -> None:

@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
@@ -14,11 +15,11 @@ from sqlalchemy.orm import Session
 from api.adapters import files
 from api.domain.accounts import Locale
 from api.domain.jobs import Job, JobStatus
-from api.domain.library import Model
+from api.domain.library import RESTORE_WITHIN, Model
 from api.domain.runs import RunStatus, Wish
 from api.settings import settings
 from tests.web.conftest import Browser
-from tests.world import World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
+from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
 
 CORNERS = list(product((0.0, 1.0), repeat=3))
 FACES = [
@@ -261,3 +262,21 @@ def test_members_pages_ask_for_the_login(
     world: World, anonymous: httpx.Client, path: str, log_in: Callable[..., Browser]
 ) -> None:
     assert anonymous.get(path).headers["location"].startswith("/login?next=")
+
+
+def test_a_file_removed_by_mistake_can_be_had_back(alice: Browser, bob: Browser, session: Session) -> None:
+    model = make_model(session, alice.user)
+    answer = alice.post(f"/print/{model.id}/delete")
+    assert alice.get(f"/print/{model.id}").status_code == 404
+    page = alice.get("/print", headers={"cookie": f"session={alice.cookie}; flash={answer.cookies['flash']}"}).text
+    assert f'action="/print/{model.id}/restore"' in page
+    assert bob.post(f"/print/{model.id}/restore").status_code == 404
+    assert alice.post(f"/print/{model.id}/restore").status_code == 303
+    assert alice.get(f"/print/{model.id}").status_code == 200
+
+
+def test_after_an_hour_or_a_purge_a_removed_file_is_gone(alice: Browser, session: Session) -> None:
+    old, purged = make_model(session, alice.user), make_model(session, alice.user)
+    old.deleted_at = NOW - RESTORE_WITHIN - timedelta(seconds=1)
+    purged.deleted_at = purged.purged_at = NOW
+    assert [alice.post(f"/print/{model.id}/restore").status_code for model in (old, purged)] == [404, 404]

@@ -1,5 +1,6 @@
 """The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
 
+import httpx
 import pytest
 from sqlalchemy.orm import Session
 
@@ -11,7 +12,7 @@ from api.domain.printers import Printer
 from api.domain.probes import ProbeStatus
 from api.domain.runs import RunStatus, Wish
 from tests.web.conftest import Browser
-from tests.world import NOW, World, make_printer, make_run, make_sliced
+from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
 
 
 def test_nothing_to_do_says_so(bob: Browser) -> None:
@@ -165,3 +166,71 @@ def test_a_printer_of_no_place_of_mine_cannot_be_added_there(bob: Browser, sessi
     make_printer(session, world.site)
     probe = asked(bob, session, site_id="999999")
     assert probe.site_id == world.site.id
+
+
+def test_a_plate_cleared_by_mistake_is_taken_back_and_what_began_is_stopped(
+    bob: Browser, session: Session, world: World
+) -> None:
+    world.printer.plate_clear = False
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    page = bob.get("/staff", headers={"cookie": f"session={bob.cookie}; flash={answer.cookies['flash']}"}).text
+    assert f'action="/staff/printers/{world.printer.id}/unclear"' in page
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, status=RunStatus.STARTING)
+    bob.post(f"/staff/printers/{world.printer.id}/unclear")
+    assert (world.printer.plate_clear, run.wish) == (False, Wish.CANCEL)
+    assert list_changes(session, noun="printer", noun_id=world.printer.id)[-1].actor_id == bob.user.id
+
+
+def test_a_hold_can_be_taken_back(bob: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    answer = bob.post(f"/staff/jobs/{job.id}/hold", {"text": "Wait"})
+    page = bob.get("/staff", headers={"cookie": f"session={bob.cookie}; flash={answer.cookies['flash']}"}).text
+    assert f'<form method="post" action="/staff/jobs/{job.id}/resume"><input type="hidden" name="csrf"' in page
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("wrong_key", "It does not accept this key."), ("odd", "HTTP 418")])
+def test_a_printers_trouble_is_told_in_the_readers_words(bob: Browser, world: World, reason: str, shown: str) -> None:
+    world.printer.trouble, world.printer.trouble_reason = "HTTP 418 100% {odd}", reason
+    assert shown in bob.get("/staff").text
+    assert "HTTP 418 100% {odd}" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+EXPORTED = "bed_shape = 0x0,250x0,250x210,0x210\nlayer_height = 0.2\nnozzle_diameter = 0.4\nperimeters = 3\n"
+
+
+def configure(browser: Browser, world: World, content: bytes, **fields: str) -> httpx.Response:
+    where = f"/staff/printers/{world.printer.id}/configuration"
+    return browser.post(where, fields, files={"file": ("mk3.ini", content)} if content else None)
+
+
+def test_staff_give_an_exported_configuration_and_go_back(bob: Browser, world: World) -> None:
+    assert configure(bob, world, EXPORTED.encode()).status_code == 303
+    assert world.printer.kind.config_ini == EXPORTED
+    configure(bob, world, b"", remove="yes")
+    assert world.printer.kind.config_ini == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "Choose the .ini file"),
+        (b"\xff\xfe\x00", "not a text file"),
+        (b"hello", "not a configuration exported by PrusaSlicer"),
+        (EXPORTED.encode() + b"post_process = /bin/sh\n", "post_process"),
+        (b"# long\n" * 100_000, "longer than 256 kB"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_says_why_and_changes_nothing(
+    bob: Browser, world: World, content: bytes, said: str
+) -> None:
+    answer = configure(bob, world, content)
+    assert (answer.status_code, said in answer.text, world.printer.kind.config_ini) == (422, True, "")
+
+
+def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
+    bob: Browser, charlie: Browser, session: Session, world: World
+) -> None:
+    make_printer(session, make_site(session), kind=world.printer.kind)
+    assert configure(bob, world, EXPORTED.encode()).status_code == 403
+    assert configure(charlie, world, EXPORTED.encode()).status_code == 404

@@ -149,7 +149,14 @@ def hand_in(reader: Reader, session: DbSession, user: CurrentUser, model_id: int
 def delete(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
     model = library.get_model(session, model_id, user=user)
     library.delete_model(session, model=model, actor=user, now=reader.now)
-    return reader.to("/print", N_("“{name}” is removed from your files."), name=model.name)
+    undo = f"/print/{model.id}/restore"
+    return reader.to("/print", N_("“{name}” is removed from your files."), undo=undo, name=model.name)
+
+
+@router.post("/print/{model_id}/restore")
+def restore(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
+    model = library.restore_model(session, model_id=model_id, actor=user, now=reader.now)
+    return reader.to(f"/print/{model.id}", N_("“{name}” is back."), name=model.name)
 
 
 def _choices(reader: ReaderOf, session: Session, user: User, model: Model, form: Form) -> dict[str, Any]:

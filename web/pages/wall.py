@@ -17,4 +17,4 @@ def wall(reader: Reader, session: DbSession, site: str = "") -> Response:
     """All printers, or those of one place by `?site=<slug>`."""
     place = next((each for each in reader.sites if each.slug == site), None)
     fleet = list_printers(session, site_ids=[place.id] if place else None)
-    return reader.page("wall.html", place=place, printers=show_printers(session, fleet, now=reader.now))
+    return reader.page("wall.html", place=place, printers=show_printers(session, reader, fleet))

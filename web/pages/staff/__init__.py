@@ -2,8 +2,20 @@
 
 from fastapi import APIRouter
 
-from web.pages.staff import acts, adding, calendar, conventions, gatherings, hours, now, printers, records, rules
+from web.pages.staff import (
+    acts,
+    adding,
+    calendar,
+    conventions,
+    gatherings,
+    hours,
+    now,
+    printers,
+    records,
+    rules,
+    slicing,
+)
 
 router = APIRouter(include_in_schema=False)
-for part in (now, acts, adding, calendar, gatherings, rules, hours, conventions, printers, records):
+for part in (now, acts, adding, calendar, gatherings, rules, hours, conventions, printers, slicing, records):
     router.include_router(part.router)

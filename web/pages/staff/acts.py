@@ -15,6 +15,7 @@ from api.domain.errors import NotFound
 from api.domain.jobs import Job
 from api.domain.policy import may_staff, require_staff
 from api.domain.printers import Printer
+from api.domain.runs import Wish
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff.door import StaffReader
@@ -49,14 +50,35 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
     if form.errors:
         return draw_now(reader, session, form, status=form.status)
     back = local_path(form["next"], "/staff")
-    return reader.to(back, N_("{printer}: plate cleared by {name}."), printer=printer.name, name=user.name)
+    undo = f"/staff/printers/{printer.id}/unclear"
+    return reader.to(back, N_("{printer}: plate cleared by {name}."), undo=undo, printer=printer.name, name=user.name)
+
+
+@router.post("/staff/printers/{printer_id}/unclear")
+def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int) -> Response:
+    """The plate was not clear after all: nothing more starts on it, and what has begun since is stopped."""
+    printer = get_staffed_printer(session, printer_id, user=user)
+    if run := runs.find_live_run(session, printer_id=printer.id):
+        runs.wish(session, run=run, wanted=Wish.CANCEL, actor_id=user.id, now=reader.now)
+    printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
+    said = N_("{printer}: its plate is not clear. Nothing starts on it.")
+    return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
 
 
 Verb = Callable[..., None]
 
 
 def _act(
-    reader: ReaderOf, session: Session, user: User, job_id: int, form: Form, *, verb: Verb, said: str, **more: str
+    reader: ReaderOf,
+    session: Session,
+    user: User,
+    job_id: int,
+    form: Form,
+    *,
+    verb: Verb,
+    said: str,
+    undo: str = "",
+    **more: str,
 ) -> Response:
     """One verb on one job, then back to the list of what needs a person."""
     job = get_staffed_job(session, job_id, user=user)
@@ -64,7 +86,7 @@ def _act(
         verb(session, job=job, actor=user, now=reader.now, **more)
     if form.errors:
         return draw_now(reader, session, form, status=form.status)
-    return reader.to(local_path(form["next"], "/staff"), said, name=job.model.name)
+    return reader.to(local_path(form["next"], "/staff"), said, undo=undo, name=job.model.name)
 
 
 @router.post("/staff/jobs/{job_id}/approve")
@@ -81,7 +103,8 @@ def reject(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: i
 @router.post("/staff/jobs/{job_id}/hold")
 def hold(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
     said = N_("“{name}” is on hold.")
-    return _act(reader, session, user, job_id, form, verb=jobs.put_on_hold, said=said, text=form["text"])
+    undo = f"/staff/jobs/{job_id}/resume"
+    return _act(reader, session, user, job_id, form, verb=jobs.put_on_hold, said=said, undo=undo, text=form["text"])
 
 
 @router.post("/staff/jobs/{job_id}/resume")

@@ -28,7 +28,7 @@ def staff_page(reader: StaffReader, session: DbSession) -> Response:
 def draw_now(reader: ReaderOf, session: Session, form: Form, *, status: int = 200) -> Response:
     """Also what a refused act comes back to, with its error."""
     places = site_ids(reader)
-    shown = show_printers(session, list_printers(session, site_ids=places), now=reader.now)
+    shown = show_printers(session, reader, list_printers(session, site_ids=places))
     waiting = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.SUBMITTED, JobStatus.ON_HOLD])
     active = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.QUEUED, JobStatus.PRINTING])
     printed = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.PRINTED])

@@ -31,10 +31,10 @@ SHOWN_RUNS, SHOWN_CHANGES = 15, 30
 @router.get("/staff/printers/{printer_id:int}")
 def printer_page(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int) -> Response:
     printer = get_staffed_printer(session, printer_id, user=user)
-    return _printer(reader, session, printer, Form(reader.request))
+    return draw_printer(reader, session, printer, Form(reader.request))
 
 
-def _printer(reader: ReaderOf, session: Session, printer: Printer, form: Form, *, status: int = 200) -> Response:
+def draw_printer(reader: ReaderOf, session: Session, printer: Printer, form: Form, *, status: int = 200) -> Response:
     run = runs.find_live_run(session, printer_id=printer.id)
     start = start_of_day(printer.resource.site, reader.now)
     past = list_printer_runs(session, printer_id=printer.id, limit=SHOWN_RUNS)
@@ -42,7 +42,7 @@ def _printer(reader: ReaderOf, session: Session, printer: Printer, form: Form, *
         "staff/printer.html",
         status=status,
         form=form,
-        shown=show_printer(printer, run, now=reader.now),
+        shown=show_printer(reader, printer, run),
         printer=printer,
         run=run,
         run_states=RUNS,
@@ -65,7 +65,7 @@ def load(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id:
         colour = materials.get_colour(material, shade)
         printers.load_filament(session, printer=printer, material=material, colour=colour, actor=user, now=reader.now)
     if form.errors:
-        return _printer(reader, session, printer, form, status=form.status)
+        return draw_printer(reader, session, printer, form, status=form.status)
     return reader.to(f"/staff/printers/{printer.id}", N_("{printer}: filament noted."), printer=printer.name)
 
 
@@ -87,5 +87,5 @@ def wish(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id:
         with trying(session, form):
             runs.wish(session, run=run, wanted=Wish(form["wish"]), actor_id=user.id, now=reader.now)
     if form.errors:
-        return _printer(reader, session, printer, form, status=form.status)
+        return draw_printer(reader, session, printer, form, status=form.status)
     return reader.to(f"/staff/printers/{printer.id}")
