@@ -20,7 +20,7 @@ from api.domain.facturx import (
     totals,
     vat_cents,
 )
-from api.domain.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall
+from api.domain.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
 from tests.documents.make import (
     ISSUED_ON,
     make_consumer,
@@ -86,6 +86,13 @@ def test_credit_by_line_takes_its_share_of_the_reductions() -> None:
     assert 0 < totals(note).allowances_cents < 900
 
 
+@pytest.mark.parametrize("index", [-1, 4])
+def test_a_line_that_is_not_there_cannot_be_credited(index: int) -> None:
+    """From the end counted, -1 would be the last one."""
+    with pytest.raises(NoSuchLine):
+        credit_note(make_document(), number="A1", issued_on=ISSUED_ON, reason="x", quantities={index: Decimal(1)})
+
+
 def test_credit_above_what_remains_is_refused() -> None:
     original = make_document()
     first = credit_note(original, number="A1", issued_on=ISSUED_ON, reason="x", quantities={0: Decimal(6)})
@@ -98,7 +105,7 @@ def test_credit_above_what_remains_is_refused() -> None:
 @pytest.mark.parametrize("price", [Decimal(n) / 1000 for n in range(101, 160, 3)])
 def test_credits_in_parts_never_exceed_the_invoice(price: Decimal) -> None:
     original = make_document(lines=(make_line(quantity=Decimal(3), unit_price=price),))
-    notes = []
+    notes: list[Document] = []
     for each in range(3):
         part = credit_note(
             original,

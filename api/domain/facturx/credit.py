@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 
 from api.domain.facturx.document import Allowance, Document, DocumentAllowance, Kind, Line, Reference
-from api.domain.facturx.faults import CreditAboveRemaining
+from api.domain.facturx.faults import CreditAboveRemaining, NoSuchLine
 from api.domain.facturx.totals import half_up_cents, totals
 
 ROUNDING = "Arrondi de l'avoir partiel"
@@ -71,6 +71,9 @@ def _one_cent_less(line: Line) -> Line:
 def _lines(original: Document, quantities: Mapping[int, Decimal] | None) -> tuple[Line, ...]:
     if quantities is None:
         return original.lines
+    for index in quantities:
+        if not 0 <= index < len(original.lines):
+            raise NoSuchLine(line=index + 1, number=original.number)
     return tuple(_part(original.lines[index], quantity) for index, quantity in sorted(quantities.items()))
 
 

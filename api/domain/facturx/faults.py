@@ -178,6 +178,10 @@ class MissingEngagement(Invalid):
     field = "purchase_order"
 
 
+class NoSuchLine(Invalid):
+    """Invoice {number} has no line {line}."""
+
+
 class CreditAboveRemaining(Invalid):
     """A credit of {wanted} is above the {remaining} that remains of invoice {number}."""
 
