@@ -11,6 +11,7 @@ import pytest
 from api.domain.facturx import (
     Allowance,
     Category,
+    Document,
     DocumentAllowance,
     Kind,
     credit_note,
