@@ -72,16 +72,17 @@ def accept(
     session.refresh(quote)
     purchase_order = (purchase_order or "").strip() or None
     _require_acceptable(session, quote, actor, purchase_order, shown_total_cents, now)
-    advance(
-        session,
-        quote,
-        QuoteStatus.ACCEPTED,
-        moves=NEXT,
-        status=Quote.status,
-        accepted_at=now,
-        accepted_by=actor.id,
-        purchase_order=purchase_order,
-    )
+    values = {"accepted_at": now, "accepted_by": actor.id, "purchase_order": purchase_order}
+    advance(session, quote, QuoteStatus.ACCEPTED, moves=NEXT, status=Quote.status, **values)
+    order = _place(session, quote, actor, now)
+    for line in quote.lines:
+        _add_part(session, order, line, actor, now)
+    _note(session, quote, order, actor, now)
+    return order
+
+
+def _place(session: Session, quote: Quote, actor: User, now: datetime) -> Order:
+    """The order of an accepted quote, with its number."""
     _, number = series.take(session, seller=quote.seller, paper=Paper.ORDER, on=today(now))
     order = Order(
         number=number,
@@ -90,7 +91,7 @@ def accept(
         site_id=quote.site_id,
         organisation_id=quote.organisation_id,
         cost_centre_id=quote.cost_centre_id,
-        purchase_order=purchase_order,
+        purchase_order=quote.purchase_order,
         placed_at=now,
         placed_by=actor.id,
         first_promised_on=quote.promised_on,
@@ -99,8 +100,10 @@ def accept(
     )
     session.add(order)
     session.flush()
-    for line in quote.lines:
-        _add_part(session, order, line, actor, now)
+    return order
+
+
+def _note(session: Session, quote: Quote, order: Order, actor: User, now: datetime) -> None:
     record(
         session,
         noun="quote",
@@ -109,12 +112,11 @@ def accept(
         now=now,
         actor_id=actor.id,
         order=order.id,
-        purchase_order=purchase_order,
+        purchase_order=quote.purchase_order,
         total_cents=quote.total_cents,
     )
     record(session, noun="order", noun_id=order.id, verb="placed", now=now, actor_id=actor.id, site_id=order.site_id)
     tell(session, quote=quote.id, order=order.id)
-    return order
 
 
 def _require_acceptable(

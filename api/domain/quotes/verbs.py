@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -16,12 +17,13 @@ from api.domain.facturx import Quote as Devis
 from api.domain.facturx import check, totals
 from api.domain.frozen import freeze
 from api.domain.jobs.order import vat_of
-from api.domain.organisations import get_billable, get_cost_centre, require_buyer
+from api.domain.legal import Regime
+from api.domain.organisations import Details, get_billable, get_cost_centre, require_buyer
 from api.domain.policy import require_staff
-from api.domain.prices import Price
+from api.domain.prices import Price, Tariff
 from api.domain.quotes.price import Asked, PricedLine, price_lines, promise, sale_lines
 from api.domain.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review, get_rule
-from api.domain.sellers import SellerRegime, get_regime, get_site_seller, today
+from api.domain.sellers import Seller, get_regime, get_site_seller, today
 from api.domain.series import Paper
 from api.domain.sites import Site
 from api.domain.tariffs import get_tariff_for
@@ -64,49 +66,68 @@ def ask_quote(
     require_buyer(session, user=actor, organisation=organisation)
     _check(asked, wanted_on, now)
     centre = get_cost_centre(session, cost_centre_id, organisation_id=organisation.id) if cost_centre_id else None
-    buyer = get_billable(session, organisation_id=organisation.id)
-    seller = get_site_seller(session, site_id=site.id)
-    regime = get_regime(session, seller=seller, on=today(now))
-    tariff_id, tariff = get_tariff_for(
-        session, site_id=site.id, at=now, user_id=actor.id, organisation_id=organisation.id
-    )
-    lines, order = price_lines(session, tariff=tariff, asked=asked)
+    ground = _ground(session, site, organisation, actor, now)
+    lines, order = price_lines(session, tariff=ground.tariff, asked=asked)
+    devis = _draw_up(session, ground, lines, order, note.strip()[:500])
+    quote = _quote(ground, devis, order)
+    quote.lines = [_quote_line(position, line, devis) for position, line in enumerate(lines, start=1)]
+    quote.note, quote.wanted_on, quote.cost_centre_id = note.strip()[:2000], wanted_on, centre.id if centre else None
     rule = get_rule(session, site_id=site.id)
-    sold, traces = sale_lines(lines, order, regime=regime.regime, vat_rate=tariff.vat_rate)
-    promised_on = promise(session, site=site, lines=lines, owner_id=actor.id, now=now)
-    _, number = series.take(session, seller=seller, paper=Paper.QUOTE, on=today(now))
-    devis = Devis(
-        number=number,
-        issued_on=today(now),
-        valid_until=today(now) + timedelta(days=rule.valid_days),
-        promised_on=promised_on,
-        seller=seller.party,
-        buyer=buyer.party,
-        deliver_to=buyer.deliver_to,
-        lines=sold,
-        traces=traces,
-        regime=regime.regime,
-        notes=(note.strip()[:500],) if note.strip() else (),
-    )
-    check(devis)
-    quote = _keep(session, devis, order, lines, site, organisation, actor, tariff_id, regime, now)
-    quote.seller_id, quote.note, quote.wanted_on = seller.id, note.strip()[:2000], wanted_on
-    quote.cost_centre_id = centre.id if centre else None
-    quote.status = _first_status(rule.review, quote.total_cents, rule.above_cents, promised_on)
+    quote.status = _first_status(rule.review, quote.total_cents, rule.above_cents, devis.promised_on)
     quote.offered_at = now if quote.status is QuoteStatus.OFFERED else None
     session.add(quote)
     session.flush()
-    record(
-        session,
-        noun="quote",
-        noun_id=quote.id,
-        verb=quote.status,
-        now=now,
-        actor_id=actor.id,
-        site_id=site.id,
-        total_cents=quote.total_cents,
-    )
+    _note(session, quote, quote.status, actor, now, total_cents=quote.total_cents)
     return quote
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a quote stands on: who sells to whom, under which regime, at which prices, when."""
+
+    site: Site
+    organisation: Organisation
+    buyer: Details
+    seller: Seller
+    regime: Regime
+    tariff_id: int
+    tariff: Tariff
+    actor: User
+    now: datetime
+
+
+def _ground(session: Session, site: Site, organisation: Organisation, actor: User, now: datetime) -> _Ground:
+    buyer = get_billable(session, organisation_id=organisation.id)
+    seller = get_site_seller(session, site_id=site.id)
+    regime = get_regime(session, seller=seller, on=today(now)).regime
+    tariff_id, tariff = get_tariff_for(
+        session, site_id=site.id, at=now, user_id=actor.id, organisation_id=organisation.id
+    )
+    return _Ground(site, organisation, buyer, seller, regime, tariff_id, tariff, actor, now)
+
+
+def _draw_up(session: Session, ground: _Ground, lines: Sequence[PricedLine], order: Price, note: str) -> Devis:
+    """The document with its number; raises what is wrong with it."""
+    on = today(ground.now)
+    sold, traces = sale_lines(lines, order, regime=ground.regime, vat_rate=ground.tariff.vat_rate)
+    promised_on = promise(session, site=ground.site, lines=lines, owner_id=ground.actor.id, now=ground.now)
+    rule = get_rule(session, site_id=ground.site.id)
+    _, number = series.take(session, seller=ground.seller, paper=Paper.QUOTE, on=on)
+    devis = Devis(
+        number=number,
+        issued_on=on,
+        valid_until=on + timedelta(days=rule.valid_days),
+        promised_on=promised_on,
+        seller=ground.seller.party,
+        buyer=ground.buyer.party,
+        deliver_to=ground.buyer.deliver_to,
+        lines=sold,
+        traces=traces,
+        regime=ground.regime,
+        notes=(note,) if note else (),
+    )
+    check(devis)
+    return devis
 
 
 def _check(asked: Sequence[Asked], wanted_on: date | None, now: datetime) -> None:
@@ -123,57 +144,48 @@ def _first_status(review: Review, total_cents: int, above_cents: int, promised_o
     return QuoteStatus.IN_REVIEW if looks else QuoteStatus.OFFERED
 
 
-def _keep(
-    session: Session,
-    devis: Devis,
-    order: Price,
-    lines: Sequence[PricedLine],
-    site: Site,
-    organisation: Organisation,
-    actor: User,
-    tariff_id: int,
-    regime: SellerRegime,
-    now: datetime,
-) -> Quote:
+def _quote(ground: _Ground, devis: Devis, order: Price) -> Quote:
+    """The row of a document, whose sums are those of the price to the cent."""
     sums = totals(devis)
     if sums.net_cents != order.net_cents:
         raise AssertionError(f"the document says {sums.net_cents} cents, the price {order.net_cents}")
     if sums.total_cents == 0:
         raise OfferIncomplete()
-    rate = devis.lines[0].rate
     return Quote(
         number=devis.number,
-        site_id=site.id,
-        organisation_id=organisation.id,
-        asked_by=actor.id,
-        tariff_id=tariff_id,
+        site_id=ground.site.id,
+        seller_id=ground.seller.id,
+        organisation_id=ground.organisation.id,
+        asked_by=ground.actor.id,
+        tariff_id=ground.tariff_id,
         promised_on=devis.promised_on,
         valid_until=devis.valid_until,
         net_cents=sums.net_cents,
         vat_cents=sums.vat_cents,
         total_cents=sums.total_cents,
         body=freeze(devis),
-        created_at=now,
-        lines=[
-            QuoteLine(
-                position=position,
-                model_id=line.asked.request.model.id,
-                material_id=line.asked.request.material.id,
-                colour_id=line.asked.request.colour.id if line.asked.request.colour else None,
-                quality=line.asked.request.quality,
-                scale=line.asked.request.scale,
-                quantity=line.asked.request.copies,
-                rush=line.asked.rush,
-                wanted_on=line.asked.wanted_on,
-                grams_each=line.grams,
-                minutes_each=line.minutes,
-                unit_price=line.price.unit,
-                net_cents=line.price.net_cents,
-                vat_cents=vat_of(line.price.net_cents, rate),
-                trace=[step.as_json() for step in line.price.trace],
-            )
-            for position, line in enumerate(lines, start=1)
-        ],
+        created_at=ground.now,
+    )
+
+
+def _quote_line(position: int, line: PricedLine, devis: Devis) -> QuoteLine:
+    request = line.asked.request
+    return QuoteLine(
+        position=position,
+        model_id=request.model.id,
+        material_id=request.material.id,
+        colour_id=request.colour.id if request.colour else None,
+        quality=request.quality,
+        scale=request.scale,
+        quantity=request.copies,
+        rush=line.asked.rush,
+        wanted_on=line.asked.wanted_on,
+        grams_each=line.grams,
+        minutes_each=line.minutes,
+        unit_price=line.price.unit,
+        net_cents=line.price.net_cents,
+        vat_cents=vat_of(line.price.net_cents, devis.lines[0].rate),
+        trace=[step.as_json() for step in line.price.trace],
     )
 
 
@@ -198,14 +210,18 @@ def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> N
 def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: datetime, **values: object) -> None:
     old = quote.status
     advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
+    _note(session, quote, new, actor, now, old=old.value)
+    tell(session, quote=quote.id)
+
+
+def _note(session: Session, quote: Quote, verb: str, actor: User, now: datetime, **facts: object) -> None:
     record(
         session,
         noun="quote",
         noun_id=quote.id,
-        verb=new,
+        verb=verb,
         now=now,
         actor_id=actor.id,
         site_id=quote.site_id,
-        old=old.value,
+        **facts,
     )
-    tell(session, quote=quote.id)
