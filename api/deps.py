@@ -52,7 +52,7 @@ class Known(NamedTuple):
     locale: Locale
 
 
-async def admitted(request: Request) -> AsyncIterator[None]:
+def admission(request: Request) -> asyncio.Semaphore:
     """As many requests at once as there are connections; the others wait here, where they hold nothing.
 
     Measured: without it 50 clients stop the server for 30 s. Each thread of the pool waits for a connection, and each
@@ -61,7 +61,12 @@ async def admitted(request: Request) -> AsyncIterator[None]:
     state = request.app.state
     if not hasattr(state, "admission"):
         state.admission = asyncio.Semaphore(db.POOL_SIZE)
-    async with state.admission:
+    found: asyncio.Semaphore = state.admission
+    return found
+
+
+async def admitted(request: Request) -> AsyncIterator[None]:
+    async with admission(request):
         yield
 
 
@@ -82,6 +87,11 @@ async def trip(request: Request, _: Annotated[None, Depends(admitted)]) -> Trip:
 
     Each sync dependency costs a trip to the thread pool; without them a booking costs half the processor time.
     """
+    return trip_of(request)
+
+
+def trip_of(request: Request) -> Trip:
+    """What opens this request's session; tests put their own in its place."""
     made = request.app.dependency_overrides.get(session)
     return contextmanager(made) if made else db.transaction
 

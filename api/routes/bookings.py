@@ -18,6 +18,7 @@ from api.domain.bookings import Booking, BookingStatus, Wait, WaitStatus, Wanted
 from api.domain.errors import Invalid, NotFound
 from api.domain.feeds import booking_ics
 from api.domain.sites import Kind
+from api.straight import Straight
 
 router = APIRouter(prefix="/api/v1", tags=["bookings"])
 
@@ -163,7 +164,6 @@ class WaitOut(BaseModel):
         )
 
 
-@router.post("/bookings", status_code=201, response_model=BookingOut)
 def create(
     body: BookingIn,
     request: Request,
@@ -183,6 +183,11 @@ def create(
     answer.body = out.model_dump_json().encode()
     answer.headers["content-length"] = str(len(answer.body))
     return answer
+
+
+router.add_api_route(
+    "/bookings", create, methods=["POST"], status_code=201, response_model=BookingOut, route_class_override=Straight
+)
 
 
 def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:

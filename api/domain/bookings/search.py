@@ -21,19 +21,20 @@ from api.domain.timeline import free_between
 
 #: Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
 GAPS = 12
-#: Most people find their slot within days: a month is only read for resources that are full until then.
-FIRST_LOOK = timedelta(days=3)
+#: Most people find their slot within a day of open hours; more is only read for resources that are full until then.
+LOOKS = (timedelta(hours=10), timedelta(hours=36))
 
 #: Walks each resource's holds in order and stops at the first gaps that are long enough.
 FIND_GAPS = text(
     """
     SELECT a.resource_id, gap.free_from, gap.free_to
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:groups AS int[]), CAST(:needs AS interval[]))
-      AS a(resource_id, grp, need)
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:groups AS int[]), CAST(:needs AS interval[]),
+                CAST(:untils AS timestamptz[]))
+      AS a(resource_id, grp, need, until)
     CROSS JOIN LATERAL (
       SELECT free_from, free_to FROM (
         SELECT max(e) OVER (ORDER BY s ROWS UNBOUNDED PRECEDING) AS free_from,
-               lead(s, 1, CAST(:until AS timestamptz)) OVER (ORDER BY s) AS free_to
+               lead(s, 1, a.until) OVER (ORDER BY s) AS free_to
         FROM (
           SELECT CAST(:since AS timestamptz) AS s, coalesce((
             SELECT upper(b.during) FROM holds b
@@ -42,7 +43,7 @@ FIND_GAPS = text(
           UNION ALL
           SELECT lower(h.during), upper(h.during) FROM holds h
           WHERE h.resource_id = a.resource_id AND h.released_at IS NULL
-            AND lower(h.during) >= :since AND lower(h.during) < :until
+            AND lower(h.during) >= :since AND lower(h.during) < a.until
           UNION ALL
           SELECT lower(c), upper(c) FROM unnest((CAST(:closed AS tstzmultirange[]))[a.grp]) c
         ) busy
@@ -172,27 +173,41 @@ def find_slots(
     session: Session, *, asked: Sequence[Bookable], minutes: int, start: datetime, end: datetime, count: int = 3
 ) -> dict[int, list[Interval]]:
     """resource id -> its next `count` free slots of so many minutes in `[start, end)`: open, on the grid, with the
-    buffers of its rule. One statement for all resources, and a second only for those with nothing in the first days."""
-    soon = min(end, start + FIRST_LOOK)
-    found = _find_within(session, asked=asked, minutes=minutes, start=start, end=soon, count=count)
-    late = [each for each in asked if len(found[each.resource_id]) < count] if soon < end else []
-    return found | _find_within(session, asked=late, minutes=minutes, start=start, end=end, count=count)
+    buffers of its rule. One statement for all resources, and another only for those with too few in the first hours."""
+    found: dict[int, list[Interval]] = {}
+    for open_for in (*LOOKS, None):
+        late = [each for each in asked if len(found.get(each.resource_id, [])) < count]
+        if late:
+            found |= _find_within(
+                session, asked=late, minutes=minutes, start=start, end=end, open_for=open_for, count=count
+            )
+    return found
 
 
 def _find_within(
-    session: Session, *, asked: Sequence[Bookable], minutes: int, start: datetime, end: datetime, count: int
+    session: Session,
+    *,
+    asked: Sequence[Bookable],
+    minutes: int,
+    start: datetime,
+    end: datetime,
+    open_for: timedelta | None,
+    count: int,
 ) -> dict[int, list[Interval]]:
-    if not asked or end <= start:
+    """What there is until each place was open for so long, or until `end`."""
+    if end <= start:
         return {each.resource_id: [] for each in asked}
-    groups = _closed_groups(asked, start, end)
+    groups = {
+        key: _closed(each, start, end, open_for) for key, each in {_hours_key(each): each for each in asked}.items()
+    }
     order = list(groups)
     params = {
         "ids": [each.resource_id for each in asked],
         "groups": [order.index(_hours_key(each)) + 1 for each in asked],
         "needs": [_need(each, minutes) for each in asked],
-        "closed": [_multirange(groups[key]) for key in order],
+        "untils": [groups[_hours_key(each)][0] for each in asked],
+        "closed": [_multirange(groups[key][1]) for key in order],
         "since": start,
-        "until": end,
         "gaps": GAPS,
     }
     gaps: dict[int, list[Interval]] = defaultdict(list)
@@ -209,18 +224,26 @@ def _hours_key(asked: Bookable) -> tuple[int, int, int]:
     return id(asked.calendar), asked.policy.before_minutes, asked.policy.after_minutes
 
 
-def _closed_groups(
-    asked: Iterable[Bookable], start: datetime, end: datetime
-) -> dict[tuple[int, int, int], list[Interval]]:
-    """When each calendar is shut, computed once for all resources that share it. A buffer may lie in closed hours."""
-    groups: dict[tuple[int, int, int], list[Interval]] = {}
-    for each in asked:
-        key = _hours_key(each)
-        if key not in groups:
-            shut = free_between(_open(each, start, end), start=start, end=end)
-            before, after = (timedelta(minutes=m) for m in key[1:])
-            groups[key] = merge([(a if a == start else a + after, b if b == end else b - before) for a, b in shut])
-    return groups
+def _closed(
+    asked: Bookable, start: datetime, end: datetime, open_for: timedelta | None
+) -> tuple[datetime, list[Interval]]:
+    """Until when to look, and when the place is shut until then. A buffer may lie in closed hours."""
+    opens = _open(asked, start, end)
+    until = _until(opens, end, open_for)
+    shut = free_between([each for each in opens if each[0] < until], start=start, end=until)
+    before, after = (timedelta(minutes=m) for m in (asked.policy.before_minutes, asked.policy.after_minutes))
+    return until, merge([(a if a == start else a + after, b if b == until else b - before) for a, b in shut])
+
+
+def _until(opens: Iterable[Interval], end: datetime, open_for: timedelta | None) -> datetime:
+    """The end of the first stretch with which the place was open for so long; `end` when it never is."""
+    if open_for is None:
+        return end
+    for opened, closes in opens:
+        open_for -= closes - opened
+        if open_for <= timedelta(0):
+            return closes + open_for
+    return end
 
 
 def _multirange(intervals: Iterable[Interval]) -> str:
