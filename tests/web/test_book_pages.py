@@ -105,6 +105,20 @@ def test_it_is_moved_and_cancelled(alice: Browser, session: Session, room: Resou
     assert alice.post(f"/bookings/{booking.id}/cancel").status_code == 409
 
 
+def test_its_page_shows_the_week_to_move_in_and_fills_the_form_from_it(
+    alice: Browser, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "day": "2026-12-03", "act": "book"})
+    path = f"/bookings/{only(session).id}"
+
+    assert f'href="{path}?start=2026-12-04T09:00' in alice.get(path).text  # its own week, not this one
+    assert f'href="{path}?start=2026-12-11T09:00' in alice.get(f"{path}?week=2").text
+    filled = alice.get(f"{path}?start=2026-12-04T09:00&minutes=90").text
+    assert [value(filled, name) for name in ("day", "at", "minutes")] == ["2026-12-04", "09:00", "90"]
+    alice.post(f"{path}/cancel")
+    assert "data-week" not in alice.get(path).text
+
+
 def test_a_stranger_gets_404_and_nobody_goes_to_the_login(
     alice: Browser, charlie: Browser, anonymous: Any, session: Session, room: Resource
 ) -> None:

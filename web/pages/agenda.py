@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
@@ -29,7 +30,7 @@ from api.domain.policy import may_staff, require_staff
 from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.book import wanted_of
+from web.pages.book import REASONS, turn_of, wanted_of, week_of
 from web.render import Reader, ReaderOf
 from web.states import State
 
@@ -80,12 +81,26 @@ def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
 
 
 @router.get("/bookings/{booking_id}")
-def booking_page(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int) -> Response:
+def booking_page(
+    reader: Reader,
+    session: DbSession,
+    user: CurrentUser,
+    booking_id: int,
+    start: datetime | None = None,
+    minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
+    week: Annotated[int | None, Query(ge=0, le=52)] = None,
+) -> Response:
+    """One booking; with a `start` the form for moving it is filled with that time."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    return _booking(reader, session, user, booking, Form(reader.request))
+    form = Form(reader.request)
+    if start is not None:
+        form.data = {"day": f"{start:%Y-%m-%d}", "at": f"{start:%H:%M}", "minutes": str(minutes)}
+    return _booking(reader, session, user, booking, form, turn=week)
 
 
-def _booking(reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form) -> Response:
+def _booking(
+    reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form, *, turn: int | None = None
+) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
     free = bookings.may_cancel_free(session, booking=booking, now=reader.now)
     return reader.page(
@@ -98,7 +113,6 @@ def _booking(reader: ReaderOf, session: Session, user: User, booking: Booking, f
         is_staff=is_staff,
         late_fee_cents=0 if free or is_staff else bookings.policy_of(session, booking).late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
-        day=booking.start_at.astimezone(ZoneInfo(booking.site.timezone)).date().isoformat(),
         codes=_codes(session, booking, reader),
         kit=find_kit(session, booking.resource_id) if is_staff else None,
         handovers=bookings.list_handovers(session, booking=booking),
@@ -106,7 +120,23 @@ def _booking(reader: ReaderOf, session: Session, user: User, booking: Booking, f
         entries=list_entries(session, booking=booking),
         changes=list_changes(session, noun="booking", noun_id=booking.id),
         conditions=CONDITIONS,
+        **_moving(reader, session, user, booking, form, turn),
     )
+
+
+def _moving(
+    reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form, turn: int | None
+) -> dict[str, Any]:
+    """The week in which it could move, while it may; at first the one in which it is."""
+    movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
+    found = bookings.look_up_many(session, resource_ids=[booking.resource_id], user=user) if movable else []
+    day = booking.start_at.astimezone(ZoneInfo(booking.site.timezone)).date().isoformat()
+    shown: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or turn is not None, "week": None}
+    if not found:
+        return shown
+    turn = turn_of(reader, found[0], Form(reader.request, {"day": form["day"] or day})) if turn is None else turn
+    week = week_of(session, reader, found[0], user, turn)
+    return {**shown, "asked": found[0], "week": week, "turn": turn, "reasons": REASONS}
 
 
 def _codes(session: Session, booking: Booking, reader: ReaderOf) -> list[tuple[str, str]]:

@@ -199,7 +199,7 @@ def show_ask(
     reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form, *, turn: int | None = None
 ) -> Response:
     """The form beside the week in which its day lies."""
-    turn = _turn(reader, asked, form) if turn is None else turn
+    turn = turn_of(reader, asked, form) if turn is None else turn
     return reader.page(
         "book/ask.html",
         status=form.status,
@@ -215,7 +215,7 @@ def show_ask(
     )
 
 
-def _turn(reader: ReaderOf, asked: Bookable, form: Form) -> int:
+def turn_of(reader: ReaderOf, asked: Bookable, form: Form) -> int:
     """How many weeks ahead the day of the form is; 0 when it says none."""
     try:
         ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(asked.zone).date()

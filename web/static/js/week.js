@@ -57,7 +57,7 @@ class Pick {
     const when = wallTime(this.cell, start);
     const form = document.getElementById("ask");
     if (!form) {
-      location.assign(`${this.rules.book}?start=${when}&minutes=${end - start}`);
+      location.assign(`${this.rules.target}?start=${when}&minutes=${end - start}`);
       return;
     }
     form.elements.day.value = when.slice(0, 10);
