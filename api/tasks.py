@@ -22,7 +22,7 @@ from api.adapters.mail import send
 from api.db import conninfo, transaction
 from api.domain.bookings import sweep_times
 from api.domain.dunning import look_after_billing
-from api.domain.notifications import ask_unsent, notify_job
+from api.domain.notifications import ask_unsent, notify_job, notify_quote
 from api.domain.printers import list_printers, poke
 from api.domain.purges import ask_purges
 from api.domain.reminders import tell_all, warn_overrun
@@ -53,6 +53,7 @@ def make_app(dsn: str) -> App:
     app.task(name="purge_model", queue=BACKGROUND)(purge)
     app.periodic(cron=TIDY_CRON)(app.task(name="tidy_printers", queue=BACKGROUND)(tidy_printers))
     app.task(name="notify_job", queue=BACKGROUND)(notify)
+    app.task(name="notify_quote", queue=BACKGROUND)(notify_buyer)
     app.task(name="warn_overrun", queue=BACKGROUND)(warn_overrun_step)
     app.task(name="send_mail", queue=BACKGROUND)(send)
     return app
@@ -124,6 +125,11 @@ def tidy_printers(timestamp: int) -> None:
 def notify(job_id: int, verb: str) -> None:
     with transaction() as session:
         notify_job(session, job_id=job_id, verb=verb, now=datetime.now(UTC))
+
+
+def notify_buyer(quote_id: int, verb: str) -> None:
+    with transaction() as session:
+        notify_quote(session, quote_id=quote_id, verb=verb, now=datetime.now(UTC))
 
 
 def warn_overrun_step(run_id: str) -> None:

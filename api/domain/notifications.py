@@ -13,6 +13,7 @@ from api.domain.accounts import Locale, User
 from api.domain.base import Base, Id, Instant
 from api.domain.changes import ask
 from api.domain.jobs import Job
+from api.domain.quotes import Quote
 from api.domain.sites import Site
 
 TRIED_FOR = timedelta(days=1)
@@ -81,6 +82,28 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
             "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking into it.\n",
         ),
     },
+    "quote_offered": {
+        _L.FR: Letter(
+            "Votre devis {number} est prêt",
+            "Bonjour {name},\n\nl'équipe de {site} a relu votre devis {number} : vous pouvez l'accepter "
+            "jusqu'au {until}, sur sa page.\n",
+        ),
+        _L.EN: Letter(
+            "Your quote {number} is ready",
+            "Hello {name},\n\nthe team of {site} has looked at your quote {number}: you can accept it "
+            "until {until}, on its page.\n",
+        ),
+    },
+    "quote_declined": {
+        _L.FR: Letter(
+            "Votre devis {number} n'a pas pu être proposé",
+            "Bonjour {name},\n\nl'équipe de {site} ne peut pas réaliser le devis {number} :\n\n{reason}\n",
+        ),
+        _L.EN: Letter(
+            "Your quote {number} could not be offered",
+            "Hello {name},\n\nthe team of {site} cannot make what quote {number} asks for:\n\n{reason}\n",
+        ),
+    },
 }
 
 
@@ -122,6 +145,22 @@ def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> No
         place=job.site,
         model=job.model.name,
         copies=job.copies,
+    )
+
+
+def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -> None:
+    """Tell who asked for a quote what the staff decided."""
+    quote = session.get_one(Quote, quote_id)
+    write(
+        session,
+        user=session.get_one(User, quote.asked_by),
+        kind=f"quote_{verb}",
+        about=f"quote:{quote.id}",
+        now=now,
+        place=quote.site,
+        number=quote.number,
+        reason=quote.reason,
+        until=quote.valid_until.strftime("%d/%m/%Y"),
     )
 
 

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from api.domain import accounts, organisations, quotes
 from api.domain.accounts import Buying, Locale, User
-from api.domain.facturx import Kind
+from api.domain.facturx import Kind, totals
 from api.domain.invoices import Invoice, closed_until
 from api.domain.legal import Regime
 from api.domain.orders import draft_of
+from api.domain.orders.billing import DepositHalfCredited
 from api.domain.payments import credit_balance_cents, open_cents
 from api.domain.quotes import Quote, QuoteStatus, Review, get_rule
 from api.domain.sellers import Seller, list_regimes
@@ -188,6 +189,24 @@ def test_a_deposit_is_asked_on_the_order_page(session: Session, shop: Shop, alic
     assert deposit.number in alice.get(page).text
     assert abs(deposit.total_cents - Decimal(order.quote.total_cents) * 30 / 100) <= 5
     assert "Ask for a deposit" not in bob.get(page).text
+
+
+def test_a_credited_deposit_is_not_deducted_and_gives_way_to_another(
+    session: Session, shop: Shop, alice: Browser, bob: Browser
+) -> None:
+    order = accept(session, shop, ask(session, shop))
+    page = f"/orders/{order.id}"
+    bob.post(f"{page}/deposit", {"percent": "30"})
+    deposit = session.scalars(select(Invoice).where(Invoice.kind == Kind.DEPOSIT)).one()
+    bob.post(f"/invoices/{deposit.id}/credit", {"what": "lines", "reason": "Half", "quantity-0": "0.5"})
+    with pytest.raises(DepositHalfCredited):
+        draft_of(session, orders=[order], on=date(2026, 11, 23))
+    assert bob.get(page).status_code == 200
+    bob.post(f"/invoices/{deposit.id}/credit", {"what": "lines", "reason": "Rest", "quantity-0": "0.5"})
+
+    assert totals(draft_of(session, orders=[order], on=date(2026, 11, 23))).total_cents == order.quote.total_cents
+    assert "Credited" in alice.get(page).text
+    assert "Ask for a deposit" in bob.get(page).text
 
 
 def test_credit_is_noted_once_per_form(session: Session, shop: Shop, bob: Browser) -> None:

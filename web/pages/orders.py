@@ -118,6 +118,8 @@ def _after(reader: ReaderOf, session: Session, user: User, order: Order, form: F
 
 
 def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
+    asked = orders.list_deposits(session, order=order)
+    living = [deposit.id for deposit, credited_cents in asked if credited_cents < deposit.total_cents]
     bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)
     return reader.page(
         "money/order.html",
@@ -127,8 +129,9 @@ def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Fo
         state=STATES[order.status],
         parts=orders.progress_of(session, order=order, now=reader.now),
         bill=bill,
-        deposits=[(each.invoice, payments.open_cents(session, invoice=each.invoice)) for each in order.deposits],
-        may_ask_deposit=staffs and order.status in orders.OPEN and not order.deposits,
+        deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in asked],
+        living=living,
+        may_ask_deposit=staffs and order.status in orders.OPEN and not living,
         open_cents=payments.open_cents(session, invoice=bill) if bill else 0,
         is_staff=staffs,
         moved=[each for each in list_changes(session, noun="order", noun_id=order.id) if each.verb == "promise_moved"],

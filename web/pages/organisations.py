@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from api.deps import CurrentUser, DbSession
 from api.domain import accounts, invoices, ledger, orders, organisations, payments, quotes
 from api.domain.accounts import Buying, Organisation, User
-from api.domain.facturx import Address, DeliverTo
+from api.domain.facturx import Address, DeliverTo, Kind
 from api.domain.invoices import party_code
 from api.domain.organisations import Details
 from api.domain.sellers import list_sellers
@@ -249,6 +249,7 @@ def _draw(
             for order in orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
         ],
         bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
+        credited={bill.original_id for bill in bills if bill.kind is Kind.CREDIT_NOTE},
         statements=statements,
         join_url=f"{(settings().base_url or str(reader.request.base_url)).rstrip('/')}/org/join?token={token}",
         invited=bool(token),

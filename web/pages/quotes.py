@@ -20,16 +20,17 @@ from api.domain.library import Model, get_model
 from api.domain.materials import Quality
 from api.domain.organisations import CostCentre, list_cost_centres
 from api.domain.policy import may_staff
-from api.domain.prices import LABELS, STANDARD, Reason
+from api.domain.prices import LABELS, STANDARD, Reason, Scope
 from api.domain.quotes import Asked, Quote, QuoteStatus
 from api.domain.sites import Site, get_site
 from api.domain.tariffs import NoTariff, get_tariff
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.print import QUALITIES
-from web.price_form import read_cents
+from web.price_form import decimal_of, read_cents
 from web.render import Reader, ReaderOf
 from web.states import State
+from web.words import number, unit_price
 
 router = APIRouter(include_in_schema=False)
 MOST_FILES = 20
@@ -289,5 +290,16 @@ def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Fo
 
 
 def _step(reader: ReaderOf, step: dict[str, Any]) -> tuple[str, str]:
-    """(what, how much in euros) of one step of the trace, in the reader's language."""
-    return reader.text(LABELS[Reason(step["reason"])], **step["params"]), str(step["amount"])
+    """(what, how much) of one step of the trace, in the reader's language; of one piece where it says so."""
+    params = {name: _written(reader, value) for name, value in step["params"].items()}
+    amount = unit_price(reader.locale, Decimal(step["amount"]))
+    each = step["scope"] == Scope.UNIT
+    return reader.text(LABELS[Reason(step["reason"])], **params), (
+        reader.text(N_("{amount} each"), amount=amount) if each else amount
+    )
+
+
+def _written(reader: ReaderOf, value: str) -> str:
+    """A number of the trace as the language writes it; a word as it is."""
+    found = decimal_of(value)
+    return value if found is None else number(reader.locale, found, 4)

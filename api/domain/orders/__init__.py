@@ -3,6 +3,7 @@
 from api.domain.orders.billing import ask_deposit as ask_deposit
 from api.domain.orders.billing import draft_of as draft_of
 from api.domain.orders.billing import invoice_orders as invoice_orders
+from api.domain.orders.billing import list_deposits as list_deposits
 from api.domain.orders.billing import list_orders_of as list_orders_of
 from api.domain.orders.billing import lock_delivered as lock_delivered
 from api.domain.orders.billing import settle as settle

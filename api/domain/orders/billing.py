@@ -30,6 +30,10 @@ class MixedOrders(Invalid):
     """Only orders of one customer and one seller can stand on one invoice."""
 
 
+class DepositHalfCredited(Conflict):
+    """The deposit {number} was credited in part: credit the rest of it, then invoice the order."""
+
+
 class DepositWrong(Invalid):
     """A deposit is between 1 and 90 percent, and asked before the delivery."""
 
@@ -66,8 +70,27 @@ def draft_of(session: Session, *, orders: Sequence[Order], on: date, number: str
         notes=(_named(orders),),
         agreed_total_cents=first.quote.total_cents if single else None,
     )
-    deposits = [each.invoice.document for order in orders for each in order.deposits]
+    deposits = [invoice.document for order in orders for invoice in _living_deposits(session, order)]
     return replace(deduct(draft, deposits), agreed_total_cents=None) if deposits else draft
+
+
+def list_deposits(session: Session, *, order: Order) -> list[tuple[Invoice, int]]:
+    """(deposit invoice, cents of it that were credited), the first asked first."""
+    return [
+        (each.invoice, sum(note.total_cents for note in invoices.list_credit_notes(session, invoice=each.invoice)))
+        for each in order.deposits
+    ]
+
+
+def _living_deposits(session: Session, order: Order) -> list[Invoice]:
+    """Those that count: a credited one is not deducted, and gives way to another. Raises DepositHalfCredited."""
+    living = []
+    for invoice, credited_cents in list_deposits(session, order=order):
+        if 0 < credited_cents < invoice.total_cents:
+            raise DepositHalfCredited(number=invoice.number)
+        if not credited_cents:
+            living.append(invoice)
+    return living
 
 
 def _named(orders: Sequence[Order]) -> str:
@@ -122,7 +145,7 @@ def ask_deposit(
     """A deposit invoice (386) for a part of the order; deducted from the final invoice with its VAT."""
     require_staff(session, user=actor, site_id=order.site_id)
     lock_order(session, order)
-    if not 1 <= percent <= 90 or order.status not in OPEN or order.deposits:
+    if not 1 <= percent <= 90 or order.status not in OPEN or _living_deposits(session, order):
         raise DepositWrong()
     sale = draft_of(session, orders=[order], on=today(now), number=order.number)
     invoice = invoices.issue_deposit(

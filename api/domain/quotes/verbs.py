@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.domain import series
 from api.domain.accounts import Organisation, User
 from api.domain.base import advance
-from api.domain.changes import record, tell
+from api.domain.changes import ask, record, tell
 from api.domain.errors import Invalid
 from api.domain.facturx import Quote as Devis
 from api.domain.facturx import check, totals
@@ -193,12 +193,14 @@ def offer(session: Session, *, quote: Quote, actor: User, now: datetime) -> None
     """Staff stand by the price: the buyer may accept it."""
     require_staff(session, user=actor, site_id=quote.site_id)
     _move(session, quote, QuoteStatus.OFFERED, actor, now, offered_at=now, reviewed_by=actor.id)
+    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.OFFERED.value)
 
 
 def decline(session: Session, *, quote: Quote, actor: User, reason: str, now: datetime) -> None:
     """Staff cannot do this; they say why."""
     require_staff(session, user=actor, site_id=quote.site_id)
     _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=reason.strip()[:500])
+    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.DECLINED.value)
 
 
 def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:

@@ -1,0 +1,57 @@
+"""What the staff decide about a quote reaches the buyer once, in words; the trace reads in the reader's language."""
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain import quotes
+from api.domain.accounts import Locale
+from api.domain.notifications import Mail, notify_quote
+from api.domain.quotes import Quote, Review
+from tests.billing.make import Shop, ask
+from tests.billing.test_pages import alice
+from tests.web.conftest import Browser
+from tests.world import NOW
+
+__all__ = ["alice"]
+
+
+@pytest.fixture
+def reviewed(session: Session, shop: Shop) -> Quote:
+    quotes.set_rule(session, site_id=shop.world.site.id, review=Review.ALWAYS)
+    return ask(session, shop)
+
+
+def steps(session: Session) -> list[tuple[int, str]]:
+    wished = session.info.get("steps", [])
+    return [(told["quote_id"], told["verb"]) for step, _, told in wished if step == "notify_quote"]
+
+
+def test_an_offer_is_told_to_who_asked(session: Session, shop: Shop, reviewed: Quote) -> None:
+    quotes.offer(session, quote=reviewed, actor=shop.world.bob, now=NOW)
+    assert steps(session) == [(reviewed.id, "offered")]
+    for _ in range(2):
+        notify_quote(session, quote_id=reviewed.id, verb="offered", now=NOW)
+    letter = session.scalars(select(Mail)).one()
+
+    assert letter.recipient == shop.world.alice.email
+    assert reviewed.number in letter.subject
+    assert "23/12/2026" in letter.body
+
+
+def test_a_refusal_carries_its_reason(session: Session, shop: Shop, reviewed: Quote) -> None:
+    quotes.decline(session, quote=reviewed, actor=shop.world.bob, reason="Trop fin pour nos buses", now=NOW)
+    assert steps(session) == [(reviewed.id, "declined")]
+    notify_quote(session, quote_id=reviewed.id, verb="declined", now=NOW)
+
+    assert "Trop fin pour nos buses" in session.scalars(select(Mail)).one().body
+
+
+def test_the_trace_reads_in_french(session: Session, shop: Shop, alice: Browser) -> None:
+    quote = ask(session, shop)
+    shop.world.alice.locale = Locale.FR
+    session.flush()
+    page = alice.get(f"/quotes/{quote.id}").text
+
+    assert "0,05 €" in page.replace("\xa0", " ")
+    assert "la pièce" in page
