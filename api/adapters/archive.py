@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain import invoices, ledger, orders, payments
+from api.domain import invoices, ledger, orders, payments, tabs
 from api.domain.frozen import pack
 from api.domain.invoices import Invoice
 from api.domain.sellers import Seller, list_sellers
@@ -69,6 +69,7 @@ def _facts(session: Session, invoice: Invoice) -> dict[str, Any]:
         "original": invoice.original.number if invoice.original else None,
         "orders": [order.number for order in orders.list_orders_of(session, invoice=invoice)],
         "quotes": [order.quote.number for order in orders.list_orders_of(session, invoice=invoice)],
+        "sources": tabs.list_sources(session, invoice=invoice),
         "pdf_sha256": invoice.pdf_sha256,
         "xml_sha256": invoice.xml_sha256,
         "previous_sha256": invoice.previous_sha256,
