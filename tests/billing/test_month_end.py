@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from api import tasks
+from api.db import transaction
 from api.domain import organisations, sites, tabs
 from api.domain.changes import list_changes
 from api.domain.errors import Busy
@@ -176,3 +179,21 @@ def test_asking_names_each_tab_once(session: Session, shop: Shop) -> None:
             {"seller_id": shop.seller.id, "organisation_id": shop.company.id, "cost_centre_id": None},
         )
     ]
+
+
+def test_the_sweep_asks_and_the_step_invoices_what_the_last_month_left(installation: Path) -> None:
+    """By the clock of the machine: a stay of October 2026 is of a month that is over."""
+    with transaction() as session:
+        shop = make_shop(session, details=make_details(monthly=True))
+        stay(session, shop, start=datetime(2026, 10, 20, 9, tzinfo=UTC))
+    tasks._sweep()
+    with transaction() as session:
+        query = text("SELECT task_name, args FROM procrastinate_jobs WHERE task_name = 'bill_month'")
+        ((_, arguments),) = session.execute(query)
+    for _ in range(2):
+        tasks.bill_tab(**arguments)
+
+    with transaction() as session:
+        invoice = session.scalars(select(Invoice)).one()
+        assert (invoice.organisation_id, invoice.net_cents) == (shop.company.id, 2500)
+        assert invoice.document.supplied_on == date(2026, 10, 20)
