@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -21,6 +22,7 @@ import web.pages
 from api import problems
 from api.db import conninfo
 from api.deps import DbSession, refuse_forgery
+from api.examples import add_examples
 from api.problems import Problem
 from web.hardening import Hardened
 from web.live import Live
@@ -35,6 +37,12 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return Hardened(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """With an example for every body."""
+        if self.openapi_schema is None:
+            self.openapi_schema = add_examples(super().openapi())
+        return self.openapi_schema
 
 
 def make_app() -> FastAPI:

@@ -149,6 +149,51 @@ class JobOut(BaseModel):
         )
 
 
+class QuoteOut(BaseModel):
+    """What a job would cost, VAT included in `price_cents`."""
+
+    price_exact: bool = Field(description="False: estimated from the mesh; True: from the slice, and what is paid.")
+    slicing: bool = Field(description="True: the exact price is on its way; ask again.")
+    price_cents: int = Field(examples=[1240])
+    net_cents: int = Field(examples=[1033])
+    vat_cents: int = Field(examples=[207])
+    low_cents: int = Field(description="What it costs at least, VAT included.", examples=[1180])
+    high_cents: int = Field(description="What it costs at most, VAT included.", examples=[1390])
+    grams_each: float = Field(examples=[24.8])
+    seconds_each: int = Field(examples=[5400])
+    error: dict[str, object] | None = Field(default=None, description="Why it cannot be sliced: a code and figures.")
+
+    @classmethod
+    def of(cls, session: Session, request: JobRequest, now: datetime) -> QuoteOut:
+        estimated = jobs.quote_job(session, request, now=now)
+        exact = jobs.exact_quote(session, request=request, now=now)
+        if exact is None or exact.price is None:
+            return cls(
+                price_exact=False,
+                slicing=exact is None,
+                price_cents=estimated.price.net_cents + estimated.vat_cents,
+                net_cents=estimated.price.net_cents,
+                vat_cents=estimated.vat_cents,
+                low_cents=estimated.low_cents,
+                high_cents=estimated.high_cents,
+                grams_each=float(estimated.estimate.grams.likely),
+                seconds_each=round(float(estimated.estimate.minutes.likely) * 60),
+                error=exact.error if exact else None,
+            )
+        total = exact.price.net_cents + exact.vat_cents
+        return cls(
+            price_exact=True,
+            slicing=False,
+            price_cents=total,
+            net_cents=exact.price.net_cents,
+            vat_cents=exact.vat_cents,
+            low_cents=total,
+            high_cents=total,
+            grams_each=float(exact.grams),
+            seconds_each=exact.seconds,
+        )
+
+
 class JobPage(BaseModel):
     items: list[JobOut]
     next: str | None = None
@@ -183,6 +228,32 @@ def _request(session: Session, asked: JobIn, user: User) -> JobRequest:
     )
 
 
+@router.post("/quote")
+def quote(asked: JobIn, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    """The price of what would be asked for: at once from the mesh, exact as soon as it is sliced. Makes no job.
+
+    Ask again while `slicing` is true; handing the same in afterwards costs the exact price and finds the same slice.
+    """
+    return QuoteOut.of(session, _request(session, asked, user), now)
+
+
+@router.post("/{job_id}/quote")
+def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    """The same for a job that is kept as a draft."""
+    job = jobs.get_job(session, job_id, user=user)
+    request = JobRequest(
+        model=job.model,
+        site=job.site,
+        material=job.material,
+        colour=job.colour,
+        quality=job.quality,
+        copies=job.copies,
+        scale=job.scale,
+        organisation_id=job.organisation_id,
+    )
+    return QuoteOut.of(session, request, now)
+
+
 @router.get("")
 def list_mine(session: DbSession, user: CurrentUser, page: PageAsked) -> JobPage:
     """One's own and one's organisations' jobs, newest first."""
@@ -203,6 +274,7 @@ def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut
 
 @router.post("/{job_id}/submit")
 def submit(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+    """Hand a draft in."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.submit(session, job=job, actor=user, now=now)
     return JobOut.of(session, job)
@@ -234,6 +306,7 @@ def reject(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now
 
 @router.post("/{job_id}/hold")
 def hold(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+    """Staff keep it from printing, and say why."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.put_on_hold(session, job=job, actor=user, text=said.text, now=now)
     return JobOut.of(session, job)
@@ -241,6 +314,7 @@ def hold(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now: 
 
 @router.post("/{job_id}/resume")
 def resume(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+    """Staff put it back into the queue, at its old place."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.resume(session, job=job, actor=user, now=now)
     return JobOut.of(session, job)

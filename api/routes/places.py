@@ -54,6 +54,7 @@ def sites(session: DbSession, now: Now) -> list[SiteOut]:
 
 @router.get("/sites/{site_id}")
 def site(site_id: int, session: DbSession, now: Now) -> SiteOut:
+    """One place, with its hours of the week."""
     return _site(get_site(session, site_id), now)
 
 

@@ -86,6 +86,7 @@ def list_all(session: DbSession, user: CurrentUser, now: Now) -> list[PrinterOut
 
 @router.get("/{printer_id}")
 def read(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
+    """One printer, with what it does now."""
     return _out(session, printers.get_printer(session, printer_id), user, now)
 
 

@@ -1,14 +1,17 @@
 """Jobs by JSON: asked, followed, stopped; and a matrix of who may do what to another's."""
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.runs import RunStatus
+from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
 from tests.api.conftest import Program
-from tests.world import World, make_job, make_model, make_run, make_sliced, make_submitted
+from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
 
 
 @pytest.fixture
@@ -154,3 +157,54 @@ def test_lists_page_on(session: Session, alice: Program, world: World) -> None:
     assert [job["id"] for job in first["items"]] == ids[:0:-1]
     assert [job["id"] for job in alice("GET", f"/jobs?cursor={first['next']}").json()["items"]] == ids[:1]
     assert alice("GET", "/jobs?cursor=x").status_code == 422
+
+
+def slices_arrive(session: Session) -> None:
+    for found in session.scalars(select(Slice).where(Slice.status == SliceStatus.PENDING)):
+        slice_ready(
+            session,
+            found=found,
+            seconds=3600,
+            grams=Decimal(10),
+            gcode_key="gcode/none",
+            size=1,
+            sha1="0" * 40,
+            now=NOW,
+        )
+
+
+def test_the_exact_price_is_told_before_anything_is_handed_in(
+    alice: Program, session: Session, world: World, model_id: int
+) -> None:
+    asked = {"model_id": model_id, "site_id": world.site.id}
+    first = alice("POST", "/jobs/quote", json=asked).json()
+    assert (first["price_exact"], first["slicing"]) == (False, True)
+    assert first["low_cents"] <= first["price_cents"] <= first["high_cents"]
+    slices_arrive(session)
+    exact = alice("POST", "/jobs/quote", json=asked).json()
+    assert (exact["price_exact"], exact["slicing"], exact["price_cents"], exact["grams_each"]) == (True, False, 324, 10)
+    assert alice("GET", "/jobs").json()["items"] == []
+    job = ask(alice, model_id, site_id=world.site.id).json()
+    assert alice("GET", f"/jobs/{job['id']}").json()["price_cents"] == exact["price_cents"]
+
+
+def test_a_draft_is_quoted_too_and_a_strangers_is_not_there(
+    alice: Program, charlie: Program, session: Session, world: World
+) -> None:
+    job = make_job(session, world.site, world.alice)
+    assert alice("POST", f"/jobs/{job.id}/quote").json()["slicing"]
+    slices_arrive(session)
+    assert alice("POST", f"/jobs/{job.id}/quote").json()["price_exact"]
+    assert charlie("POST", f"/jobs/{job.id}/quote").status_code == 404
+
+
+def test_what_cannot_be_sliced_says_why_beside_the_estimate(
+    alice: Program, session: Session, world: World, model_id: int
+) -> None:
+    asked = {"model_id": model_id, "site_id": world.site.id}
+    alice("POST", "/jobs/quote", json=asked)
+    slice_failed(
+        session, found=session.scalars(select(Slice)).one(), code="slicer-crashed", params={}, again=False, now=NOW
+    )
+    said = alice("POST", "/jobs/quote", json=asked).json()
+    assert (said["price_exact"], said["slicing"], said["error"]["code"]) == (False, False, "slicer-crashed")
