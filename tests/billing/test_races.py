@@ -1,9 +1,10 @@
 """Two at once: issuers, buyers and clerks on real connections."""
 
+import hashlib
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import Engine, func, select
@@ -12,8 +13,9 @@ from sqlalchemy.orm import Session
 from api.domain import invoices, ledger, orders, payments, tabs
 from api.domain.accounts import User
 from api.domain.errors import DomainError
+from api.domain.facturx import Document
 from api.domain.facturx.faults import CreditAboveRemaining
-from api.domain.invoices import Invoice
+from api.domain.invoices import Invoice, Judge
 from api.domain.ledger import Account, Entry, Posting
 from api.domain.orders import Order
 from api.domain.quotes import Quote
@@ -184,3 +186,56 @@ def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Sh
         payments.pay(session, invoice=invoice, means=means, cents=cents, received_on=TODAY, key=key, now=NOW)
 
     assert at_once(committed, act) == ["", "CreditTooSmall"]
+
+
+def sell(committed: Engine, shop: Shop, *, on: date = TODAY, judge: Judge = accept_all) -> Invoice:
+    """On a connection of its own, committed."""
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        return invoices.issue(
+            session,
+            seller=session.get_one(Seller, shop.seller.id),
+            draft=make_document(issued_on=on),
+            customer=invoices.Customer(organisation_id=shop.company.id),
+            judge=judge,
+            now=NOW,
+            today=TODAY,
+        )
+
+
+def test_xml_of_a_number_that_a_rival_took_is_judged_again(committed: Engine, shop: Shop) -> None:
+    """The rival issues while ours is with the judges."""
+    rivals: list[Invoice] = []
+
+    def judge(document: Document) -> bytes:
+        rivals.append(sell(committed, shop))
+        return document.number.encode()
+
+    ours = sell(committed, shop, judge=judge)
+
+    assert (rivals[0].number, ours.number) == ("F2026-00001", "F2026-00002")
+    assert rivals[0].judged_sha256 == hashlib.sha256(b"F2026-00001").hexdigest()
+    assert ours.judged_sha256 is None
+
+
+def test_a_later_date_issued_meanwhile_is_noticed(committed: Engine, shop: Shop) -> None:
+    def judge(document: Document) -> bytes:
+        sell(committed, shop)
+        return b""
+
+    with pytest.raises(invoices.DateBeforeLast):
+        sell(committed, shop, on=TODAY - timedelta(days=1), judge=judge)
+    assert sell(committed, shop).number == "F2026-00002"
+
+
+def test_a_period_closed_meanwhile_is_noticed(committed: Engine, shop: Shop) -> None:
+    yesterday = TODAY - timedelta(days=1)
+
+    def judge(document: Document) -> bytes:
+        with Session(committed) as session, session.begin():
+            seller, actor = session.get_one(Seller, shop.seller.id), session.get_one(User, shop.world.bob.id)
+            invoices.close_period(session, seller=seller, until=yesterday, actor=actor, now=NOW, today=TODAY)
+        return b""
+
+    with pytest.raises(invoices.PeriodClosed):
+        sell(committed, shop, on=yesterday, judge=judge)
+    assert sell(committed, shop).number == "F2026-00001"

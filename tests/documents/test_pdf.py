@@ -272,8 +272,21 @@ def test_printed_totals_are_those_of_the_xml(seed: int) -> None:
 
 def test_a_misprinted_total_is_found() -> None:
     other = make_document(lines=make_lines()[:3])
-    assert {code for code, *_ in misprints(rendered("ordinary"), generate(other))} >= {"BT-112", "BT-115"}
+    found = {code for code, *_ in misprints(rendered("ordinary"), generate(other))}
+    assert found == {"BT-109", "BT-112", "BT-115", "BT-117 20.00"}
     assert release_faults(rendered("ordinary"), generate(other)) != []
+
+
+def test_vat_of_a_rate_that_is_not_printed_is_found() -> None:
+    tenth = make_document(lines=tuple(replace(line, rate=Decimal(10)) for line in make_lines()))
+    assert ("BT-117 10.00", None, Decimal("12.39")) in misprints(rendered("ordinary"), generate(tenth))
+    assert ("BT-110", None, Decimal("24.78")) in misprints(rendered("franchise"), generate(DOCUMENTS["ordinary"]))
+
+
+def test_what_was_paid_is_printed_as_it_is_stated() -> None:
+    assert misprints(rendered("paid by card"), generate(DOCUMENTS["paid by card"])) == []
+    part = generate(make_document(paid_cents=100))
+    assert ("BT-113", None, Decimal("-1.00")) in misprints(rendered("ordinary"), part)
 
 
 def spoiled() -> Iterator[tuple[str, bytes, str]]:
