@@ -74,7 +74,20 @@ def test_who_comes_second_sees_why_and_the_next_free_slots(alice: Browser, charl
     assert "Salle" in charlie.get("/agenda").text
 
 
-@pytest.mark.parametrize("typed", [{"day": ""}, {"at": "25:00"}, {"minutes": "7"}, {"day": "2026-11-22"}])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"day": ""},
+        {"at": "25:00"},
+        {"minutes": "7"},
+        {"minutes": "9" * 15},
+        {"minutes": "-60"},
+        {"day": "2026-11-22"},
+        {"day": "0001-01-01", "at": "00:00"},
+        {"day": "9999-12-31", "at": "23:30"},
+        {"day": "9999-12-30"},
+    ],
+)
 def test_a_wrong_form_comes_back_with_what_was_typed(
     alice: Browser, session: Session, room: Resource, typed: dict[str, str]
 ) -> None:

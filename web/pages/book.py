@@ -6,7 +6,7 @@ Works without JavaScript and from the keyboard: every slot is a link, every choi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -17,7 +17,7 @@ from api.deps import CurrentUser, DbSession
 from api.domain import bookings
 from api.domain.accounts import User
 from api.domain.bookings import Bookable, Wanted
-from api.domain.bookings.terms import AgeMissing, SkillMissing, as_instant, is_staff, price_of
+from api.domain.bookings.terms import AgeMissing, NoSuchTime, SkillMissing, as_instant, is_staff, price_of
 from api.domain.conventions import list_open_for
 from api.domain.errors import DomainError, Invalid
 from api.domain.prices import Price
@@ -176,7 +176,7 @@ def ask_page(
 
 def _typed(asked: Bookable, start: datetime, minutes: int) -> dict[str, str]:
     """As if these had been typed; the exact instant goes along, for the hour that exists twice."""
-    wall = start.astimezone(asked.zone) if start.tzinfo else start
+    wall = as_instant(start, zone=asked.zone).astimezone(asked.zone) if start.tzinfo else start
     return {
         "day": wall.date().isoformat(),
         "at": wall.strftime("%H:%M"),
@@ -248,7 +248,16 @@ def _next_free(reader: ReaderOf, session: Session, asked: Bookable, form: Form, 
     minutes = form.int("minutes", otherwise=60)
     if not _suits(asked, minutes) or asked.out_of_service:
         return []
-    return bookings.next_free(session, asked=asked, minutes=minutes, after=max(start, reader.now), now=reader.now)
+    return free_after(reader, session, asked, start, minutes)
+
+
+def free_after(
+    reader: ReaderOf, session: Session, asked: Bookable, start: datetime, minutes: int, *, count: int = 3
+) -> list[Interval]:
+    """The next free slots after `start`; from now on, where that lies beyond the horizon."""
+    horizon = reader.now + timedelta(days=asked.policy.horizon_days)
+    after = start if reader.now < start < horizon else reader.now
+    return bookings.next_free(session, asked=asked, minutes=minutes, after=after, now=reader.now, count=count)
 
 
 @router.get("/book/{resource_id}/offer")
@@ -274,9 +283,12 @@ def wanted_of(asked: Bookable, form: Form) -> Wanted:
         start = datetime.fromisoformat(f"{form['day']}T{form['at']}{_offset(form)}")
     except ValueError as error:
         raise TimeMissing() from error
-    end = start + timedelta(minutes=form.int("minutes", otherwise=60))
+    try:
+        end = start + timedelta(minutes=form.int("minutes", otherwise=60))
+    except OverflowError as error:
+        raise NoSuchTime(field="minutes") from error
     if start.tzinfo is not None:
-        start, end = start.astimezone(UTC), end.astimezone(UTC)
+        start, end = (as_instant(when, zone=asked.zone) for when in (start, end))
     return Wanted(
         resource_id=asked.resource_id,
         start=start,

@@ -20,7 +20,7 @@ from api.domain.bookings.series import Choice, RuleEndless
 from api.domain.errors import Invalid
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.book import REPEATS, TimeMissing, show_ask, wanted_of
+from web.pages.book import REPEATS, TimeMissing, free_after, show_ask, wanted_of
 from web.render import Reader, ReaderOf, tell
 
 router = APIRouter(include_in_schema=False)
@@ -153,7 +153,5 @@ def _line(reader: ReaderOf, session: Session, asked: Bookable, form: Form, each:
 def _proposal(reader: ReaderOf, session: Session, asked: Bookable, each: Occurrence) -> datetime:
     after = each.start.replace(tzinfo=asked.zone)
     minutes = int((each.end - each.start) / timedelta(minutes=1))
-    slots = bookings.next_free(
-        session, asked=asked, minutes=minutes, after=max(after, reader.now), now=reader.now, count=1
-    )
+    slots = free_after(reader, session, asked, after, minutes, count=1)
     return slots[0][0].astimezone(asked.zone) if slots else after

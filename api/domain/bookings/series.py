@@ -81,17 +81,16 @@ class Occurrence:
 
 def occurrences_of(rrule: str, *, start: datetime, end: datetime, zone: ZoneInfo) -> list[Occurrence]:
     """The times of a rule from `start` on (wall time, naive); raises Rule… when it may not be used. Pure."""
-    text = _checked(rrule, zone)
+    text, length = _checked(rrule, zone), end - start
     try:
-        found = list(islice(rrulestr(text, dtstart=start), MOST + 1))
+        found = [(when, when + length) for when in islice(rrulestr(text, dtstart=start), MOST + 1)]
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise RuleUnreadable() from error
     if len(found) > MOST:
         raise RuleTooLong(most=MOST)
     if not found:
         raise NothingLeft()
-    length = end - start
-    return [Occurrence(index, when, when + length) for index, when in enumerate(found)]
+    return [Occurrence(index, *times) for index, times in enumerate(found)]
 
 
 def _checked(rrule: str, zone: ZoneInfo) -> str:

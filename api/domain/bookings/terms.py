@@ -79,6 +79,12 @@ class HourDoesNotExist(Invalid):
     field = "start"
 
 
+class NoSuchTime(Invalid):
+    """This time is beyond every calendar."""
+
+    field = "start"
+
+
 class HourExistsTwice(Invalid):
     """This hour exists twice: the clocks go back then. Say which one by its offset from UTC."""
 
@@ -197,7 +203,15 @@ def look_up(session: Session, *, resource_id: int, user: User) -> Bookable:
 
 
 def as_instant(when: datetime, *, zone: ZoneInfo, field: str = "start") -> datetime:
-    """The instant in UTC. Without an offset it is wall time in `zone`: raises HourDoesNotExist or HourExistsTwice."""
+    """The instant in UTC. Without an offset it is wall time in `zone`: raises HourDoesNotExist or HourExistsTwice;
+    NoSuchTime in the first and last hours that a datetime can name."""
+    try:
+        return _as_instant(when, zone, field)
+    except OverflowError as error:
+        raise NoSuchTime(field=field) from error
+
+
+def _as_instant(when: datetime, zone: ZoneInfo, field: str) -> datetime:
     if when.tzinfo is not None:
         return when.astimezone(UTC)
     early, late = (when.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
