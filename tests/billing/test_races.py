@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.domain import invoices, ledger, orders, payments, tabs
@@ -191,15 +192,30 @@ def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Sh
 def sell(committed: Engine, shop: Shop, *, on: date = TODAY, judge: Judge = accept_all) -> Invoice:
     """On a connection of its own, committed."""
     with Session(committed, expire_on_commit=False) as session, session.begin():
-        return invoices.issue(
-            session,
-            seller=session.get_one(Seller, shop.seller.id),
-            draft=make_document(issued_on=on),
-            customer=invoices.Customer(organisation_id=shop.company.id),
-            judge=judge,
-            now=NOW,
-            today=TODAY,
-        )
+        return sell_in(session, shop, on=on, judge=judge)
+
+
+def sell_in(session: Session, shop: Shop, *, on: date, judge: Judge = accept_all) -> Invoice:
+    return invoices.issue(
+        session,
+        seller=session.get_one(Seller, shop.seller.id),
+        draft=make_document(issued_on=on),
+        customer=invoices.Customer(organisation_id=shop.company.id),
+        judge=judge,
+        now=NOW,
+        today=max(TODAY, on),
+    )
+
+
+def test_the_first_of_a_year_waits_for_the_last_of_the_year_before(committed: Engine, shop: Shop) -> None:
+    """Their counters are two rows, but the chain of hashes is one."""
+    with Session(committed) as old, old.begin():
+        sell_in(old, shop, on=date(2026, 12, 31))
+        with Session(committed) as new, new.begin():
+            new.execute(text("SET LOCAL lock_timeout = '300ms'"))
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                sell_in(new, shop, on=date(2027, 1, 1))
+            new.rollback()
 
 
 def test_xml_of_a_number_that_a_rival_took_is_judged_again(committed: Engine, shop: Shop) -> None:
