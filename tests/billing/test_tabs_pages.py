@@ -7,14 +7,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import platform
-from api.domain.accounts import User
+from api.domain import organisations, platform
+from api.domain.accounts import Buying, User
 from api.domain.invoices import Invoice
 from tests.billing.make import Shop, issue
 from tests.billing.stays import make_room, stay
+from tests.billing.test_organisations import join
 from tests.billing.test_tabs_api import PAST
 from tests.web.conftest import Browser
-from tests.world import NOW
+from tests.world import NOW, make_user
 
 ADDRESS = {"street": "1 rue des Essais", "postcode": "48000", "city": "Mende"}
 
@@ -85,3 +86,33 @@ def test_members_are_kept_from_the_till(session: Session, alice: Browser, shop: 
         assert alice.get(path).status_code == 403
     for path in (f"/staff/tabs/{shop.seller.id}/bill", person):
         assert alice.post(path, {}).status_code == 403
+
+
+def test_a_buyer_chooses_who_bears_a_booking_and_a_viewer_only_reads(
+    session: Session, alice: Browser, log_in: Callable[[User], Browser], shop: Shop, room: Any
+) -> None:
+    booked, dana = stay(session, shop, room=room, start=PAST), make_user(session)
+    join(session, shop, dana, Buying.VIEWER)
+    centre = organisations.add_cost_centre(
+        session, organisation=shop.company, actor=shop.world.alice, code="R-D", name="Recherche"
+    )
+    page, viewer = f"/org/{shop.company.slug}/bookings", log_in(dana)
+    assert page in alice.get(f"/org/{shop.company.slug}").text
+    assert alice.post(f"{page}/{booked.id}", {"cost_centre_id": str(centre.id)}).status_code == 303
+
+    assert f'value="{centre.id}" selected' in alice.get(page).text
+    assert "R-D" in viewer.get(page).text
+    assert "<select" not in viewer.get(page).text
+    assert viewer.post(f"{page}/{booked.id}", {"cost_centre_id": ""}).status_code == 403
+    assert log_in(make_user(session)).get(page).status_code == 404
+
+
+def test_what_is_invoiced_is_borne_by_nobody_else_any_more(
+    session: Session, alice: Browser, bob: Browser, shop: Shop, room: Any
+) -> None:
+    booked = stay(session, shop, room=room, start=PAST)
+    bob.post(f"/staff/tabs/{shop.seller.id}/bill", {"organisation_id": str(shop.company.id)})
+    answer = alice.post(f"/org/{shop.company.slug}/bookings/{booked.id}", {"cost_centre_id": ""})
+
+    assert answer.status_code == 409
+    assert "on an invoice already" in answer.text

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession
-from api.domain import accounts, invoices, payments, platform, tabs
+from api.domain import accounts, bookings, invoices, organisations, payments, platform, tabs
 from api.domain.accounts import Organisation, User
 from api.domain.facturx import Address, Means
 from api.domain.organisations import CostCentre
@@ -162,3 +162,37 @@ def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     ]
     bills = invoices.list_invoices(session, user_id=user.id, limit=100)
     return reader.page("money/invoices.html", owed=owed, bills=bills)
+
+
+@router.get("/org/{slug}/bookings")
+def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    """What an organisation booked and was not invoiced for, and which of its cost centres bears it."""
+    row = organisations.get_organisation(session, slug, user=user)
+    return _draw_bookings(reader, session, user, row, Form(reader.request))
+
+
+def _draw_bookings(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
+) -> Response:
+    return reader.page(
+        "money/org_bookings.html",
+        status=status,
+        form=form,
+        row=row,
+        bookings=tabs.list_unbilled_bookings(session, organisation_id=row.id),
+        centres=organisations.list_cost_centres(session, organisation=row),
+        may_buy=accounts.may_buy_for(session, user=user, organisation_id=row.id),
+    )
+
+
+@router.post("/org/{slug}/bookings/{booking_id}")
+def charge_to(
+    reader: Reader, session: DbSession, user: CurrentUser, slug: str, booking_id: int, form: Sent
+) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    with trying(session, form):
+        tabs.charge_to(session, booking=booking, cost_centre_id=form.int("cost_centre_id") or None, actor=user)
+    if form.errors:
+        return _draw_bookings(reader, session, user, row, form, status=form.status)
+    return reader.to(f"/org/{slug}/bookings", N_("The cost centre of the booking is noted."))

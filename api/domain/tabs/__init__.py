@@ -25,6 +25,7 @@ from api.domain.tabs.owed import Owed as Owed
 from api.domain.tabs.owed import What as What
 from api.domain.tabs.owed import charge_to as charge_to
 from api.domain.tabs.owed import list_owed as list_owed
+from api.domain.tabs.owed import list_unbilled_bookings as list_unbilled_bookings
 from api.domain.tabs.table import BilledItem as BilledItem
 from api.domain.tabs.table import BookingCostCentre as BookingCostCentre
 from api.domain.tabs.table import ConsumerAddress as ConsumerAddress

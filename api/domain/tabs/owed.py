@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, t
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.domain.accounts import User
-from api.domain.bookings import Booking, BookingStatus
+from api.domain.bookings import COUNTED, Booking, BookingStatus
 from api.domain.errors import Conflict, NotFound
 from api.domain.facturx import Category, Line, Nature
 from api.domain.jobs import Job
@@ -246,3 +246,18 @@ def charge_to(session: Session, *, booking: Booking, cost_centre_id: int | None,
         centre = get_cost_centre(session, cost_centre_id, organisation_id=booking.organisation.id)
         session.merge(BookingCostCentre(booking_id=booking.id, cost_centre_id=centre.id))
     session.flush()
+
+
+def list_unbilled_bookings(
+    session: Session, *, organisation_id: int, limit: int = 100
+) -> list[tuple[Booking, int | None]]:
+    """(booking, cost centre) of what an organisation booked or owes a fee for and was not invoiced; newest first."""
+    counts = or_(Booking.status.in_(COUNTED), and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0))
+    query = (
+        select(Booking, BookingCostCentre.cost_centre_id)
+        .outerjoin(BookingCostCentre, BookingCostCentre.booking_id == Booking.id)
+        .where(Booking.organisation_id == organisation_id, counts)
+        .where(~exists().where(BilledItem.booking_id == Booking.id))
+    )
+    found = session.execute(query.order_by(Booking.start_at.desc(), Booking.id.desc()).limit(limit))
+    return [(booking, centre_id) for booking, centre_id in found]
