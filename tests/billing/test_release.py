@@ -2,7 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -11,11 +13,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from api import db
 from api.adapters import files, invoicing, proofread
 from api.adapters.proofread import embedded_xml
+from api.domain import invoices
 from api.domain.changes import Change
 from api.domain.invoices import Invoice
 from api.settings import settings
-from tests.billing.make import accept_all, issue, make_shop
+from tests.billing.make import TODAY, Shop, accept_all, issue, make_shop
 from tests.documents.make import make_document, make_line
+from tests.world import NOW
 
 
 @pytest.fixture
@@ -29,7 +33,7 @@ def house(committed: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     files._store.cache_clear()
 
 
-def issued(house: sessionmaker[Session], **over: object) -> int:
+def issued(house: sessionmaker[Session], **over: Any) -> int:
     with house.begin() as session:
         return issue(session, make_shop(session), **{"judge": invoicing.judge, **over}).id
 
@@ -75,7 +79,7 @@ def test_a_step_that_was_killed_leaves_nothing_released_and_may_run_again(
 ) -> None:
     invoice_id = issued(house)
     with monkeypatch.context() as patch:
-        patch.setattr(invoicing.invoices, "release", killed)
+        patch.setattr(invoices, "release", killed)
         with pytest.raises(SystemExit):
             invoicing.render_invoice(invoice_id)
     assert read(house, invoice_id).pdf_key is None
@@ -108,3 +112,34 @@ def test_what_slipped_past_the_first_judge_is_stopped_by_the_second(house: sessi
     invoicing.render_invoice(invoice_id)
 
     assert read(house, invoice_id).pdf_key is None
+
+
+def hand_out(session: Session, invoice: Invoice) -> None:
+    key = str(invoice.id)
+    facts: dict[str, Any] = {"pdf_sha256": "a" * 64, "pdf_bytes": 1, "xml_sha256": "b" * 64}
+    assert invoices.release(session, invoice=invoice, pdf_key=key, xml_key=key, now=NOW, **facts)
+
+
+def test_a_lost_step_is_asked_for_again_but_not_a_blocked_one(session: Session, shop: Shop) -> None:
+    lost, blocked, done = (issue(session, shop) for _ in range(3))
+    fresh = issue(session, shop, now=NOW + timedelta(seconds=90))
+    invoices.block(session, invoice=blocked, faults=["x"], now=NOW)
+    hand_out(session, done)
+    session.flush()
+
+    assert invoices.list_unreleased(session, now=NOW + timedelta(minutes=2)) == [lost.id]
+    assert invoices.list_unreleased(session, now=NOW + timedelta(minutes=3)) == [lost.id, fresh.id]
+
+
+def test_what_went_out_is_listed_from_the_first_day_to_before_the_last(session: Session, shop: Shop) -> None:
+    days = [TODAY - timedelta(days=left) for left in (2, 1, 0)]
+    went = [issue(session, shop, issued_on=day) for day in days]
+    issue(session, shop)
+    for invoice in went:
+        hand_out(session, invoice)
+
+    assert invoices.list_released(session) == went
+    assert invoices.list_released(session, start=days[1]) == went[1:]
+    assert invoices.list_released(session, start=days[0], end=days[2]) == went[:2]
+    with pytest.raises(invoices.NotReleased):
+        invoices.require_released(issue(session, shop))
