@@ -120,5 +120,12 @@ LOG_WORDS = frozenset(
         N_("signed up"),
         N_("asked"),
         N_("uploaded"),
+        N_("restored"),
+        N_("deleted"),
+        N_("configured"),
+        N_("configuration removed"),
+        N_("backed off"),
+        N_("printer kind"),
+        N_("model"),
     }
 )

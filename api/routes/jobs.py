@@ -176,7 +176,7 @@ class QuoteOut(BaseModel):
                 vat_cents=estimated.vat_cents,
                 low_cents=estimated.low_cents,
                 high_cents=estimated.high_cents,
-                grams_each=float(estimated.estimate.grams.likely),
+                grams_each=round(float(estimated.estimate.grams.likely), 1),
                 seconds_each=round(float(estimated.estimate.minutes.likely) * 60),
                 error=exact.error if exact else None,
             )
