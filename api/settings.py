@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     base_url: str = Field(default="", description="How browsers reach us, e.g. https://etabli.example.")
     host: str = "127.0.0.1"
     port: int = 8000
+    web_processes: int = Field(
+        default=1, ge=1, le=32, description="Processes that serve pages; `etabli up` takes 2 where there are 2 cores."
+    )
     demo: bool = False
     installation: str = Field(default="etabli", description="Name that the printers' servers see.")
     smtp_url: str = Field(default="", description="smtp://user:password@host:port. Empty: mail stays on /staff/mail.")

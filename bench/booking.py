@@ -20,13 +20,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from subprocess import DEVNULL, STDOUT
 from typing import Any
 
-from alembic import command
+import psutil
+from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
@@ -38,12 +41,28 @@ from api.domain.bookings import find_slots, look_up_many
 from api.domain.policy import Level, grant
 from api.domain.rules import Policy, set_rule
 from api.domain.sites import Kind, Site, make_resource, make_site, set_hours
+from web.command.running import beside, listen
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
-WORKERS = 2
+PROCESSES = 2
+#: What issue 3 asks for: at most, but where it says "more".
+TARGETS = {
+    "winners": 1,
+    "errors_5xx": 0,
+    "seconds": 5,
+    "creates_per_s": 300,
+    "create_p99_ms": 200,
+    "week_p99_ms": 100,
+    "search_p99_ms": 20,
+    "page_p99_ms": 150,
+    "operations_5xx": 0,
+    "overlaps": 0,
+    "machine_violations": 0,
+}
+MORE = ("creates_per_s",)
 ALL = ("race", "create", "operations", "week", "search", "machine")
 
 
@@ -70,42 +89,52 @@ def migrated(server: EmbeddedPostgres, name: str) -> str:
     with engine.begin() as connection:
         config = Config(ROOT / "alembic.ini")
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        alembic.upgrade(config, "head")
     engine.dispose()
     return url
 
 
 @contextmanager
 def serving(url: str) -> Iterator[int]:
-    """The product on a free port: two processes of uvicorn, as for two cores."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = ["--port", str(port), "--workers", str(WORKERS), "--no-access-log", "--log-level", "error"]
-    environment = os.environ | {"ETABLI_DATABASE_URL": url}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", "web.app:app", *arguments], env=environment, cwd=ROOT, start_new_session=True
-    )
-    try:
-        wait_ready(port)
-        yield port
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # with its workers; nothing of theirs is kept
-        process.wait(20)
-
-
-def wait_ready(port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    """The product on a free port: the processes that `etabli up` starts on two cores."""
+    with listen("127.0.0.1", 0) as door, tempfile.TemporaryDirectory() as data_dir:
+        port = door.getsockname()[1]
+        doors = [door, *(beside(door) for _ in range(PROCESSES - 1))]
+        environment = os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": data_dir}
+        environment["ETABLI_WEB_PROCESSES"] = str(PROCESSES)
+        started = [serve_behind(each, environment) for each in doors]
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
+            wait_ready(port, started)
+            yield port
+        finally:
+            for process in started:
+                process.kill()  # nothing of theirs is kept
+                process.wait(20)
+            for each in doors:
+                each.close()
+
+
+def serve_behind(door: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "web.part", "web", str(door.fileno())]
+    fds = [door.fileno()]
+    return subprocess.Popen(command, env=environment, cwd=ROOT, pass_fds=fds, stdout=DEVNULL, stderr=STDOUT)
+
+
+def wait_ready(port: int, started: list[subprocess.Popen[bytes]]) -> None:
+    """Until each process holds a connection: they share the port, so an answer alone does not say whose it is."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        doors = [http.client.HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(8)]
+        for door in doors:
+            door.request("GET", "/readyz")
+            if door.getresponse().read() and all(_is_spoken_to(process) for process in started):
                 return
-        except OSError:
-            pass
-        time.sleep(0.05)
+        time.sleep(0.1)
     raise SystemExit("the server does not answer")
+
+
+def _is_spoken_to(process: subprocess.Popen[bytes]) -> bool:
+    return any(each.status == psutil.CONN_ESTABLISHED for each in psutil.Process(process.pid).net_connections("tcp"))
 
 
 def furnish(url: str, *, resources: int, people: int) -> tuple[list[int], list[str]]:
@@ -299,12 +328,16 @@ WHERE (b.status = 'confirmed' AND (h.id IS NULL OR h.during <> tstzrange(b.start
 
 def operations(url: str, port: int, ids: list[int], tokens: list[str], count: int) -> dict[str, Any]:
     found, took = crowd(do_anything, port, tokens[:32], given=(ids[:5], count // 32))
-    if wrong := [status for status, _ in found if status >= 500]:
-        raise SystemExit(f"{len(wrong)} operations failed: {wrong[:5]}")
-    print(f"{len(found)} operations in {took:.0f} s", flush=True)
+    statuses = Counter(status for status, _ in found)
+    print(f"{len(found)} operations in {took:.0f} s, by status {dict(statuses)}", flush=True)
     with create_engine(url).connect() as connection:
         overlaps = connection.scalar(text(OVERLAPS)) or 0
-        return {"overlaps": overlaps + (connection.scalar(text(ASTRAY)) or 0)}
+        astray = connection.scalar(text(ASTRAY)) or 0
+    return {
+        "operations": len(found),
+        "operations_5xx": sum(count for status, count in statuses.items() if status >= 500),
+        "overlaps": overlaps + astray,
+    }
 
 
 FILL = """
@@ -427,6 +460,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    load_at_start = os.getloadavg()[0]
     wanted, result = set(asked.only.split(",")), dict[str, Any]()
     with postgres() as server:
         url = migrated(server, "bench")
@@ -446,7 +480,16 @@ def main() -> None:
             result |= search(server)
         if "machine" in wanted:
             result |= machine(server, asked.sequences)
-    print(json.dumps(result))
+    missed = [name for name in TARGETS if name in result and is_missed(name, result[name])]
+    load = {"at_start": load_at_start, "at_end": os.getloadavg()[0]}
+    print(json.dumps(result | {"targets": TARGETS, "missed": missed, "load_1m": load}))
+
+
+def is_missed(name: str, figure: float) -> bool:
+    """Exactly one must win; of all else, less is better, but for MORE."""
+    if name == "winners":
+        return figure != TARGETS[name]
+    return figure < TARGETS[name] if name in MORE else figure > TARGETS[name]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Serves the pages and the API on a socket that is already listening."""
+"""Serves the pages and the API on a socket that is already bound."""
 
 import importlib
 import socket
@@ -16,7 +16,7 @@ def load() -> None:
 
 
 def serve(listening: socket.socket) -> None:
-    """Until SIGTERM. One process: the work that takes time is in the workers."""
+    """Until SIGTERM. One process; the supervisor may start more beside it (ETABLI_WEB_PROCESSES)."""
     config = uvicorn.Config(
         f"{APPLICATION}:app", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
     )

@@ -5,15 +5,17 @@ from __future__ import annotations
 import ipaddress
 from functools import lru_cache
 
-from limits import RateLimitItem, parse
+from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
 from api.domain.errors import Busy
+from api.settings import settings
 
-PER_ACCOUNT = parse("10 per 5 minutes")
-PER_ADDRESS = parse("60 per 5 minutes")
+#: Tries in five minutes, of the whole installation.
+PER_ACCOUNT = 10
+PER_ADDRESS = 60
 
 
 class TooManyTries(Busy):
@@ -31,16 +33,21 @@ def limiter() -> MovingWindowRateLimiter:
 def count_try(request: Request, *, account: str) -> None:
     """One more attempt for this account from this network; raises TooManyTries."""
     windows: list[tuple[RateLimitItem, str]] = [
-        (PER_ADDRESS, network_of(request)),
-        (PER_ACCOUNT, account.strip().lower()[:254]),
+        (_share(PER_ADDRESS), network_of(request)),
+        (_share(PER_ACCOUNT), account.strip().lower()[:254]),
     ]
     if not all(limiter().hit(window, "login", key) for window, key in windows):
         raise TooManyTries()
 
 
+def _share(tries: int) -> RateLimitItem:
+    """Each process that serves pages counts alone, so each allows its part: together they never allow much more."""
+    return RateLimitItemPerMinute(-(-tries // settings().web_processes), 5)
+
+
 def forgive(*, account: str) -> None:
     """A good login clears the account's count."""
-    limiter().clear(PER_ACCOUNT, "login", account.strip().lower()[:254])
+    limiter().clear(_share(PER_ACCOUNT), "login", account.strip().lower()[:254])
 
 
 def network_of(request: Request) -> str:

@@ -22,6 +22,7 @@ from printers.simulator import SimulatedOctoPrint
 from web.command import app
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
+from web.command.running import PortTaken, beside, listen
 from web.installation import (
     NoDatabase,
     Occupied,
@@ -94,6 +95,34 @@ def test_a_taken_port_is_said_in_one_line_before_anything_starts(place: Path) ->
     assert refused.stderr.startswith(f"etabli: Cannot listen on 127.0.0.1:{port}")
     assert "Traceback" not in refused.stderr
     assert not (place / "var").exists()
+
+
+def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
+    with listen("127.0.0.1", 0) as first, pytest.raises(PortTaken):
+        listen("127.0.0.1", first.getsockname()[1])
+
+
+def test_processes_side_by_side_share_the_visitors() -> None:
+    with listen("127.0.0.1", 0) as first, beside(first) as second:
+        second.listen()
+        address = first.getsockname()
+        visitors = [socket.create_connection(address) for _ in range(64)]
+        dealt = [count_waiting(first), count_waiting(second)]
+        for each in visitors:
+            each.close()
+    assert sum(dealt) == 64
+    assert min(dealt) > 10  # each falls to either with one half: fewer happens once in 10^8
+
+
+def count_waiting(door: socket.socket) -> int:
+    """Take those who wait at this door, until nobody does."""
+    door.setblocking(False)
+    for count in range(1000):
+        try:
+            door.accept()[0].close()
+        except BlockingIOError:
+            return count
+    raise AssertionError
 
 
 @pytest.mark.usefixtures("own_settings")

@@ -25,6 +25,8 @@ from web.supervisor import Part, Supervisor, say
 
 READY_WITHIN_S = 120.0
 WATCH_EVERY_S = 2.0
+#: One interpreter books 200 a second at most, and stands still for all while it draws a large page for one.
+WEB_PROCESSES = 2
 
 
 class PortTaken(Exception):
@@ -54,19 +56,41 @@ def run_installation(options: Options) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Take the port before anything else starts; the socket is handed to the web process, restart after restart."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    """Take the port before anything else starts; the socket is handed to the web process, restart after restart.
+
+    Raises PortTaken. It is tried alone first: a socket that shares would also share with another installation.
+    """
     try:
-        made.bind((host, port))
-        made.listen(2048)
+        with _bound(host, port, shares=False) as alone:
+            port = alone.getsockname()[1]
+        made = _bound(host, port, shares=True)
     except OSError as error:
-        made.close()
         raise PortTaken(
             f"Cannot listen on {host}:{port}: {error.strerror}. Choose another with --port, "
             f'for instance: make run ARGS="--port {port + 1 if port else 8000}"'
         ) from error
+    made.listen(2048)
+    return made
+
+
+def beside(listening: socket.socket) -> socket.socket:
+    """Another socket on the same port. Once it listens, the kernel deals visitors out over both; sharing one socket
+    instead gave one process 16 of 16 connections (measured)."""
+    host, port = listening.getsockname()[:2]
+    return _bound(host, port, shares=True)
+
+
+def _bound(host: str, port: int, *, shares: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((host, port))
+    except OSError:
+        made.close()
+        raise
     return made
 
 
@@ -117,7 +141,9 @@ def _run(
     url = _url(listening)
     os.environ.setdefault("ETABLI_BASE_URL", url)
     os.environ["ETABLI_DEMO"] = str(int(options.demo))
+    os.environ.setdefault("ETABLI_WEB_PROCESSES", str(min(WEB_PROCESSES, os.cpu_count() or 1)))
     settings.cache_clear()
+    doors = [beside(listening) for _ in range(settings().web_processes - 1)]
     supervisor = Supervisor(_parts(listening), _Watch(server, demo))
     supervisor.catch_signals()
     try:
@@ -125,9 +151,12 @@ def _run(
         ready = {"url": url} | (demo.seed(data_dir) if demo else {})  # They load meanwhile.
         if supervisor.wait_until(lambda: _answers(f"{url}/readyz") and (not demo or demo.ready()), READY_WITHIN_S):
             _announce(options, ready | {"pids": _pids(supervisor, server, demo)})
+            supervisor.parts += _more_web(doors)  # Only now: the first answers sooner when it starts alone.
             supervisor.run()
     finally:
         say("etabli", "stopping")
+        for door in doors:
+            door.close()
         with ThreadPoolExecutor(max_workers=1) as aside:
             if demo:
                 aside.submit(demo.stop)
@@ -142,11 +171,20 @@ def _url(listening: socket.socket) -> str:
 def _parts(listening: socket.socket) -> list[Part]:
     us = [sys.executable, "-m", "web.part"]
     return [
-        Part("web", [*us, "web", str(listening.fileno())], pass_fds=(listening.fileno(),)),
+        _web("web", listening),
         Part("printers", [*us, "printers"]),
         Part("dispatch", [*us, "tasks", "8", "dispatch"]),
         Part("background", [*us, "tasks", "2", "background"]),
     ]
+
+
+def _web(name: str, listening: socket.socket) -> Part:
+    command = [sys.executable, "-m", "web.part", "web", str(listening.fileno())]
+    return Part(name, command, pass_fds=(listening.fileno(),))
+
+
+def _more_web(sockets: list[socket.socket]) -> list[Part]:
+    return [_web(f"web-{number}", each) for number, each in enumerate(sockets, start=2)]
 
 
 class _Watch:
