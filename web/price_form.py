@@ -115,12 +115,12 @@ def read_cents(form: Form, name: str) -> int:
 
 
 def decimal_of(text: str) -> Decimal | None:
-    """As people type it: "1 234,50"; None where it is no number."""
+    """As people type it: "1 234,50"; None where it is no number, or one that no price, percentage or quantity has."""
     try:
         made = Decimal(text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace(",", "."))
     except InvalidOperation:
         return None
-    return made if made.is_finite() else None
+    return made if made.is_finite() and abs(made.adjusted()) < 12 else None
 
 
 def _euros(form: Form, name: str) -> Decimal | None:

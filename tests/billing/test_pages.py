@@ -153,6 +153,15 @@ def test_money_at_the_desk_is_taken_once_per_form(session: Session, bob: Browser
     assert open_cents(session, invoice=invoice) == invoice.total_cents - 1050
 
 
+@pytest.mark.parametrize("amount", ["10,505", "a lot", "-3", "1e400", ""])
+def test_an_amount_that_is_none_takes_no_money(session: Session, bob: Browser, shop: Shop, amount: str) -> None:
+    invoice = issue(session, shop)
+    form = {"amount": amount, "means": "cash", "payments": "0"}
+
+    assert bob.post(f"/staff/money/invoices/{invoice.id}/pay", form).status_code == 422
+    assert open_cents(session, invoice=invoice) == invoice.total_cents
+
+
 def test_strangers_and_members_are_kept_out(session: Session, alice: Browser, charlie: Browser, shop: Shop) -> None:
     quote = ask(session, shop)
     order = accept(session, shop, ask(session, shop))

@@ -1,6 +1,9 @@
 """What the staff decide about a quote reaches the buyer once, in words; the trace reads in the reader's language."""
 
+from io import BytesIO
+
 import pytest
+from pypdf import PdfReader
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -55,3 +58,15 @@ def test_the_trace_reads_in_french(session: Session, shop: Shop, alice: Browser)
 
     assert "0,05 €" in page.replace("\xa0", " ")
     assert "la pièce" in page
+
+
+def test_the_paper_says_what_the_staff_changed(session: Session, shop: Shop, reviewed: Quote, alice: Browser) -> None:
+    first = reviewed.net_cents
+    for cents, reason in ((first - 50, "Pièce simple"), (first + 700, "Supports à retirer")):
+        quotes.change_price(session, quote=reviewed, net_cents=cents, reason=reason, actor=shop.world.bob, now=NOW)
+    answer = alice.get(f"/api/v1/quotes/{reviewed.id}/pdf")
+    text = " ".join(page.extract_text() for page in PdfReader(BytesIO(answer.content)).pages).replace("\xa0", " ")
+
+    assert "Pièce simple" in text
+    assert "Supplément : Supports à retirer" in text
+    assert f"{reviewed.total_cents / 100:.2f}".replace(".", ",") in text

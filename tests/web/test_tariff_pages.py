@@ -13,6 +13,7 @@ from tests.billing.conftest import shop
 from tests.billing.make import Shop, ask
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_job
+from web.price_form import decimal_of
 
 __all__ = ["shop"]
 
@@ -157,3 +158,16 @@ def test_prices_are_for_staff_of_the_place(world: World, alice: Browser, charlie
     assert alice.post("/staff/tariffs/new", fields(world)).status_code == 403
     assert charlie.post("/staff/tariffs/new", fields(world)).status_code == 404
     assert bob.get("/staff/tariffs/new?site=nowhere").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1 234,50", Decimal("1234.50")),
+        ("0.06", Decimal("0.06")),
+        ("-3", Decimal(-3)),
+        *[(text, None) for text in ("", "dear", "NaN", "1e400", "1e999999999999", "1e-999999999999")],
+    ],
+)
+def test_a_number_is_read_as_people_type_it(text: str, value: Decimal | None) -> None:
+    assert decimal_of(text) == value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
@@ -17,6 +15,7 @@ from api.domain.sellers import Seller, get_seller, list_sellers, today
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff.door import StaffReader, site_ids
+from web.price_form import read_cents
 from web.render import ReaderOf
 from web.states import State
 
@@ -106,7 +105,7 @@ def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id:
             session,
             invoice=invoice,
             means=next((means for means in DESK if means == form["means"]), Means.TRANSFER),
-            cents=_cents(form["amount"]),
+            cents=read_cents(form, "amount"),
             received_on=today(reader.now),
             key=f"desk:{invoice.id}:{form.int('payments')}",
             actor=user,
@@ -115,10 +114,3 @@ def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id:
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
     return reader.to("/staff/money", N_("The payment of {number} is noted."), number=invoice.number)
-
-
-def _cents(text: str) -> int:
-    try:
-        return int(Decimal(text.replace(",", ".").replace(" ", "")) * 100)
-    except (InvalidOperation, ValueError, OverflowError):
-        return 0
