@@ -1,6 +1,7 @@
 """Printers: the one state that people see, whose hand is behind a plate, and what a look leaves in the table."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from sqlalchemy.orm import Session
 from api.domain import printers
 from api.domain.changes import list_changes
 from api.domain.errors import NotFound
-from api.domain.printers import RUNNING, SILENT_AFTER, PlateBusy, Printer, PrinterState, state_of
+from api.domain.policy import StaffOnly
+from api.domain.printers import RUNNING, SILENT_AFTER, PlateBusy, Printer, PrinterState, SizeWrong, state_of
 from tests.world import NOW, World, make_material, make_printer, make_site, make_world
 
 S = PrinterState
@@ -156,3 +158,56 @@ def test_a_printer_that_did_not_answer_keeps_what_was_last_seen(session: Session
         "timeout",
         300,
     )
+
+
+def kind_of(session: Session, **facts: Any) -> printers.PrinterKind:
+    values = {"volume_mm": (220.0, 220.0, 250.0), "nozzle_mm": Decimal("0.4"), **facts}
+    return printers.find_or_make_kind(session, **values)
+
+
+def test_printers_of_one_volume_nozzle_and_configuration_are_one_kind(session: Session, world: World) -> None:
+    kind = kind_of(session)
+    assert kind_of(session, nozzle_mm=Decimal("0.40")) is kind
+    others = [
+        kind_of(session, volume_mm=(300.0, 220.0, 250.0)),
+        kind_of(session, nozzle_mm=Decimal("0.6")),
+        kind_of(session, config_ini="perimeters = 7"),
+    ]
+    names = [each.name for each in (kind, *others)]
+    assert len(set(names)) == 4
+    assert names[1] == "300 × 220 × 250 mm, 0.4 mm"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"volume_mm": (19, 220, 250)},
+        {"volume_mm": (220, 220, 2001)},
+        {"volume_mm": (float("nan"), 220, 250)},
+        {"nozzle_mm": Decimal("0.05")},
+        {"nozzle_mm": Decimal("2.1")},
+    ],
+)
+def test_a_kind_that_no_printer_is_is_refused(session: Session, facts: dict[str, Any]) -> None:
+    with pytest.raises(SizeWrong):
+        kind_of(session, **facts)
+
+
+def test_a_kinds_configuration_is_changed_by_who_staffs_all_its_places_and_written_down(
+    session: Session, world: World
+) -> None:
+    kind = world.printer.kind
+    printers.configure_kind(session, kind=kind, config_ini="a = 1", actor=world.bob, now=NOW)
+    printers.configure_kind(session, kind=kind, config_ini="", actor=world.bob, now=NOW)
+    changes = list_changes(session, noun="printer_kind", noun_id=kind.id)
+    assert [change.verb for change in changes] == ["configured", "configuration_removed"]
+    with pytest.raises(StaffOnly):
+        printers.configure_kind(session, kind=kind, config_ini="a = 1", actor=world.alice, now=NOW)
+
+
+def test_a_plate_is_said_not_to_be_clear_by_name_and_once(session: Session, world: World) -> None:
+    for _ in range(2):
+        printers.unclear_plate(session, printer=world.printer, actor=world.bob, now=NOW)
+    assert not world.printer.plate_clear
+    assert world.printer.plate_changed_by == world.bob.id
+    assert verbs(session, world.printer).count("plate_filled") == 1
