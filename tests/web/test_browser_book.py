@@ -154,6 +154,19 @@ def test_one_drags_over_the_time_and_the_form_holds_it(chromium: Browser, house:
     assert (booked(house).start_at.isoformat(), complaints) == ("2026-11-25T11:00:00+00:00", [])
 
 
+def test_from_the_keyboard_a_free_stretch_fills_the_form_and_keeps_what_was_typed(
+    chromium: Browser, house: House, room_id: int
+) -> None:
+    page = house.open(chromium, "alice")
+    page.goto(f"{house.url}/book/{room_id}")
+    page.fill("#note", "avec la visio")
+    tab_to(page, "td.free[data-start^='2026-11-24'] a")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#offer-said .price")
+    assert typed(page) == ["2026-11-24", "09:00", "60"]
+    assert (page.input_value("#note"), page.locator("#at:focus").count()) == ("avec la visio", 1)
+
+
 def test_a_finger_that_rests_first_drags_too(chromium: Browser, house: House, room_id: int) -> None:
     context = chromium.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     context.add_cookies([{"name": "session", "value": house.tokens["alice"], "url": house.url}])

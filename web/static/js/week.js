@@ -106,5 +106,14 @@ addEventListener("touchmove", (event) => { if (pick) event.preventDefault(); }, 
 addEventListener("contextmenu", (event) => { if (pick && freeCell(event)) event.preventDefault(); });
 addEventListener("dragstart", (event) => { if (freeCell(event)) event.preventDefault(); });
 
-// The pointer has chosen already; the keyboard's Enter (no detail) follows the link to the same form.
-addEventListener("click", (event) => { if (event.detail && freeCell(event)) event.preventDefault(); });
+// The pointer has chosen already. From the keyboard the stretch's beginning is taken, and the form goes on from there;
+// on a page without the form the link leads to it.
+addEventListener("click", (event) => {
+  const cell = freeCell(event);
+  if (!cell) return;
+  const form = document.getElementById("ask");
+  if (event.detail || form) event.preventDefault();
+  if (event.detail || !form) return;
+  new Pick(cell, { clientY: cell.getBoundingClientRect().top }).take();
+  form.elements.at.focus();
+});
