@@ -58,6 +58,18 @@ ENDS: dict[str, str] = {
 }
 
 
+#: What is wrong with a printer of ours, and what a person does about it.
+TROUBLES: dict[str, str] = {
+    "unreachable": N_("Its OctoPrint does not answer: is it switched on, and on the network?"),
+    "timeout": N_("Its OctoPrint takes too long to answer: it may be starting, or very busy."),
+    "wrong_key": N_("Its OctoPrint does not accept our key any more: add the printer again, and its key is renewed."),
+    "no_right": N_("Our user lacks a right in its OctoPrint: give it there, in Settings, Access control."),
+    "disk_full": N_("The disk of its OctoPrint is full: delete old files there."),
+    "not_found": N_("At its address there is no OctoPrint any more: was it moved?"),
+    "bad_answer": N_("At its address there is no OctoPrint any more: was it moved?"),
+}
+
+
 def wait_text(reader: ReaderOf, why: Why, job: Job | None = None) -> str:
     """One reason of the plan as a sentence; the plan's codes of filaments become the names of those of `job`."""
     params = {name: _readable(reader, name, value) for name, value in why.params}
@@ -105,7 +117,7 @@ def run_text(reader: ReaderOf, run: Run) -> str:
 
 def trouble_text(reader: ReaderOf, printer: Printer) -> str:
     """What is wrong with a printer: in our words where the reason is known, else in its server's."""
-    known = ENDS.get(printer.trouble_reason)
+    known = TROUBLES.get(printer.trouble_reason) or ENDS.get(printer.trouble_reason)
     return reader.text(known) if known else printer.trouble
 
 

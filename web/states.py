@@ -121,6 +121,7 @@ LOG_WORDS = frozenset(
         N_("asked"),
         N_("uploaded"),
         N_("restored"),
+        N_("key renewed"),
         N_("deleted"),
         N_("configured"),
         N_("configuration removed"),

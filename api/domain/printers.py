@@ -209,6 +209,30 @@ def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, acto
     record(session, noun="printer_kind", noun_id=kind.id, verb=verb, now=now, actor_id=actor.id, name=kind.name)
 
 
+def find_printer_at(session: Session, url: str) -> Printer | None:
+    """The printer in service whose server has this address."""
+    query = select(Printer).join(Resource).where(Resource.retired_at.is_(None), Printer.url == url.rstrip("/"))
+    return session.scalars(query.order_by(Printer.id).limit(1)).first()
+
+
+def renew_key(
+    session: Session, *, printer: Printer, sealed_key: str, server_version: str, actor: User, now: datetime
+) -> None:
+    """Speak to it by another key from now on."""
+    printer.sealed_key, printer.server_version = sealed_key, server_version
+    session.flush()
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="key_renewed",
+        now=now,
+        actor_id=actor.id,
+        site_id=printer.site_id,
+    )
+    poke(session, printer.id)
+
+
 def poke(session: Session, printer_id: int) -> None:
     """Ask the dispatch worker to look at this printer; many pokes at once are one."""
     ask(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)

@@ -18,7 +18,7 @@ from api.domain.base import Base, Id, Instant, Word, advance
 from api.domain.changes import ask, record
 from api.domain.errors import Conflict, Invalid, NotFound
 from api.domain.policy import require_staff
-from api.domain.printers import Printer, PrinterKind, add_printer
+from api.domain.printers import Printer, PrinterKind, add_printer, find_printer_at, renew_key
 from api.domain.sites import Site
 
 #: OctoPrint forgets a request for a key that nobody answers; so do we.
@@ -55,6 +55,12 @@ class PrinterNameMissing(Invalid):
     """Give the printer a name that people will recognise."""
 
     field = "name"
+
+
+class PrinterKnown(Conflict):
+    """This is {name}, a printer of another place: two places cannot share one OctoPrint."""
+
+    field = "url"
 
 
 class Probe(Base):
@@ -117,23 +123,32 @@ def failed(session: Session, *, probe: Probe, **answer: Any) -> None:
 
 
 def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, actor: User, now: datetime) -> Printer:
-    """Make it a printer of its site. Raises ProbeNotAnswered, PrinterNameMissing."""
+    """Make it a printer of its site; one that is known there already only gets the new key.
+
+    Never two printers on one server: each would print on the other's plate.
+    Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown.
+    """
     require_staff(session, user=actor, site_id=probe.site_id)
     if not (name := name.strip()[:120]):
         raise PrinterNameMissing()
     if probe.status != ProbeStatus.ANSWERED:
         raise ProbeNotAnswered()
-    version = str(probe.answer.get("version", ""))[:40]
-    printer = add_printer(
-        session,
-        site=probe.site,
-        name=name,
-        kind=kind,
-        url=probe.url,
-        sealed_key=probe.sealed_key,
-        now=now,
-        actor=actor,
-        server_version=version,
-    )
+    version, sealed_key = str(probe.answer.get("version", ""))[:40], probe.sealed_key
+    if printer := find_printer_at(session, probe.url):
+        if printer.site_id != probe.site_id:
+            raise PrinterKnown(name=printer.name)
+        renew_key(session, printer=printer, sealed_key=sealed_key, server_version=version, actor=actor, now=now)
+    else:
+        printer = add_printer(
+            session,
+            site=probe.site,
+            name=name,
+            kind=kind,
+            url=probe.url,
+            sealed_key=sealed_key,
+            now=now,
+            actor=actor,
+            server_version=version,
+        )
     advance(session, probe, ProbeStatus.USED, moves=NEXT, status=Probe.status, sealed_key="")
     return printer

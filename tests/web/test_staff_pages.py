@@ -8,7 +8,7 @@ from api.adapters.seal import seal
 from api.domain import probes
 from api.domain.changes import list_changes
 from api.domain.jobs import JobStatus
-from api.domain.printers import Printer
+from api.domain.printers import Printer, list_printers
 from api.domain.probes import ProbeStatus
 from api.domain.runs import RunStatus, Wish
 from tests.web.conftest import Browser
@@ -189,7 +189,7 @@ def test_a_hold_can_be_taken_back(bob: Browser, session: Session, world: World) 
     assert f'<form method="post" action="/staff/jobs/{job.id}/resume"><input type="hidden" name="csrf"' in page
 
 
-@pytest.mark.parametrize(("reason", "shown"), [("wrong_key", "It does not accept this key."), ("odd", "HTTP 418")])
+@pytest.mark.parametrize(("reason", "shown"), [("wrong_key", "add the printer again"), ("odd", "HTTP 418")])
 def test_a_printers_trouble_is_told_in_the_readers_words(bob: Browser, world: World, reason: str, shown: str) -> None:
     world.printer.trouble, world.printer.trouble_reason = "HTTP 418 100% {odd}", reason
     assert shown in bob.get("/staff").text
@@ -234,3 +234,25 @@ def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
     make_printer(session, make_site(session), kind=world.printer.kind)
     assert configure(bob, world, EXPORTED.encode()).status_code == 403
     assert configure(charlie, world, EXPORTED.encode()).status_code == 404
+
+
+def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: int) -> httpx.Response:
+    """Bob adds a printer that there is already, with a key that works."""
+    probe = asked(bob, session, url=printer.url, site_id=str(site_id))
+    probes.answered(session, probe=probe, sealed_key="new", version="1.11.9", user="u", missing=[], dangerous=[])
+    assert "Renew the key of" in bob.get(f"/staff/printers/new/{probe.id}").text
+    return bob.post(f"/staff/printers/new/{probe.id}", {"name": printer.name})
+
+
+def test_a_printer_that_is_known_only_gets_its_new_key(bob: Browser, session: Session, world: World) -> None:
+    answer = known_again(bob, session, world.printer, site_id=world.site.id)
+    assert answer.headers["location"] == f"/staff/printers/{world.printer.id}"
+    assert (world.printer.sealed_key, world.printer.server_version) == ("new", "1.11.9")
+    assert len(list_printers(session)) == 1
+
+
+def test_two_places_cannot_share_one_octoprint(bob: Browser, session: Session, world: World) -> None:
+    theirs = make_printer(session, make_site(session), url="http://127.0.0.1:99")
+    answer = known_again(bob, session, theirs, site_id=world.site.id)
+    assert (answer.status_code, "a printer of another place" in answer.text) == (409, True)
+    assert theirs.sealed_key != "new"

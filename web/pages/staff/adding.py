@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.deps import CurrentUser, DbSession
 from api.domain import probes
-from api.domain.printers import PrinterKind, SizeWrong, find_or_make_kind
+from api.domain.printers import PrinterKind, SizeWrong, find_or_make_kind, find_printer_at
 from api.domain.probes import Probe, ProbeStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -62,6 +62,7 @@ def _probe(reader: ReaderOf, session: Session, probe: Probe, form: Form, *, stat
         probe=probe,
         failure=error_text(reader, code, dict(answer.get("params", {}))) if code else "",
         pending=probe.status in (ProbeStatus.ASKED, ProbeStatus.WAITING),
+        known=find_printer_at(session, probe.url),
         kinds=list(session.scalars(select(PrinterKind).order_by(PrinterKind.name))),
     )
 
@@ -69,12 +70,15 @@ def _probe(reader: ReaderOf, session: Session, probe: Probe, form: Form, *, stat
 @router.post("/staff/printers/new/{probe_id}")
 def add(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: int, form: Sent) -> Response:
     probe = probes.get_probe(session, probe_id, user=user)
+    known = find_printer_at(session, probe.url)
     with trying(session, form):
-        kind = _kind(session, form)
+        kind = known.kind if known else _kind(session, form)
         printer = probes.add_probed(session, probe=probe, name=form["name"], kind=kind, actor=user, now=reader.now)
     if form.errors:
         return _probe(reader, session, probe, form, status=form.status)
     said = N_("{printer} is added. Look at its plate, and say when it is clear.")
+    if known:
+        said = N_("{printer} has its new key.")
     return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
 
 
