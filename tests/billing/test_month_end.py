@@ -18,7 +18,7 @@ from api.domain.facturx import Document
 from api.domain.invoices import Invoice
 from api.domain.sites import Resource
 from api.domain.tabs import MonthlyBill
-from tests.billing.make import Shop, accept_all, make_details, make_shop
+from tests.billing.make import Shop, accept_all, issue, make_details, make_shop
 from tests.billing.stays import HOUR, make_room, stay
 from tests.billing.test_tabs import check_only
 
@@ -197,3 +197,28 @@ def test_the_sweep_asks_and_the_step_invoices_what_the_last_month_left(installat
         invoice = session.scalars(select(Invoice)).one()
         assert (invoice.organisation_id, invoice.net_cents) == (shop.company.id, 2500)
         assert invoice.document.supplied_on == date(2026, 10, 20)
+
+
+def test_a_month_that_another_step_invoiced_meanwhile_leaves_nothing_behind(session: Session, shop: Shop) -> None:
+    stay(session, shop)
+    other = issue(session, shop)
+
+    def slow(_: Document) -> bytes:
+        """While this one is judged, the other one lands."""
+        session.add(
+            MonthlyBill(
+                seller_id=shop.seller.id,
+                organisation_id=shop.company.id,
+                month=date(2026, 11, 1),
+                invoice_id=other.id,
+                tried_at=FIRST,
+            )
+        )
+        session.flush()
+        return b"seen"
+
+    session.info["steps"] = []
+    assert run(session, shop, judge=slow) is None
+
+    assert session.info["steps"] == []  # its drawing is not asked for
+    assert session.scalar(select(func.count()).select_from(Invoice)) == 1
