@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
+import babel
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_currency, format_decimal, format_percent, format_scientific
 from jinja2 import pass_context
@@ -19,7 +20,8 @@ from markupsafe import Markup
 from api.domain.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
-TAG = {Locale.FR: "fr_FR", Locale.EN: "en_GB"}
+#: Read once: by its name, Babel reads it again for each time of day that a page shows.
+TAG = {Locale.FR: babel.Locale.parse("fr_FR"), Locale.EN: babel.Locale.parse("en_GB")}
 _UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
 NB_SPACE = "\u00a0"
 THIN_NB_SPACE = "\u202f"
