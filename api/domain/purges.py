@@ -48,7 +48,12 @@ def _due(now: datetime, after_days: int) -> list[ColumnElement[bool]]:
     quoted = exists().where(asked, QuoteLine.quote_id == Quote.id, _is_open(now))
     ordered = exists().where(asked, QuoteLine.quote_id == Order.quote_id, Order.status.in_(OPEN))
     kept = (late_job, in_use, quoted, ordered)
-    return [Model.confidential.is_(True), Model.purged_at.is_(None), Model.created_at <= before, *(~each for each in kept)]
+    return [
+        Model.confidential.is_(True),
+        Model.purged_at.is_(None),
+        Model.created_at <= before,
+        *(~each for each in kept),
+    ]
 
 
 def _is_open(now: datetime) -> ColumnElement[bool]:

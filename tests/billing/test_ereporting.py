@@ -67,9 +67,7 @@ def test_a_report_needs_the_platforms_number_and_more_than_a_day(shop: Shop) -> 
         report(shop, end=date(2026, 11, 2))
 
 
-@pytest.mark.skipif(
-    util.find_spec("mcp_facture_electronique_fr") is None, reason="the state's XSD is not installed"
-)
+@pytest.mark.skipif(util.find_spec("mcp_facture_electronique_fr") is None, reason="the state's XSD is not installed")
 def test_the_schema_of_the_state_accepts_it(shop: Shop) -> None:
     found = util.find_spec("mcp_facture_electronique_fr")
     assert found is not None
