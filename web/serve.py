@@ -4,6 +4,7 @@ import importlib
 import socket
 
 import uvicorn
+from sqlalchemy.orm import configure_mappers
 
 APPLICATION = "web.app"
 #: Live pages hold their stream open for ever: at the end nobody waits for them longer than this.
@@ -11,8 +12,9 @@ GRACE_S = 2
 
 
 def load() -> None:
-    """Make the application now; `serve` would do it itself."""
+    """Make the application now, and join the tables' classes: else the first visitor would wait for both."""
     importlib.import_module(APPLICATION)
+    configure_mappers()
 
 
 def serve(listening: socket.socket) -> None:
