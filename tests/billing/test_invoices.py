@@ -148,13 +148,22 @@ def test_the_database_refuses_a_gap_an_older_date_and_a_broken_chain(session: Se
         session.execute(text(f"{copy} WHERE id = :id"), {"id": first.id})
 
 
-def test_the_chain_finds_a_changed_byte(session: Session, shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "snapshot = replace(snapshot, 'capteur', 'Capteur')",
+        "previous_sha256 = repeat('a', 64)",
+        "sha256 = repeat('a', 64)",
+        "no = no + 1",
+        "year = year + 1",
+    ],
+)
+def test_the_chain_finds_what_was_changed_past_the_guard(session: Session, shop: Shop, change: str) -> None:
     issue(session, shop)
     second = issue(session, shop)
+    assert invoices.chain_breaks(session, seller_id=shop.seller.id) == []
     session.execute(text("ALTER TABLE invoices DISABLE TRIGGER guard_change"))
-    session.execute(
-        text("UPDATE invoices SET snapshot = replace(snapshot, 'capteur', 'Capteur') WHERE id = :id"), {"id": second.id}
-    )
+    session.execute(text(f"UPDATE invoices SET {change} WHERE id = :id"), {"id": second.id})
     session.expire_all()
 
     assert invoices.chain_breaks(session, seller_id=shop.seller.id) == [second.number]
