@@ -168,6 +168,19 @@ def test_credit_that_was_used_comes_back_when_its_payment_is_reversed(session: S
         payments.reverse(session, payment=back, actor=shop.world.bob, now=NOW, on=TODAY, reason="y")
 
 
+def test_a_deposit_on_an_order_is_no_prepaid_credit_though_it_stands_on_the_same_account(
+    session: Session, shop: Shop
+) -> None:
+    facts: dict[str, Any] = {"judge": accept_all, "now": NOW, "today": TODAY}
+    customer = Customer(user_id=shop.world.alice.id)
+    sale = make_document(seller=shop.seller.party)
+    invoices.issue_deposit(session, seller=shop.seller, sale=sale, percent=Decimal(30), customer=customer, **facts)
+
+    party = f"user:{shop.world.alice.id}"
+    assert ledger.balance_cents(session, seller_id=shop.seller.id, account=Account.CREDIT, party=party) < 0
+    assert payments.credit_balance_cents(session, seller_id=shop.seller.id, party=party) == 0
+
+
 @pytest.mark.parametrize(("cents", "means"), [(0, PaidBy.CASH), (-1, PaidBy.CASH), (100, PaidBy.CREDIT)])
 def test_credit_is_not_topped_up_with_nothing_or_with_itself(
     session: Session, shop: Shop, cents: int, means: PaidBy
