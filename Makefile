@@ -2,8 +2,8 @@
 PYTHON := .venv/bin/python
 # Two at once: the workers of the tests start browsers, slicers and printers of their own.
 AT_ONCE ?= 2
-# The gate on branches of api/domain and printers, in percent (0: none). 95 is wanted, 92.3 was measured last.
-COVERAGE_GATE ?= 91
+# The gate on branches of api/domain and printers, in percent (0: none); 96.9 was measured last.
+COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
 # Compiled modules are kept: without them each process compiles for seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
