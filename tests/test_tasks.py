@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import select, update
 
@@ -70,6 +71,23 @@ def test_a_poke_while_its_step_runs_is_one_more_step_that_waits_for_it(installat
     with transaction() as session:
         poke(session, 7)
     assert (steps("doing"), steps()) == (["reconcile:printer:7"], ["reconcile:printer:7"])
+
+
+@pytest.mark.parametrize("twin", [True, False])
+@pytest.mark.parametrize("ends", ["DELETE FROM procrastinate_jobs", "UPDATE procrastinate_jobs SET status = 'failed'"])
+def test_a_step_that_ends_wakes_the_workers_if_its_twin_waits(installation: Path, ends: str, twin: bool) -> None:
+    """The engine tells only of steps that are inserted: a twin would wait for the next poll."""
+    with transaction() as session:
+        poke(session, 7)
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing'")
+        if twin:
+            poke(session, 7)
+    with psycopg.connect(conninfo(), autocommit=True) as ear:
+        ear.execute('LISTEN "procrastinate_queue_v1#dispatch"')
+        with transaction() as session:
+            session.connection().exec_driver_sql(f"{ends} WHERE status = 'doing'")
+        assert len(list(ear.notifies(timeout=5 if twin else 0.1, stop_after=1))) == twin
 
 
 def test_a_twin_does_not_undo_what_was_asked_beside_it(installation: Path) -> None:
