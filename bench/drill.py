@@ -99,7 +99,7 @@ def kill_worker(made: Stage, name: str, tally: Tally, stop: threading.Event, cha
 
 
 def kill_octoprints(made: Stage, tally: Tally, stop: threading.Event, chance: random.Random) -> None:
-    while not stop.wait(chance.uniform(5, 14)) and tally.octoprint_kills < OCTOPRINT_KILLS:
+    while not stop.wait(chance.uniform(3, 10)) and tally.octoprint_kills < OCTOPRINT_KILLS:
         server = chance.choice(made.servers)
         server.kill()
         tally.octoprint_kills += 1
