@@ -117,6 +117,12 @@ class Supervisor:
         for part in self.parts:
             part.start()
 
+    def add(self, parts: list[Part]) -> None:
+        """Start more, and look after them too."""
+        for part in parts:
+            part.start()
+        self.parts += parts
+
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> bool:
         """Look after the parts until `ready`; False when asked to stop before. Raises Ended after `timeout_s`."""
         deadline = time.monotonic() + timeout_s

@@ -25,6 +25,7 @@ from web.supervisor import Part, Supervisor, say
 
 READY_WITHIN_S = 120.0
 WATCH_EVERY_S = 2.0
+US = [sys.executable, "-m", "web.part"]
 #: One interpreter books 200 a second at most, and stands still for all while it draws a large page for one.
 WEB_PROCESSES = 2
 
@@ -150,8 +151,8 @@ def _run(
         supervisor.start()
         ready = {"url": url} | (demo.seed(data_dir) if demo else {})  # They load meanwhile.
         if supervisor.wait_until(lambda: _answers(f"{url}/readyz") and (not demo or demo.ready()), READY_WITHIN_S):
+            supervisor.add(_late_parts(doors))  # Only now: pages and printers are there sooner when they load alone.
             _announce(options, ready | {"pids": _pids(supervisor, server, demo)})
-            supervisor.parts += _more_web(doors)  # Only now: the first answers sooner when it starts alone.
             supervisor.run()
     finally:
         say("etabli", "stopping")
@@ -169,22 +170,21 @@ def _url(listening: socket.socket) -> str:
 
 
 def _parts(listening: socket.socket) -> list[Part]:
-    us = [sys.executable, "-m", "web.part"]
     return [
         _web("web", listening),
-        Part("printers", [*us, "printers"]),
-        Part("dispatch", [*us, "tasks", "8", "dispatch"]),
-        Part("background", [*us, "tasks", "2", "background"]),
+        Part("printers", [*US, "printers"]),
+        Part("dispatch", [*US, "tasks", "8", "dispatch"]),
     ]
 
 
+def _late_parts(doors: list[socket.socket]) -> list[Part]:
+    """What nobody waits for: a step that is asked for meanwhile lies in the queue for a second."""
+    more = [_web(f"web-{number}", each) for number, each in enumerate(doors, start=2)]
+    return [Part("background", [*US, "tasks", "2", "background"]), *more]
+
+
 def _web(name: str, listening: socket.socket) -> Part:
-    command = [sys.executable, "-m", "web.part", "web", str(listening.fileno())]
-    return Part(name, command, pass_fds=(listening.fileno(),))
-
-
-def _more_web(sockets: list[socket.socket]) -> list[Part]:
-    return [_web(f"web-{number}", each) for number, each in enumerate(sockets, start=2)]
+    return Part(name, [*US, "web", str(listening.fileno())], pass_fds=(listening.fileno(),))
 
 
 class _Watch:
