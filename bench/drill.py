@@ -205,7 +205,7 @@ def naive(made: Stage, chance: random.Random) -> int:
     deadline, next_kill = time.monotonic() + 300, time.monotonic() + 5
     worker = made.start_worker(*command)
     while time.monotonic() < deadline and "waiting" in json.loads(state.read_text()).values():
-        time.sleep(chance.uniform(0.5, 2.2))
+        time.sleep(chance.uniform(2, 9))  # leaves it the time to end a print between two kills
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         if time.monotonic() > next_kill:
