@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 FAMILIES = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "busy": 429}
 #: Errors that have a number of their own, by code.
-OWN_NUMBER = {"login-needed": 401, "too-large": 413, "database-busy": 503}
+OWN_NUMBER = {"login-needed": 401, "too-large": 413, "database-busy": 503, "webhook-forged": 400}
 TITLES = {
     "not_found": NotFound.msgid(),
     "not_allowed": NotAllowed.msgid(),
