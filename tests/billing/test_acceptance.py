@@ -51,7 +51,7 @@ MADE_BY: dict[int, list[tuple[str, str]]] = {
     15: [(ORGANISATIONS, "what_is_wrong_is_named_at_its_field"), (HERE, "a_wrong_key_is_refused_again_at_issue")],
     16: [(RACES, "eight_issuers_with_crashes_leave_no_gap"), (ISSUE, "numbers_count_from_one_each_year"),
          (ISSUE, "a_date_before_the_last_is_refused"), (CHECKS, "what_is_wrong_is_refused_by_its_name")],
-    17: [(ISSUE, "the_database_refuses_to_change_what_was_issued"), (ISSUE, "the_chain_finds_a_changed_byte")],
+    17: [(ISSUE, "the_database_refuses_to_change_what_was_issued"), (ISSUE, "the_chain_finds_what_was_changed_past_the_guard")],
     18: [(XML, "a_credit_note_names_its_original_and_its_date"), (TOTALS, "credit_above_what_remains_is_refused"),
          (ISSUE, "a_full_credit_brings_the_ledger_to_zero"), (ISSUE, "a_credit_by_line_leaves_the_rest")],
     19: [(TOTALS, "vat_over_deposit_and_final_is_the_vat_of_the_whole_sale"),
