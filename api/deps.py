@@ -22,9 +22,10 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api import db
-from api.domain import accounts, idempotency
-from api.domain.accounts import Locale, User
-from api.domain.errors import Invalid, NotAllowed
+from api.domain.core import idempotency
+from api.domain.core.errors import Invalid, NotAllowed
+from api.domain.people import accounts
+from api.domain.people.accounts import Locale, User
 from api.settings import settings
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

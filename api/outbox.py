@@ -1,7 +1,7 @@
 """Background steps ride on the transaction of the row they are about: they exist if, and only if, it commits.
 
-`api.domain.changes.ask` notes a wish on the session; the hook here writes it into Procrastinate's queue through the
-same connection just before the commit (reference: foundation, section 5, traps 4 and 5).
+`api.domain.core.changes.ask` notes a wish on the session; the hook here writes it into Procrastinate's queue through
+the same connection just before the commit (reference: foundation, section 5, traps 4 and 5).
 """
 
 from __future__ import annotations

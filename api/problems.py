@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from api.domain.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound
+from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound
 from api.settings import settings
 
 log = structlog.get_logger()

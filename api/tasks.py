@@ -20,14 +20,14 @@ from sqlalchemy import select
 
 from api.adapters.mail import send
 from api.db import conninfo, transaction
-from api.domain.bookings import sweep_times
-from api.domain.dunning import look_after_billing
-from api.domain.notifications import ask_unsent, notify_job, notify_quote
-from api.domain.printers import list_printers, poke
-from api.domain.purges import ask_purges
-from api.domain.reminders import tell_all, warn_overrun
-from api.domain.slices import Slice, SliceStatus, ask_slice
-from api.domain.tabs import ask_months, bill_month
+from api.domain.booking.bookings import sweep_times
+from api.domain.messages.dunning import look_after_billing
+from api.domain.messages.notifications import ask_unsent, notify_job, notify_quote
+from api.domain.messages.purges import ask_purges
+from api.domain.messages.reminders import tell_all, warn_overrun
+from api.domain.printing.printers import list_printers, poke
+from api.domain.printing.slices import Slice, SliceStatus, ask_slice
+from api.domain.sales.tabs import ask_months, bill_month
 from api.settings import settings
 
 log = structlog.get_logger()

@@ -35,12 +35,12 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from api.adapters.postgres import EmbeddedPostgres
-from api.domain import accounts
-from api.domain.accounts import User
-from api.domain.bookings import find_slots, look_up_many
-from api.domain.policy import Level, grant
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, Site, make_resource, make_site, set_hours
+from api.domain.booking.bookings import find_slots, look_up_many
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.people import accounts
+from api.domain.people.accounts import User
+from api.domain.people.roles import Level, grant
+from api.domain.places.sites import Kind, Site, make_resource, make_site, set_hours
 from web.command.running import beside, listen
 
 ROOT = Path(__file__).resolve().parent.parent

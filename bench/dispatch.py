@@ -80,9 +80,9 @@ def bare(server: OctoPrintServer, gcode: bytes) -> float:
 def through_us(made: Stage, gcode: bytes) -> float:
     """A job that waits only for its slice: from the commit that makes it ready to OctoPrint printing."""
     from api.db import transaction
-    from api.domain.accounts import get_user
-    from api.domain.jobs import Job
-    from api.domain.runs import cancel_job
+    from api.domain.people.accounts import get_user
+    from api.domain.printing.jobs import Job
+    from api.domain.printing.runs import cancel_job
 
     server = made.servers[0]
     clear(made)
@@ -99,9 +99,9 @@ def through_us(made: Stage, gcode: bytes) -> float:
 def clear(made: Stage) -> None:
     """A person takes the part off (also the bare one, which counts as a print by hand), until the printer is ready."""
     from api.db import transaction
-    from api.domain.accounts import get_user
-    from api.domain.printers import clear_plate, get_printer
-    from api.domain.runs import find_live_run
+    from api.domain.people.accounts import get_user
+    from api.domain.printing.printers import clear_plate, get_printer
+    from api.domain.printing.runs import find_live_run
 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

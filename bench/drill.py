@@ -118,10 +118,10 @@ def attend(made: Stage, tally: Tally, stop: threading.Event) -> None:
 
 def attend_once(made: Stage, tally: Tally) -> None:
     from api.db import transaction
-    from api.domain.accounts import get_user
-    from api.domain.jobs import Job, JobStatus, resume
-    from api.domain.printers import clear_plate, list_printers
-    from api.domain.runs import find_live_run, list_doubts, resolve
+    from api.domain.people.accounts import get_user
+    from api.domain.printing.jobs import Job, JobStatus, resume
+    from api.domain.printing.printers import clear_plate, list_printers
+    from api.domain.printing.runs import find_live_run, list_doubts, resolve
 
     with transaction() as session:
         staff = get_user(session, made.staff_id)
@@ -152,7 +152,7 @@ def look_at_the_part(servers: list[OctoPrintServer], path: str, tally: Tally) ->
 def wait_for_all(jobs: list[int], tally: Tally) -> None:
     """Until every job is printed, or the deadline: what is missing then is lost."""
     from api.db import transaction
-    from api.domain.jobs import Job, JobStatus
+    from api.domain.printing.jobs import Job, JobStatus
 
     deadline, said = time.monotonic() + DEADLINE_S, 0.0
     while time.monotonic() < deadline:
@@ -169,8 +169,8 @@ def wait_for_all(jobs: list[int], tally: Tally) -> None:
 def judge(made: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
     """Our table against what OctoPrint wrote down."""
     from api.db import transaction
-    from api.domain.jobs import Job, JobStatus
-    from api.domain.runs import Run, RunStatus
+    from api.domain.printing.jobs import Job, JobStatus
+    from api.domain.printing.runs import Run, RunStatus
 
     done = Counter(path for server in made.servers for path in prints_done(server))
     started = Counter(path for server in made.servers for path in prints_started(server))

@@ -61,9 +61,9 @@ def database() -> Iterator[Path]:
 def seed() -> tuple[int, int]:
     """(seller, organisation) to bill with."""
     from api.db import transaction
-    from api.domain import organisations, sellers
-    from api.domain.accounts import User
-    from api.domain.legal import Regime
+    from api.domain.billing import organisations, sellers
+    from api.domain.people.accounts import User
+    from api.domain.pricing.legal import Regime
     from tests.billing.make import make_details
     from tests.documents.make import make_bank, make_seller
 
@@ -80,8 +80,8 @@ def seed() -> tuple[int, int]:
 def issue_one(seller_id: int, company_id: int, draft: Any, judge: Any, *, crash: bool = False) -> int:
     """One transaction; `crash` kills the process by force after everything is written and before the commit."""
     from api.db import transaction
-    from api.domain import invoices
-    from api.domain.sellers import Seller
+    from api.domain.billing import invoices
+    from api.domain.billing.sellers import Seller
 
     with transaction() as session:
         seller = session.get_one(Seller, seller_id)
@@ -237,7 +237,9 @@ def sequence_issuer(place: int, tried: Any) -> None:
 def crowd(target: Any, *arguments: Any) -> int:
     """8 processes at once, each killed one replaced until ISSUERS x TRIES attempts were made. How many were killed."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["api.domain.invoices", "api.domain.organisations", "tests.billing.make", "psycopg"])
+    context.set_forkserver_preload(
+        ["api.domain.billing.invoices", "api.domain.billing.organisations", "tests.billing.make", "psycopg"]
+    )
     places = [context.Value("i", 0, lock=False) for _ in range(ISSUERS)]
     running: dict[int, Any] = {}
     killed = 0
@@ -265,8 +267,8 @@ def series_report(seller_id: int) -> dict[str, Any]:
     from sqlalchemy import func, select
 
     from api.db import transaction
-    from api.domain.invoices import Invoice, chain_breaks
-    from api.domain.ledger import Entry, Posting
+    from api.domain.billing.invoices import Invoice, chain_breaks
+    from api.domain.billing.ledger import Entry, Posting
 
     with transaction() as session:
         numbers = list(session.scalars(select(Invoice.no).where(Invoice.seller_id == seller_id).order_by(Invoice.no)))

@@ -37,9 +37,9 @@ class Stage:
     def seed(self) -> None:
         """One site without hours, its printers clear and loaded, and a model that nobody will ever slice."""
         from api.db import transaction
-        from api.domain.accounts import find_user
-        from api.domain.library import add_model
-        from api.domain.sites import get_site_by_slug, set_hours
+        from api.domain.people.accounts import find_user
+        from api.domain.places.sites import get_site_by_slug, set_hours
+        from api.domain.printing.library import add_model
         from web.demo import DemoServer, seed
 
         with transaction() as session:
@@ -74,11 +74,11 @@ class Stage:
     def hand_in(self, gcode: bytes, *, seconds: int, at_once: bool = True) -> tuple[int, int]:
         """A submitted job whose slice is this G-code; (job id, slice id). With `at_once` it is queued already."""
         from api.db import transaction
-        from api.domain.accounts import get_user
-        from api.domain.jobs import JobRequest, create_job, submit
-        from api.domain.library import Model
-        from api.domain.materials import get_material
-        from api.domain.sites import get_site
+        from api.domain.people.accounts import get_user
+        from api.domain.places.sites import get_site
+        from api.domain.pricing.materials import get_material
+        from api.domain.printing.jobs import JobRequest, create_job, submit
+        from api.domain.printing.library import Model
 
         with transaction() as session:
             owner = get_user(session, self.owner_id)
@@ -105,7 +105,7 @@ class Stage:
         """What the slicing step does when the slicer is done; when its commit began, since the epoch: before it, no
         slice is ready."""
         from api.db import transaction
-        from api.domain.slices import Slice, slice_ready
+        from api.domain.printing.slices import Slice, slice_ready
         from printers.slicing import tell_jobs
 
         with transaction() as session:

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from api.domain.errors import Invalid
+from api.domain.core.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

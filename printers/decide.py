@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from api.domain.runs import RunStatus, Wish
+from api.domain.printing.runs import RunStatus, Wish
 from printers.port import ACTIVE, Machine, Seen, StoredFile
 
 #: Grace before "nothing runs and nothing is written" counts: history was seen at most 44 ms late, selection takes less.

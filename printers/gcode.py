@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.domain.errors import Invalid
+from api.domain.core.errors import Invalid
 
 #: The last line of every file of ours. A file that does not end with it was cut off on its way.
 END_MARKER = b"; etabli: end of plate\n"

@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import select
 
 from api.db import transaction
-from api.domain.printers import get_printer, list_printers
-from api.domain.runs import LIVE, Run
+from api.domain.printing.printers import get_printer, list_printers
+from api.domain.printing.runs import LIVE, Run
 from printers.fleet import open_printer
 from printers.port import PrinterError, PrinterPort
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from api.adapters.seal import seal
 from api.db import transaction
-from api.domain import probes
-from api.domain.errors import DomainError
-from api.domain.probes import ANSWER_WITHIN, Probe, ProbeStatus
+from api.domain.core.errors import DomainError
+from api.domain.printing import probes
+from api.domain.printing.probes import ANSWER_WITHIN, Probe, ProbeStatus
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url

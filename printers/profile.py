@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
 
-from api.domain.errors import Invalid
-from api.domain.materials import LAYER_MM, Quality
-from api.domain.plates import SPACING_MM
+from api.domain.core.errors import Invalid
+from api.domain.pricing.materials import LAYER_MM, Quality
+from api.domain.printing.plates import SPACING_MM
 from printers.gcode import GcodeLimits, GcodeUnsafe, check_line
 
 _START = """\

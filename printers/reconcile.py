@@ -19,11 +19,11 @@ from sqlalchemy.exc import OperationalError
 
 from api.adapters import files
 from api.db import transaction
-from api.domain.base import NotFromHere
-from api.domain.changes import tell
-from api.domain.errors import Stale
-from api.domain.printers import could_not_reach, fill_plate, get_printer
-from api.domain.runs import BEFORE_START, Run, RunStatus, claim_next, move_run
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import tell
+from api.domain.core.errors import Stale
+from api.domain.printing.printers import could_not_reach, fill_plate, get_printer
+from api.domain.printing.runs import BEFORE_START, Run, RunStatus, claim_next, move_run
 from printers.decide import Act, Decision, Look, decide
 from printers.fleet import open_printer
 from printers.port import ACTIVE, Machine, PrinterError, PrinterPort, Seen

@@ -13,11 +13,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.changes import tell
-from api.domain.errors import Stale
-from api.domain.jobs import JobStatus
-from api.domain.printers import back_off, get_printer, saw
-from api.domain.runs import (
+from api.domain.core.changes import tell
+from api.domain.core.errors import Stale
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import back_off, get_printer, saw
+from api.domain.printing.runs import (
     BEFORE_START,
     LIVE,
     Run,

@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NoReturn
 
-from api.domain import mesh
-from api.domain.errors import Busy, Invalid
+from api.domain.core.errors import Busy, Invalid
+from api.domain.printing import mesh
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
 from printers.sandbox import Ended, Limits, Outcome, open_room, run_sandboxed
 

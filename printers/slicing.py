@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.db import transaction
-from api.domain.base import NotFromHere
-from api.domain.errors import Busy, DomainError, Stale
-from api.domain.jobs import Job, JobSlice, slice_came
-from api.domain.materials import Material
-from api.domain.mesh import fits
-from api.domain.printers import PrinterKind
-from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.core.base import NotFromHere
+from api.domain.core.errors import Busy, DomainError, Stale
+from api.domain.pricing.materials import Material
+from api.domain.printing.jobs import Job, JobSlice, slice_came
+from api.domain.printing.mesh import fits
+from api.domain.printing.printers import PrinterKind
+from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
 from api.settings import settings
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import Limits

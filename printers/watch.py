@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from api.db import conninfo, transaction
-from api.domain.printers import list_printers, poke
+from api.domain.printing.printers import list_printers, poke
 from printers.fleet import key_of
 from printers.port import PrinterError
 from printers.push import Push, watch

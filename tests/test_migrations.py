@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 import api.domain
 from api.adapters.postgres import EmbeddedPostgres
-from api.domain.base import Base
+from api.domain.core.base import Base
 
 ROOT = Path(__file__).parent.parent
 

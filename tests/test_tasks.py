@@ -18,11 +18,11 @@ from sqlalchemy import select, update
 from api import outbox, tasks
 from api.adapters import mail
 from api.db import conninfo, transaction
-from api.domain.changes import ask
-from api.domain.errors import NotFound
-from api.domain.notifications import Mail
-from api.domain.printers import poke
-from api.domain.slices import Slice
+from api.domain.core.changes import ask
+from api.domain.core.errors import NotFound
+from api.domain.messages.notifications import Mail
+from api.domain.printing.printers import poke
+from api.domain.printing.slices import Slice
 from api.settings import settings
 from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
 

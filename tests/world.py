@@ -11,16 +11,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain import accounts, jobs, library, policy, printers, sites, slices, tariffs
-from api.domain.accounts import Organisation, User
-from api.domain.jobs import Job, JobRequest
-from api.domain.library import Model
-from api.domain.materials import Colour, Material, Quality
-from api.domain.policy import Level
-from api.domain.prices import Tariff
-from api.domain.printers import Printer, PrinterKind
-from api.domain.runs import Run, RunStatus, claim_next
-from api.domain.sites import Site
+from api.domain.people import accounts, roles
+from api.domain.people.accounts import Organisation, User
+from api.domain.people.roles import Level
+from api.domain.places import sites
+from api.domain.places.sites import Site
+from api.domain.pricing import tariffs
+from api.domain.pricing.materials import Colour, Material, Quality
+from api.domain.pricing.prices import Tariff
+from api.domain.printing import jobs, library, printers, slices
+from api.domain.printing.jobs import Job, JobRequest
+from api.domain.printing.library import Model
+from api.domain.printing.printers import Printer, PrinterKind
+from api.domain.printing.runs import Run, RunStatus, claim_next
 
 #: A Monday noon in Mende (13:00 there); the workshop is open and staffed.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -201,9 +204,9 @@ class World:
 def make_world(session: Session, **site_facts: Any) -> World:
     site, elsewhere = make_site(session, **site_facts), make_site(session, "Ailleurs")
     alice, bob, charlie = (make_user(session, name) for name in ("Alice", "Bob", "Charlie"))
-    policy.grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
-    policy.grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)
-    policy.grant(session, user=charlie, site_id=elsewhere.id, level=Level.MANAGER, now=NOW)
+    roles.grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
+    roles.grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)
+    roles.grant(session, user=charlie, site_id=elsewhere.id, level=Level.MANAGER, now=NOW)
     acme = accounts.found_organisation(session, name="Acme", slug=f"acme-{next(_number)}", owner=charlie, now=NOW)
     material = make_material(session)
     make_tariff(session)

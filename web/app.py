@@ -46,7 +46,7 @@ class Application(FastAPI):
 
 
 def make_app() -> FastAPI:
-    """The application, ready to serve; a file in `api/routes` or `web/pages` with a `router` is a part of it."""
+    """The application, ready to serve; a file below `api/routes` or `web/pages` with a `router` is a part of it."""
     app = Application(
         title="Établi",
         version="1",
@@ -76,8 +76,9 @@ def routers() -> Iterator[APIRouter]:
 
 
 def _modules(package: ModuleType) -> Iterator[ModuleType]:
-    for found in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        yield importlib.import_module(f"{package.__name__}.{found.name}")
+    prefix = f"{package.__name__}."
+    for name in sorted(module.name for module in pkgutil.walk_packages(package.__path__, prefix)):
+        yield importlib.import_module(name)
 
 
 def show(request: Request, problem: Problem) -> Response:

@@ -13,19 +13,19 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
-from api.domain.accounts import (
+from api.domain.people.accounts import (
     find_token_user,
     find_user,
     found_organisation,
     issue_token,
     sign_up,
 )
-from api.domain.materials import Colour, Material
-from api.domain.policy import Level, grant
-from api.domain.prices import Tariff
-from api.domain.printers import Printer, PrinterKind, add_printer, list_printers
-from api.domain.sites import Kind, Site, list_sites, make_resource, make_site, set_hours
-from api.domain.tariffs import set_tariff
+from api.domain.people.roles import Level, grant
+from api.domain.places.sites import Kind, Site, list_sites, make_resource, make_site, set_hours
+from api.domain.pricing.materials import Colour, Material
+from api.domain.pricing.prices import Tariff
+from api.domain.pricing.tariffs import set_tariff
+from api.domain.printing.printers import Printer, PrinterKind, add_printer, list_printers
 from web.demo_bookings import seed_bookings
 from web.demo_money import seed_money
 

@@ -8,15 +8,15 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.accounts import User
-from api.domain.bookings import Wanted, book, find_slots, look_up
-from api.domain.conventions import add_door, sign_convention
-from api.domain.gatherings import announce
-from api.domain.kits import make_kit
-from api.domain.prices import BookingRates
-from api.domain.rules import Policy, Rule, set_rule
-from api.domain.sites import Kind, Resource, Site, local, make_resource
-from api.domain.skills import make_skill
+from api.domain.booking.bookings import Wanted, book, find_slots, look_up
+from api.domain.booking.gatherings import announce
+from api.domain.booking.kits import make_kit
+from api.domain.booking.rules import Policy, Rule, set_rule
+from api.domain.people.accounts import User
+from api.domain.places.conventions import add_door, sign_convention
+from api.domain.places.sites import Kind, Resource, Site, local, make_resource
+from api.domain.places.skills import make_skill
+from api.domain.pricing.prices import BookingRates
 
 
 def seed_bookings(session: Session, *, sites: dict[str, Site], staff: User, member: User, now: datetime) -> None:

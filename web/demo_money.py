@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from stdnum import luhn
 from stdnum.fr import siren as siren_rules
 
-from api.domain import organisations, sellers
-from api.domain.accounts import User, list_organisations
-from api.domain.facturx import Address, Bank, Party
-from api.domain.legal import Regime
-from api.domain.organisations import Details
-from api.domain.sellers import Seller
+from api.domain.billing import organisations, sellers
+from api.domain.billing.facturx import Address, Bank, Party
+from api.domain.billing.organisations import Details
+from api.domain.billing.sellers import Seller
+from api.domain.people.accounts import User, list_organisations
+from api.domain.pricing.legal import Regime
 
 
 def seed_money(session: Session, *, buyer: User, now: datetime) -> None:

@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
-from api.domain.errors import DomainError, NotFound
+from api.domain.core.errors import DomainError, NotFound
 from api.problems import status_of
 from web.render import tell
 

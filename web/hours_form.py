@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import time
 
-from api.domain.errors import Invalid
-from api.domain.sites import HoursWrong
+from api.domain.core.errors import Invalid
+from api.domain.places.sites import HoursWrong
 from web.forms import Form
 from web.i18n import N_
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 from starlette.requests import Request
 
-from api.domain.accounts import Locale
+from api.domain.people.accounts import Locale
 
 LOCALES = Path(__file__).parent / "locales"
 COOKIE = "locale"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import psycopg
 import structlog
 
-from api.domain.errors import Busy
+from api.domain.core.errors import Busy
 
 log = structlog.get_logger()
 

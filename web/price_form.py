@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
-from api.domain.errors import Invalid
-from api.domain.materials import Material
-from api.domain.policy import Level
-from api.domain.prices import Tariff
+from api.domain.core.errors import Invalid
+from api.domain.people.roles import Level
+from api.domain.pricing.materials import Material
+from api.domain.pricing.prices import Tariff
 from web.forms import Form
 from web.i18n import N_
 from web.render import ReaderOf

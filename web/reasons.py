@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from api.domain.errors import DomainError
-from api.domain.jobs import Job
-from api.domain.plan import JobPlan, Why, WhyCode
-from api.domain.printers import Printer, PrinterState
-from api.domain.runs import Run
+from api.domain.core.errors import DomainError
+from api.domain.printing.jobs import Job
+from api.domain.printing.plan import JobPlan, Why, WhyCode
+from api.domain.printing.printers import Printer, PrinterState
+from api.domain.printing.runs import Run
 from web.i18n import N_, translate_count
 from web.render import ReaderOf
 from web.states import PRINTERS

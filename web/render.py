@@ -18,9 +18,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api.deps import DbSession, Known, MaybeUser, Now, session_cookie
-from api.domain import accounts, sites
-from api.domain.accounts import Locale, User
-from api.domain.sites import Site
+from api.domain.people import accounts
+from api.domain.people.accounts import Locale, User
+from api.domain.places import sites
+from api.domain.places.sites import Site
 from api.problems import Problem
 from api.settings import settings
 from web.i18n import N_, locale_of, translate, translate_count

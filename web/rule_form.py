@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from api.domain.errors import Invalid
-from api.domain.prices import BookingRates
-from api.domain.prices.parts import BadTariff
-from api.domain.rules import Policy
+from api.domain.booking.rules import Policy
+from api.domain.core.errors import Invalid
+from api.domain.pricing.prices import BookingRates
+from api.domain.pricing.prices.parts import BadTariff
 from web.forms import Form
 from web.i18n import N_
 

@@ -8,11 +8,11 @@ from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
 
-from api.domain import jobs, printers, runs
-from api.domain.jobs import Job, JobStatus
-from api.domain.plan import JobPlan
-from api.domain.printers import Printer, PrinterState
-from api.domain.runs import Run, RunStatus
+from api.domain.printing import jobs, printers, runs
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.plan import JobPlan
+from api.domain.printing.printers import Printer, PrinterState
+from api.domain.printing.runs import Run, RunStatus
 from web import reasons
 from web.render import ReaderOf
 from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, State

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from api.domain.jobs import JobStatus
-from api.domain.printers import PrinterState
-from api.domain.runs import RunStatus, Wish
-from api.domain.timeline import Reason
+from api.domain.places.timeline import Reason
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import PrinterState
+from api.domain.printing.runs import RunStatus, Wish
 from web.i18n import N_
 
 

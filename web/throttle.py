@@ -10,7 +10,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import Request
 
-from api.domain.errors import Busy
+from api.domain.core.errors import Busy
 from api.settings import settings
 
 #: Tries in five minutes, of the whole installation.

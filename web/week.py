@@ -12,9 +12,9 @@ from enum import StrEnum
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from api.domain.bookings.search import Taken
-from api.domain.sites import Interval, merge
-from api.domain.timeline import free_between
+from api.domain.booking.bookings.search import Taken
+from api.domain.places.sites import Interval, merge
+from api.domain.places.timeline import free_between
 
 ROW = timedelta(minutes=15)
 ROWS_AN_HOUR = 4

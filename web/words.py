@@ -17,7 +17,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from api.domain.accounts import Locale
+from api.domain.people.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
 #: Read once: by its name, Babel reads it again for each time of day that a page shows.

@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain import invoices, ledger, orders, payments, tabs
-from api.domain.frozen import pack
-from api.domain.invoices import Invoice
-from api.domain.sellers import Seller, list_sellers
+from api.domain.billing import invoices, ledger, payments
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.sellers import Seller, list_sellers
+from api.domain.core.frozen import pack
+from api.domain.sales import orders, tabs
 
 
 class ArchiveBroken(Exception):

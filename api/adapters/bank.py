@@ -14,9 +14,9 @@ from decimal import Decimal, InvalidOperation
 
 from lxml import etree
 
-from api.domain.errors import Invalid
-from api.domain.payments import ReadLine
-from api.domain.prices import round_cents
+from api.domain.billing.payments import ReadLine
+from api.domain.core.errors import Invalid
+from api.domain.pricing.prices import round_cents
 
 MOST_BYTES = 5_000_000
 MOST_LINES = 20_000

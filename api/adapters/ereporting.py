@@ -13,9 +13,9 @@ from itertools import groupby
 
 from lxml import etree
 
-from api.domain.errors import Invalid
-from api.domain.invoices import DayTotal
-from api.domain.sellers import PARIS, Seller
+from api.domain.billing.invoices import DayTotal
+from api.domain.billing.sellers import PARIS, Seller
+from api.domain.core.errors import Invalid
 
 
 class PeriodTooShort(Invalid):

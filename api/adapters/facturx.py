@@ -19,8 +19,8 @@ from facturx.generate_xml import generate_cii_xml
 from lxml import etree
 
 from api.adapters.recount import recount
-from api.domain.facturx import Document, Profile, check, to_dict
-from api.domain.legal import Customer
+from api.domain.billing.facturx import Document, Profile, check, to_dict
+from api.domain.pricing.legal import Customer
 
 FRENCH = "fr-ctc"
 XSLT = {

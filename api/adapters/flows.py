@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from api.domain.platform import FlowStatus, FlowTrouble, Platform
+from api.domain.billing.platform import FlowStatus, FlowTrouble, Platform
 from api.settings import settings
 
 TIMEOUT_S = 30

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from api.domain.payments import Event, GatewayTrouble, NewCheckout, WebhookForged
+from api.domain.billing.payments import Event, GatewayTrouble, NewCheckout, WebhookForged
 
 TOLERANCE_S = 300
 TIMEOUT_S = 15

@@ -13,10 +13,10 @@ import structlog
 from api.adapters import files, pdf
 from api.adapters.facturx import Refused, ValidatorAbsent, generate, write_xml
 from api.db import transaction
-from api.domain import invoices
-from api.domain.errors import Busy, Invalid
-from api.domain.facturx import Document
-from api.domain.invoices import Invoice
+from api.domain.billing import invoices
+from api.domain.billing.facturx import Document
+from api.domain.billing.invoices import Invoice
+from api.domain.core.errors import Busy, Invalid
 
 log = structlog.get_logger()
 

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 import structlog
 
 from api.db import transaction
-from api.domain.feeds import ics_of_letter
-from api.domain.notifications import Mail
+from api.domain.booking.feeds import ics_of_letter
+from api.domain.messages.notifications import Mail
 from api.settings import settings
 
 log = structlog.get_logger()

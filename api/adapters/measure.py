@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import api
-from api.domain import mesh
+from api.domain.printing import mesh
 
 log = logging.getLogger(__name__)
 

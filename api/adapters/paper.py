@@ -14,7 +14,7 @@ import segno.helpers
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     UNITS,
     Address,
     DeliveryNote,
@@ -30,7 +30,7 @@ from api.domain.facturx import (
     nature_text,
     totals,
 )
-from api.domain.legal import Mentions, Regime, mentions
+from api.domain.pricing.legal import Mentions, Regime, mentions
 
 TITLES = {
     Kind.INVOICE: "Facture",

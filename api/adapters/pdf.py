@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from api.adapters import paper
-from api.domain.facturx import DeliveryNote, Document, Profile, Quote
+from api.domain.billing.facturx import DeliveryNote, Document, Profile, Quote
 
 if TYPE_CHECKING:  # WeasyPrint and pikepdf take a second to load: only who draws loads them, not each start.
     import weasyprint

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from api.adapters import files
-from api.domain.errors import Invalid
+from api.domain.core.errors import Invalid
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 LIMIT_BYTES = 12_000_000

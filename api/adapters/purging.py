@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from api.adapters import files
 from api.db import transaction
-from api.domain import purges
+from api.domain.messages import purges
 from api.settings import settings
 
 

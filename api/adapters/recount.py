@@ -13,7 +13,7 @@ import schwifty
 from lxml import etree
 from stdnum.fr import siren, siret, tva
 
-from api.domain.facturx import Document, totals
+from api.domain.billing.facturx import Document, totals
 
 NAMESPACES = {
     "rsm": "urn:un:unece:uncefact:data:standard:CrossIndustryInvoice:100",

@@ -12,10 +12,10 @@ import structlog
 from api.adapters import files
 from api.adapters.flows import platform_of_house
 from api.db import transaction
-from api.domain import platform
-from api.domain.invoices import Invoice
-from api.domain.legal import Customer
-from api.domain.platform import DepositedAlready, Flow, FlowTrouble, Platform
+from api.domain.billing import platform
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.platform import DepositedAlready, Flow, FlowTrouble, Platform
+from api.domain.pricing.legal import Customer
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.measure import measure_untrusted
-from api.domain.accounts import User
-from api.domain.library import Model, add_model
-from api.domain.mesh import Unit
+from api.domain.people.accounts import User
+from api.domain.printing.library import Model, add_model
+from api.domain.printing.mesh import Unit
 
 
 def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, now: datetime) -> Model:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 import api.domain
 from api.db import engine
-from api.domain.base import Base, Utc, Word
+from api.domain.core.base import Base, Utc, Word
 
 ONE_AT_A_TIME = 0x657461626C69  # "etabli"; the lock ends with the transaction.
 

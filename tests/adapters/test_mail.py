@@ -12,7 +12,7 @@ import pytest
 
 from api.adapters import mail
 from api.db import transaction
-from api.domain.notifications import Mail
+from api.domain.messages.notifications import Mail
 from api.settings import settings
 from tests.domain.bookings_world import at, make_world
 from tests.world import NOW, make_user

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.adapters.measure import LIMITS, Limits, measure_untrusted
-from api.domain import mesh
+from api.domain.printing import mesh
 from tests import corpus
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.uploads import receive_model
-from api.domain import mesh
-from api.domain.library import Model
+from api.domain.printing import mesh
+from api.domain.printing.library import Model
 from tests import corpus
 from tests.installation import forget_caches
 from tests.world import NOW, make_user

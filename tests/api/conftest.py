@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from api import deps, outbox
-from api.domain import accounts
-from api.domain.accounts import User
+from api.domain.people import accounts
+from api.domain.people.accounts import User
 from tests.installation import forget_caches
 from tests.world import NOW, World, make_world
 from web.app import make_app

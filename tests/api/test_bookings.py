@@ -11,10 +11,10 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import deps
-from api.domain import accounts
-from api.domain.bookings import Booking
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, Resource, make_resource
+from api.domain.booking.bookings import Booking
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.people import accounts
+from api.domain.places.sites import Kind, Resource, make_resource
 from tests.domain.test_feeds import read_by_hand, read_by_library
 from tests.serving import client_of
 from tests.world import NOW, World, make_world

@@ -13,9 +13,9 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import deps, problems
-from api.domain import accounts
-from api.domain.accounts import Organisation, User
-from api.domain.errors import NotFound
+from api.domain.core.errors import NotFound
+from api.domain.people import accounts
+from api.domain.people.accounts import Organisation, User
 from tests.serving import client_of, served
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.runs import RunStatus
-from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.printing.runs import RunStatus
+from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
 from tests.api.conftest import Program
 from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
 

@@ -3,9 +3,9 @@
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import unseal
-from api.domain import probes
-from api.domain.printers import get_printer
-from api.domain.probes import Probe
+from api.domain.printing import probes
+from api.domain.printing.printers import get_printer
+from api.domain.printing.probes import Probe
 from tests.api.conftest import Program
 from tests.world import World
 

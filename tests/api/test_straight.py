@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api import straight
-from api.domain.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Kind, Resource, make_resource
 from tests.world import NOW, World
 
 SLOT = {"start": "2026-11-24T10:00:00", "end": "2026-11-24T11:00:00"}

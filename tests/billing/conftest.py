@@ -10,8 +10,8 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import accounts
-from api.domain.accounts import User
+from api.domain.people import accounts
+from api.domain.people.accounts import User
 from tests.billing.make import Shop, make_shop
 from tests.web.conftest import anonymous, app, log_in
 from tests.world import NOW, World

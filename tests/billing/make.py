@@ -8,15 +8,16 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain import invoices, organisations, quotes, sellers
-from api.domain.accounts import Organisation
-from api.domain.facturx import Document
-from api.domain.invoices import Customer, Invoice
-from api.domain.jobs import JobRequest
-from api.domain.legal import Regime
-from api.domain.organisations import Details
-from api.domain.quotes import Asked, Quote
-from api.domain.sellers import Seller
+from api.domain.billing import invoices, organisations, sellers
+from api.domain.billing.facturx import Document
+from api.domain.billing.invoices import Customer, Invoice
+from api.domain.billing.organisations import Details
+from api.domain.billing.sellers import Seller
+from api.domain.people.accounts import Organisation
+from api.domain.pricing.legal import Regime
+from api.domain.printing.jobs import JobRequest
+from api.domain.sales import quotes
+from api.domain.sales.quotes import Asked, Quote
 from tests.documents.make import (
     make_bank,
     make_buyer,

@@ -8,12 +8,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain.bookings import Booking, Wanted, book
-from api.domain.jobs import Job
-from api.domain.prices import BookingRates
-from api.domain.rules import Policy, set_rule
-from api.domain.runs import RunStatus, claim_next, finish
-from api.domain.sites import Kind, Resource, make_resource
+from api.domain.booking.bookings import Booking, Wanted, book
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.pricing.prices import BookingRates
+from api.domain.printing.jobs import Job
+from api.domain.printing.runs import RunStatus, claim_next, finish
 from tests.billing.make import Shop
 from tests.world import NOW, make_sliced
 

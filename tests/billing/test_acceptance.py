@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.domain.errors import Invalid
-from api.domain.facturx import Document, faults
-from api.domain.invoices import Invoice
+from api.domain.billing.facturx import Document, faults
+from api.domain.billing.invoices import Invoice
+from api.domain.core.errors import Invalid
 from tests.billing.make import Shop, issue, make_shop
 from tests.documents.make import make_bank, make_buyer, make_document, make_siren, make_siret, make_vat_number
 

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.gateways import FakeGateway
-from api.domain import organisations, payments
-from api.domain.accounts import Buying, User
-from api.domain.invoices import Invoice
-from api.domain.orders import Order
-from api.routes.payments import get_gateway
+from api.domain.billing import organisations, payments
+from api.domain.billing.invoices import Invoice
+from api.domain.people.accounts import Buying, User
+from api.domain.sales.orders import Order
+from api.routes.billing.payments import get_gateway
 from api.settings import settings
 from tests.billing.conftest import Caller
 from tests.billing.make import Shop, ask, issue

@@ -11,9 +11,9 @@ from lxml import etree
 from sqlalchemy.orm import Session
 
 from api.adapters.ereporting import PeriodTooShort, PlatformUnnamed, report_sales
-from api.domain.accounts import User
-from api.domain.invoices import DayTotal
-from api.domain.invoices.reporting import Operation
+from api.domain.billing.invoices import DayTotal
+from api.domain.billing.invoices.reporting import Operation
+from api.domain.people.accounts import User
 from api.settings import settings
 from tests.billing.conftest import Caller
 from tests.billing.make import Shop

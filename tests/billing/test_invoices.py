@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from api.adapters import invoicing
 from api.adapters.facturx import ValidatorAbsent
-from api.domain import invoices, ledger
-from api.domain.facturx import Document, Kind, Means, deduct, totals
-from api.domain.facturx.faults import CreditAboveRemaining, WrongSiren
-from api.domain.frozen import freeze, thaw
-from api.domain.invoices import Customer, Invoice
-from api.domain.ledger import Account, Entry, Journal, Leg, Unbalanced
+from api.domain.billing import invoices, ledger
+from api.domain.billing.facturx import Document, Kind, Means, deduct, totals
+from api.domain.billing.facturx.faults import CreditAboveRemaining, WrongSiren
+from api.domain.billing.invoices import Customer, Invoice
+from api.domain.billing.ledger import Account, Entry, Journal, Leg, Unbalanced
+from api.domain.core.frozen import freeze, thaw
 from tests.billing.make import TODAY, Shop, accept_all, issue, make_shop
 from tests.documents.make import (
     as_paid,

@@ -10,15 +10,15 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain import invoices, ledger, payments
-from api.domain.errors import NotFound
-from api.domain.facturx import Allowance, DocumentAllowance, Means, Nature, totals
-from api.domain.invoices import Customer, Invoice
-from api.domain.ledger import Account, Journal, Leg, PostedAlready, Posting, Unbalanced
-from api.domain.payments import Means as PaidBy
-from api.domain.payments import Payment
-from api.domain.payments.table import AmountWrong, ReversedAlready, SinglePurposeCredit
-from api.domain.sellers import WalletKind
+from api.domain.billing import invoices, ledger, payments
+from api.domain.billing.facturx import Allowance, DocumentAllowance, Means, Nature, totals
+from api.domain.billing.invoices import Customer, Invoice
+from api.domain.billing.ledger import Account, Journal, Leg, PostedAlready, Posting, Unbalanced
+from api.domain.billing.payments import Means as PaidBy
+from api.domain.billing.payments import Payment
+from api.domain.billing.payments.table import AmountWrong, ReversedAlready, SinglePurposeCredit
+from api.domain.billing.sellers import WalletKind
+from api.domain.core.errors import NotFound
 from tests.billing.make import TODAY, Shop, accept_all, add_seller, issue
 from tests.documents.make import as_franchise, as_paid, make_consumer, make_document, make_line
 from tests.world import NOW

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import accounts, organisations
-from api.domain.accounts import Buying
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound
-from api.domain.facturx import DeliverTo
-from api.domain.facturx.faults import IncompleteAddress, MissingIdentifier
-from api.domain.orders import spent_cents
-from api.domain.orders.place import OverLimit
-from api.domain.organisations import AlreadyMember, BuyersOnly, CostCentreWrong, InvitationWrong, LimitWrong
+from api.domain.billing import organisations
+from api.domain.billing.facturx import DeliverTo
+from api.domain.billing.facturx.faults import IncompleteAddress, MissingIdentifier
+from api.domain.billing.organisations import AlreadyMember, BuyersOnly, CostCentreWrong, InvitationWrong, LimitWrong
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
+from api.domain.people import accounts
+from api.domain.people.accounts import Buying
+from api.domain.sales.orders import spent_cents
+from api.domain.sales.orders.place import OverLimit
 from tests.billing.make import Shop, ask, make_details, make_shop
 from tests.billing.test_orders import accept
 from tests.billing.test_organisations import join

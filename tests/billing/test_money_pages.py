@@ -9,16 +9,18 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.domain import accounts, organisations, quotes
-from api.domain.accounts import Buying, Locale, User
-from api.domain.facturx import Kind, totals
-from api.domain.invoices import Invoice, closed_until
-from api.domain.legal import Regime
-from api.domain.orders import draft_of
-from api.domain.orders.billing import DepositHalfCredited
-from api.domain.payments import credit_balance_cents, open_cents
-from api.domain.quotes import Quote, QuoteStatus, Review, get_rule
-from api.domain.sellers import Seller, list_regimes
+from api.domain.billing import organisations
+from api.domain.billing.facturx import Kind, totals
+from api.domain.billing.invoices import Invoice, closed_until
+from api.domain.billing.payments import credit_balance_cents, open_cents
+from api.domain.billing.sellers import Seller, list_regimes
+from api.domain.people import accounts
+from api.domain.people.accounts import Buying, Locale, User
+from api.domain.pricing.legal import Regime
+from api.domain.sales import quotes
+from api.domain.sales.orders import draft_of
+from api.domain.sales.orders.billing import DepositHalfCredited
+from api.domain.sales.quotes import Quote, QuoteStatus, Review, get_rule
 from tests.billing.make import Shop, ask, issue
 from tests.billing.test_orders import accept
 from tests.billing.test_organisations import join

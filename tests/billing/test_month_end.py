@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 
 from api import tasks
 from api.db import transaction
-from api.domain import organisations, sites, tabs
-from api.domain.changes import list_changes
-from api.domain.errors import Busy
-from api.domain.facturx import Document
-from api.domain.invoices import Invoice
-from api.domain.sites import Resource
-from api.domain.tabs import MonthlyBill
+from api.domain.billing import organisations
+from api.domain.billing.facturx import Document
+from api.domain.billing.invoices import Invoice
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import Busy
+from api.domain.places import sites
+from api.domain.places.sites import Resource
+from api.domain.sales import tabs
+from api.domain.sales.tabs import MonthlyBill
 from tests.billing.make import Shop, accept_all, issue, make_details, make_shop
 from tests.billing.stays import HOUR, make_room, stay
 from tests.billing.test_tabs import check_only

@@ -6,16 +6,18 @@ from decimal import Decimal
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import jobs, library, orders, organisations
-from api.domain.errors import NotFound
-from api.domain.jobs import JobStatus
-from api.domain.orders import Cause, Order, OrderStatus
-from api.domain.orders.billing import DepositWrong, MixedOrders, NotDelivered
-from api.domain.orders.place import ModelGone, PurchaseOrderTooLong
-from api.domain.orders.produce import CauseMissing, GoodWrong, NotChecked, NotPrinted, PrintsStarted
-from api.domain.policy import StaffOnly
-from api.domain.quotes import QuoteStatus
-from api.domain.runs import RunStatus
+from api.domain.billing import organisations
+from api.domain.core.errors import NotFound
+from api.domain.people.roles import StaffOnly
+from api.domain.printing import jobs, library
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.runs import RunStatus
+from api.domain.sales import orders
+from api.domain.sales.orders import Cause, Order, OrderStatus
+from api.domain.sales.orders.billing import DepositWrong, MixedOrders, NotDelivered
+from api.domain.sales.orders.place import ModelGone, PurchaseOrderTooLong
+from api.domain.sales.orders.produce import CauseMissing, GoodWrong, NotChecked, NotPrinted, PrintsStarted
+from api.domain.sales.quotes import QuoteStatus
 from tests.billing.make import Shop, accept_all, ask, make_details, make_shop
 from tests.billing.test_orders import accept, print_next, produce, slice_all
 from tests.documents.make import make_siren, make_siret, make_vat_number

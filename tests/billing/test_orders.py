@@ -11,20 +11,23 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.domain import dunning, jobs, orders, organisations, quotes, runs, slices
-from api.domain.accounts import Buying
-from api.domain.errors import DomainError, NotFound
-from api.domain.facturx.faults import MissingEngagement
-from api.domain.jobs import JobStatus
-from api.domain.jobs.order import CopiesWrong
-from api.domain.mesh import FitsNoPrinter
-from api.domain.notifications import Mail
-from api.domain.orders import Order, OrderStatus
-from api.domain.orders.place import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
-from api.domain.policy import StaffOnly
-from api.domain.prices import NoPriceForMaterial, NoSuchRush
-from api.domain.quotes import Quote, QuoteStatus, Review
-from api.domain.runs import RunStatus, claim_next
+from api.domain.billing import organisations
+from api.domain.billing.facturx.faults import MissingEngagement
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.messages import dunning
+from api.domain.messages.notifications import Mail
+from api.domain.people.accounts import Buying
+from api.domain.people.roles import StaffOnly
+from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush
+from api.domain.printing import jobs, runs, slices
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.jobs.order import CopiesWrong
+from api.domain.printing.mesh import FitsNoPrinter
+from api.domain.printing.runs import RunStatus, claim_next
+from api.domain.sales import orders, quotes
+from api.domain.sales.orders import Order, OrderStatus
+from api.domain.sales.orders.place import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
+from api.domain.sales.quotes import Quote, QuoteStatus, Review
 from tests.billing.make import Shop, accept_all, ask, make_details, make_shop
 from tests.billing.test_organisations import join
 from tests.world import NOW, make_material, make_model, make_request, make_user

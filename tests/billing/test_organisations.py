@@ -6,10 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import organisations
-from api.domain.accounts import Buying, Organisation, User
-from api.domain.errors import DomainError, NotFound
-from api.domain.facturx.faults import (
+from api.domain.billing import organisations
+from api.domain.billing.facturx.faults import (
     IncompleteAddress,
     MissingServiceCode,
     SiretOfAnother,
@@ -17,6 +15,8 @@ from api.domain.facturx.faults import (
     WrongSiret,
     WrongVatNumber,
 )
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.people.accounts import Buying, Organisation, User
 from tests.billing.make import Shop, make_details, make_shop
 from tests.documents.make import make_siren, make_siret, make_vat_number
 from tests.world import NOW, make_user

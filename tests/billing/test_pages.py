@@ -8,11 +8,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain.accounts import Organisation, User
-from api.domain.invoices import Invoice
-from api.domain.orders import Order
-from api.domain.payments import open_cents
-from api.domain.quotes import Quote
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments import open_cents
+from api.domain.people.accounts import Organisation, User
+from api.domain.sales.orders import Order
+from api.domain.sales.quotes import Quote
 from api.settings import settings
 from tests.billing.make import Shop, ask, issue
 from tests.billing.test_orders import accept, print_next, slice_all

@@ -16,13 +16,14 @@ from sqlalchemy.orm import Session
 from api.adapters import sheets
 from api.adapters.bank import NotAStatement, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway, sign
-from api.domain import dunning, invoices, ledger, payments
-from api.domain.errors import DomainError
-from api.domain.invoices import Invoice
-from api.domain.ledger import Account, PostedAlready, Posting
-from api.domain.notifications import Mail
-from api.domain.payments import Fit, Means, Outcome, Payment, WebhookForged
-from api.domain.payments.table import AmountWrong, CreditTooSmall, MoreThanOpen, NothingOpen, ReversedAlready
+from api.domain.billing import invoices, ledger, payments
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.ledger import Account, PostedAlready, Posting
+from api.domain.billing.payments import Fit, Means, Outcome, Payment, WebhookForged
+from api.domain.billing.payments.table import AmountWrong, CreditTooSmall, MoreThanOpen, NothingOpen, ReversedAlready
+from api.domain.core.errors import DomainError
+from api.domain.messages import dunning
+from api.domain.messages.notifications import Mail
 from tests.billing.make import TODAY, Shop, accept_all, issue
 from tests.serving import served
 from tests.world import NOW

@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 from api.adapters import files, sending
 from api.adapters.flows import AfnorFlow, FakePlatform, ManualDeposit, Mode, platform_of_house
 from api.db import transaction
-from api.domain import invoices, platform
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound
-from api.domain.invoices import Customer, Invoice
-from api.domain.platform import FlowStatus, FlowTrouble, FlowTry
+from api.domain.billing import invoices, platform
+from api.domain.billing.invoices import Customer, Invoice
+from api.domain.billing.platform import FlowStatus, FlowTrouble, FlowTry
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
 from api.settings import settings
 from tests.billing.make import Shop, issue, make_shop
 from tests.serving import served

@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files, purging
 from api.db import transaction
-from api.domain import library, purges, slices
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound
-from api.domain.jobs import Job
-from api.domain.library import Model
-from api.domain.orders import OrderStatus
-from api.domain.slices import Slice
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
+from api.domain.messages import purges
+from api.domain.printing import library, slices
+from api.domain.printing.jobs import Job
+from api.domain.printing.library import Model
+from api.domain.printing.slices import Slice
+from api.domain.sales.orders import OrderStatus
 from api.settings import settings
 from tests.billing.make import Shop, ask, make_shop
 from tests.billing.stays import print_for

@@ -7,10 +7,10 @@ from pypdf import PdfReader
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import quotes
-from api.domain.accounts import Locale
-from api.domain.notifications import Mail, notify_quote
-from api.domain.quotes import Quote, Review
+from api.domain.messages.notifications import Mail, notify_quote
+from api.domain.people.accounts import Locale
+from api.domain.sales import quotes
+from api.domain.sales.quotes import Quote, Review
 from tests.billing.make import Shop, ask
 from tests.billing.test_pages import alice
 from tests.web.conftest import Browser

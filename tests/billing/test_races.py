@@ -11,16 +11,17 @@ from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.domain import invoices, ledger, orders, payments, tabs
-from api.domain.accounts import User
-from api.domain.errors import DomainError
-from api.domain.facturx import Document
-from api.domain.facturx.faults import CreditAboveRemaining
-from api.domain.invoices import Invoice, Judge
-from api.domain.ledger import Account, Entry, Posting
-from api.domain.orders import Order
-from api.domain.quotes import Quote
-from api.domain.sellers import Seller
+from api.domain.billing import invoices, ledger, payments
+from api.domain.billing.facturx import Document
+from api.domain.billing.facturx.faults import CreditAboveRemaining
+from api.domain.billing.invoices import Invoice, Judge
+from api.domain.billing.ledger import Account, Entry, Posting
+from api.domain.billing.sellers import Seller
+from api.domain.core.errors import DomainError
+from api.domain.people.accounts import User
+from api.domain.sales import orders, tabs
+from api.domain.sales.orders import Order
+from api.domain.sales.quotes import Quote
 from tests.billing.make import TODAY, Shop, accept_all, ask, issue, make_shop
 from tests.billing.stays import START, stay
 from tests.documents.make import make_document

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from api import db
 from api.adapters import files, invoicing, proofread
 from api.adapters.proofread import embedded_xml
-from api.domain import invoices
-from api.domain.changes import Change
-from api.domain.invoices import Invoice
+from api.domain.billing import invoices
+from api.domain.billing.invoices import Invoice
+from api.domain.core.changes import Change
 from api.settings import settings
 from tests.billing.make import TODAY, Shop, accept_all, issue, make_shop
 from tests.documents.make import make_document, make_line

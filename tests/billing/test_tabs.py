@@ -10,21 +10,23 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge as real_judge
-from api.domain import bookings, invoices, ledger, orders, organisations, payments, tabs
-from api.domain.accounts import Buying
-from api.domain.errors import NotFound
-from api.domain.facturx import Document, Means, Nature, check
-from api.domain.facturx.faults import MissingEngagement
-from api.domain.invoices import Invoice
-from api.domain.legal import Regime
-from api.domain.organisations import BuyersOnly, NotBillable
-from api.domain.payments.table import CreditTooSmall
-from api.domain.policy import StaffOnly
-from api.domain.prices import BookingRates
-from api.domain.rules import Policy, set_rule
-from api.domain.sellers import set_regime
-from api.domain.sites import Resource
-from api.domain.tabs import BilledAlready, BilledItem, Owed, Tab
+from api.domain.billing import invoices, ledger, organisations, payments
+from api.domain.billing.facturx import Document, Means, Nature, check
+from api.domain.billing.facturx.faults import MissingEngagement
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.organisations import BuyersOnly, NotBillable
+from api.domain.billing.payments.table import CreditTooSmall
+from api.domain.billing.sellers import set_regime
+from api.domain.booking import bookings
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Buying
+from api.domain.people.roles import StaffOnly
+from api.domain.places.sites import Resource
+from api.domain.pricing.legal import Regime
+from api.domain.pricing.prices import BookingRates
+from api.domain.sales import orders, tabs
+from api.domain.sales.tabs import BilledAlready, BilledItem, Owed, Tab
 from tests.billing.make import Shop, accept_all, ask, make_details, make_shop
 from tests.billing.stays import HOUR, START, make_room, print_for, stay
 from tests.billing.test_orders import accept, produce

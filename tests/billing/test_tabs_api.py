@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import organisations, tabs
-from api.domain.accounts import User
+from api.domain.billing import organisations
+from api.domain.people.accounts import User
+from api.domain.sales import tabs
 from tests.billing.conftest import Caller
 from tests.billing.make import Shop
 from tests.billing.stays import HOUR, START, make_room, print_for, stay

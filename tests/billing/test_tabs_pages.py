@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import organisations, platform
-from api.domain.accounts import Buying, User
-from api.domain.invoices import Invoice
+from api.domain.billing import organisations, platform
+from api.domain.billing.invoices import Invoice
+from api.domain.people.accounts import Buying, User
 from tests.billing.make import Shop, issue
 from tests.billing.stays import make_room, stay
 from tests.billing.test_organisations import join

@@ -11,7 +11,7 @@ from typing import Any
 from stdnum import luhn
 from stdnum.fr import siren as stdnum_siren
 
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     Address,
     Allowance,
     Bank,
@@ -24,7 +24,7 @@ from api.domain.facturx import (
     Reference,
     credit_note,
 )
-from api.domain.legal import Regime
+from api.domain.pricing.legal import Regime
 
 ISSUED_ON = date(2026, 11, 23)
 

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from api.domain.errors import Invalid
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     Address,
     Allowance,
     Category,
@@ -26,7 +25,7 @@ from api.domain.facturx import (
     list_faults,
     totals,
 )
-from api.domain.facturx.faults import (
+from api.domain.billing.facturx.faults import (
     BadNumber,
     DebitsWithoutVat,
     DueBeforeIssue,
@@ -62,7 +61,8 @@ from api.domain.facturx.faults import (
     WrongVatCategory,
     WrongVatNumber,
 )
-from api.domain.legal import Regime
+from api.domain.core.errors import Invalid
+from api.domain.pricing.legal import Regime
 from tests.documents.make import (
     ISSUED_ON,
     as_franchise,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from api.domain.legal import (
+from api.domain.pricing.legal import (
     Customer,
     NoLegalText,
     Regime,

@@ -22,7 +22,7 @@ from pypdf import PdfReader
 from api.adapters import paper, pdf
 from api.adapters.facturx import generate, write_xml
 from api.adapters.proofread import embedded_xml, lint, misprints, printed_totals, release_faults
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     Address,
     DeliveredItem,
     DeliverTo,
@@ -36,7 +36,7 @@ from api.domain.facturx import (
     deposit_invoice,
     totals,
 )
-from api.domain.legal import Customer, mentions
+from api.domain.pricing.legal import Customer, mentions
 from tests.documents.make import (
     ISSUED_ON,
     as_franchise,

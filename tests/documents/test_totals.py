@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
 
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     Allowance,
     Category,
     Document,
@@ -21,7 +21,7 @@ from api.domain.facturx import (
     totals,
     vat_cents,
 )
-from api.domain.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
+from api.domain.billing.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
 from tests.documents.make import (
     ISSUED_ON,
     make_consumer,

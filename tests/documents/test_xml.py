@@ -23,7 +23,7 @@ from api.adapters.facturx import (
     write_xml,
 )
 from api.adapters.recount import NAMESPACES
-from api.domain.facturx import (
+from api.domain.billing.facturx import (
     Address,
     DeliverTo,
     Document,

@@ -23,12 +23,12 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings
-from api.domain.bookings import Booking, BookingStatus, Wanted
-from api.domain.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, Resource, make_resource
-from api.domain.timeline import Hold, Reason, Taken, hold, move_hold
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, BookingStatus, Wanted
+from api.domain.booking.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.timeline import Hold, Reason, Taken, hold, move_hold
 from tests.domain.bookings_world import World, make_world
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain.accounts import User
-from api.domain.bookings import Booking, Wanted, book
-from api.domain.policy import Level, grant
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, Resource, Site, make_resource, make_site, set_hours
+from api.domain.booking.bookings import Booking, Wanted, book
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.people.accounts import User
+from api.domain.people.roles import Level, grant
+from api.domain.places.sites import Kind, Resource, Site, make_resource, make_site, set_hours
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -10,11 +10,11 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain import accounts, policy
-from api.domain.accounts import Buying, Locale, Membership, User
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound
-from api.domain.policy import Level
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
+from api.domain.people import accounts, roles
+from api.domain.people.accounts import Buying, Locale, Membership, User
+from api.domain.people.roles import Level
 from tests.domain.test_timeline import race
 from tests.world import NOW, PASSWORD, make_site, make_user
 
@@ -182,27 +182,27 @@ def test_each_level_includes_the_ones_before(
 ) -> None:
     user, site, elsewhere = make_user(session), make_site(session), make_site(session)
     if level:
-        policy.grant(session, user=user, site_id=site.id, level=level, now=NOW)
-    assert policy.may_staff(session, user=user, site_id=site.id) == staffs
-    assert policy.may_manage(session, user=user, site_id=site.id) == manages
-    assert not policy.may_staff(session, user=user, site_id=elsewhere.id)
-    for require, may in ((policy.require_staff, staffs), (policy.require_manager, manages)):
+        roles.grant(session, user=user, site_id=site.id, level=level, now=NOW)
+    assert roles.may_staff(session, user=user, site_id=site.id) == staffs
+    assert roles.may_manage(session, user=user, site_id=site.id) == manages
+    assert not roles.may_staff(session, user=user, site_id=elsewhere.id)
+    for require, may in ((roles.require_staff, staffs), (roles.require_manager, manages)):
         if may:
             require(session, user=user, site_id=site.id)
         else:
-            with pytest.raises(policy.StaffOnly):
+            with pytest.raises(roles.StaffOnly):
                 require(session, user=user, site_id=site.id)
 
 
 def test_a_grant_replaces_the_level_before_and_is_recorded(session: Session) -> None:
     user, site = make_user(session), make_site(session)
     for level in (Level.STAFF, Level.MEMBER):
-        policy.grant(session, user=user, site_id=site.id, level=level, now=NOW, actor=user)
-    assert policy.find_level(session, user=user, site_id=site.id) == Level.MEMBER
+        roles.grant(session, user=user, site_id=site.id, level=level, now=NOW, actor=user)
+    assert roles.find_level(session, user=user, site_id=site.id) == Level.MEMBER
     granted = [c.facts["level"] for c in list_changes(session, noun="user", noun_id=user.id)]
     assert granted == ["staff", "member"]
 
 
 def test_an_admin_manages_everywhere(session: Session) -> None:
     admin = make_user(session, is_admin=True)
-    assert policy.may_manage(session, user=admin, site_id=make_site(session).id)
+    assert roles.may_manage(session, user=admin, site_id=make_site(session).id)

@@ -9,12 +9,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings
-from api.domain.accounts import Organisation, found_organisation
-from api.domain.base import NotFromHere
-from api.domain.bookings import NEXT, Booking, BookingStatus, Wanted
-from api.domain.bookings.table import move_booking
-from api.domain.bookings.terms import (
+from api.domain.booking import bookings
+from api.domain.booking.bookings import NEXT, Booking, BookingStatus, Wanted
+from api.domain.booking.bookings.table import move_booking
+from api.domain.booking.bookings.terms import (
     AgeMissing,
     ClosedThen,
     HourDoesNotExist,
@@ -31,14 +29,16 @@ from api.domain.bookings.terms import (
     TooSoon,
     TooYoung,
 )
-from api.domain.changes import list_changes
-from api.domain.errors import DomainError, NotFound
-from api.domain.policy import StaffOnly
-from api.domain.prices import BookingRates
-from api.domain.rules import Policy, RuleContradicts, set_rule
-from api.domain.sites import Kind, make_resource, make_site
-from api.domain.skills import authorise, make_skill, revoke_authorisation
-from api.domain.timeline import EndsBeforeStart, Hold, Reason, Taken, hold
+from api.domain.booking.rules import Policy, RuleContradicts, set_rule
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.people.accounts import Organisation, found_organisation
+from api.domain.people.roles import StaffOnly
+from api.domain.places.sites import Kind, make_resource, make_site
+from api.domain.places.skills import authorise, make_skill, revoke_authorisation
+from api.domain.places.timeline import EndsBeforeStart, Hold, Reason, Taken, hold
+from api.domain.pricing.prices import BookingRates
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
 
@@ -485,7 +485,7 @@ def test_a_rule_of_another_places_resource_is_refused(world: World) -> None:
 
 
 def test_age_or_consent_is_asked_where_there_is_a_minimum(world: World) -> None:
-    from api.domain.kits import make_kit  # noqa: PLC0415
+    from api.domain.booking.kits import make_kit  # noqa: PLC0415
 
     kit = make_kit(
         world.session, site=world.site, name="VR", members=[world.room], items=[("Casque", "S1")], now=NOW, min_age=12

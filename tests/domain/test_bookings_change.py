@@ -6,14 +6,14 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import bookings
-from api.domain.base import NotFromHere
-from api.domain.bookings import Booking, BookingStatus
-from api.domain.bookings.change import AlreadyOver, NotMissed, NotYours, TooEarly, policy_of
-from api.domain.errors import DomainError, NotAllowed
-from api.domain.rules import DEFAULT
-from api.domain.sites import set_hours
-from api.domain.timeline import Reason, hold
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, BookingStatus
+from api.domain.booking.bookings.change import AlreadyOver, NotMissed, NotYours, TooEarly, policy_of
+from api.domain.booking.rules import DEFAULT
+from api.domain.core.base import NotFromHere
+from api.domain.core.errors import DomainError, NotAllowed
+from api.domain.places.sites import set_hours
+from api.domain.places.timeline import Reason, hold
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
 Act = Callable[[World, Booking], object]

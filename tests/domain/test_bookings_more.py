@@ -7,10 +7,19 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings, runs
-from api.domain.bookings import SKIP, Booking, BookingStatus, Condition, Seen, SeriesConflict, WaitStatus, Wanted
-from api.domain.bookings.handover import ChecklistIncomplete, NotAnItem
-from api.domain.bookings.series import (
+from api.domain.booking import bookings
+from api.domain.booking.bookings import (
+    SKIP,
+    Booking,
+    BookingStatus,
+    Condition,
+    Seen,
+    SeriesConflict,
+    WaitStatus,
+    Wanted,
+)
+from api.domain.booking.bookings.handover import ChecklistIncomplete, NotAnItem
+from api.domain.booking.bookings.series import (
     NothingLeft,
     RuleEndless,
     RuleTooLong,
@@ -18,14 +27,15 @@ from api.domain.bookings.series import (
     RuleUnreadable,
     occurrences_of,
 )
-from api.domain.bookings.waitlist import AlreadyWaiting, NoOffer
-from api.domain.errors import DomainError
-from api.domain.kits import Kit, MemberElsewhere, OutOfService, make_kit, put_in_service
-from api.domain.notifications import Mail
-from api.domain.policy import StaffOnly
-from api.domain.reminders import tell_all, warn_overrun
-from api.domain.sites import Kind, make_resource, make_site
-from api.domain.timeline import Hold, Taken
+from api.domain.booking.bookings.waitlist import AlreadyWaiting, NoOffer
+from api.domain.booking.kits import Kit, MemberElsewhere, OutOfService, make_kit, put_in_service
+from api.domain.core.errors import DomainError
+from api.domain.messages.notifications import Mail
+from api.domain.messages.reminders import tell_all, warn_overrun
+from api.domain.people.roles import StaffOnly
+from api.domain.places.sites import Kind, make_resource, make_site
+from api.domain.places.timeline import Hold, Taken
+from api.domain.printing import runs
 from tests import world as printing
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 

@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from api.domain import bookings
-from api.domain.accounts import User
-from api.domain.bookings import Booking, Wanted
-from api.domain.bookings.terms import HourDoesNotExist, HourExistsTwice, QuotaUsedUp, as_instant
-from api.domain.kits import make_kit
-from api.domain.sites import Kind, make_resource, open_intervals
-from api.domain.timeline import Hold, Taken
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, Wanted
+from api.domain.booking.bookings.terms import HourDoesNotExist, HourExistsTwice, QuotaUsedUp, as_instant
+from api.domain.booking.kits import make_kit
+from api.domain.people.accounts import User
+from api.domain.places.sites import Kind, make_resource, open_intervals
+from api.domain.places.timeline import Hold, Taken
 from tests.domain.bookings_machine import run_machine
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_user, make_world
 

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import bookings, conventions, doorcode
-from api.domain.bookings.terms import ClosedThen, OutsideHours
-from api.domain.conventions import Convention, DatesWrong, Door, NobodyNamed, NoCode
-from api.domain.errors import DomainError, NotFound
-from api.domain.policy import StaffOnly
-from api.domain.sites import Kind, make_resource
+from api.domain.booking import bookings
+from api.domain.booking.bookings.terms import ClosedThen, OutsideHours
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.people.roles import StaffOnly
+from api.domain.places import conventions, doorcode
+from api.domain.places.conventions import Convention, DatesWrong, Door, NobodyNamed, NoCode
+from api.domain.places.sites import Kind, make_resource
 from tests.domain.bookings_world import NOW, World, at, make_world
 
 MASTER = b"the installation's secret"

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import jobs
-from api.domain.jobs import ExactQuote, JobRequest, JobStatus
-from api.domain.jobs.exact import MOST_PENDING
-from api.domain.jobs.order import CopiesWrong
-from api.domain.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.printing import jobs
+from api.domain.printing.jobs import ExactQuote, JobRequest, JobStatus
+from api.domain.printing.jobs.exact import MOST_PENDING
+from api.domain.printing.jobs.order import CopiesWrong
+from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
 from tests.world import (
     NOW,
     World,

@@ -8,8 +8,8 @@ import pytest
 import vobject
 from sqlalchemy.orm import Session
 
-from api.domain import bookings, feeds, gatherings
-from api.domain.errors import NotFound
+from api.domain.booking import bookings, feeds, gatherings
+from api.domain.core.errors import NotFound
 from tests.domain.bookings_world import NOW, World, at, make_world
 
 

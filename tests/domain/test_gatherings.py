@@ -7,10 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import gatherings
-from api.domain.base import NotFromHere
-from api.domain.errors import DomainError, NotFound
-from api.domain.gatherings import (
+from api.domain.booking import gatherings
+from api.domain.booking.gatherings import (
     AlreadyRegistered,
     Gathering,
     GatheringStatus,
@@ -20,12 +18,14 @@ from api.domain.gatherings import (
     SeatsWrong,
     TitleMissing,
 )
-from api.domain.notifications import Mail
-from api.domain.policy import StaffOnly
-from api.domain.reminders import tell_all
-from api.domain.sites import make_site
-from api.domain.skills import has_skill, make_skill
-from api.domain.timeline import EndsBeforeStart, Taken, list_holds
+from api.domain.core.base import NotFromHere
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.messages.notifications import Mail
+from api.domain.messages.reminders import tell_all
+from api.domain.people.roles import StaffOnly
+from api.domain.places.sites import make_site
+from api.domain.places.skills import has_skill, make_skill
+from api.domain.places.timeline import EndsBeforeStart, Taken, list_holds
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
 DAY = timedelta(days=1)

@@ -9,19 +9,19 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from api.domain import jobs, runs
-from api.domain.accounts import Buying, Membership, User
-from api.domain.base import NotFromHere
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound, Stale
-from api.domain.jobs import NEXT, Job, JobStatus, NotYours
-from api.domain.jobs.order import CopiesWrong, NoPrinterHere, ScaleWrong
-from api.domain.jobs.table import ENDED
-from api.domain.materials import Quality
-from api.domain.mesh.refusals import MeshRefused
-from api.domain.policy import StaffOnly
-from api.domain.slices import slice_failed
-from api.domain.tariffs import NoTariff
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound, Stale
+from api.domain.people.accounts import Buying, Membership, User
+from api.domain.people.roles import StaffOnly
+from api.domain.pricing.materials import Quality
+from api.domain.pricing.tariffs import NoTariff
+from api.domain.printing import jobs, runs
+from api.domain.printing.jobs import NEXT, Job, JobStatus, NotYours
+from api.domain.printing.jobs.order import CopiesWrong, NoPrinterHere, ScaleWrong
+from api.domain.printing.jobs.table import ENDED
+from api.domain.printing.mesh.refusals import MeshRefused
+from api.domain.printing.slices import slice_failed
 from tests.world import (
     NOW,
     World,

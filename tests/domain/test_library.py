@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.accounts import Buying, Membership
-from api.domain.errors import NotFound
-from api.domain.library import clean_name, delete_model, get_model, list_models
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Buying, Membership
+from api.domain.printing.library import clean_name, delete_model, get_model, list_models
 from tests.world import NOW, World, make_model, make_user, make_world
 
 

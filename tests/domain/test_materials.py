@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.materials import LAYER_MM, ColourUnknown, MaterialUnknown, Quality, get_colour, get_material
-from api.domain.materials import list_materials as offered
+from api.domain.pricing.materials import LAYER_MM, ColourUnknown, MaterialUnknown, Quality, get_colour, get_material
+from api.domain.pricing.materials import list_materials as offered
 from tests.world import make_material
 
 

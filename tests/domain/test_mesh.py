@@ -17,8 +17,8 @@ from babel.messages.pofile import read_po
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from api.domain import mesh
-from api.domain.mesh import edges, gate, reading, text
+from api.domain.printing import mesh
+from api.domain.printing.mesh import edges, gate, reading, text
 from tests import corpus
 
 #: Of processor time: other tests share the two cores.

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import notifications
-from api.domain.accounts import Locale, User
-from api.domain.notifications import LETTERS, Letter, Mail, ask_unsent, list_mails, notify_job, write
+from api.domain.messages import notifications
+from api.domain.messages.notifications import LETTERS, Letter, Mail, ask_unsent, list_mails, notify_job, write
+from api.domain.people.accounts import Locale, User
 from tests.world import NOW, make_job, make_model, make_site, make_user, make_world
 
 

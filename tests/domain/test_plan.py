@@ -1,4 +1,4 @@
-"""Who prints next, and why a job waits: the rules of api.domain.plan, by example and by property."""
+"""Who prints next, and why a job waits: the rules of api.domain.printing.plan, by example and by property."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.domain.plan import (
+from api.domain.printing.plan import (
     Hours,
     Plan,
     PlanHold,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.domain.mesh import fits
-from api.domain.plates import MOST_PER_PLATE, SPACING_MM, copies_per_plate, cut_into_plates
+from api.domain.printing.mesh import fits
+from api.domain.printing.plates import MOST_PER_PLATE, SPACING_MM, copies_per_plate, cut_into_plates
 
 
 @pytest.mark.parametrize(

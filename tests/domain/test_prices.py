@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.domain.prices import (
+from api.domain.pricing.prices import (
     BadTariff,
     BadWork,
     BookingRates,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import printers
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound
-from api.domain.policy import StaffOnly
-from api.domain.printers import RUNNING, SILENT_AFTER, PlateBusy, Printer, PrinterState, SizeWrong, state_of
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
+from api.domain.people.roles import StaffOnly
+from api.domain.printing import printers
+from api.domain.printing.printers import RUNNING, SILENT_AFTER, PlateBusy, Printer, PrinterState, SizeWrong, state_of
 from tests.world import NOW, World, make_material, make_printer, make_site, make_world
 
 S = PrinterState

@@ -7,13 +7,15 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings, conventions, runs
-from api.domain.accounts import Locale
-from api.domain.bookings import BookingStatus, Wait, WaitStatus, Wanted
-from api.domain.notifications import Mail
-from api.domain.reminders import AHEAD, tell_all, warn_overrun
-from api.domain.skills import authorise, make_skill
-from api.domain.timeline import Reason, hold
+from api.domain.booking import bookings
+from api.domain.booking.bookings import BookingStatus, Wait, WaitStatus, Wanted
+from api.domain.messages.notifications import Mail
+from api.domain.messages.reminders import AHEAD, tell_all, warn_overrun
+from api.domain.people.accounts import Locale
+from api.domain.places import conventions
+from api.domain.places.skills import authorise, make_skill
+from api.domain.places.timeline import Reason, hold
+from api.domain.printing import runs
 from tests import world as printing
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 

@@ -11,18 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain import jobs, runs
-from api.domain.base import NotFromHere
-from api.domain.changes import list_changes
-from api.domain.errors import NotFound, Stale
-from api.domain.jobs import Job, JobStatus
-from api.domain.policy import StaffOnly
-from api.domain.printers import Printer
-from api.domain.runs import FENCED, LIVE, NEXT, Charge, Run, RunStatus, Wish, claim_next
-from api.domain.runs.claim import ENOUGH_HISTORY, _served, plan_site, site_settings
-from api.domain.runs.end import ReasonMissing
-from api.domain.sites import Site, set_hours
-from api.domain.timeline import Reason, hold
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound, Stale
+from api.domain.people.roles import StaffOnly
+from api.domain.places.sites import Site, set_hours
+from api.domain.places.timeline import Reason, hold
+from api.domain.printing import jobs, runs
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.printers import Printer
+from api.domain.printing.runs import FENCED, LIVE, NEXT, Charge, Run, RunStatus, Wish, claim_next
+from api.domain.printing.runs.claim import ENOUGH_HISTORY, _served, plan_site, site_settings
+from api.domain.printing.runs.end import ReasonMissing
 from tests.domain.test_timeline import race
 from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced, make_user, make_world
 

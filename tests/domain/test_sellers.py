@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import policy, sellers
-from api.domain.errors import DomainError, NotFound
-from api.domain.facturx import faults
-from api.domain.legal import NoLegalText, Regime, list_facts, threshold_cents
-from api.domain.policy import Level, StaffOnly
-from api.domain.sellers import NoSeller, Seller
+from api.domain.billing import sellers
+from api.domain.billing.facturx import faults
+from api.domain.billing.sellers import NoSeller, Seller
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.people import roles
+from api.domain.people.roles import Level, StaffOnly
+from api.domain.pricing.legal import NoLegalText, Regime, list_facts, threshold_cents
 from tests.billing.make import add_seller
 from tests.documents.make import make_bank, make_seller, make_siren, make_siret, make_vat_number
 from tests.world import NOW, World, make_site, make_user, make_world
@@ -67,7 +68,7 @@ def test_any_manager_of_a_place_that_sells_through_it_may_change_the_networks_en
     session: Session, world: World
 ) -> None:
     dan = make_user(session, "Dan")
-    policy.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
+    roles.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
     network = add_seller(session)
     for manager in (world.bob, world.charlie):
         sellers.require_seller_manager(session, user=manager, seller=network)

@@ -5,9 +5,9 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.errors import NotFound
-from api.domain.policy import Level, grant
-from api.domain.sites import (
+from api.domain.core.errors import NotFound
+from api.domain.people.roles import Level, grant
+from api.domain.places.sites import (
     Closure,
     HoursWrong,
     Interval,

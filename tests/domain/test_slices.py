@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.base import NotFromHere
-from api.domain.changes import list_changes
-from api.domain.materials import Quality
-from api.domain.slices import Slice, SliceStatus, recipe_fingerprint, slice_failed, slice_ready, want_slice
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import list_changes
+from api.domain.pricing.materials import Quality
+from api.domain.printing.slices import Slice, SliceStatus, recipe_fingerprint, slice_failed, slice_ready, want_slice
 from tests.world import NOW, make_kind, make_material, make_model, make_user
 
 

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain import accounts, jobs, policy
-from api.domain.accounts import User
-from api.domain.jobs import Job
-from api.domain.policy import Level, StaffOnly
-from api.domain.prices import BadTariff, Tariff
-from api.domain.tariffs import (
+from api.domain.people import accounts, roles
+from api.domain.people.accounts import User
+from api.domain.people.roles import Level, StaffOnly
+from api.domain.pricing.prices import BadTariff, Tariff
+from api.domain.pricing.tariffs import (
     NetworkPrices,
     NewPrices,
     NoSuchVatRate,
@@ -27,6 +26,8 @@ from api.domain.tariffs import (
     publish,
     unpack,
 )
+from api.domain.printing import jobs
+from api.domain.printing.jobs import Job
 from tests.world import NOW, World, make_job, make_model, make_site, make_user, make_world
 
 TODAY = date(2026, 11, 23)
@@ -96,7 +97,7 @@ def test_a_discount_goes_by_the_organisation_else_by_the_role(session: Session, 
     other = accounts.found_organisation(session, name="Autre", slug="autre", owner=world.charlie, now=NOW)
     discounts = {"organisation_percents": {world.acme.id: Decimal(15)}, "role_percents": {Level.STAFF: Decimal(50)}}
     dan = make_user(session, "Dan")
-    policy.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
+    roles.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
     put(session, world, world.bob, tariff=tariff(org_discount_percent=Decimal(5), **discounts))
 
     def percent(user: User, organisation_id: int | None) -> Decimal:

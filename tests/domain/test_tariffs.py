@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
-from api.domain.accounts import User
-from api.domain.changes import list_changes
-from api.domain.prices import Tariff
-from api.domain.sites import Site
-from api.domain.tariffs import NoTariff, TariffRow, get_tariff, pack, set_tariff, unpack
+from api.domain.core.changes import list_changes
+from api.domain.people.accounts import User
+from api.domain.places.sites import Site
+from api.domain.pricing.prices import Tariff
+from api.domain.pricing.tariffs import NoTariff, TariffRow, get_tariff, pack, set_tariff, unpack
 from tests.world import NOW, make_site, make_user
 
 decimals = st.decimals(0, 1000, places=4)

@@ -10,8 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.sites import Kind, Resource, make_resource
-from api.domain.timeline import (
+from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.timeline import (
     EndsBeforeStart,
     Hold,
     Reason,

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from api.domain.runs import BEFORE_START, LIVE, NEXT, RunStatus, Wish
+from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunStatus, Wish
 from printers.decide import SETTLE_S, Act, Decision, Look, Stored, decide
 from printers.port import ACTIVE, Machine, Seen, StoredFile
 

@@ -9,7 +9,7 @@ import pytest
 
 from api import tasks
 from api.db import transaction
-from api.domain.runs import RunStatus
+from api.domain.printing.runs import RunStatus
 from printers import housekeeping
 from printers.housekeeping import FOLDER, KEEP, KEEP_FOR, LOW_BYTES, tidy, tidy_all, too_old
 from printers.lab import OctoPrintServer

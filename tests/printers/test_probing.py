@@ -7,13 +7,21 @@ import pytest
 
 from api.adapters.seal import seal, unseal
 from api.db import transaction
-from api.domain import policy, probes
-from api.domain.accounts import User
-from api.domain.errors import NotFound
-from api.domain.policy import Level, StaffOnly
-from api.domain.printers import Printer, PrinterKind
-from api.domain.probes import ANSWER_WITHIN, AddressMissing, PrinterNameMissing, Probe, ProbeNotAnswered, ProbeStatus
-from api.domain.sites import Site
+from api.domain.core.errors import NotFound
+from api.domain.people import roles
+from api.domain.people.accounts import User
+from api.domain.people.roles import Level, StaffOnly
+from api.domain.places.sites import Site
+from api.domain.printing import probes
+from api.domain.printing.printers import Printer, PrinterKind
+from api.domain.printing.probes import (
+    ANSWER_WITHIN,
+    AddressMissing,
+    PrinterNameMissing,
+    Probe,
+    ProbeNotAnswered,
+    ProbeStatus,
+)
 from printers import appkeys, probing
 from printers.appkeys import Decision
 from printers.probing import probe_printer
@@ -27,7 +35,7 @@ S = ProbeStatus
 def bob(installation: Path) -> User:
     with transaction() as session:
         user, site = make_user(session, "Bob"), make_site(session)
-        policy.grant(session, user=user, site_id=site.id, level=Level.STAFF, now=NOW)
+        roles.grant(session, user=user, site_id=site.id, level=Level.STAFF, now=NOW)
         make_kind(session)
         return user
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from api.domain.materials import Quality
+from api.domain.pricing.materials import Quality
 from printers.profile import (
     GENERIC_220,
     MATERIALS,

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from api.db import transaction
-from api.domain.base import NotFromHere
-from api.domain.changes import list_changes
-from api.domain.jobs import JobStatus
-from api.domain.printers import Printer, PrinterState, state_of
-from api.domain.runs import LIVE, RunStatus, Wish
+from api.domain.core.base import NotFromHere
+from api.domain.core.changes import list_changes
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import Printer, PrinterState, state_of
+from api.domain.printing.runs import LIVE, RunStatus, Wish
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode

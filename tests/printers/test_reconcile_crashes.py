@@ -4,8 +4,8 @@ from threading import Barrier, Thread
 
 import pytest
 
-from api.domain.jobs import JobStatus
-from api.domain.runs import RunStatus
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.runs import RunStatus
 from printers.simulator import Mode, SimulatedOctoPrint
 from tests.printers.workshop import Mortal, Workshop
 

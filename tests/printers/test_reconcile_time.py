@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from api.db import transaction
-from api.domain.timeline import Reason, hold
+from api.domain.places.timeline import Reason, hold
 from tests.printers.workshop import Workshop
 
 

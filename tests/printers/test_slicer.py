@@ -11,10 +11,10 @@ import numpy as np
 import psutil
 import pytest
 
-from api.domain.errors import DomainError
-from api.domain.materials import Quality
-from api.domain.mesh import MeshRefused, measure
-from api.domain.plates import copies_per_plate
+from api.domain.core.errors import DomainError
+from api.domain.pricing.materials import Quality
+from api.domain.printing.mesh import MeshRefused, measure
+from api.domain.printing.plates import copies_per_plate
 from printers import slicer
 from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
 from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, gcode_limits, render_profile

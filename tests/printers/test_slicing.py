@@ -10,8 +10,8 @@ from sqlalchemy import update
 
 from api.adapters import files
 from api.db import transaction
-from api.domain.jobs import Job, JobStatus
-from api.domain.slices import Slice, SliceStatus, slice_ready
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.slices import Slice, SliceStatus, slice_ready
 from printers import slicing
 from printers.gcode import has_end_marker
 from printers.sandbox import Limits

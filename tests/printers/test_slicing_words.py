@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from babel.messages.pofile import read_po
 
-from api.domain.errors import DomainError
+from api.domain.core.errors import DomainError
 from printers import gcode, profile, slicer
 
 WORDS = Path(__file__).resolve().parents[2] / "web" / "locales" / "fr" / "slicing.po"

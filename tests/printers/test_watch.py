@@ -10,7 +10,7 @@ import pytest
 
 from api.adapters.seal import seal
 from api.db import conninfo, transaction
-from api.domain.printers import Printer
+from api.domain.printing.printers import Printer
 from printers import watch as watching
 from printers.push import OnPush, Push, PushKind
 from printers.watch import run_watchers

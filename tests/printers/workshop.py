@@ -17,14 +17,15 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.db import transaction
-from api.domain import jobs, policy, printers, runs, slices
-from api.domain.accounts import User
-from api.domain.jobs import Job, JobStatus
-from api.domain.policy import Level
-from api.domain.printers import Printer
-from api.domain.runs import Charge, Run, RunStatus, Wish
-from api.domain.sites import Site
-from api.domain.timeline import Hold
+from api.domain.people import roles
+from api.domain.people.accounts import User
+from api.domain.people.roles import Level
+from api.domain.places.sites import Site
+from api.domain.places.timeline import Hold
+from api.domain.printing import jobs, printers, runs, slices
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.printers import Printer
+from api.domain.printing.runs import Charge, Run, RunStatus, Wish
 from printers import reconcile as acting
 from printers.octoprint import Limits, OctoPrint
 from printers.port import PrinterPort
@@ -249,7 +250,7 @@ def workshop(installation: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wo
         with transaction() as session:
             site = make_site(session, stagger_s=0)
             alice, bob = make_user(session, "Alice"), make_user(session, "Bob")
-            policy.grant(session, user=bob, site_id=site.id, level=Level.STAFF, now=NOW)
+            roles.grant(session, user=bob, site_id=site.id, level=Level.STAFF, now=NOW)
             make_tariff(session)
             make_material(session)
             printer = make_printer(session, site, kind=make_kind(session), url=sim.url, sealed_key=sim.key)

@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain import gatherings
-from api.domain.bookings import Booking, BookingStatus, Wait
-from api.domain.kits import Kit, make_kit
-from api.domain.prices import BookingRates
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, Resource, make_resource
-from api.domain.skills import make_skill
+from api.domain.booking import gatherings
+from api.domain.booking.bookings import Booking, BookingStatus, Wait
+from api.domain.booking.kits import Kit, make_kit
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.skills import make_skill
+from api.domain.pricing.prices import BookingRates
 from api.settings import settings
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_run, make_sliced

@@ -12,9 +12,9 @@ from playwright.sync_api import Browser, Page
 
 from api.adapters.seal import unseal
 from api.db import transaction
-from api.domain import accounts, policy
-from api.domain.policy import Level
-from api.domain.printers import Printer, PrinterState, get_printer, state_of
+from api.domain.people import accounts, roles
+from api.domain.people.roles import Level
+from api.domain.printing.printers import Printer, PrinterState, get_printer, state_of
 from printers.lab import OctoPrintServer
 from printers.octoprint import OctoPrint
 from printers.probing import probe_printer
@@ -35,7 +35,7 @@ def page(chromium: Browser, installation: Path) -> Iterator[Page]:
     now = datetime.now(UTC)
     with transaction() as session:
         site, bob = make_site(session), make_user(session, "Bob", locale=accounts.Locale.EN)
-        policy.grant(session, user=bob, site_id=site.id, level=Level.STAFF, now=now)
+        roles.grant(session, user=bob, site_id=site.id, level=Level.STAFF, now=now)
         make_material(session)
         token = accounts.open_session(session, user=bob, now=now)
     with served(make_app()) as url:

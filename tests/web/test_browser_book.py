@@ -10,11 +10,11 @@ from playwright.sync_api import Browser, Page
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import accounts
-from api.domain.bookings import Booking, BookingStatus, sweep_times
-from api.domain.kits import make_kit
-from api.domain.rules import Policy, set_rule
-from api.domain.sites import Kind, make_resource
+from api.domain.booking.bookings import Booking, BookingStatus, sweep_times
+from api.domain.booking.kits import make_kit
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.people import accounts
+from api.domain.places.sites import Kind, make_resource
 from tests.web.test_browser_print import House, chromium, house  # noqa: F401  # fixtures are found by name
 from tests.world import NOW
 

@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from api import deps
 from api.adapters import files
-from api.domain import accounts
-from api.domain.runs import list_runs, saw_progress
-from api.domain.slices import Slice, SliceStatus
+from api.domain.people import accounts
+from api.domain.printing.runs import list_runs, saw_progress
+from api.domain.printing.slices import Slice, SliceStatus
 from api.settings import settings
 from tests.serving import served
 from tests.web.test_print_pages import cube_stl

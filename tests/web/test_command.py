@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from api.db import engine, sessions, transaction
-from api.domain.printers import list_printers
+from api.domain.printing.printers import list_printers
 from api.settings import settings
 from printers.simulator import SimulatedOctoPrint
 from web.command import app

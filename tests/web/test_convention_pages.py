@@ -13,14 +13,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings, gatherings
-from api.domain.bookings import Booking, Wanted
-from api.domain.conventions import Convention, Door, DoorUse, list_doors
-from api.domain.doorcode import verify
-from api.domain.gatherings import Gathering, GatheringStatus
-from api.domain.policy import Level, grant
-from api.domain.sites import Kind, Resource, local, make_resource
-from api.domain.skills import has_skill, make_skill
+from api.domain.booking import bookings, gatherings
+from api.domain.booking.bookings import Booking, Wanted
+from api.domain.booking.gatherings import Gathering, GatheringStatus
+from api.domain.people.roles import Level, grant
+from api.domain.places.conventions import Convention, Door, DoorUse, list_doors
+from api.domain.places.doorcode import verify
+from api.domain.places.sites import Kind, Resource, local, make_resource
+from api.domain.places.skills import has_skill, make_skill
 from api.settings import settings
 from tests.web.conftest import Browser
 from tests.world import NOW, World

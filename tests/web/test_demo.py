@@ -11,10 +11,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import unseal
-from api.domain.accounts import User, find_token_user, find_user, list_tokens, revoke_token
-from api.domain.base import Base
-from api.domain.materials import Material
-from api.domain.printers import get_printer
+from api.domain.core.base import Base
+from api.domain.people.accounts import User, find_token_user, find_user, list_tokens, revoke_token
+from api.domain.pricing.materials import Material
+from api.domain.printing.printers import get_printer
 from printers.profile import MATERIALS
 from tests.installation import forget_caches
 from web.demo import DemoServer, default_tariff, seed

@@ -6,10 +6,10 @@ from pathlib import Path
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.bookings import Booking
-from api.domain.conventions import Convention, Door
-from api.domain.gatherings import Gathering
-from api.domain.kits import Kit
+from api.domain.booking.bookings import Booking
+from api.domain.booking.gatherings import Gathering
+from api.domain.booking.kits import Kit
+from api.domain.places.conventions import Convention, Door
 from web.demo import seed
 
 NOW = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # a Sunday night

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.library import Model
-from api.domain.slices import Slice, slice_failed, slice_ready
+from api.domain.printing.library import Model
+from api.domain.printing.slices import Slice, slice_failed, slice_ready
 from printers import slicer
 from tests.web.conftest import Browser
 from tests.world import NOW, make_model

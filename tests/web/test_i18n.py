@@ -10,8 +10,8 @@ from babel.messages.extract import extract_from_dir
 
 import api
 import web
-from api.domain.accounts import Locale
-from api.domain.errors import DomainError
+from api.domain.core.errors import DomainError
+from api.domain.people.accounts import Locale
 from web.i18n import catalogue, translate, translate_count
 from web.words import duration, fill, measure, money, percent
 

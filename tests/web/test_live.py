@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api import deps
-from api.domain.changes import tell
+from api.domain.core.changes import tell
 from tests.serving import served
 from web.app import make_app
 from web.live import EVERYTHING, Live, Stream, subjects_of

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from api import deps
-from api.domain import accounts
-from api.domain.accounts import Locale, User
+from api.domain.people import accounts
+from api.domain.people.accounts import Locale, User
 from tests.serving import client_of
 from tests.web.conftest import Browser
 from tests.world import NOW, PASSWORD, World, make_user
@@ -146,7 +146,7 @@ def test_a_guesser_is_slowed_and_other_accounts_are_not(
         verified.append(email)
         raise accounts.LoginFailed()
 
-    monkeypatch.setattr("web.pages.accounts.accounts.log_in", refuse)
+    monkeypatch.setattr("web.pages.people.accounts.accounts.log_in", refuse)
     answers = [anonymous.post("/login", data={"email": "a@example.org", "password": "x"}) for _ in range(14)]
     assert len(verified) == 10
     assert [a.status_code for a in answers][-4:] == [429] * 4

@@ -13,10 +13,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain.accounts import Locale
-from api.domain.jobs import Job, JobStatus
-from api.domain.library import RESTORE_WITHIN, Model
-from api.domain.runs import RunStatus, Wish
+from api.domain.people.accounts import Locale
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.library import RESTORE_WITHIN, Model
+from api.domain.printing.runs import RunStatus, Wish
 from api.settings import settings
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted

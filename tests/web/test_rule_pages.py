@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import bookings
-from api.domain.bookings import Booking, BookingStatus, Wanted
-from api.domain.kits import make_kit, take_out_of_service
-from api.domain.policy import Level, grant
-from api.domain.rules import Rule
-from api.domain.sites import Kind, Resource, make_resource
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, BookingStatus, Wanted
+from api.domain.booking.kits import make_kit, take_out_of_service
+from api.domain.booking.rules import Rule
+from api.domain.people.roles import Level, grant
+from api.domain.places.sites import Kind, Resource, make_resource
 from tests.web.conftest import Browser
 from tests.world import NOW, World
 

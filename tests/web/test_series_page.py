@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.bookings import Booking
-from api.domain.sites import Kind, Resource, make_resource
+from api.domain.booking.bookings import Booking
+from api.domain.places.sites import Kind, Resource, make_resource
 from tests.web.conftest import Browser
 from tests.world import NOW, World
 

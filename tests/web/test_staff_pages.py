@@ -5,12 +5,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
-from api.domain import probes
-from api.domain.changes import list_changes
-from api.domain.jobs import JobStatus
-from api.domain.printers import Printer, list_printers
-from api.domain.probes import ProbeStatus
-from api.domain.runs import RunStatus, Wish
+from api.domain.core.changes import list_changes
+from api.domain.printing import probes
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import Printer, list_printers
+from api.domain.printing.probes import ProbeStatus
+from api.domain.printing.runs import RunStatus, Wish
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
 

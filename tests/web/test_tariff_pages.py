@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain import jobs
-from api.domain.tariffs import TariffRow, get_tariff, list_versions
+from api.domain.pricing.tariffs import TariffRow, get_tariff, list_versions
+from api.domain.printing import jobs
 from tests.billing.conftest import shop
 from tests.billing.make import Shop, ask
 from tests.web.conftest import Browser

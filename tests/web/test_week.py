@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from api.domain.bookings.search import Taken
+from api.domain.booking.bookings.search import Taken
 from web.week import Span, Stretch, Week, What, lay_week, without_twins
 
 PARIS = ZoneInfo("Europe/Paris")

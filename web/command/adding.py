@@ -14,11 +14,11 @@ from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.db import transaction
-from api.domain.errors import DomainError
-from api.domain.materials import get_colour, get_material
-from api.domain.printers import Printer, add_printer, find_or_make_kind, list_printers
-from api.domain.probes import ANSWER_WITHIN
-from api.domain.sites import Site, list_sites
+from api.domain.core.errors import DomainError
+from api.domain.places.sites import Site, list_sites
+from api.domain.pricing.materials import get_colour, get_material
+from api.domain.printing.printers import Printer, add_printer, find_or_make_kind, list_printers
+from api.domain.printing.probes import ANSWER_WITHIN
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url

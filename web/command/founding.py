@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.materials import Material
-from api.domain.sites import Site, make_site, set_hours
-from api.domain.tariffs import TariffRow, set_tariff
+from api.domain.places.sites import Site, make_site, set_hours
+from api.domain.pricing.materials import Material
+from api.domain.pricing.tariffs import TariffRow, set_tariff
 from web.command.clear import Clear
 from web.demo import default_tariff, seed_materials
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from api.db import transaction
-from api.domain.accounts import find_user, issue_token, sign_up
-from api.domain.errors import DomainError
+from api.domain.core.errors import DomainError
+from api.domain.people.accounts import find_user, issue_token, sign_up
 from web.command.clear import Clear
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 
-from api.domain.sites import Site, is_open_at, open_intervals
+from api.domain.places.sites import Site, is_open_at, open_intervals
 from web.forms import Sent
 from web.render import SITE, Reader, local_path, set_cookie
 from web.states import CLOSED, JOB_MEANINGS, OPEN, State

@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from api.deps import DbSession, LoginNeeded, MaybeUser
-from api.domain import jobs
-from api.domain.accounts import User
-from api.domain.errors import NotFound
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+from api.domain.printing import jobs
 from web.live import MOST_STREAMS, Live, TooManyStreams
 
 router = APIRouter(include_in_schema=False)

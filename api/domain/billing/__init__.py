@@ -1,0 +1,1 @@
+"""Papers and money: organisations, sellers, invoices, ledger, payments, the e-invoicing platform."""

@@ -1,0 +1,256 @@
+"""What no schematron notices: wrong keys, sums other than agreed, VAT where there is none, a missing engagement number.
+
+Refuses to mend anything: `check` raises the first fault, `list_faults` gives them all to a form.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+import schwifty
+from schwifty.exceptions import SchwiftyException
+from stdnum.fr import siren as stdnum_siren
+from stdnum.fr import siret as stdnum_siret
+from stdnum.fr import tva as stdnum_tva
+
+from api.domain.billing.facturx import faults as f
+from api.domain.billing.facturx.document import (
+    UNITS,
+    Address,
+    Bank,
+    Category,
+    Document,
+    Kind,
+    Line,
+    Means,
+    Party,
+    Quote,
+    Sale,
+)
+from api.domain.billing.facturx.totals import Totals, half_up_cents, totals
+from api.domain.core.errors import Invalid
+from api.domain.pricing.legal import Customer, Regime, longest_term_days, vat_rates
+
+NUMBER = re.compile(r"[A-Za-z0-9+\-_/]{1,35}")
+#: What XML 1.0 cannot hold, and what would turn the reading direction of a printed line.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+LONGEST_TEXT = 1000
+
+
+def check(sale: Document | Quote) -> None:
+    for fault in _faults(sale):
+        raise fault
+
+
+def list_faults(sale: Document | Quote) -> list[Invalid]:
+    """Everything that is wrong, in the order in which the reader finds it on the page."""
+    return list(_faults(sale))
+
+
+def _faults(sale: Document | Quote) -> Iterator[Invalid]:
+    if not NUMBER.fullmatch(sale.number):
+        yield f.BadNumber(number=sale.number)
+    yield from party_faults(sale.seller)
+    yield from party_faults(sale.buyer)
+    yield from _seller_faults(sale)
+    yield from _text_faults(sale)
+    if not sale.lines:
+        yield f.NothingSold()
+        return
+    for number, line in enumerate(sale.lines, start=1):
+        yield from _line_faults(number, line)
+        yield from _vat_faults(sale, line.category, line.rate)
+    for reduction in sale.allowances:
+        if reduction.amount_cents <= 0 or not reduction.reason.strip():
+            yield f.WrongAllowance()
+        yield from _vat_faults(sale, reduction.category, reduction.rate)
+    sums = totals(sale)
+    yield from _sum_faults(sale, sums)
+    if isinstance(sale, Document):
+        yield from _document_faults(sale, sums)
+
+
+def party_faults(party: Party) -> Iterator[Invalid]:
+    """Also asked when a customer is entered: a wrong key must not wait for the invoice to be found."""
+    if party.siren is not None and not _is_siren(party.siren):
+        yield f.WrongSiren(siren=party.siren, party=party.name)
+    if party.siret is not None:
+        if not re.fullmatch(r"\d{14}", party.siret) or not stdnum_siret.is_valid(party.siret):
+            yield f.WrongSiret(siret=party.siret, party=party.name)
+        if party.siret[:9] != party.siren:
+            yield f.SiretOfAnother(siret=party.siret, siren=party.siren or "-", party=party.name)
+    if party.vat_number is not None and not _is_vat_number_of(party.vat_number, party.siren):
+        yield f.WrongVatNumber(vat_number=party.vat_number, party=party.name)
+    yield from _address_faults(party.name, party.address)
+
+
+def bank_faults(bank: Bank) -> Iterator[Invalid]:
+    try:
+        iban = schwifty.IBAN(bank.iban)
+    except SchwiftyException:
+        yield f.WrongIban(iban=bank.iban)
+        return
+    try:
+        if schwifty.BIC(bank.bic).country_code != iban.country_code:
+            yield f.WrongBic(bic=bank.bic)
+    except SchwiftyException:
+        yield f.WrongBic(bic=bank.bic)
+    if not bank.name.strip():
+        yield f.MissingBank()
+
+
+def _is_siren(siren: str) -> bool:
+    return bool(re.fullmatch(r"\d{9}", siren)) and bool(stdnum_siren.is_valid(siren))
+
+
+def _is_vat_number_of(vat_number: str, siren: str | None) -> bool:
+    """French numbers carry their SIREN after the two signs of the key."""
+    if not vat_number.startswith("FR"):
+        return bool(re.fullmatch(r"[A-Z]{2}[A-Z0-9+*]{2,13}", vat_number))
+    return bool(stdnum_tva.is_valid(vat_number)) and siren is not None and vat_number[4:] == siren
+
+
+def _address_faults(party: str, address: Address) -> Iterator[Invalid]:
+    street = any(line.strip() for line in address.lines) and len(address.lines) <= 3
+    if not street or not address.postcode.strip() or not address.city.strip() or len(address.country) != 2:
+        yield f.IncompleteAddress(party=party)
+
+
+def _seller_faults(sale: Sale) -> Iterator[Invalid]:
+    if not sale.seller.siren:
+        yield f.MissingIdentifier(party=sale.seller.name, what="SIREN")
+    if sale.regime is Regime.PAYER and not sale.seller.vat_number:
+        yield f.MissingIdentifier(party=sale.seller.name, what="VAT number")
+
+
+def _text_faults(sale: Sale) -> Iterator[Invalid]:
+    texts = [sale.seller.name, sale.buyer.name, *sale.notes]
+    for address in (sale.seller.address, sale.buyer.address):
+        texts += [*address.lines, address.city]
+    for line in sale.lines:
+        texts += [line.description] + ([line.details] if line.details is not None else [])
+    for text in (*texts, *filter(None, _optional_texts(sale))):
+        if not text.strip() or len(text) > LONGEST_TEXT or UNPRINTABLE.search(text):
+            yield f.UnreadableText(text=UNPRINTABLE.sub("?", text[:40]))
+
+
+def _optional_texts(sale: Sale) -> Iterator[str | None]:
+    """What may be absent; when it is there, XML and paper must be able to hold it."""
+    for party in (sale.seller, sale.buyer):
+        yield from (party.legal_form, party.electronic_address, party.email, party.phone, party.service_code)
+        yield party.address.postcode
+    if sale.deliver_to:
+        address = sale.deliver_to.address
+        yield from (sale.deliver_to.name, *address.lines, address.postcode, address.city)
+    reductions = [*sale.allowances, *(line.allowance for line in sale.lines if line.allowance)]
+    yield from (reduction.reason for reduction in reductions)
+    if isinstance(sale, Document):
+        yield from (sale.purchase_order, sale.contract, sale.bank.name if sale.bank else None)
+
+
+def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
+    if not line.quantity or _decimals(line.quantity) > 4:
+        yield f.WrongQuantity(line=number, quantity=line.quantity)
+    if line.unit_price <= 0 or _decimals(line.unit_price) > 6:
+        yield f.WrongPrice(line=number, price=line.unit_price)
+    if line.unit not in UNITS:
+        yield f.UnknownUnit(line=number, unit=line.unit)
+    gross = half_up_cents(line.quantity * line.unit_price)
+    if line.allowance and (not 0 < line.allowance.amount_cents <= gross or not line.allowance.reason.strip()):
+        yield f.WrongAllowance()
+    net = gross - (line.allowance.amount_cents if line.allowance else 0)
+    if line.agreed_net_cents is not None and line.agreed_net_cents != net:
+        yield f.NetDiffers(line=number, agreed_cents=line.agreed_net_cents, computed_cents=net)
+
+
+def _decimals(number: Decimal) -> int:
+    exponent = number.normalize().as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 99
+
+
+def _vat_faults(sale: Sale, category: Category, rate: Decimal) -> Iterator[Invalid]:
+    """A franchise is category E and never Z or S: schematrons accept all three."""
+    expected = Category.STANDARD if sale.regime is Regime.PAYER else Category.EXEMPT
+    if category is not expected:
+        yield f.WrongVatCategory(regime=sale.regime, category=expected, found=category)
+    elif expected is Category.EXEMPT and rate:
+        yield f.VatUnderExemption(rate=rate)
+    elif expected is Category.STANDARD and rate not in vat_rates(sale.issued_on):
+        yield f.UnknownVatRate(rate=rate, on=sale.issued_on.isoformat())
+
+
+def _sum_faults(sale: Sale, sums: Totals) -> Iterator[Invalid]:
+    if sums.total_cents < 0:
+        yield f.NegativeTotal()
+    for group in sums.vat:
+        if group.base_cents < 0:
+            yield f.NegativeBase(rate=group.rate)
+    if isinstance(sale, Document) and sale.agreed_total_cents not in {None, sums.total_cents}:
+        yield f.TotalDiffers(agreed_cents=sale.agreed_total_cents, computed_cents=sums.total_cents)
+
+
+def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
+    yield from _date_faults(document)
+    yield from _payment_faults(document, sums)
+    yield from _reference_faults(document)
+    yield from _public_buyer_faults(document)
+    if document.vat_on_debits and document.regime is not Regime.PAYER:
+        yield f.DebitsWithoutVat()
+
+
+def _date_faults(document: Document) -> Iterator[Invalid]:
+    """An invoice already paid, or for a deposit, may fall due before its issue (BR-FR-CO-07)."""
+    early_is_fine = document.is_paid or document.kind is Kind.DEPOSIT
+    if document.due_on < document.issued_on and not early_is_fine:
+        yield f.DueBeforeIssue(due_on=document.due_on, issued_on=document.issued_on)
+    longest = longest_term_days(document.issued_on, document.buyer.customer)
+    if longest is not None and document.due_on > document.issued_on + timedelta(days=longest):
+        yield f.TermTooLong(due_on=document.due_on, days=longest)
+    period = (document.supplied_from, document.supplied_until)
+    if document.supplied_on is None and None in period:
+        yield f.NoSupplyDate()
+    if period[0] and period[1] and period[1] < period[0]:
+        yield f.PeriodBackwards()
+
+
+def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
+    paid_in_full = document.paid_cents == sums.total_cents
+    if not 0 <= document.paid_cents <= max(0, sums.total_cents) or document.is_paid != (
+        paid_in_full and document.paid_cents > 0
+    ):
+        yield f.WrongPaidAmount()
+    if document.is_paid and document.due_on != document.paid_on:
+        yield f.WrongPaidAmount(field="due_on")
+    if document.bank:
+        yield from bank_faults(document.bank)
+    elif document.means is Means.TRANSFER and sums.due_cents > 0 and not document.is_credit_note:
+        yield f.MissingBank()
+
+
+def _reference_faults(document: Document) -> Iterator[Invalid]:
+    must_refer = document.kind in {Kind.CREDIT_NOTE, Kind.CORRECTED}
+    if must_refer and not document.originals:
+        yield f.MissingReference()
+    if document.originals and not must_refer:
+        yield f.UnexpectedReference()
+    for reference in (*document.originals, *document.deposits):
+        if not NUMBER.fullmatch(reference.number):
+            yield f.BadNumber(number=reference.number)
+        if reference.issued_on > document.issued_on:
+            yield f.ReferenceFromFuture(number=reference.number)
+
+
+def _public_buyer_faults(document: Document) -> Iterator[Invalid]:
+    """Chorus Pro: SIRET always (BR-FR-CPRO-10); service code and engagement number when this buyer says so."""
+    buyer = document.buyer
+    if buyer.customer is not Customer.PUBLIC:
+        return
+    if not buyer.siren or not buyer.siret:
+        yield f.MissingIdentifier(party=buyer.name, what="SIREN and SIRET")
+    if buyer.needs_service_code and not buyer.service_code:
+        yield f.MissingServiceCode()
+    if buyer.needs_engagement and not document.purchase_order:
+        yield f.MissingEngagement()

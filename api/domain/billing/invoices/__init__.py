@@ -1,0 +1,30 @@
+"""Invoices and credit notes: numbered without gaps, frozen, chained, and handed out only when all judges agree."""
+
+from api.domain.billing.invoices.issue import Customer as Customer
+from api.domain.billing.invoices.issue import DateBeforeLast as DateBeforeLast
+from api.domain.billing.invoices.issue import DateInFuture as DateInFuture
+from api.domain.billing.invoices.issue import Judge as Judge
+from api.domain.billing.invoices.issue import NotCreditable as NotCreditable
+from api.domain.billing.invoices.issue import NothingToClose as NothingToClose
+from api.domain.billing.invoices.issue import PeriodClosed as PeriodClosed
+from api.domain.billing.invoices.issue import ask_document as ask_document
+from api.domain.billing.invoices.issue import close_period as close_period
+from api.domain.billing.invoices.issue import credit as credit
+from api.domain.billing.invoices.issue import issue as issue
+from api.domain.billing.invoices.issue import issue_deposit as issue_deposit
+from api.domain.billing.invoices.issue import list_credit_notes as list_credit_notes
+from api.domain.billing.invoices.release import NotReleased as NotReleased
+from api.domain.billing.invoices.release import block as block
+from api.domain.billing.invoices.release import list_released as list_released
+from api.domain.billing.invoices.release import list_unreleased as list_unreleased
+from api.domain.billing.invoices.release import release as release
+from api.domain.billing.invoices.release import require_released as require_released
+from api.domain.billing.invoices.reporting import DayTotal as DayTotal
+from api.domain.billing.invoices.reporting import b2c_totals as b2c_totals
+from api.domain.billing.invoices.table import ClosedPeriod as ClosedPeriod
+from api.domain.billing.invoices.table import Invoice as Invoice
+from api.domain.billing.invoices.table import chain_breaks as chain_breaks
+from api.domain.billing.invoices.table import closed_until as closed_until
+from api.domain.billing.invoices.table import get_invoice as get_invoice
+from api.domain.billing.invoices.table import list_invoices as list_invoices
+from api.domain.billing.invoices.table import party_code as party_code

@@ -1,0 +1,102 @@
+"""Handing out: the drawn document is added to an issued invoice once, and never again.
+
+Refuses to draw: a background step does, proofreads, stores the bytes, and says here what came of it.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import String, cast, select, update
+from sqlalchemy.orm import Session
+
+from api.domain.billing.invoices.table import Invoice
+from api.domain.core.changes import Change, record, tell
+from api.domain.core.errors import NotFound
+
+
+class NotReleased(NotFound):
+    """This document is still being drawn; it will be here in a moment."""
+
+
+def release(
+    session: Session,
+    *,
+    invoice: Invoice,
+    pdf_key: str,
+    pdf_sha256: str,
+    pdf_bytes: int,
+    xml_key: str,
+    xml_sha256: str,
+    now: datetime,
+) -> bool:
+    """Whether these bytes became the document; False when another step was first (then they are to be thrown away)."""
+    won = session.scalar(
+        update(Invoice)
+        .where(Invoice.id == invoice.id, Invoice.pdf_key.is_(None))
+        .values(
+            pdf_key=pdf_key,
+            pdf_sha256=pdf_sha256,
+            pdf_bytes=pdf_bytes,
+            xml_key=xml_key,
+            xml_sha256=xml_sha256,
+            released_at=now,
+        )
+        .returning(Invoice.id)
+        .execution_options(synchronize_session=False)
+    )
+    if won is None:
+        return False
+    session.refresh(invoice)
+    record(
+        session,
+        noun="invoice",
+        noun_id=invoice.id,
+        verb="released",
+        now=now,
+        site_id=invoice.seller.site_id,
+        sha256=pdf_sha256,
+    )
+    tell(session, invoice=invoice.id)
+    return True
+
+
+def block(session: Session, *, invoice: Invoice, faults: list[str], now: datetime) -> None:
+    """The document may not go out: said to staff, the number stays."""
+    record(
+        session,
+        noun="invoice",
+        noun_id=invoice.id,
+        verb="blocked",
+        now=now,
+        site_id=invoice.seller.site_id,
+        faults=[fault[:500] for fault in faults[:20]],
+    )
+
+
+def require_released(invoice: Invoice) -> tuple[str, str]:
+    """(key of the PDF, key of the XML); NotReleased before."""
+    if invoice.pdf_key is None or invoice.xml_key is None:
+        raise NotReleased()
+    return invoice.pdf_key, invoice.xml_key
+
+
+def list_unreleased(session: Session, *, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> list[int]:
+    """Issued a while ago and still without a document: their step was lost. Blocked ones wait for a person."""
+    blocked = select(Change.noun_id).where(Change.noun == "invoice", Change.verb == "blocked")
+    query = select(Invoice.id).where(
+        Invoice.pdf_key.is_(None),
+        Invoice.issued_at < now - older_than,
+        cast(Invoice.id, String).not_in(blocked),
+    )
+    return list(session.scalars(query.order_by(Invoice.id).limit(100)))
+
+
+def list_released(session: Session, *, start: date | None = None, end: date | None = None) -> list[Invoice]:
+    """All documents that went out, by seller and number; issued in `[start, end)`."""
+    query = select(Invoice).where(Invoice.pdf_key.is_not(None))
+    if start is not None:
+        query = query.where(Invoice.issued_on >= start)
+    if end is not None:
+        query = query.where(Invoice.issued_on < end)
+    return list(session.scalars(query.order_by(Invoice.seller_id, Invoice.year, Invoice.no)))

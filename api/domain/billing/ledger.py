@@ -1,0 +1,285 @@
+"""The ledger: append-only double entry. A balance is a sum; a mistake is put right by a reversing posting.
+
+Refuses (by the database) a posting that does not balance, and any change of what was posted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.billing import paper_numbers
+from api.domain.billing.paper_numbers import Paper
+from api.domain.billing.sellers import Seller
+from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.errors import Conflict, Invalid
+
+
+class Journal(StrEnum):
+    """The value is the FEC's JournalCode."""
+
+    SALES = "VE"
+    BANK = "BQ"
+    CASH = "CA"
+    OTHER = "OD"
+
+
+JOURNAL_NAMES = {
+    Journal.SALES: "Ventes",
+    Journal.BANK: "Banque",
+    Journal.CASH: "Caisse",
+    Journal.OTHER: "Opérations diverses",
+}
+
+
+class Account(StrEnum):
+    """Of the *plan comptable général*."""
+
+    CUSTOMER = "411"
+    CREDIT = "4191"
+    VAT = "44571"
+    GOODS = "701"
+    SERVICES = "706"
+    BANK = "512"
+    CASH = "53"
+    CARD = "5115"
+
+
+ACCOUNT_NAMES = {
+    Account.CUSTOMER: "Clients",
+    Account.CREDIT: "Clients, avances et acomptes reçus",
+    Account.VAT: "TVA collectée",
+    Account.GOODS: "Ventes de produits finis",
+    Account.SERVICES: "Prestations de services",
+    Account.BANK: "Banque",
+    Account.CASH: "Caisse",
+    Account.CARD: "Cartes à encaisser",
+}
+
+
+class Unbalanced(Invalid):
+    """Debit and credit of a posting must be equal, and above zero."""
+
+
+class PostedAlready(Conflict):
+    """This was posted already."""
+
+
+class Posting(Base):
+    """One *écriture*: `no` counts without gaps per seller and year; `key` makes it unique, whatever is repeated."""
+
+    __tablename__ = "postings"
+    __table_args__ = (
+        UniqueConstraint("seller_id", "year", "no"),
+        Index("ix_postings_seller_id_on", "seller_id", "on"),
+    )
+
+    id: Mapped[Id]
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    year: Mapped[int]
+    no: Mapped[int]
+    journal: Mapped[Journal] = mapped_column(Word(Journal))
+    on: Mapped[date]
+    #: Number and date of the document that proves it (PieceRef, PieceDate).
+    piece: Mapped[str] = mapped_column(String(60))
+    piece_on: Mapped[date]
+    text: Mapped[str] = mapped_column(String(200))
+    key: Mapped[str] = mapped_column(String(120), unique=True)
+    posted_at: Mapped[Instant]
+
+    entries: Mapped[list[Entry]] = relationship(order_by="Entry.id", back_populates="posting")
+
+
+class Entry(Base):
+    """One line of a posting: debit or credit, never both; `party` ("org:3", "user:7") is the customer on 411, 4191."""
+
+    __tablename__ = "entries"
+    __table_args__ = (
+        CheckConstraint("debit_cents >= 0 AND credit_cents >= 0", name="not_negative"),
+        CheckConstraint("(debit_cents = 0) <> (credit_cents = 0)", name="one_side"),
+        Index("ix_entries_account_party", "account", "party"),
+        Index("ix_entries_posting_id", "posting_id"),
+    )
+
+    id: Mapped[Id]
+    posting_id: Mapped[int] = mapped_column(ForeignKey("postings.id"))
+    account: Mapped[Account] = mapped_column(Word(Account))
+    party: Mapped[str | None] = mapped_column(String(40))
+    party_name: Mapped[str | None] = mapped_column(String(200))
+    debit_cents: Mapped[Cents] = mapped_column(default=0)
+    credit_cents: Mapped[Cents] = mapped_column(default=0)
+
+    posting: Mapped[Posting] = relationship(back_populates="entries")
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What goes to an account: cents above zero are debit, below zero credit."""
+
+    account: Account
+    cents: int
+    party: str | None = None
+    party_name: str | None = None
+
+
+def post(
+    session: Session,
+    *,
+    seller: Seller,
+    journal: Journal,
+    on: date,
+    piece: str,
+    text: str,
+    key: str,
+    legs: Iterable[Leg],
+    now: datetime,
+    piece_on: date | None = None,
+) -> Posting:
+    """Write one balanced posting; Unbalanced, or PostedAlready when `key` was used before."""
+    kept = [leg for leg in legs if leg.cents]
+    left_cents: int = sum([leg.cents for leg in kept])
+    if not kept or left_cents != 0:
+        raise Unbalanced()
+    # The number first: its lock makes a twin wait here, and find our key below; a refusal gives the number back.
+    no, _ = paper_numbers.take(session, seller=seller, paper=Paper.POSTING, on=on)
+    if session.scalar(select(Posting.id).where(Posting.key == key)):
+        raise PostedAlready()
+    posting = Posting(
+        seller_id=seller.id,
+        year=on.year,
+        no=no,
+        journal=journal,
+        on=on,
+        piece=piece,
+        piece_on=piece_on or on,
+        text=text[:200],
+        key=key,
+        posted_at=now,
+    )
+    posting.entries = [_entry(leg) for leg in kept]
+    session.add(posting)
+    session.flush()
+    return posting
+
+
+def _entry(leg: Leg) -> Entry:
+    return Entry(
+        account=leg.account,
+        party=leg.party,
+        party_name=leg.party_name,
+        debit_cents=max(leg.cents, 0),
+        credit_cents=max(-leg.cents, 0),
+    )
+
+
+def balance_cents(
+    session: Session, *, seller_id: int, account: Account, party: str | None = None, until: date | None = None
+) -> int:
+    """Debit less credit; of one customer, and up to a day, if asked."""
+    query = (
+        select(func.coalesce(func.sum(Entry.debit_cents - Entry.credit_cents), 0))
+        .join(Posting)
+        .where(Posting.seller_id == seller_id, Entry.account == account)
+    )
+    if party is not None:
+        query = query.where(Entry.party == party)
+    if until is not None:
+        query = query.where(Posting.on <= until)
+    return int(session.scalar(query) or 0)
+
+
+def list_postings(
+    session: Session, *, seller_id: int, start: date | None = None, end: date | None = None, party: str | None = None
+) -> list[Posting]:
+    """In order of their numbers, `[start, end)`; those that touch one customer, if asked."""
+    query = select(Posting).where(Posting.seller_id == seller_id).order_by(Posting.year, Posting.no)
+    if start is not None:
+        query = query.where(Posting.on >= start)
+    if end is not None:
+        query = query.where(Posting.on < end)
+    if party is not None:
+        query = query.where(Posting.entries.any(Entry.party == party))
+    return list(session.scalars(query))
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One movement on a customer's account and the balance after it; above zero the customer owes."""
+
+    on: date
+    piece: str
+    text: str
+    cents: int
+    balance_cents: int
+
+
+def statement(session: Session, *, seller_id: int, party: str) -> list[StatementLine]:
+    """All that a customer was invoiced, credited and paid, oldest first: account 411."""
+    query = (
+        select(Posting, Entry)
+        .join(Entry)
+        .where(Posting.seller_id == seller_id, Entry.account == Account.CUSTOMER, Entry.party == party)
+        .order_by(Posting.on, Posting.id, Entry.id)
+    )
+    lines, balance = [], 0
+    for posting, entry in session.execute(query):
+        cents = entry.debit_cents - entry.credit_cents
+        balance += cents
+        lines.append(StatementLine(posting.on, posting.piece, posting.text, cents, balance))
+    return lines
+
+
+FEC_COLUMNS = (
+    "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib", "CompAuxNum", "CompAuxLib",
+    "PieceRef", "PieceDate", "EcritureLib", "Debit", "Credit", "EcritureLet", "DateLet", "ValidDate",
+    "Montantdevise", "Idevise",
+)  # fmt: skip
+
+
+def fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, str]:
+    """(file name, text) of the *fichier des écritures comptables* for `[start, end)`: LPF A47 A-1, tabs, commas.
+
+    To be written as UTF-8; the name carries the last day of the period.
+    """
+    rows = ["\t".join(FEC_COLUMNS)]
+    for posting in list_postings(session, seller_id=seller.id, start=start, end=end):
+        rows += ["\t".join(_fec_row(posting, entry)) for entry in posting.entries]
+    last = date.fromordinal(end.toordinal() - 1)
+    return f"{seller.siren}FEC{last:%Y%m%d}.txt", "\r\n".join(rows) + "\r\n"
+
+
+def _fec_row(posting: Posting, entry: Entry) -> tuple[str, ...]:
+    return (
+        posting.journal.value,
+        JOURNAL_NAMES[posting.journal],
+        f"{posting.year}-{posting.no:06d}",
+        f"{posting.on:%Y%m%d}",
+        entry.account.value,
+        ACCOUNT_NAMES[entry.account],
+        entry.party or "",
+        _clean(entry.party_name or ""),
+        posting.piece,
+        f"{posting.piece_on:%Y%m%d}",
+        _clean(posting.text),
+        _comma(entry.debit_cents),
+        _comma(entry.credit_cents),
+        "",
+        "",
+        f"{posting.posted_at:%Y%m%d}",
+        "",
+        "",
+    )
+
+
+def _comma(cents: int) -> str:
+    return f"{cents // 100},{cents % 100:02d}"
+
+
+def _clean(text: str) -> str:
+    """A tab or a line break would be a column or a row."""
+    return " ".join(text.split())

@@ -1,0 +1,222 @@
+"""The billing details of an organisation: every key is checked when it is entered. Refuses strangers."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain.billing.facturx import Address, DeliverTo, Party, party_faults
+from api.domain.billing.facturx import faults as wrong
+from api.domain.billing.organisations.table import BillingProfile
+from api.domain.billing.sellers import pack_address, read_address, today
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid, NotAllowed, NotFound
+from api.domain.people.accounts import Buying, Membership, Organisation, User
+from api.domain.pricing.legal import Customer, longest_term_days
+
+#: Words that stand where a slug would in the addresses of pages.
+PAGES = ("new", "join")
+
+
+class BuyersOnly(NotAllowed):
+    """Only a buyer of this organisation may do this."""
+
+
+class TermWrong(Invalid):
+    """Payment is due within 0 to {most} days."""
+
+    field = "terms_days"
+
+
+class NameWrong(Invalid):
+    """An organisation needs a name of at most 200 characters."""
+
+    field = "name"
+
+
+class NotBillable(Invalid):
+    """The billing details of this organisation are not complete yet: {missing}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """What a buyer types; checked as a whole before anything is kept."""
+
+    name: str
+    address: Address
+    siren: str | None = None
+    siret: str | None = None
+    vat_number: str | None = None
+    legal_form: str = ""
+    deliver_to: DeliverTo | None = None
+    email: str | None = None
+    phone: str | None = None
+    electronic_address: str | None = None
+    is_public: bool = False
+    service_code: str | None = None
+    needs_service_code: bool = False
+    needs_engagement: bool = False
+    terms_days: int = 30
+    monthly: bool = False
+
+    def cleaned(self) -> Details:
+        """Spaces out of the keys, as people copy them from a letterhead."""
+        return replace(
+            self,
+            name=self.name.strip(),
+            siren=_bare(self.siren),
+            siret=_bare(self.siret),
+            vat_number=_bare(self.vat_number),
+        )
+
+    @property
+    def party(self) -> Party:
+        return Party(
+            name=self.name,
+            address=self.address,
+            siren=self.siren,
+            siret=self.siret,
+            vat_number=self.vat_number,
+            legal_form=self.legal_form or None,
+            electronic_address=self.electronic_address,
+            email=self.email,
+            phone=self.phone,
+            is_public=self.is_public,
+            service_code=self.service_code,
+            needs_service_code=self.needs_service_code,
+            needs_engagement=self.needs_engagement,
+        )
+
+
+def _bare(key: str | None) -> str | None:
+    return re.sub(r"[\s.]", "", key).upper() or None if key else None
+
+
+def check_details(details: Details, *, now: datetime) -> None:
+    """Raises the first fault, named, at its field: WrongSiren, SiretOfAnother, WrongVatNumber, IncompleteAddress, .."""
+    if not 1 <= len(details.name) <= 200:
+        raise NameWrong()
+    for fault in party_faults(details.party):
+        raise fault
+    if details.deliver_to is not None:
+        elsewhere = Party(name=details.deliver_to.name or details.name, address=details.deliver_to.address)
+        for fault in party_faults(elsewhere):
+            raise type(fault)(**fault.params, field="deliver_to")
+    if details.is_public:
+        if not details.siret:
+            raise wrong.MissingIdentifier(party=details.name, what="SIRET", field="siret")
+        if details.needs_service_code and not details.service_code:
+            raise wrong.MissingServiceCode()
+    most = longest_term_days(today(now), details.party.customer)
+    if not 0 <= details.terms_days <= (60 if most is None else most):
+        raise TermWrong(most=60 if most is None else most)
+
+
+def found(session: Session, *, owner: User, details: Details, now: datetime) -> Organisation:
+    """A new organisation with its billing details; `owner` is its first buyer."""
+    details = details.cleaned()
+    check_details(details, now=now)
+    organisation = Organisation(name=details.name, slug=_free_slug(session, details.name), created_at=now)
+    session.add(organisation)
+    session.flush()
+    session.add(Membership(organisation_id=organisation.id, user_id=owner.id, buying=Buying.BUYER, since=now))
+    session.flush()
+    _keep(session, organisation, details, now)
+    record(session, noun="organisation", noun_id=organisation.id, verb="founded", now=now, actor_id=owner.id)
+    return organisation
+
+
+def change_details(
+    session: Session, *, organisation: Organisation, actor: User, details: Details, now: datetime
+) -> BillingProfile:
+    """By a buyer; issued invoices keep what they printed."""
+    require_buyer(session, user=actor, organisation=organisation)
+    details = details.cleaned()
+    check_details(details, now=now)
+    profile = _keep(session, organisation, details, now)
+    record(session, noun="organisation", noun_id=organisation.id, verb="details_changed", now=now, actor_id=actor.id)
+    return profile
+
+
+def _keep(session: Session, organisation: Organisation, details: Details, now: datetime) -> BillingProfile:
+    organisation.name, organisation.siren = details.name, details.siren
+    organisation.siret, organisation.vat_number = details.siret, details.vat_number
+    profile = session.get(BillingProfile, organisation.id) or BillingProfile(organisation_id=organisation.id)
+    profile.address, profile.updated_at = pack_address(details.address), now
+    place = details.deliver_to
+    profile.deliver_to = {"name": place.name, "address": pack_address(place.address)} if place else None
+    plain = ("legal_form", "email", "phone", "electronic_address", "is_public", "service_code", "needs_service_code")
+    for name in (*plain, "needs_engagement", "terms_days", "monthly"):
+        setattr(profile, name, getattr(details, name))
+    session.add(profile)
+    session.flush()
+    return profile
+
+
+def _free_slug(session: Session, name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "organisation"
+    taken = {*PAGES, *session.scalars(select(Organisation.slug).where(Organisation.slug.startswith(stem)))}
+    return next(slug for n in range(1, len(taken) + 2) if (slug := stem if n == 1 else f"{stem}-{n}") not in taken)
+
+
+def read_details(session: Session, *, organisation: Organisation) -> Details | None:
+    """What was entered; None before."""
+    profile = session.get(BillingProfile, organisation.id)
+    if profile is None:
+        return None
+    place = profile.deliver_to
+    names = ("legal_form", "email", "phone", "electronic_address", "is_public", "service_code", "needs_service_code")
+    return Details(
+        name=organisation.name,
+        siren=organisation.siren,
+        siret=organisation.siret,
+        vat_number=organisation.vat_number,
+        address=read_address(profile.address),
+        deliver_to=DeliverTo(name=place["name"], address=read_address(place["address"])) if place else None,
+        **{name: getattr(profile, name) for name in (*names, "needs_engagement", "terms_days", "monthly")},
+    )
+
+
+def get_billable(session: Session, *, organisation_id: int) -> Details:
+    """What an invoice or quote to this organisation needs; NotBillable while it is not all there."""
+    organisation = session.get_one(Organisation, organisation_id)
+    details = read_details(session, organisation=organisation)
+    if details is None:
+        raise NotBillable(missing="address")
+    if details.party.customer is Customer.CONSUMER:
+        raise NotBillable(missing="SIREN")
+    return details
+
+
+def get_organisation(session: Session, slug: str, *, user: User) -> Organisation:
+    """For its members (and administrators); NotFound to everybody else. Staff read quotes and invoices instead."""
+    organisation = session.scalar(select(Organisation).where(Organisation.slug == slug))
+    if organisation is None or not may_see(session, user=user, organisation_id=organisation.id):
+        raise NotFound()
+    return organisation
+
+
+def may_see(session: Session, *, user: User, organisation_id: int) -> bool:
+    return user.is_admin or find_membership(session, user=user, organisation_id=organisation_id) is not None
+
+
+def find_membership(session: Session, *, user: User, organisation_id: int) -> Membership | None:
+    return session.scalar(
+        select(Membership).where(Membership.user_id == user.id, Membership.organisation_id == organisation_id)
+    )
+
+
+def require_buyer(session: Session, *, user: User, organisation: Organisation) -> Membership:
+    """NotFound to a stranger, BuyersOnly to a viewer."""
+    membership = find_membership(session, user=user, organisation_id=organisation.id)
+    if membership is None:
+        raise NotFound()
+    if membership.buying is not Buying.BUYER:
+        raise BuyersOnly()
+    return membership

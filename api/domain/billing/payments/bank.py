@@ -1,0 +1,185 @@
+"""Lines of the bank's statement and the invoices that they may pay: proposed by us, confirmed by a person.
+
+Refuses to match by itself, and to read a file format: the adapter does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments.table import Means, Payment, list_open, pay
+from api.domain.billing.sellers import Seller
+from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
+from api.domain.core.changes import record
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+
+
+class LineStatus(StrEnum):
+    NEW = "new"
+    MATCHED = "matched"
+    IGNORED = "ignored"
+
+
+NEXT = {
+    LineStatus.NEW: frozenset({LineStatus.MATCHED, LineStatus.IGNORED}),
+    LineStatus.IGNORED: frozenset({LineStatus.NEW}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """One movement as a file says it; `cents` below zero left the account. `bank_id` is the bank's own, if any."""
+
+    booked_on: date
+    cents: int
+    text: str
+    counterparty: str = ""
+    bank_id: str = ""
+
+
+class BankLine(Base):
+    """A movement, imported once whatever file it comes in."""
+
+    __tablename__ = "bank_lines"
+    __table_args__ = (
+        UniqueConstraint("seller_id", "fingerprint"),
+        Index("ix_bank_lines_seller_id_status", "seller_id", "status"),
+    )
+
+    id: Mapped[Id]
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    booked_on: Mapped[date]
+    cents: Mapped[Cents]
+    text: Mapped[str] = mapped_column(Text)
+    counterparty: Mapped[str] = mapped_column(String(200))
+    status: Mapped[LineStatus] = mapped_column(Word(LineStatus), default=LineStatus.NEW)
+    payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
+    imported_at: Mapped[Instant]
+    imported_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class Fit(StrEnum):
+    """How well a line fits an invoice, best first."""
+
+    EXACT = "exact"  # its number and the amount that is open
+    AMOUNT_DIFFERS = "amount_differs"  # its number, another amount
+    AMOUNT_ONLY = "amount_only"  # the amount alone, and no other open invoice has it
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    line: BankLine
+    invoice: Invoice
+    open_cents: int
+    fit: Fit
+
+
+def take_in(
+    session: Session, *, seller: Seller, lines: Iterable[ReadLine], actor: User | None, now: datetime
+) -> list[BankLine]:
+    """The lines that are new; those imported before, also by another file, are left out."""
+    seen: Counter[ReadLine] = Counter()
+    added = []
+    for line in lines:
+        seen[line] += 1
+        row = session.scalar(
+            insert(BankLine)
+            .values(
+                seller_id=seller.id,
+                fingerprint=_fingerprint(line, seen[line]),
+                booked_on=line.booked_on,
+                cents=line.cents,
+                text=line.text[:1000],
+                counterparty=line.counterparty[:200],
+                status=LineStatus.NEW if line.cents > 0 else LineStatus.IGNORED,
+                imported_at=now,
+                imported_by=actor.id if actor else None,
+            )
+            .on_conflict_do_nothing(index_elements=[BankLine.seller_id, BankLine.fingerprint])
+            .returning(BankLine)
+        )
+        if row is not None:
+            added.append(row)
+    return added
+
+
+def _fingerprint(line: ReadLine, occurrence: int) -> str:
+    """The bank's own identifier if there is one; else the facts, and which of several equal ones it is."""
+    facts = line.bank_id or f"{line.booked_on}|{line.cents}|{line.text}|{line.counterparty}|{occurrence}"
+    return hashlib.sha256(facts.encode()).hexdigest()
+
+
+def propose(session: Session, *, seller: Seller) -> list[Proposal]:
+    """The best guess for each new line; a line without any is left to the clerk."""
+    waiting = list_open(session, seller_id=seller.id)
+    amounts = Counter(cents for _, cents in waiting)
+    found = []
+    for line in list_new_lines(session, seller_id=seller.id):
+        named = [(invoice, left) for invoice, left in waiting if _names(line.text, invoice.number)]
+        if named:
+            invoice, left = next((each for each in named if each[1] == line.cents), named[0])
+            found.append(Proposal(line, invoice, left, Fit.EXACT if left == line.cents else Fit.AMOUNT_DIFFERS))
+        elif amounts[line.cents] == 1:
+            invoice, left = next(each for each in waiting if each[1] == line.cents)
+            found.append(Proposal(line, invoice, left, Fit.AMOUNT_ONLY))
+    return found
+
+
+def _names(text: str, number: str) -> bool:
+    """Banks drop hyphens and change case: F2026-00042 is found in "VIR F202600042 MERCI", not in "F2026000421"."""
+    pattern = r"[^a-z0-9]?".join(map(re.escape, re.sub(r"[^a-z0-9]", "", number.lower())))
+    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+    return re.search(rf"(?<![a-z0-9]){pattern}(?!\d)", plain) is not None
+
+
+def list_new_lines(session: Session, *, seller_id: int) -> list[BankLine]:
+    query = select(BankLine).where(BankLine.seller_id == seller_id, BankLine.status == LineStatus.NEW)
+    return list(session.scalars(query.order_by(BankLine.booked_on, BankLine.id)))
+
+
+def get_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:
+    line = session.get(BankLine, line_id)
+    if line is None or line.seller_id != seller.id:
+        raise NotFound()
+    return line
+
+
+def confirm(session: Session, *, line: BankLine, invoice: Invoice, actor: User, now: datetime) -> Payment:
+    """A person says that this movement pays this invoice, wholly or in part; MoreThanOpen, NotFromHere, NothingOpen."""
+    if invoice.seller_id != line.seller_id:
+        raise NotFound()
+    advance(session, line, LineStatus.MATCHED, moves=NEXT, status=BankLine.status)
+    payment = pay(
+        session,
+        invoice=invoice,
+        means=Means.TRANSFER,
+        cents=line.cents,
+        received_on=line.booked_on,
+        key=f"bank:{line.id}",
+        reference=line.text,
+        actor=actor,
+        now=now,
+    )
+    line.payment_id = payment.id
+    session.flush()
+    return payment
+
+
+def ignore(session: Session, *, line: BankLine, actor: User, now: datetime) -> None:
+    """It pays none of our invoices."""
+    advance(session, line, LineStatus.IGNORED, moves=NEXT, status=BankLine.status)
+    record(session, noun="bank_line", noun_id=line.id, verb="ignored", now=now, actor_id=actor.id)

@@ -1,0 +1,185 @@
+"""Card payments through a gateway: the port, and what its events may do. Only a webhook marks an invoice paid.
+
+Refuses replays (an event counts once) and amounts other than asked: these are flagged for a person, never booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments.table import Means, MoreThanOpen, NothingOpen, open_cents, pay
+from api.domain.billing.sellers import today
+from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid
+
+
+class WebhookForged(Invalid):
+    """The signature of this message is missing, wrong or too old."""
+
+
+class GatewayTrouble(Exception):
+    """The gateway did not do it; `permanent` says that trying again will not help."""
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheckout:
+    """`reference` is the gateway's name of it, `url` where the payer goes."""
+
+    reference: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A signed message: `reference` names the checkout; `paid_cents` None when it is about something else."""
+
+    id: str
+    reference: str
+    paid_cents: int | None
+    currency: str = "eur"
+
+
+class PaymentGateway(Protocol):
+    """What we want of any of them, in our words."""
+
+    name: str
+
+    def create_checkout(self, *, number: str, cents: int, email: str | None, key: str, back_url: str) -> NewCheckout:
+        """A page where `cents` are paid for invoice `number`; the same `key` again gives the same checkout."""
+        ...
+
+    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> Event:
+        """The event of a raw body; raises WebhookForged when the signature is missing, wrong or too old."""
+        ...
+
+    def refund(self, *, reference: str, cents: int, key: str) -> str:
+        """Give money back; the gateway's name of the refund."""
+        ...
+
+
+class Checkout(Base):
+    """That a payer was sent to a gateway with an amount."""
+
+    __tablename__ = "checkouts"
+    __table_args__ = (UniqueConstraint("gateway", "reference"), Index("ix_checkouts_invoice_id", "invoice_id"))
+
+    id: Mapped[Id]
+    gateway: Mapped[str] = mapped_column(String(30))
+    reference: Mapped[str] = mapped_column(String(120))
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    cents: Mapped[Cents]
+    made_at: Mapped[Instant]
+
+
+class Outcome(StrEnum):
+    PAID = "paid"
+    FLAGGED = "flagged"  # another amount or currency, or nothing open: a person must look
+    IGNORED = "ignored"  # not about a payment of ours
+    REPLAYED = "replayed"  # came before; never stored
+
+
+class GatewayEvent(Base):
+    """One message of a gateway, by its id: the second one of an id finds the first."""
+
+    __tablename__ = "gateway_events"
+    __table_args__ = (UniqueConstraint("gateway", "event_id"),)
+
+    id: Mapped[Id]
+    gateway: Mapped[str] = mapped_column(String(30))
+    event_id: Mapped[str] = mapped_column(String(120))
+    reference: Mapped[str] = mapped_column(String(120))
+    cents: Mapped[Cents | None]
+    outcome: Mapped[Outcome] = mapped_column(Word(Outcome))
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
+    received_at: Mapped[Instant]
+
+
+def keep_checkout(
+    session: Session, *, gateway: str, made: NewCheckout, invoice: Invoice, cents: int, now: datetime
+) -> Checkout:
+    """Remember it; the same reference twice is the same checkout."""
+    known = session.scalar(select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == made.reference))
+    if known is not None:
+        return known
+    row = Checkout(gateway=gateway, reference=made.reference, invoice_id=invoice.id, cents=cents, made_at=now)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> Outcome:
+    """What the event does. A replay does nothing; a wrong amount is flagged and books nothing."""
+    row = session.scalar(
+        insert(GatewayEvent)
+        .values(
+            gateway=gateway,
+            event_id=event.id,
+            reference=event.reference,
+            cents=event.paid_cents,
+            outcome=Outcome.IGNORED,
+            received_at=now,
+        )
+        .on_conflict_do_nothing(index_elements=[GatewayEvent.gateway, GatewayEvent.event_id])
+        .returning(GatewayEvent)
+    )
+    if row is None:
+        return Outcome.REPLAYED
+    checkout = session.scalar(
+        select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == event.reference)
+    )
+    if checkout is None or event.paid_cents is None:
+        return Outcome.IGNORED
+    row.invoice_id = checkout.invoice_id
+    row.outcome = outcome = _book(session, checkout, event, now)
+    session.flush()
+    return outcome
+
+
+def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> Outcome:
+    invoice = session.get_one(Invoice, checkout.invoice_id)
+    as_asked = event.paid_cents == checkout.cents and event.currency == "eur"
+    if as_asked and open_cents(session, invoice=invoice) >= checkout.cents:
+        try:
+            pay(
+                session,
+                invoice=invoice,
+                means=Means.ONLINE,
+                cents=checkout.cents,
+                received_on=today(now),
+                key=f"{checkout.gateway}:{event.id}",
+                reference=checkout.reference,
+                now=now,
+            )
+        except (NothingOpen, MoreThanOpen):  # another payment came between
+            return _flag(session, invoice, event, checkout, now)
+        return Outcome.PAID
+    return _flag(session, invoice, event, checkout, now)
+
+
+def _flag(session: Session, invoice: Invoice, event: Event, checkout: Checkout, now: datetime) -> Outcome:
+    record(
+        session,
+        noun="invoice",
+        noun_id=invoice.id,
+        verb="payment_flagged",
+        now=now,
+        site_id=invoice.seller.site_id,
+        asked_cents=checkout.cents,
+        paid_cents=event.paid_cents,
+        event=event.id,
+    )
+    return Outcome.FLAGGED

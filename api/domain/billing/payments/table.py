@@ -1,0 +1,298 @@
+"""Payments: money that came in (or went back), each posted once, and what of an invoice is still open.
+
+Refuses to be changed: a payment taken by mistake is reversed by another one.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, case, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.billing import ledger
+from api.domain.billing.facturx import Kind
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.ledger import Account, Journal, Leg
+from api.domain.billing.sellers import Seller, WalletKind
+from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.changes import record, tell
+from api.domain.core.errors import Conflict, Invalid
+from api.domain.people.accounts import User
+
+
+class Means(StrEnum):
+    TRANSFER = "transfer"
+    CASH = "cash"
+    CARD = "card"
+    ONLINE = "online"
+    CREDIT = "credit"
+
+
+MONEY = {
+    Means.TRANSFER: (Account.BANK, Journal.BANK),
+    Means.CASH: (Account.CASH, Journal.CASH),
+    Means.CARD: (Account.CARD, Journal.BANK),
+    Means.ONLINE: (Account.CARD, Journal.BANK),
+    Means.CREDIT: (Account.CREDIT, Journal.OTHER),
+}
+
+
+class AmountWrong(Invalid):
+    """The amount must be above zero."""
+
+    field = "cents"
+
+
+class MoreThanOpen(Invalid):
+    """{cents} cents are more than the {open_cents} cents that are open on invoice {number}."""
+
+    field = "cents"
+
+
+class NothingOpen(Conflict):
+    """Nothing is open on invoice {number} any more."""
+
+
+class CreditTooSmall(Conflict):
+    """The prepaid credit is {balance_cents} cents, which is not enough."""
+
+    field = "cents"
+
+
+class SinglePurposeCredit(Invalid):
+    """Here prepaid credit bears VAT when it is bought: it is sold by an invoice, not by a top-up."""
+
+
+class ReversedAlready(Conflict):
+    """This payment was reversed already."""
+
+
+class Payment(Base):
+    """`cents` above zero came in, below zero went back. Without an invoice it is prepaid credit."""
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint("cents <> 0", name="not_zero"),
+        CheckConstraint("(reverses_id IS NULL) = (cents > 0)", name="reversal"),
+        Index("ix_payments_invoice_id", "invoice_id"),
+        Index("ix_payments_seller_id_received_on", "seller_id", "received_on"),
+    )
+
+    id: Mapped[Id]
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
+    user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    means: Mapped[Means] = mapped_column(Word(Means))
+    cents: Mapped[Cents]
+    received_on: Mapped[date]
+    reference: Mapped[str] = mapped_column(String(200), default="")
+    reverses_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
+    #: Unique name of the cause (bank line, gateway event, form): a repetition is refused by the database.
+    key: Mapped[str] = mapped_column(String(120), unique=True)
+    taken_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    taken_at: Mapped[Instant]
+
+    invoice: Mapped[Invoice | None] = relationship()
+
+
+def open_cents(session: Session, *, invoice: Invoice) -> int:
+    """What is still to pay: due by the document, less its credit notes, less payments. Below zero: paid too much."""
+    if invoice.kind is Kind.CREDIT_NOTE:
+        return 0
+    credited = select(func.coalesce(func.sum(Invoice.total_cents), 0)).where(
+        Invoice.original_id == invoice.id, Invoice.kind == Kind.CREDIT_NOTE
+    )
+    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == invoice.id)
+    return invoice.due_cents - int(session.scalar(credited) or 0) - int(session.scalar(paid) or 0)
+
+
+def require_open(session: Session, *, invoice: Invoice) -> int:
+    """The open cents, above zero; NothingOpen."""
+    cents = open_cents(session, invoice=invoice)
+    if cents <= 0:
+        raise NothingOpen(number=invoice.number)
+    return cents
+
+
+def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
+    """(invoice, open cents above zero), the one due first first."""
+    notes = (
+        select(Invoice.original_id.label("invoice_id"), func.sum(Invoice.total_cents).label("cents"))
+        .where(Invoice.kind == Kind.CREDIT_NOTE)
+        .group_by(Invoice.original_id)
+        .subquery()
+    )
+    paid = select(Payment.invoice_id, func.sum(Payment.cents).label("cents")).group_by(Payment.invoice_id).subquery()
+    left = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
+    query = (
+        select(Invoice, left)
+        .outerjoin(notes, notes.c.invoice_id == Invoice.id)
+        .outerjoin(paid, paid.c.invoice_id == Invoice.id)
+        .where(Invoice.seller_id == seller_id, Invoice.kind != Kind.CREDIT_NOTE, left > 0)
+        .order_by(Invoice.due_on, Invoice.id)
+    )
+    return [(invoice, int(cents)) for invoice, cents in session.execute(query)]
+
+
+def pay(
+    session: Session,
+    *,
+    invoice: Invoice,
+    means: Means,
+    cents: int,
+    received_on: date,
+    key: str,
+    now: datetime,
+    reference: str = "",
+    actor: User | None = None,
+) -> Payment:
+    """Money for an invoice. Raises AmountWrong, NothingOpen, MoreThanOpen; PostedAlready when `key` came before.
+
+    The invoice's row is locked: two clerks cannot both take the last cent.
+    """
+    if cents <= 0:
+        raise AmountWrong()
+    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update(key_share=True))
+    left = require_open(session, invoice=invoice)
+    if cents > left:
+        raise MoreThanOpen(cents=cents, open_cents=left, number=invoice.number)
+    if means is Means.CREDIT:
+        _require_credit(session, invoice, cents)
+    name = invoice.document.buyer.name
+    account, journal = MONEY[means]
+    owed_back = (invoice.party, name) if means is Means.CREDIT else ()
+    ledger.post(
+        session,
+        seller=invoice.seller,
+        journal=journal,
+        on=received_on,
+        piece=invoice.number,
+        piece_on=invoice.issued_on,
+        text=f"Règlement {invoice.number} {name}",
+        key=key,
+        legs=[Leg(account, cents, *owed_back), Leg(Account.CUSTOMER, -cents, invoice.party, name)],
+        now=now,
+    )
+    payment = Payment(means=means, cents=cents, received_on=received_on, reference=reference[:200], key=key)
+    payment.invoice_id, payment.seller_id = invoice.id, invoice.seller_id
+    payment.organisation_id, payment.user_id = invoice.organisation_id, invoice.user_id
+    return _keep(session, payment, seller=invoice.seller, actor=actor, now=now)
+
+
+def _require_credit(session: Session, invoice: Invoice, cents: int) -> None:
+    """The person's row is locked: two of their invoices are not paid with the same credit."""
+    session.execute(select(User.id).where(User.id == invoice.user_id).with_for_update(key_share=True))
+    balance = credit_balance_cents(session, seller_id=invoice.seller_id, party=invoice.party)
+    if balance < cents:
+        raise CreditTooSmall(balance_cents=balance)
+
+
+def credit_balance_cents(session: Session, *, seller_id: int, party: str) -> int:
+    """Prepaid credit of a customer: what was paid in less what was used."""
+    topped = select(func.coalesce(func.sum(ledger.Entry.credit_cents - ledger.Entry.debit_cents), 0)).join(
+        ledger.Posting
+    )
+    query = topped.where(
+        ledger.Posting.seller_id == seller_id,
+        ledger.Entry.account == Account.CREDIT,
+        ledger.Entry.party == party,
+        ledger.Posting.journal != Journal.SALES,  # deposits (386) stand on 4191 too, but belong to their order
+    )
+    return int(session.scalar(query) or 0)
+
+
+def top_up(
+    session: Session,
+    *,
+    seller: Seller,
+    user: User,
+    means: Means,
+    cents: int,
+    received_on: date,
+    key: str,
+    now: datetime,
+    actor: User | None = None,
+) -> Payment:
+    """Prepaid credit of a member (account 4191), where the regime makes it multi-purpose: VAT comes with its use."""
+    if cents <= 0 or means is Means.CREDIT:
+        raise AmountWrong()
+    if seller.wallet_kind is WalletKind.SINGLE:
+        raise SinglePurposeCredit()
+    account, journal = MONEY[means]
+    party = f"user:{user.id}"
+    ledger.post(
+        session,
+        seller=seller,
+        journal=journal,
+        on=received_on,
+        piece=key[:60],
+        text=f"Crédit prépayé {user.name}",
+        key=key,
+        legs=[Leg(account, cents), Leg(Account.CREDIT, -cents, party, user.name)],
+        now=now,
+    )
+    payment = Payment(means=means, cents=cents, received_on=received_on, key=key)
+    payment.seller_id, payment.user_id = seller.id, user.id
+    return _keep(session, payment, seller=seller, actor=actor, now=now)
+
+
+def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, on: date, reason: str) -> Payment:
+    """Take a payment back (typed wrongly, returned by the bank): a mirrored posting; once."""
+    session.execute(select(Payment.id).where(Payment.id == payment.id).with_for_update(key_share=True))
+    if payment.cents < 0 or session.scalar(select(Payment.id).where(Payment.reverses_id == payment.id)):
+        raise ReversedAlready()
+    posting = session.scalars(select(ledger.Posting).where(ledger.Posting.key == payment.key)).one()
+    seller = session.get_one(Seller, payment.seller_id)
+    key = f"reversal:{payment.id}"
+    ledger.post(
+        session,
+        seller=seller,
+        journal=posting.journal,
+        on=on,
+        piece=posting.piece,
+        piece_on=posting.piece_on,
+        text=f"Annulation : {posting.text}",
+        key=key,
+        legs=[Leg(e.account, e.credit_cents - e.debit_cents, e.party, e.party_name) for e in posting.entries],
+        now=now,
+    )
+    back = Payment(means=payment.means, cents=-payment.cents, received_on=on, reference=reason[:200], key=key)
+    back.reverses_id, back.seller_id, back.invoice_id = payment.id, payment.seller_id, payment.invoice_id
+    back.organisation_id, back.user_id = payment.organisation_id, payment.user_id
+    return _keep(session, back, seller=seller, actor=actor, now=now)
+
+
+def _keep(session: Session, payment: Payment, *, seller: Seller, actor: User | None, now: datetime) -> Payment:
+    """The row beside its posting, said to the invoice if there is one."""
+    payment.taken_by, payment.taken_at = actor.id if actor else None, now
+    session.add(payment)
+    session.flush()
+    noun, noun_id = ("invoice", payment.invoice_id) if payment.invoice_id else ("payment", payment.id)
+    record(
+        session,
+        noun=noun,
+        noun_id=noun_id,
+        verb="paid" if payment.cents > 0 else "payment_reversed",
+        now=now,
+        actor_id=payment.taken_by,
+        site_id=seller.site_id,
+        cents=payment.cents,
+        means=payment.means.value,
+    )
+    if payment.invoice_id:
+        tell(session, invoice=payment.invoice_id)
+    return payment
+
+
+def list_payments(session: Session, *, invoice_id: int) -> list[Payment]:
+    return list(session.scalars(select(Payment).where(Payment.invoice_id == invoice_id).order_by(Payment.id)))
+
+
+def day_totals(session: Session, *, seller_id: int, on: date) -> dict[Means, int]:
+    """What came in on a day, by means, for the desk's count in the evening."""
+    came = func.sum(case((Payment.means == Means.CREDIT, 0), else_=Payment.cents))
+    query = select(Payment.means, came).where(Payment.seller_id == seller_id, Payment.received_on == on)
+    return {means: int(cents) for means, cents in session.execute(query.group_by(Payment.means))}

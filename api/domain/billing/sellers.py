@@ -1,0 +1,377 @@
+"""Legal entities that sell: who stands on the invoice of a site, under which VAT regime on which day.
+
+Refuses to be edited into the past: a regime is a dated row, and an issued invoice keeps its own copy.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.billing.facturx import Address, Bank, Party, bank_faults, party_faults
+from api.domain.billing.facturx import faults as wrong
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import StaffOnly, may_manage, may_staff, require_manager
+from api.domain.places.sites import Site, list_sites
+from api.domain.pricing.legal import Regime
+
+#: The day of a French document is the day in Paris, whatever the clock of the server.
+PARIS = ZoneInfo("Europe/Paris")
+
+
+class WalletKind(StrEnum):
+    """Multi-purpose credit bears VAT when it is used, single-purpose when it is bought: an accountant decides."""
+
+    MULTI = "multi"
+    SINGLE = "single"
+
+
+class NoSeller(NotFound):
+    """This place has no legal entity to sell in its name yet: staff must enter it first."""
+
+
+class PrefixWrong(Invalid):
+    """The prefix of the numbers has 1 to 8 capital letters, digits or hyphens."""
+
+    field = "prefix"
+
+
+class SellerTwice(Conflict):
+    """This place has its legal entity already: change that one."""
+
+    field = "site"
+
+
+class NetworkSeller(NotAllowed):
+    """Only an administrator of the network may enter the legal entity of all its places."""
+
+
+class SellerNameless(Invalid):
+    """A legal entity needs its name."""
+
+    field = "name"
+
+
+class VatNumberMissing(Invalid):
+    """Who charges VAT needs a VAT number."""
+
+    field = "vat_number"
+
+
+class AnotherEntity(Invalid):
+    """Another SIREN is another legal entity, with books and numbers of its own: this one keeps {siren}."""
+
+    field = "siren"
+
+
+class RegimeOfThePast(Invalid):
+    """A VAT regime begins today or later: what was invoiced keeps the regime of its day."""
+
+    field = "start"
+
+
+class RegimeTwice(Conflict):
+    """Another VAT regime begins on that day already."""
+
+    field = "start"
+
+
+class Seller(Base):
+    """One legal entity; of one site, or (site_id NULL) of every site that has none of its own."""
+
+    __tablename__ = "sellers"
+    __table_args__ = (
+        Index("uq_sellers_site", text("coalesce(site_id, 0)"), unique=True),
+        CheckConstraint("prefix ~ '^[A-Z0-9-]{1,8}$'", name="prefix"),
+    )
+
+    id: Mapped[Id]
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    legal_form: Mapped[str] = mapped_column(String(200), default="")
+    siren: Mapped[str] = mapped_column(String(9))
+    siret: Mapped[str] = mapped_column(String(14))
+    vat_number: Mapped[str | None] = mapped_column(String(20))
+    address: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    email: Mapped[str | None] = mapped_column(String(254))
+    phone: Mapped[str | None] = mapped_column(String(30))
+    iban: Mapped[str] = mapped_column(String(34))
+    bic: Mapped[str] = mapped_column(String(11))
+    bank_name: Mapped[str] = mapped_column(String(120))
+    #: The first letters of its numbers: F makes F2026-00001.
+    prefix: Mapped[str] = mapped_column(String(8), default="F")
+    wallet_kind: Mapped[WalletKind] = mapped_column(Word(WalletKind), default=WalletKind.MULTI)
+    created_at: Mapped[Instant]
+
+    @property
+    def bank(self) -> Bank:
+        return Bank(iban=self.iban, bic=self.bic, name=self.bank_name)
+
+    @property
+    def party(self) -> Party:
+        return Party(
+            name=self.name,
+            address=read_address(self.address),
+            siren=self.siren,
+            siret=self.siret,
+            vat_number=self.vat_number,
+            legal_form=self.legal_form or None,
+            email=self.email,
+            phone=self.phone,
+        )
+
+
+class SellerRegime(Base):
+    """From `start` on (until the next row) the seller is under this regime."""
+
+    __tablename__ = "seller_regimes"
+    __table_args__ = (UniqueConstraint("seller_id", "start"),)
+
+    id: Mapped[Id]
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    start: Mapped[date]
+    regime: Mapped[Regime] = mapped_column(Word(Regime))
+    vat_on_debits: Mapped[bool] = mapped_column(default=False)
+
+
+def pack_address(address: Address) -> dict[str, Any]:
+    return {
+        "lines": list(address.lines),
+        "postcode": address.postcode,
+        "city": address.city,
+        "country": address.country,
+    }
+
+
+def read_address(packed: dict[str, Any]) -> Address:
+    return Address(
+        lines=tuple(packed["lines"]),
+        postcode=packed["postcode"],
+        city=packed["city"],
+        country=packed.get("country", "FR"),
+    )
+
+
+def today(now: datetime) -> date:
+    return now.astimezone(PARIS).date()
+
+
+def add_seller(
+    session: Session,
+    *,
+    party: Party,
+    bank: Bank,
+    regime: Regime,
+    now: datetime,
+    site: Site | None = None,
+    actor: User | None = None,
+    prefix: str = "F",
+    start: date = date(2020, 1, 1),
+    vat_on_debits: bool = False,
+) -> Seller:
+    """Enter a legal entity; raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..).
+
+    An actor must manage the site or, for the network's, be its administrator; SellerTwice where there is one.
+    """
+    if actor is not None:
+        _require_may_add(session, actor, site)
+    _check(party, bank)
+    _check_regime(party.vat_number, regime, vat_on_debits)
+    if not re.fullmatch(r"[A-Z0-9-]{1,8}", prefix):
+        raise PrefixWrong()
+    if find_own_seller(session, site_id=site.id if site else None) is not None:
+        raise SellerTwice()
+    seller = Seller(
+        site_id=site.id if site else None,
+        name=party.name,
+        legal_form=party.legal_form or "",
+        siren=party.siren,
+        siret=party.siret,
+        vat_number=party.vat_number,
+        address=pack_address(party.address),
+        email=party.email,
+        phone=party.phone,
+        iban=bank.iban,
+        bic=bank.bic,
+        bank_name=bank.name,
+        prefix=prefix,
+        created_at=now,
+    )
+    session.add(seller)
+    session.flush()
+    set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
+    actor_id = actor.id if actor else None
+    record(session, noun="seller", noun_id=seller.id, verb="added", now=now, actor_id=actor_id, site_id=seller.site_id)
+    return seller
+
+
+def _require_may_add(session: Session, actor: User, site: Site | None) -> None:
+    if site is not None:
+        require_manager(session, user=actor, site_id=site.id)
+    elif not actor.is_admin:
+        raise NetworkSeller()
+
+
+def _check(party: Party, bank: Bank) -> None:
+    if not party.name.strip():
+        raise SellerNameless()
+    if not party.siren:
+        raise wrong.WrongSiren(siren="", party=party.name)
+    for fault in [*party_faults(party), *bank_faults(bank)]:
+        raise fault
+
+
+def _check_regime(vat_number: str | None, regime: Regime, vat_on_debits: bool) -> None:
+    if regime is Regime.PAYER and not vat_number:
+        raise VatNumberMissing()
+    if vat_on_debits and regime is not Regime.PAYER:
+        raise wrong.DebitsWithoutVat(field="vat_on_debits")
+
+
+def change_seller(session: Session, *, seller: Seller, party: Party, bank: Bank, actor: User, now: datetime) -> None:
+    """Another address, bank, form or capital, by a manager; what was issued keeps its copy.
+
+    Raises the named fault of the field, and AnotherEntity for another SIREN.
+    """
+    require_seller_manager(session, user=actor, seller=seller)
+    _check(party, bank)
+    if party.siren != seller.siren:
+        raise AnotherEntity(siren=seller.siren)
+    for row in _living_regimes(session, seller, today(now)):
+        _check_regime(party.vat_number, row.regime, row.vat_on_debits)
+    seller.name, seller.legal_form, seller.siret = party.name.strip(), party.legal_form or "", party.siret or ""
+    seller.vat_number, seller.address = party.vat_number, pack_address(party.address)
+    seller.email, seller.phone = party.email, party.phone
+    seller.iban, seller.bic, seller.bank_name = bank.iban, bank.bic, bank.name
+    session.flush()
+    record(
+        session, noun="seller", noun_id=seller.id, verb="changed", now=now, actor_id=actor.id, site_id=seller.site_id
+    )
+
+
+def _living_regimes(session: Session, seller: Seller, on: date) -> list[SellerRegime]:
+    """That of the day, and those to come."""
+    return [get_regime(session, seller=seller, on=on)] + [
+        row for row in list_regimes(session, seller=seller) if row.start > on
+    ]
+
+
+def plan_regime(
+    session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool, actor: User, now: datetime
+) -> SellerRegime:
+    """Another VAT regime from a day on, by a manager.
+
+    Raises RegimeOfThePast, RegimeTwice, VatNumberMissing, DebitsWithoutVat.
+    """
+    require_seller_manager(session, user=actor, seller=seller)
+    if start < today(now):
+        raise RegimeOfThePast()
+    if any(row.start == start for row in list_regimes(session, seller=seller)):
+        raise RegimeTwice()
+    _check_regime(seller.vat_number, regime, vat_on_debits)
+    row = set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
+    record(
+        session,
+        noun="seller",
+        noun_id=seller.id,
+        verb="regime_planned",
+        now=now,
+        actor_id=actor.id,
+        site_id=seller.site_id,
+        regime=regime.value,
+        start=start.isoformat(),
+    )
+    return row
+
+
+def list_regimes(session: Session, *, seller: Seller) -> list[SellerRegime]:
+    """The newest first, coming ones included."""
+    query = select(SellerRegime).where(SellerRegime.seller_id == seller.id).order_by(SellerRegime.start.desc())
+    return list(session.scalars(query))
+
+
+def set_regime(
+    session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool = False
+) -> SellerRegime:
+    """From `start` on; earlier invoices keep theirs."""
+    row = SellerRegime(seller_id=seller.id, start=start, regime=regime, vat_on_debits=vat_on_debits)
+    session.add(row)
+    session.flush()
+    return row
+
+
+def get_regime(session: Session, *, seller: Seller, on: date) -> SellerRegime:
+    """The regime of that day; NoSeller when none had begun."""
+    query = select(SellerRegime).where(SellerRegime.seller_id == seller.id, SellerRegime.start <= on)
+    row = session.scalar(query.order_by(SellerRegime.start.desc()).limit(1))
+    if row is None:
+        raise NoSeller()
+    return row
+
+
+def find_own_seller(session: Session, *, site_id: int | None) -> Seller | None:
+    """The entity entered for this site, or (with no site) for the network; not the one that stands in for it."""
+    own = Seller.site_id.is_(None) if site_id is None else Seller.site_id == site_id
+    return session.scalar(select(Seller).where(own))
+
+
+def may_add_seller(session: Session, *, user: User, site_id: int | None) -> bool:
+    """There is none yet, and this person may enter one."""
+    may = user.is_admin if site_id is None else may_manage(session, user=user, site_id=site_id)
+    return may and find_own_seller(session, site_id=site_id) is None
+
+
+def get_site_seller(session: Session, *, site_id: int) -> Seller:
+    """Who sells at this site: its own legal entity, else the network's; raises NoSeller."""
+    query = select(Seller).where((Seller.site_id == site_id) | Seller.site_id.is_(None))
+    row = session.scalar(query.order_by(Seller.site_id.is_(None)).limit(1))
+    if row is None:
+        raise NoSeller()
+    return row
+
+
+def get_seller(session: Session, seller_id: int, *, user: User) -> Seller:
+    """For the staff of a site that sells through it; to everybody else it is NotFound."""
+    seller = session.get(Seller, seller_id)
+    if seller is None or not may_handle_money(session, user=user, seller=seller):
+        raise NotFound()
+    return seller
+
+
+def may_handle_money(session: Session, *, user: User, seller: Seller) -> bool:
+    """Staff of its site; of any site without a seller of its own where it sells for the network."""
+    return any(may_staff(session, user=user, site_id=site_id) for site_id in site_ids_of(session, seller=seller))
+
+
+def site_ids_of(session: Session, *, seller: Seller) -> list[int]:
+    if seller.site_id is not None:
+        return [seller.site_id]
+    own = set(session.scalars(select(Seller.site_id).where(Seller.site_id.is_not(None))))
+    return [site.id for site in list_sites(session) if site.id not in own]
+
+
+def may_manage_seller(session: Session, *, user: User, seller: Seller) -> bool:
+    """Whoever manages a site that sells through it; of the network's, any of those sites."""
+    return any(may_manage(session, user=user, site_id=site_id) for site_id in site_ids_of(session, seller=seller))
+
+
+def require_seller_manager(session: Session, *, user: User, seller: Seller) -> None:
+    """Closing a period and changing the entity is for managers."""
+    if not may_manage_seller(session, user=user, seller=seller):
+        raise StaffOnly()
+
+
+def list_sellers(session: Session, *, user: User | None = None) -> list[Seller]:
+    """All of the network, or those whose money a person handles."""
+    found = session.scalars(select(Seller).order_by(Seller.id))
+    return [seller for seller in found if user is None or may_handle_money(session, user=user, seller=seller)]

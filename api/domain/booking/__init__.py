@@ -1,0 +1,1 @@
+"""People reserve resources: rules, bookings, kits, gatherings, feeds, reports of doors."""

@@ -1,0 +1,81 @@
+"""Time that the place itself takes: its hours, whole days closed, or a resource out for maintenance.
+
+What stood there is cancelled without fee and its people are written to. A print that runs is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain.booking.bookings.change import cancel_all
+from api.domain.booking.bookings.table import Booking
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_manager, require_staff
+from api.domain.places.sites import Closure, Resource, Site, local, set_hours
+from api.domain.places.timeline import Hold, Reason, hold
+
+
+class DaysWrong(Invalid):
+    """The last day must not be before the first."""
+
+    field = "last_on"
+
+
+def close_days(
+    session: Session, *, site: Site, first_on: date, last_on: date, reason: str, actor: User, now: datetime
+) -> list[Booking]:
+    """Shut the place on these local days, both included; answers what was cancelled."""
+    require_manager(session, user=actor, site_id=site.id)
+    if last_on < first_on:
+        raise DaysWrong()
+    site.closures.append(Closure(first_on=first_on, last_on=last_on, reason=reason.strip()[:200]))
+    session.flush()
+    facts = {"first_on": first_on.isoformat(), "last_on": last_on.isoformat(), "reason": reason[:200]}
+    record(session, noun="site", noun_id=site.id, verb="closed", now=now, actor_id=actor.id, site_id=site.id, **facts)
+    ids = list(session.scalars(select(Resource.id).where(Resource.site_id == site.id)))
+    start, end = local(site, first_on, time(0)), local(site, last_on + timedelta(days=1), time(0))
+    return cancel_all(session, resource_ids=ids, start=start, end=end, actor=actor, now=now)
+
+
+def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) -> None:
+    """Take a closure back; what was cancelled for it stays cancelled."""
+    require_manager(session, user=actor, site_id=closure.site_id)
+    facts = {"first_on": closure.first_on.isoformat(), "last_on": closure.last_on.isoformat()}
+    noun_id = closure.site_id
+    session.delete(closure)
+    record(session, noun="site", noun_id=noun_id, verb="reopened", now=now, actor_id=actor.id, site_id=noun_id, **facts)
+    session.flush()
+
+
+def change_hours(
+    session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]], actor: User, now: datetime
+) -> None:
+    """Set the week of the place: (weekday, opens, closes, staffed) each; raises HoursWrong. Bookings made stay."""
+    require_manager(session, user=actor, site_id=site.id)
+    set_hours(session, site=site, rows=rows)
+    week = [[each.weekday, str(each.opens), str(each.closes), each.staffed] for each in site.hours]
+    record(session, noun="site", noun_id=site.id, verb="hours", now=now, actor_id=actor.id, site_id=site.id, hours=week)
+
+
+def maintain(
+    session: Session, *, resource: Resource, start: datetime, end: datetime, note: str, actor: User, now: datetime
+) -> Hold:
+    """Take a resource for maintenance; bookings there are cancelled, but a print or an event raises Taken."""
+    require_staff(session, user=actor, site_id=resource.site_id)
+    cancel_all(session, resource_ids=[resource.id], start=start, end=end, actor=actor, now=now)
+    return hold(
+        session,
+        resource_id=resource.id,
+        start=start,
+        end=end,
+        reason=Reason.MAINTENANCE,
+        now=now,
+        note=note,
+        created_by=actor.id,
+    )

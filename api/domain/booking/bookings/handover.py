@@ -1,0 +1,163 @@
+"""Handing over a kit: its checklist at check-out to the person and at check-in from them, with note and photo.
+
+A damaged or missing item takes the kit out of service at once; those who have booked it are told (`reminders`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.booking.bookings.change import check_in, check_out
+from api.domain.booking.bookings.table import LIVE, Booking, note
+from api.domain.booking.kits import Kit, get_kit, take_out_of_service
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.errors import Invalid
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+
+
+class Direction(StrEnum):
+    """OUT: given to the person at the start. BACK: taken from them at the end."""
+
+    OUT = "out"
+    BACK = "back"
+
+
+class Condition(StrEnum):
+    GOOD = "good"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+
+
+class ChecklistIncomplete(Invalid):
+    """Please look at every item of the kit: {missing}."""
+
+    field = "items"
+
+
+class NotAnItem(Invalid):
+    """{serial} is no item of this kit."""
+
+    field = "items"
+
+
+class Handover(Base):
+    """What was seen of each item: `items` is `[{"serial", "name", "condition"}, ..]`, copied, for later disputes."""
+
+    __tablename__ = "handovers"
+    __table_args__ = (UniqueConstraint("booking_id", "direction"),)
+
+    id: Mapped[Id]
+    booking_id: Mapped[int] = mapped_column(ForeignKey("bookings.id"))
+    direction: Mapped[Direction] = mapped_column(Word(Direction))
+    items: Mapped[list[Any]] = mapped_column(JSONB)
+    note: Mapped[str] = mapped_column(Text, default="")
+    #: Key of the photo in the file store; empty without one.
+    photo: Mapped[str] = mapped_column(String(200), default="")
+    deposit_cents: Mapped[int] = mapped_column(default=0)
+    by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    at: Mapped[Instant]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One item as it was found at the hand-over."""
+
+    serial: str
+    condition: Condition = Condition.GOOD
+
+
+def hand_out(
+    session: Session,
+    *,
+    booking: Booking,
+    seen: Iterable[Seen],
+    actor: User,
+    now: datetime,
+    text: str = "",
+    photo: str = "",
+) -> Handover:
+    """Staff give the kit to the person: the checklist must name every item; this checks the booking in."""
+    require_staff(session, user=actor, site_id=booking.site_id)
+    kit = get_kit(session, booking.resource_id)
+    made = _write(session, booking, kit, Direction.OUT, list(seen), actor=actor, now=now, text=text, photo=photo)
+    check_in(session, booking=booking, actor=actor, now=now)
+    return made
+
+
+def take_back(
+    session: Session,
+    *,
+    booking: Booking,
+    seen: Iterable[Seen],
+    actor: User,
+    now: datetime,
+    text: str = "",
+    photo: str = "",
+) -> Handover:
+    """Staff take the kit back; the booking ends. A damaged or missing item takes the kit out of service."""
+    require_staff(session, user=actor, site_id=booking.site_id)
+    kit, seen = get_kit(session, booking.resource_id), list(seen)
+    made = _write(session, booking, kit, Direction.BACK, seen, actor=actor, now=now, text=text, photo=photo)
+    check_out(session, booking=booking, actor=actor, now=now)
+    items = {item.serial: item for item in kit.items}
+    for each in seen:
+        if each.condition != Condition.GOOD:
+            item = items[each.serial]
+            why = f"{item.name}: {text or each.condition}"
+            take_out_of_service(session, kit=kit, item=item, why=why, actor=actor, now=now)
+    return made
+
+
+def _write(
+    session: Session,
+    booking: Booking,
+    kit: Kit,
+    direction: Direction,
+    seen: list[Seen],
+    *,
+    actor: User,
+    now: datetime,
+    text: str,
+    photo: str,
+) -> Handover:
+    """The checklist, complete and of this kit."""
+    items = {item.serial: item for item in kit.items}
+    found = {each.serial: each.condition for each in seen}
+    for serial in found:
+        if serial not in items:
+            raise NotAnItem(serial=serial[:80])
+    if lacking := [item.name for serial, item in items.items() if serial not in found]:
+        raise ChecklistIncomplete(missing=", ".join(lacking))
+    made = Handover(
+        booking_id=booking.id,
+        direction=direction,
+        items=[{"serial": serial, "name": items[serial].name, "condition": found[serial]} for serial in found],
+        note=text.strip()[:2000],
+        photo=photo,
+        deposit_cents=kit.deposit_cents if direction == Direction.OUT else 0,
+        by_id=actor.id,
+        at=now,
+    )
+    session.add(made)
+    session.flush()
+    note(session, booking, f"handed_{direction}", now=now, actor_id=actor.id)
+    return made
+
+
+def list_handovers(session: Session, *, booking: Booking) -> list[Handover]:
+    return list(session.scalars(select(Handover).where(Handover.booking_id == booking.id).order_by(Handover.id)))
+
+
+def list_hit_by(session: Session, *, kit: Kit, now: datetime) -> list[Booking]:
+    """Bookings to come of a kit, whose people must hear that it is out of service."""
+    query = select(Booking).where(Booking.resource_id == kit.id, Booking.start_at > now, Booking.status.in_(LIVE))
+    return list(session.scalars(query.order_by(Booking.start_at)))

@@ -1,0 +1,179 @@
+"""The bookings table, its status and moves, and how one is found. Its time on the timeline is one Hold per resource."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
+from api.domain.core.changes import record, tell
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Organisation, User, may_see_for
+from api.domain.people.roles import may_staff
+from api.domain.places.sites import Resource, Site
+from api.domain.places.timeline import Hold, Reason
+
+
+class BookingStatus(StrEnum):
+    REQUESTED = "requested"
+    CONFIRMED = "confirmed"
+    CHECKED_IN = "checked_in"
+    CHECKED_OUT = "checked_out"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+    NO_SHOW = "no_show"
+
+
+_S = BookingStatus
+NEXT: dict[BookingStatus, frozenset[BookingStatus]] = {
+    _S.REQUESTED: frozenset({_S.CONFIRMED, _S.REJECTED, _S.CANCELLED}),
+    _S.CONFIRMED: frozenset({_S.REQUESTED, _S.CHECKED_IN, _S.CANCELLED, _S.NO_SHOW}),
+    _S.CHECKED_IN: frozenset({_S.CHECKED_OUT}),
+}
+#: Those whose holds stand.
+LIVE = (_S.REQUESTED, _S.CONFIRMED, _S.CHECKED_IN)
+#: Those that count against a person's quota.
+COUNTED = (*LIVE, _S.CHECKED_OUT, _S.NO_SHOW)
+
+
+class Booking(Base):
+    """A person's reservation of `[start_at, end_at)`; the holds are longer by the buffers. Price frozen when made."""
+
+    __tablename__ = "bookings"
+    __table_args__ = (
+        CheckConstraint("end_at > start_at", name="order"),
+        Index("ix_bookings_user_id_start_at", "user_id", "start_at"),
+        Index("ix_bookings_resource_id_start_at", "resource_id", "start_at"),
+        Index("ix_bookings_untold", "id", postgresql_where=text("told_at IS NULL")),
+        Index("ix_bookings_open", "start_at", postgresql_where=text("status IN ('requested', 'confirmed')")),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
+    rule_id: Mapped[int | None] = mapped_column(ForeignKey("rules.id"))
+    convention_id: Mapped[int | None] = mapped_column(ForeignKey("conventions.id"))
+    series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"))
+    start_at: Mapped[Instant]
+    end_at: Mapped[Instant]
+    status: Mapped[BookingStatus] = mapped_column(Word(BookingStatus))
+    status_at: Mapped[Instant]
+    note: Mapped[str] = mapped_column(Text, default="")
+    #: Of the youngest participant, where the resource has a minimum age.
+    youngest_age: Mapped[int | None]
+    guardian_consent: Mapped[bool] = mapped_column(default=False)
+    net_cents: Mapped[Cents]
+    price_trace: Mapped[list[Any]] = mapped_column(JSONB, default=list)
+    #: Owed for a late cancellation, instead of the price.
+    fee_cents: Mapped[Cents] = mapped_column(default=0)
+    no_show_at: Mapped[Instant | None]
+    decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    checked_in_at: Mapped[Instant | None]
+    checked_out_at: Mapped[Instant | None]
+    created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[Instant]
+    #: When its person was written to about its present status and time.
+    told_at: Mapped[Instant | None]
+
+    user: Mapped[User] = relationship(foreign_keys=[user_id])
+    organisation: Mapped[Organisation | None] = relationship()
+    resource: Mapped[Resource] = relationship()
+    site: Mapped[Site] = relationship()
+
+
+class Series(Base):
+    """Bookings made together by one RFC 5545 rule; each of them then lives by itself."""
+
+    __tablename__ = "series"
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
+    rrule: Mapped[str] = mapped_column(String(300))
+    created_at: Mapped[Instant]
+
+
+def move_booking(
+    session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: Any
+) -> None:
+    """The only door between statuses. Raises NotFromHere or Stale; wakes the pages, and the letter is due again."""
+    old = booking.status
+    values = {"status_at": now, "told_at": None, **values}
+    advance(session, booking, new, moves=NEXT, status=Booking.status, **values)
+    note(session, booking, new, now=now, actor_id=actor_id, old=old, fee_cents=booking.fee_cents)
+
+
+def note(
+    session: Session, booking: Booking, verb: str, *, now: datetime, actor_id: int | None = None, **facts: Any
+) -> None:
+    """One Change of this booking."""
+    record(
+        session,
+        noun="booking",
+        noun_id=booking.id,
+        verb=verb,
+        now=now,
+        actor_id=actor_id,
+        site_id=booking.site_id,
+        resource=booking.resource_id,
+        **facts,
+    )
+    tell(session, booking=booking.id, resource=booking.resource_id)
+
+
+def get_booking(session: Session, *, booking_id: int, user: User, lock: bool = False) -> Booking:
+    """One's own, one's organisation's, or of a site that one staffs; NotFound for everybody else.
+
+    `lock` takes the row until the end of the transaction, for a verb that follows.
+    """
+    query = select(Booking).where(Booking.id == booking_id).execution_options(populate_existing=lock)
+    found = session.scalar(query.with_for_update(key_share=True) if lock else query)
+    if found is None or not may_see(session, booking=found, user=user):
+        raise NotFound()
+    return found
+
+
+def may_see(session: Session, *, booking: Booking, user: User) -> bool:
+    if booking.user_id == user.id or may_staff(session, user=user, site_id=booking.site_id):
+        return True
+    organisation_id = booking.organisation_id
+    return organisation_id is not None and may_see_for(session, user=user, organisation_id=organisation_id)
+
+
+def list_own_bookings(
+    session: Session, *, user_id: int, start: datetime, end: datetime | None = None, limit: int = 200
+) -> list[Booking]:
+    """A person's bookings that are not over at `start`, in order of time; cancelled ones are left out."""
+    query = select(Booking).where(Booking.user_id == user_id, Booking.end_at > start, Booking.status.in_(COUNTED))
+    if end is not None:
+        query = query.where(Booking.start_at < end)
+    return list(session.scalars(query.order_by(Booking.start_at, Booking.id).limit(limit)))
+
+
+def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Booking]:
+    """All live or counted bookings of a site that touch `[start, end)`, for its staff."""
+    query = select(Booking).where(
+        Booking.site_id == site_id, Booking.start_at < end, Booking.end_at > start, Booking.status.in_(COUNTED)
+    )
+    return list(session.scalars(query.order_by(Booking.start_at, Booking.id)))
+
+
+def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
+    """What waits for approval, oldest first."""
+    query = select(Booking).where(Booking.site_id.in_(site_ids), Booking.status == BookingStatus.REQUESTED)
+    return list(session.scalars(query.order_by(Booking.id)))
+
+
+def holds_of(session: Session, *, booking: Booking) -> list[Hold]:
+    """Its live holds, in the order in which their resources are locked."""
+    query = select(Hold).where(
+        Hold.reason == Reason.BOOKING, Hold.about_id == str(booking.id), Hold.released_at.is_(None)
+    )
+    return list(session.scalars(query.order_by(Hold.resource_id)))

@@ -1,0 +1,149 @@
+"""Kits: a resource composed of others that are held together or not at all, with its items and their serial numbers.
+
+Here is what a kit is; handing it over at check-out and check-in stands in `bookings.handover`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Cents, Id, Instant
+from api.domain.core.changes import record
+from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+from api.domain.places.sites import Kind, Resource, Site, make_resource
+
+
+class MemberElsewhere(Invalid):
+    """A kit is made of things of its own place."""
+
+    field = "members"
+
+
+class OutOfService(Conflict):
+    """{name} is out of service: {why}."""
+
+
+class Kit(Base):
+    """`id` is the resource's id. Participants below `min_age` need their guardian's consent."""
+
+    __tablename__ = "kits"
+    __table_args__ = (CheckConstraint("min_age >= 0 AND deposit_cents >= 0", name="numbers"),)
+
+    id: Mapped[int] = mapped_column(ForeignKey("resources.id"), primary_key=True)
+    min_age: Mapped[int] = mapped_column(default=0)
+    deposit_cents: Mapped[Cents] = mapped_column(default=0)
+    out_of_service_at: Mapped[Instant | None]
+    out_of_service_why: Mapped[str] = mapped_column(String(200), default="")
+
+    resource: Mapped[Resource] = relationship(lazy="joined")
+    items: Mapped[list[KitItem]] = relationship(order_by="KitItem.id")
+    members: Mapped[list[KitMember]] = relationship(order_by="KitMember.resource_id")
+
+
+class KitMember(Base):
+    """A resource that is held whenever the kit is."""
+
+    __tablename__ = "kit_members"
+    __table_args__ = (UniqueConstraint("kit_id", "resource_id"),)
+
+    id: Mapped[Id]
+    kit_id: Mapped[int] = mapped_column(ForeignKey("kits.id", ondelete="CASCADE"))
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"), index=True)
+
+    resource: Mapped[Resource] = relationship(lazy="joined")
+
+
+class KitItem(Base):
+    """One thing of the checklist; `damaged_at` takes the whole kit out of service."""
+
+    __tablename__ = "kit_items"
+    __table_args__ = (UniqueConstraint("kit_id", "serial"),)
+
+    id: Mapped[Id]
+    kit_id: Mapped[int] = mapped_column(ForeignKey("kits.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(String(120))
+    serial: Mapped[str] = mapped_column(String(80))
+    damaged_at: Mapped[Instant | None]
+    damage: Mapped[str] = mapped_column(String(300), default="")
+
+
+def make_kit(
+    session: Session,
+    *,
+    site: Site,
+    name: str,
+    members: Iterable[Resource],
+    items: Iterable[tuple[str, str]],
+    now: datetime,
+    min_age: int = 0,
+    deposit_cents: int = 0,
+    kind: Kind = Kind.VR_KIT,
+) -> Kit:
+    """A kit of these members, with (name, serial number) items; raises MemberElsewhere."""
+    members = list(members)
+    if any(member.site_id != site.id for member in members):
+        raise MemberElsewhere()
+    resource = make_resource(session, site=site, kind=kind, name=name, now=now)
+    kit = Kit(id=resource.id, min_age=min_age, deposit_cents=deposit_cents)
+    kit.members = [KitMember(resource_id=member.id) for member in members]
+    kit.items = [KitItem(name=item, serial=serial) for item, serial in items]
+    session.add(kit)
+    session.flush()
+    record(session, noun="kit", noun_id=kit.id, verb="made", now=now, site_id=site.id, name=name)
+    return kit
+
+
+def get_kit(session: Session, kit_id: int) -> Kit:
+    if kit := session.get(Kit, kit_id):
+        return kit
+    raise NotFound()
+
+
+def find_kit(session: Session, kit_id: int) -> Kit | None:
+    return session.get(Kit, kit_id)
+
+
+def take_out_of_service(
+    session: Session, *, kit: Kit, item: KitItem | None, why: str, actor: User, now: datetime
+) -> None:
+    """From now on nobody can book it; who has booked it already is told (`reminders`)."""
+    require_staff(session, user=actor, site_id=kit.resource.site_id)
+    if item is not None:
+        item.damaged_at, item.damage = now, why[:300]
+    kit.out_of_service_at = kit.out_of_service_at or now
+    kit.out_of_service_why = why.strip()[:200]
+    _record(session, kit, "out_of_service", now, actor, why=why[:200], item=item.serial if item else None)
+
+
+def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) -> None:
+    """Repaired or replaced: all items count as whole again."""
+    require_staff(session, user=actor, site_id=kit.resource.site_id)
+    for item in kit.items:
+        item.damaged_at, item.damage = None, ""
+    kit.out_of_service_at, kit.out_of_service_why = None, ""
+    _record(session, kit, "in_service", now, actor)
+
+
+def _record(session: Session, kit: Kit, verb: str, now: datetime, actor: User, **facts: str | None) -> None:
+    session.flush()
+    record(
+        session,
+        noun="kit",
+        noun_id=kit.id,
+        verb=verb,
+        now=now,
+        actor_id=actor.id,
+        site_id=kit.resource.site_id,
+        **facts,
+    )
+
+
+def list_kits(session: Session, *, site_id: int) -> list[Kit]:
+    query = select(Kit).join(Resource).where(Resource.site_id == site_id, Resource.retired_at.is_(None))
+    return list(session.scalars(query.order_by(Kit.id)))

@@ -1,0 +1,231 @@
+"""The booking policy of a resource, or of a kind at a site: lengths, notice, buffers, quotas, skill, fee, price.
+
+Refuses numbers that contradict each other. `Policy` is the plain value that bookings are checked against.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_manager
+from api.domain.places.sites import Closure, Kind, OpeningHours, Resource, Site
+from api.domain.pricing.prices import BookingRates
+from api.domain.pricing.prices.parts import BadTariff
+
+MINUTES_A_DAY = 24 * 60
+
+
+class RuleContradicts(Invalid):
+    """This rule contradicts itself: {what}."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """All times in minutes but `horizon_days`; None means without limit. The defaults apply where no rule stands."""
+
+    min_minutes: int = 15
+    max_minutes: int = 480
+    step_minutes: int = 15
+    notice_minutes: int = 0
+    horizon_days: int = 90
+    before_minutes: int = 0
+    after_minutes: int = 0
+    quota_day_minutes: int | None = None
+    quota_week_minutes: int | None = None
+    quota_month_minutes: int | None = None
+    #: How many bookings that are not over one person may have under this rule.
+    at_once: int | None = None
+    skill_id: int | None = None
+    needs_approval: bool = False
+    #: Only people with a role at the site may see and book it.
+    members_only: bool = False
+    #: Cancelling later than this before the start costs `late_fee_cents`.
+    cancel_minutes: int = 0
+    late_fee_cents: int = 0
+    #: Not checked in so long after the start: the slot is freed; None means that nobody watches.
+    no_show_minutes: int | None = None
+    rates: BookingRates = field(default_factory=BookingRates)
+
+    def __post_init__(self) -> None:
+        for is_wrong, where, what in self._contradictions():
+            if is_wrong:
+                raise RuleContradicts(what=what, field=where)
+
+    def _contradictions(self) -> Iterable[tuple[bool, str, str]]:
+        step = self.step_minutes
+        yield step < 1 or 60 % max(step, 1) != 0, "step_minutes", "the grid must divide an hour"
+        yield self.min_minutes < 1, "min_minutes", "the shortest booking has no length"
+        yield self.max_minutes < self.min_minutes, "max_minutes", "the longest booking is shorter than the shortest"
+        yield self.max_minutes > 31 * MINUTES_A_DAY, "max_minutes", "a booking may not outlast a month"
+        yield self.min_minutes % step != 0, "min_minutes", "the shortest booking does not fit the grid"
+        yield self.max_minutes % step != 0, "max_minutes", "the longest booking does not fit the grid"
+        yield not 1 <= self.horizon_days <= 730, "horizon_days", "the horizon must be between 1 and 730 days"
+        yield self.notice_minutes < 0, "notice_minutes", "the notice is negative"
+        late = self.notice_minutes >= self.horizon_days * MINUTES_A_DAY
+        yield late, "notice_minutes", "the notice reaches beyond the horizon"
+        buffers = (self.before_minutes, self.after_minutes)
+        yield min(buffers) < 0 or max(buffers) > MINUTES_A_DAY, "after_minutes", "a buffer is negative or over a day"
+        yield from self._quota_contradictions()
+        yield self.cancel_minutes < 0 or self.late_fee_cents < 0, "cancel_minutes", "a negative delay or fee"
+        no_show = self.no_show_minutes
+        yield no_show is not None and no_show < 1, "no_show_minutes", "the grace of a no-show has no length"
+
+    def _quota_contradictions(self) -> Iterable[tuple[bool, str, str]]:
+        least = self.min_minutes
+        for name in ("quota_day_minutes", "quota_week_minutes", "quota_month_minutes"):
+            quota = getattr(self, name)
+            if quota is not None:
+                yield quota < least, name, "a quota is smaller than the shortest booking, or than a shorter quota"
+                least = quota
+        yield self.at_once is not None and self.at_once < 1, "at_once", "nobody could book anything"
+
+    @property
+    def has_quota(self) -> bool:
+        """Whether what a person has booked already counts."""
+        limits = (self.quota_day_minutes, self.quota_week_minutes, self.quota_month_minutes, self.at_once)
+        return any(limit is not None for limit in limits)
+
+
+DEFAULT = Policy()
+_NUMBERS = [each.name for each in fields(Policy) if each.name != "rates"]
+
+
+class Rule(Base):
+    """Of one resource, or of every resource of a kind at a site; the resource's own stands before its kind's."""
+
+    __tablename__ = "rules"
+    __table_args__ = (
+        Index("uq_rules_resource_id", "resource_id", unique=True, postgresql_where=text("resource_id IS NOT NULL")),
+        Index("uq_rules_site_id_kind", "site_id", "kind", unique=True, postgresql_where=text("resource_id IS NULL")),
+        CheckConstraint("resource_id IS NOT NULL OR kind IS NOT NULL", name="about"),
+        CheckConstraint("min_minutes BETWEEN 1 AND max_minutes", name="lengths"),
+    )
+
+    id: Mapped[Id]
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    kind: Mapped[Kind | None] = mapped_column(Word(Kind))
+    resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"))
+    min_minutes: Mapped[int]
+    max_minutes: Mapped[int]
+    step_minutes: Mapped[int]
+    notice_minutes: Mapped[int]
+    horizon_days: Mapped[int]
+    before_minutes: Mapped[int]
+    after_minutes: Mapped[int]
+    quota_day_minutes: Mapped[int | None]
+    quota_week_minutes: Mapped[int | None]
+    quota_month_minutes: Mapped[int | None]
+    at_once: Mapped[int | None]
+    skill_id: Mapped[int | None] = mapped_column(ForeignKey("skills.id"))
+    needs_approval: Mapped[bool]
+    members_only: Mapped[bool]
+    cancel_minutes: Mapped[int]
+    late_fee_cents: Mapped[int]
+    no_show_minutes: Mapped[int | None]
+    rates: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    changed_at: Mapped[Instant]
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(rates=unpack_rates(self.rates), **{name: getattr(self, name) for name in _NUMBERS})
+
+
+def pack_rates(rates: BookingRates) -> dict[str, Any]:
+    """As JSON, decimals as text."""
+    return {
+        "per_slot": str(rates.per_slot),
+        "tiers": [[start, str(per_hour)] for start, per_hour in rates.tiers],
+        "role_factors": {role: str(factor) for role, factor in rates.role_factors.items()},
+    }
+
+
+def unpack_rates(body: dict[str, Any]) -> BookingRates:
+    """The inverse of `pack_rates`; raises RuleContradicts for prices that are none."""
+    try:
+        return BookingRates(
+            per_slot=Decimal(body.get("per_slot", "0")),
+            tiers=tuple((int(start), Decimal(per_hour)) for start, per_hour in body.get("tiers", [])),
+            role_factors={role: Decimal(factor) for role, factor in body.get("role_factors", {}).items()},
+        )
+    except (BadTariff, InvalidOperation, TypeError, ValueError) as error:
+        raise RuleContradicts(what="a price is none", field="rates") from error
+
+
+def set_rule(
+    session: Session,
+    *,
+    site: Site,
+    policy: Policy,
+    now: datetime,
+    actor: User | None = None,
+    kind: Kind | None = None,
+    resource: Resource | None = None,
+) -> Rule:
+    """Set the rule of one resource, or of a kind at the site, instead of the one before. Managers only."""
+    if actor is not None:
+        require_manager(session, user=actor, site_id=site.id)
+    if resource is not None and resource.site_id != site.id:
+        raise RuleContradicts(what="the resource is of another place", field="resource_id")
+    rule = _find_exact(session, site, kind, resource) or Rule(site_id=site.id)
+    rule.kind = None if resource else kind
+    rule.resource_id = resource.id if resource else None
+    for name in _NUMBERS:
+        setattr(rule, name, getattr(policy, name))
+    rule.rates, rule.changed_at = pack_rates(policy.rates), now
+    session.add(rule)
+    session.flush()
+    facts = {**asdict(policy), "rates": rule.rates}
+    actor_id = actor.id if actor else None
+    record(session, noun="rule", noun_id=rule.id, verb="set", now=now, actor_id=actor_id, site_id=site.id, **facts)
+    return rule
+
+
+def _find_exact(session: Session, site: Site, kind: Kind | None, resource: Resource | None) -> Rule | None:
+    if resource is not None:
+        return session.scalar(select(Rule).where(Rule.resource_id == resource.id))
+    return session.scalar(select(Rule).where(Rule.site_id == site.id, Rule.kind == kind, Rule.resource_id.is_(None)))
+
+
+def list_rules(session: Session, *, site_id: int) -> list[Rule]:
+    return list(session.scalars(select(Rule).where(Rule.site_id == site_id).order_by(Rule.id)))
+
+
+@lru_cache(maxsize=2000)
+def read_policy(row_json: str) -> tuple[int | None, Policy]:
+    """(rule id, policy) of a rules row as PostgreSQL writes it in JSON; "" is no rule. Cached by its very text, so it
+    can never be stale."""
+    if not row_json:
+        return None, DEFAULT
+    row = json.loads(row_json)
+    policy = Policy(rates=unpack_rates(row["rates"]), **{name: row[name] for name in _NUMBERS})
+    return int(row["id"]), policy
+
+
+@lru_cache(maxsize=2000)
+def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, closures_json: str) -> Site:
+    """A Site that only knows when it is open, of no session; hours `[[weekday, opens, closes], ..]`, closures
+    `[[first, last], ..]`. Cached by its very text."""
+    calendar = Site(timezone=timezone, closed_on_holidays=closed_on_holidays)
+    calendar.hours = [
+        OpeningHours(weekday=weekday, opens=time.fromisoformat(opens), closes=time.fromisoformat(closes), staffed=True)
+        for weekday, opens, closes in json.loads(hours_json or "[]")
+    ]
+    calendar.closures = [
+        Closure(first_on=date.fromisoformat(first), last_on=date.fromisoformat(last))
+        for first, last in json.loads(closures_json or "[]")
+    ]
+    return calendar

@@ -1,0 +1,56 @@
+"""What was answered to a creating request, so that a repeated one changes nothing. Refuses to know HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, delete, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant
+from api.domain.core.errors import Conflict
+
+KEPT_FOR = timedelta(days=2)
+
+
+class KeyReused(Conflict):
+    """This Idempotency-Key was already used for another request: take a new one."""
+
+
+class IdempotencyKey(Base):
+    """One key of one user. It commits with what the request made, so there is never a key without its answer."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (UniqueConstraint("user_id", "key"), Index("ix_idempotency_keys_created_at", "created_at"))
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(200))
+    fingerprint: Mapped[str] = mapped_column(String(64))
+    answer: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    created_at: Mapped[Instant]
+
+
+def claim(session: Session, *, user_id: int, key: str, fingerprint: str, now: datetime) -> tuple[IdempotencyKey, bool]:
+    """The slot of this key, and whether it is new. A twin that runs right now is waited for; raises KeyReused."""
+    slot = session.scalar(
+        insert(IdempotencyKey)
+        .values(user_id=user_id, key=key, fingerprint=fingerprint, answer={}, created_at=now)
+        .on_conflict_do_nothing()
+        .returning(IdempotencyKey)
+    )
+    if slot is not None:
+        return slot, True
+    slot = session.scalars(
+        select(IdempotencyKey).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
+    ).one()
+    if slot.fingerprint != fingerprint:
+        raise KeyReused()
+    return slot, False
+
+
+def forget_old(session: Session, *, now: datetime) -> None:
+    """Keys are for retries, not for ever."""
+    session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))

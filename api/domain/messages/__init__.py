@@ -1,0 +1,1 @@
+"""What people are told and what goes by time: letters, reminders, dunning, reports, purges."""

@@ -1,0 +1,154 @@
+"""Letters about money and promises: an overdue invoice (with penalty and indemnity), a promise that moved.
+
+Refuses to compute a penalty: the law wants its formula named, and a court its days; the indemnity is a fixed sum.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import ForeignKey, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.billing.invoices import Invoice, ask_document, list_unreleased
+from api.domain.billing.payments import list_open
+from api.domain.billing.sellers import Seller, today
+from api.domain.core.base import Base, Cents, Id, Instant
+from api.domain.core.changes import record
+from api.domain.messages.notifications import LETTERS, Letter, write
+from api.domain.people.accounts import Buying, Locale, Membership, User
+from api.domain.pricing.legal import Customer, mentions
+from api.domain.sales.orders import Order, list_open_orders, move_promise
+
+#: Days after the due date of the first, second and last reminder.
+AFTER_DAYS = (1, 15, 30)
+#: C. com. art. D. 441-5, owed by professionals from the first day.
+INDEMNITY_CENTS = 4000
+
+_L = Locale
+LETTERS.update(
+    {
+        "invoice_overdue": {
+            _L.FR: Letter(
+                "Facture {number} en attente de règlement",
+                "Bonjour {name},\n\nla facture {number} du {issued_on}, échue le {due_on}, reste due pour {open} €.\n"
+                "{penalty}\n{indemnity}\n\nSi votre règlement nous a croisés, merci d'oublier ce message.\n",
+            ),
+            _L.EN: Letter(
+                "Invoice {number} is waiting to be paid",
+                "Hello {name},\n\nof invoice {number} of {issued_on}, due on {due_on}, {open} € are still open.\n"
+                "{penalty}\n{indemnity}\n\nIf your payment is on its way, please take no notice of this letter.\n",
+            ),
+        },
+        "promise_moved": {
+            _L.FR: Letter(
+                "Commande {number} : nouvelle date de livraison",
+                "Bonjour {name},\n\nune impression de votre commande {number} est à refaire, à nos frais. "
+                "La nouvelle date promise est le {promised_on}.\n",
+            ),
+            _L.EN: Letter(
+                "Order {number}: a new delivery date",
+                "Hello {name},\n\na print of your order {number} has to be made again, at our cost. "
+                "The new promised date is {promised_on}.\n",
+            ),
+        },
+    }
+)
+
+
+class Reminder(Base):
+    """One letter about an overdue invoice; each step once."""
+
+    __tablename__ = "reminders"
+    __table_args__ = (UniqueConstraint("invoice_id", "step"),)
+
+    id: Mapped[Id]
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
+    step: Mapped[int]
+    open_cents: Mapped[Cents]
+    indemnity_cents: Mapped[Cents]
+    sent_at: Mapped[Instant]
+
+
+def look_after_billing(session: Session, *, now: datetime) -> None:
+    """What a clock must see to, every minute or so: lost drawings, reminders, promises. Repeating it is harmless."""
+    for invoice_id in list_unreleased(session, now=now):
+        ask_document(session, invoice_id)
+    for seller in session.scalars(select(Seller).order_by(Seller.id)):
+        remind(session, seller=seller, now=now)
+    follow_orders(session, now=now)
+
+
+def list_overdue(session: Session, *, seller: Seller, on: date) -> list[tuple[Invoice, int, int]]:
+    """(invoice, open cents, days overdue), the oldest first."""
+    found = list_open(session, seller_id=seller.id)
+    return [(invoice, cents, (on - invoice.due_on).days) for invoice, cents in found if invoice.due_on < on]
+
+
+def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]:
+    """Write the letters that are due today; running it twice writes none twice."""
+    made = []
+    for invoice, cents, days in list_overdue(session, seller=seller, on=today(now)):
+        step = sum(days >= after for after in AFTER_DAYS)
+        known = select(Reminder.id).where(Reminder.invoice_id == invoice.id, Reminder.step >= step)
+        if step and session.scalar(known) is None:
+            made.append(_remind(session, invoice, cents, step, now))
+    return made
+
+
+def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
+    customer = invoice.document.buyer.customer
+    indemnity = 0 if customer is Customer.CONSUMER else INDEMNITY_CENTS
+    reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
+    session.add(reminder)
+    session.flush()
+    legal = mentions(invoice.issued_on, invoice.document.regime, customer)
+    for person in _readers(session, invoice):
+        write(
+            session,
+            user=person,
+            kind="invoice_overdue",
+            about=f"invoice:{invoice.id}:{step}",
+            now=now,
+            number=invoice.number,
+            issued_on=invoice.issued_on,
+            due_on=invoice.due_on,
+            open=f"{cents / 100:.2f}",
+            penalty=legal.penalty or "",
+            indemnity=legal.indemnity or "",
+        )
+    record(session, noun="invoice", noun_id=invoice.id, verb="reminded", now=now, step=step, open_cents=cents)
+    return reminder
+
+
+def _readers(session: Session, invoice: Invoice) -> list[User]:
+    """The buyers of the organisation, or the person."""
+    if invoice.organisation_id is None:
+        return [session.get_one(User, invoice.user_id)] if invoice.user_id else []
+    query = (
+        select(User)
+        .join(Membership, Membership.user_id == User.id)
+        .where(Membership.organisation_id == invoice.organisation_id, Membership.buying == Buying.BUYER)
+    )
+    return list(session.scalars(query.order_by(User.id)))
+
+
+def follow_orders(session: Session, *, now: datetime) -> list[Order]:
+    """Look at the promises of all open orders; whoever ordered is told when one had to move."""
+    moved = []
+    for order in list_open_orders(session):
+        change = move_promise(session, order=order, now=now)
+        if change is None or change[0] is None:
+            continue
+        moved.append(order)
+        write(
+            session,
+            user=session.get_one(User, order.placed_by),
+            kind="promise_moved",
+            about=f"order:{order.id}:{change[1]}",
+            now=now,
+            place=order.site,
+            number=order.number,
+            promised_on=change[1],
+        )
+    return moved

@@ -1,0 +1,181 @@
+"""Letters to people: one per thing and kind, in the reader's language. Sending is a background step's business."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Id, Instant
+from api.domain.core.changes import ask
+from api.domain.people.accounts import Locale, User
+from api.domain.places.sites import Site
+from api.domain.printing.jobs import Job
+from api.domain.sales.quotes import Quote
+
+TRIED_FOR = timedelta(days=1)
+TRIED_AT_ONCE = 10
+
+
+class Mail(Base):
+    """A letter, as it was or will be sent. Unique by (kind, about): a step that runs twice writes once."""
+
+    __tablename__ = "mails"
+    __table_args__ = (UniqueConstraint("kind", "about", "user_id"), Index("ix_mails_created_at", "created_at"))
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
+    kind: Mapped[str] = mapped_column(String(40))
+    about: Mapped[str] = mapped_column(String(80))
+    recipient: Mapped[str] = mapped_column(String(254))
+    subject: Mapped[str] = mapped_column(String(200))
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Instant]
+    sent_at: Mapped[Instant | None]
+    trouble: Mapped[str] = mapped_column(String(300), default="")
+
+    user: Mapped[User] = relationship()
+    site: Mapped[Site | None] = relationship()
+
+
+class Letter(NamedTuple):
+    subject: str
+    body: str
+
+
+_L = Locale
+LETTERS: dict[str, dict[Locale, Letter]] = {
+    "job_printed": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » est imprimée",
+            "Bonjour {name},\n\nvotre pièce « {model} » ({copies} ×) est imprimée.\nElle vous attend à {site}.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” is printed",
+            "Hello {name},\n\nyour part “{model}” ({copies} ×) is printed. It is waiting for you at {site}.\n",
+        ),
+    },
+    "job_rejected": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » ne peut pas être imprimée",
+            "Bonjour {name},\n\nvotre demande « {model} » n'a pas pu être acceptée à {site}. "
+            "La raison est affichée sur la page de la demande.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” cannot be printed",
+            "Hello {name},\n\nyour request “{model}” could not be accepted at {site}. "
+            "The reason is shown on its page.\n",
+        ),
+    },
+    "job_on_hold": {
+        _L.FR: Letter(
+            "Votre pièce « {model} » attend l'équipe",
+            "Bonjour {name},\n\nl'impression de « {model} » s'est arrêtée à {site}. "
+            "L'équipe regarde ; vous n'avez rien à faire.\n",
+        ),
+        _L.EN: Letter(
+            "Your part “{model}” is waiting for the team",
+            "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking into it.\n",
+        ),
+    },
+    "quote_offered": {
+        _L.FR: Letter(
+            "Votre devis {number} est prêt",
+            "Bonjour {name},\n\nl'équipe de {site} a relu votre devis {number} : vous pouvez l'accepter "
+            "jusqu'au {until}, sur sa page.\n",
+        ),
+        _L.EN: Letter(
+            "Your quote {number} is ready",
+            "Hello {name},\n\nthe team of {site} has looked at your quote {number}: you can accept it "
+            "until {until}, on its page.\n",
+        ),
+    },
+    "quote_declined": {
+        _L.FR: Letter(
+            "Votre devis {number} n'a pas pu être proposé",
+            "Bonjour {name},\n\nl'équipe de {site} ne peut pas réaliser le devis {number} :\n\n{reason}\n",
+        ),
+        _L.EN: Letter(
+            "Your quote {number} could not be offered",
+            "Hello {name},\n\nthe team of {site} cannot make what quote {number} asks for:\n\n{reason}\n",
+        ),
+    },
+}
+
+
+def write(
+    session: Session, *, user: User, kind: str, about: str, now: datetime, place: Site | None = None, **params: object
+) -> None:
+    """Put a letter into the outbox and ask for its sending; a second of its kind about the same thing is dropped."""
+    letter = LETTERS[kind][user.locale]
+    params = {"name": user.name, "site": place.name if place else "", **params}
+    mail_id = session.scalar(
+        insert(Mail)
+        .values(
+            user_id=user.id,
+            site_id=place.id if place else None,
+            kind=kind,
+            about=about,
+            recipient=user.email,
+            subject=letter.subject.format(**params)[:200],
+            body=letter.body.format(**params),
+            created_at=now,
+            trouble="",
+        )
+        .on_conflict_do_nothing()
+        .returning(Mail.id)
+    )
+    if mail_id is not None:
+        ask_sending(session, mail_id)
+
+
+def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> None:
+    """Tell the owner what became of a job."""
+    job = session.get_one(Job, job_id)
+    write(
+        session,
+        user=job.owner,
+        kind=f"job_{verb}",
+        about=f"job:{job.id}",
+        now=now,
+        place=job.site,
+        model=job.model.name,
+        copies=job.copies,
+    )
+
+
+def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -> None:
+    """Tell who asked for a quote what the staff decided."""
+    quote = session.get_one(Quote, quote_id)
+    write(
+        session,
+        user=session.get_one(User, quote.asked_by),
+        kind=f"quote_{verb}",
+        about=f"quote:{quote.id}",
+        now=now,
+        place=quote.site,
+        number=quote.number,
+        reason=quote.reason,
+        until=quote.valid_until.strftime("%d/%m/%Y"),
+    )
+
+
+def ask_unsent(session: Session, *, now: datetime) -> None:
+    """Letters whose sending failed are tried again for a day, a few at a time: a mail server is down now and then."""
+    failed = select(Mail.id).where(Mail.sent_at.is_(None), Mail.trouble != "", Mail.created_at > now - TRIED_FOR)
+    for mail_id in session.scalars(failed.order_by(func.random()).limit(TRIED_AT_ONCE)):  # one hopeless cannot block
+        ask_sending(session, mail_id)
+
+
+def ask_sending(session: Session, mail_id: int) -> None:
+    ask(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
+
+
+def list_mails(session: Session, *, site_ids: list[int], limit: int = 100) -> list[Mail]:
+    """The latest letters of these sites, newest first."""
+    query = select(Mail).where(Mail.site_id.in_(site_ids)).order_by(Mail.id.desc()).limit(limit)
+    return list(session.scalars(query))

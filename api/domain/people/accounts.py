@@ -1,0 +1,355 @@
+"""People, how they prove who they are, and the organisations they may buy for. Refuses to know about places."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import threading
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from email_validator import EmailNotValidError, validate_email
+from pwdlib import PasswordHash
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, bindparam, func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+
+SESSION_IDLE = timedelta(days=14)
+SESSION_LIFE = timedelta(days=60)
+PASSWORD_MIN, PASSWORD_MAX = 10, 256
+
+# argon2id costs 64 MiB and a quarter of a second: two at a time, so that a flood of logins cannot starve the rest.
+_hasher = PasswordHash.recommended()
+_hashing = threading.Semaphore(2)
+
+
+class Locale(StrEnum):
+    FR = "fr"
+    EN = "en"
+
+
+class EmailTaken(Conflict):
+    """There is already an account with this e-mail address."""
+
+    field = "email"
+
+
+class EmailWrong(Invalid):
+    """This is not an e-mail address."""
+
+    field = "email"
+
+
+class NameMissing(Invalid):
+    """Please give a name."""
+
+    field = "name"
+
+
+class PasswordTooShort(Invalid):
+    """The password needs at least {minimum} characters."""
+
+    field = "password"
+
+
+class PasswordTooLong(Invalid):
+    """The password may have at most {maximum} characters."""
+
+    field = "password"
+
+
+class PasswordTooEasy(Invalid):
+    """This password is too easy to guess."""
+
+    field = "password"
+
+
+class LoginFailed(NotAllowed):
+    """E-mail address or password is wrong."""
+
+    field = "password"
+
+
+class User(Base):
+    """A person. `is_admin` runs the whole network; all else is a Role at a site."""
+
+    __tablename__ = "users"
+    __table_args__ = (Index("uq_users_email_lower", text("lower(email)"), unique=True),)
+
+    id: Mapped[Id]
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(120))
+    password_hash: Mapped[str | None] = mapped_column(Text)
+    locale: Mapped[Locale] = mapped_column(Word(Locale), default=Locale.FR)
+    is_admin: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Instant]
+    disabled_at: Mapped[Instant | None]
+
+
+class LoginSession(Base):
+    """A browser that is logged in. Only the hash of its token is kept, so a stolen dump logs nobody in."""
+
+    __tablename__ = "login_sessions"
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[Instant]
+    seen_at: Mapped[Instant]
+    agent: Mapped[str] = mapped_column(String(200), default="")
+
+
+class ApiToken(Base):
+    """A bearer token for programs: `etb_` + 43 random characters; the hash is kept, the first letters are shown."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    hint: Mapped[str] = mapped_column(String(12))
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[Instant]
+    used_at: Mapped[Instant | None]
+    revoked_at: Mapped[Instant | None]
+
+
+class Organisation(Base):
+    """A company, association or public body that buys. Its billing terms stand in `orders` and `invoices`."""
+
+    __tablename__ = "organisations"
+
+    id: Mapped[Id]
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    siren: Mapped[str | None] = mapped_column(String(9))
+    siret: Mapped[str | None] = mapped_column(String(14))
+    vat_number: Mapped[str | None] = mapped_column(String(20))
+    created_at: Mapped[Instant]
+
+
+class Buying(StrEnum):
+    BUYER = "buyer"
+    VIEWER = "viewer"
+
+
+class Membership(Base):
+    """That a user may buy for an organisation, or look at what it bought."""
+
+    __tablename__ = "memberships"
+    __table_args__ = (UniqueConstraint("organisation_id", "user_id"),)
+
+    id: Mapped[Id]
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    buying: Mapped[Buying] = mapped_column(Word(Buying), default=Buying.BUYER)
+    since: Mapped[Instant]
+
+
+def _digest(token: str) -> str:
+    """SHA-256 is enough here: the tokens carry 256 random bits, there is nothing to guess."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def clean_email(text: str) -> str:
+    """The normalised address; raises EmailWrong. Whether it exists is only known by writing to it."""
+    try:
+        return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise EmailWrong() from error
+
+
+def check_password(password: str, *, about: str = "") -> None:
+    """Length, not composition (ASVS 6.2); refuses one character repeated and the person's own address."""
+    if len(password) < PASSWORD_MIN:
+        raise PasswordTooShort(minimum=PASSWORD_MIN)
+    if len(password) > PASSWORD_MAX:
+        raise PasswordTooLong(maximum=PASSWORD_MAX)
+    lower = password.lower()
+    if len(set(lower)) < 4 or lower in {about.lower(), "motdepasse", "password123", "1234567890", "azertyuiop"}:
+        raise PasswordTooEasy()
+
+
+def _hash(password: str) -> str:
+    with _hashing:
+        return _hasher.hash(password)
+
+
+def sign_up(
+    session: Session, *, email: str, name: str, password: str, now: datetime, locale: Locale = Locale.FR
+) -> User:
+    """A new account; EmailTaken, EmailWrong, NameMissing or Password… say which field is wrong."""
+    email = clean_email(email)
+    if not (name := name.strip()[:120]):
+        raise NameMissing()
+    check_password(password, about=email)
+    if find_user(session, email=email):
+        raise EmailTaken()
+    user = User(email=email, name=name, password_hash=_hash(password), locale=locale, created_at=now)
+    try:
+        with session.begin_nested():
+            session.add(user)
+    except IntegrityError as error:  # uq_users_email_lower: two signed up at once
+        raise EmailTaken() from error
+    record(session, noun="user", noun_id=user.id, verb="signed_up", now=now, actor_id=user.id)
+    return user
+
+
+def find_user(session: Session, *, email: str) -> User | None:
+    return session.scalar(select(User).where(func.lower(User.email) == email.strip().lower()))
+
+
+def get_user(session: Session, user_id: int) -> User:
+    if user := session.get(User, user_id):
+        return user
+    raise NotFound()
+
+
+def log_in(session: Session, *, email: str, password: str, now: datetime, agent: str = "") -> tuple[User, str]:
+    """The user and a fresh session token (shown once). An unknown address costs the same time as a wrong password."""
+    user = find_user(session, email=email)
+    if not user or not user.password_hash or user.disabled_at:
+        _hash(password[:PASSWORD_MAX])
+        raise LoginFailed()
+    with _hashing:
+        good, better_hash = _hasher.verify_and_update(password[:PASSWORD_MAX], user.password_hash)
+    if not good:
+        raise LoginFailed()
+    if better_hash:
+        user.password_hash = better_hash
+    return user, open_session(session, user=user, now=now, agent=agent)
+
+
+def open_session(session: Session, *, user: User, now: datetime, agent: str = "") -> str:
+    token = secrets.token_urlsafe(32)
+    session.add(
+        LoginSession(user_id=user.id, token_hash=_digest(token), created_at=now, seen_at=now, agent=agent[:200])
+    )
+    return token
+
+
+def find_session_user(session: Session, *, token: str, now: datetime) -> User | None:
+    """Who this browser is; None when unknown, idle for SESSION_IDLE, older than SESSION_LIFE, or the user disabled."""
+    row = session.execute(
+        select(LoginSession, User)
+        .join(User, User.id == LoginSession.user_id)
+        .where(LoginSession.token_hash == _digest(token), User.disabled_at.is_(None))
+    ).first()
+    if row is None:
+        return None
+    login, user = row
+    if now - login.seen_at > SESSION_IDLE or now - login.created_at > SESSION_LIFE:
+        return None
+    if now - login.seen_at > timedelta(hours=1):  # not at every request: reading must stay cheap
+        login.seen_at = now
+    return user
+
+
+def log_out(session: Session, *, token: str) -> None:
+    if login := session.scalar(select(LoginSession).where(LoginSession.token_hash == _digest(token))):
+        session.delete(login)
+
+
+def list_sessions(session: Session, *, user: User) -> list[LoginSession]:
+    return list(
+        session.scalars(
+            select(LoginSession).where(LoginSession.user_id == user.id).order_by(LoginSession.seen_at.desc())
+        )
+    )
+
+
+def close_session(session: Session, *, user: User, session_id: int) -> None:
+    """End one of one's own sessions; another's is NotFound."""
+    login = session.get(LoginSession, session_id)
+    if login is None or login.user_id != user.id:
+        raise NotFound()
+    session.delete(login)
+
+
+def csrf_of(token: str) -> str:
+    """The form token of a session, derived from its secret: nothing to store, nothing to leak."""
+    return _digest("csrf:" + token)[:32]
+
+
+def issue_token(session: Session, *, user: User, name: str, now: datetime) -> str:
+    """A new bearer token, shown only now."""
+    token = "etb_" + secrets.token_urlsafe(32)
+    session.add(
+        ApiToken(
+            user_id=user.id, name=name.strip()[:80] or "API", hint=token[:8], token_hash=_digest(token), created_at=now
+        )
+    )
+    record(session, noun="user", noun_id=user.id, verb="token_issued", now=now, actor_id=user.id)
+    return token
+
+
+def list_tokens(session: Session, *, user: User) -> list[ApiToken]:
+    query = select(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    return list(session.scalars(query.order_by(ApiToken.id)))
+
+
+def revoke_token(session: Session, *, user: User, token_id: int, now: datetime) -> None:
+    found = session.get(ApiToken, token_id)
+    if found is None or found.user_id != user.id:
+        raise NotFound()
+    found.revoked_at = now
+    record(session, noun="user", noun_id=user.id, verb="token_revoked", now=now, actor_id=user.id)
+
+
+#: Built once: this is asked at each request of a program, and building it costs more than asking.
+_BY_TOKEN = (
+    select(User, ApiToken.id, ApiToken.used_at)
+    .join(ApiToken, User.id == ApiToken.user_id)
+    .where(ApiToken.token_hash == bindparam("token_hash"), ApiToken.revoked_at.is_(None), User.disabled_at.is_(None))
+)
+
+
+def find_token_user(session: Session, *, token: str, now: datetime) -> User | None:
+    """Who holds this bearer token; None when unknown, revoked, or the user is disabled."""
+    row = session.execute(_BY_TOKEN, {"token_hash": _digest(token)}).first()
+    if row is None:
+        return None
+    user, token_id, used_at = row
+    if used_at is None or now - used_at > timedelta(minutes=5):
+        session.execute(update(ApiToken).where(ApiToken.id == token_id).values(used_at=now))
+    return user
+
+
+def disable(session: Session, *, user: User, actor: User, now: datetime) -> None:
+    """Close an account: its sessions and tokens stop at once, its history stays."""
+    user.disabled_at = now
+    session.query(LoginSession).filter(LoginSession.user_id == user.id).delete()
+    record(session, noun="user", noun_id=user.id, verb="disabled", now=now, actor_id=actor.id)
+
+
+def found_organisation(session: Session, *, name: str, slug: str, owner: User, now: datetime) -> Organisation:
+    """A new organisation with `owner` as its first buyer."""
+    organisation = Organisation(name=name, slug=slug, created_at=now)
+    session.add(organisation)
+    session.flush()
+    session.add(Membership(organisation_id=organisation.id, user_id=owner.id, since=now))
+    record(session, noun="organisation", noun_id=organisation.id, verb="founded", now=now, actor_id=owner.id)
+    return organisation
+
+
+def list_organisations(session: Session, *, user: User) -> list[Organisation]:
+    query = select(Organisation).join(Membership).where(Membership.user_id == user.id)
+    return list(session.scalars(query.order_by(Organisation.name)))
+
+
+def may_buy_for(session: Session, *, user: User, organisation_id: int) -> bool:
+    query = select(Membership.id).where(
+        Membership.user_id == user.id,
+        Membership.organisation_id == organisation_id,
+        Membership.buying == Buying.BUYER,
+    )
+    return session.scalar(query) is not None
+
+
+def may_see_for(session: Session, *, user: User, organisation_id: int) -> bool:
+    query = select(Membership.id).where(Membership.user_id == user.id, Membership.organisation_id == organisation_id)
+    return session.scalar(query) is not None

@@ -1,0 +1,93 @@
+"""Who may do what at which site. Pure questions over Role rows: asks, changes nothing (but granting)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ForeignKey, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import NotAllowed
+from api.domain.people.accounts import User
+
+
+class Level(StrEnum):
+    """What a person is at a site; each includes the ones before it."""
+
+    MEMBER = "member"
+    STAFF = "staff"
+    MANAGER = "manager"
+
+
+RANK = {Level.MEMBER: 1, Level.STAFF: 2, Level.MANAGER: 3}
+
+
+class StaffOnly(NotAllowed):
+    """Only the staff of this place may do this."""
+
+
+class Role(Base):
+    """`user` is `level` at `site`."""
+
+    __tablename__ = "roles"
+    __table_args__ = (UniqueConstraint("user_id", "site_id"),)
+
+    id: Mapped[Id]
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), index=True)
+    level: Mapped[Level] = mapped_column(Word(Level))
+    since: Mapped[Instant]
+
+
+def find_level(session: Session, *, user: User, site_id: int) -> Level | None:
+    if user.is_admin:
+        return Level.MANAGER
+    return session.scalar(select(Role.level).where(Role.user_id == user.id, Role.site_id == site_id))
+
+
+def may_staff(session: Session, *, user: User, site_id: int) -> bool:
+    """May run the machines of the site: approve, clear plates, resolve doubts."""
+    level = find_level(session, user=user, site_id=site_id)
+    return level is not None and RANK[level] >= RANK[Level.STAFF]
+
+
+def may_manage(session: Session, *, user: User, site_id: int) -> bool:
+    """May change the site itself: printers, tariffs, people."""
+    level = find_level(session, user=user, site_id=site_id)
+    return level is not None and RANK[level] >= RANK[Level.MANAGER]
+
+
+def require_staff(session: Session, *, user: User, site_id: int) -> None:
+    if not may_staff(session, user=user, site_id=site_id):
+        raise StaffOnly()
+
+
+def require_manager(session: Session, *, user: User, site_id: int) -> None:
+    if not may_manage(session, user=user, site_id=site_id):
+        raise StaffOnly()
+
+
+def grant(
+    session: Session, *, user: User, site_id: int, level: Level, now: datetime, actor: User | None = None
+) -> Role:
+    """Give `user` this level at the site, instead of the one before."""
+    role = session.scalar(select(Role).where(Role.user_id == user.id, Role.site_id == site_id))
+    if role is None:
+        role = Role(user_id=user.id, site_id=site_id, level=level, since=now)
+        session.add(role)
+    role.level = level
+    session.flush()
+    record(
+        session,
+        noun="user",
+        noun_id=user.id,
+        verb="granted",
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=site_id,
+        level=level,
+    )
+    return role

@@ -1,0 +1,237 @@
+"""The places of the network: where, when they are open and staffed, and what can be held there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import holidays
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, String, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import RANK, Level, Role
+
+Interval = tuple[datetime, datetime]
+
+
+class Site(Base):
+    """A place. Its hours are local wall time in `timezone`; all instants are computed from them, DST included."""
+
+    __tablename__ = "sites"
+
+    id: Mapped[Id]
+    slug: Mapped[str] = mapped_column(String(60), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    city: Mapped[str] = mapped_column(String(120), default="")
+    address: Mapped[str] = mapped_column(Text, default="")
+    about: Mapped[str] = mapped_column(Text, default="")
+    timezone: Mapped[str] = mapped_column(String(60), default="Europe/Paris")
+    closed_on_holidays: Mapped[bool] = mapped_column(Boolean, default=True)
+    #: A print waits for a member of staff before it may run.
+    approves_prints: Mapped[bool] = mapped_column(Boolean, default=True)
+    #: Seconds between two heat-ups, where the wiring is weak; 0 means none.
+    stagger_s: Mapped[int] = mapped_column(default=0)
+    #: Prints may run while nobody is there.
+    prints_unattended: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_at: Mapped[Instant]
+    closed_at: Mapped[Instant | None]
+
+    hours: Mapped[list[OpeningHours]] = relationship(
+        order_by="OpeningHours.weekday, OpeningHours.opens", cascade="all, delete-orphan"
+    )
+    closures: Mapped[list[Closure]] = relationship(order_by="Closure.first_on")
+
+
+class OpeningHours(Base):
+    """One stretch of a weekday (0 = Monday), in local time; `closes` 00:00 means midnight at its end."""
+
+    __tablename__ = "opening_hours"
+    __table_args__ = (CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),)
+
+    id: Mapped[Id]
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), index=True)
+    weekday: Mapped[int]
+    opens: Mapped[time]
+    closes: Mapped[time]
+    staffed: Mapped[bool] = mapped_column(default=True)
+
+
+class Closure(Base):
+    """Whole local days, both ends included, on which the place is shut."""
+
+    __tablename__ = "closures"
+    __table_args__ = (CheckConstraint("last_on >= first_on", name="order"),)
+
+    id: Mapped[Id]
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), index=True)
+    first_on: Mapped[date]
+    last_on: Mapped[date]
+    reason: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Kind(StrEnum):
+    PRINTER = "printer"
+    VR_KIT = "vr_kit"
+    ROOM = "room"
+    WORKSTATION = "workstation"
+    MACHINE = "machine"
+    PERSON = "person"
+
+
+class Resource(Base):
+    """Something that can be held. What it is beyond that stands in its own noun (printers, kits)."""
+
+    __tablename__ = "resources"
+    __table_args__ = (Index("ix_resources_site_id_kind", "site_id", "kind"),)
+
+    id: Mapped[Id]
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    name: Mapped[str] = mapped_column(String(120))
+    about: Mapped[str] = mapped_column(Text, default="")
+    facts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    created_at: Mapped[Instant]
+    retired_at: Mapped[Instant | None]
+
+    site: Mapped[Site] = relationship()
+
+
+class HoursWrong(Invalid):
+    """Opening hours must end after they begin."""
+
+    field = "closes"
+
+
+def list_sites(session: Session) -> list[Site]:
+    return list(session.scalars(select(Site).where(Site.closed_at.is_(None)).order_by(Site.id)))
+
+
+def get_site(session: Session, site_id: int) -> Site:
+    if site := session.get(Site, site_id):
+        return site
+    raise NotFound()
+
+
+def get_site_by_slug(session: Session, slug: str) -> Site:
+    if site := session.scalar(select(Site).where(Site.slug == slug)):
+        return site
+    raise NotFound()
+
+
+def get_default_site(session: Session) -> Site:
+    """Where prints go when nobody says where: the first place that has a printer. Raises NotFound without any."""
+    query = (
+        select(Site)
+        .join(Resource)
+        .where(Site.closed_at.is_(None), Resource.kind == Kind.PRINTER, Resource.retired_at.is_(None))
+    )
+    if site := session.scalars(query.order_by(Site.id).limit(1)).first():
+        return site
+    raise NotFound(field="site_id")
+
+
+def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
+    """The places that `user` runs; every place for an admin of the network."""
+    query = select(Site).where(Site.closed_at.is_(None)).order_by(Site.id)
+    if not user.is_admin:
+        own = select(Role.site_id).where(
+            Role.user_id == user.id, Role.level.in_([level for level in Level if RANK[level] >= RANK[Level.STAFF]])
+        )
+        query = query.where(Site.id.in_(own))
+    return list(session.scalars(query))
+
+
+def make_site(session: Session, *, slug: str, name: str, now: datetime, **facts: Any) -> Site:
+    """A new place; `facts` are columns of Site."""
+    site = Site(slug=slug, name=name, created_at=now, **facts)
+    session.add(site)
+    session.flush()
+    return site
+
+
+def set_hours(session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]]) -> None:
+    """Replace the week: (weekday, opens, closes, staffed) each; raises HoursWrong."""
+    rows = list(rows)
+    for _, opens, closes, _ in rows:
+        if closes != time(0) and closes <= opens:
+            raise HoursWrong()
+    site.hours = [OpeningHours(weekday=w, opens=o, closes=c, staffed=s) for w, o, c, s in rows]
+    session.flush()
+
+
+def make_resource(session: Session, *, site: Site, kind: Kind, name: str, now: datetime, **facts: Any) -> Resource:
+    resource = Resource(site_id=site.id, kind=kind, name=name, created_at=now, **facts)
+    session.add(resource)
+    session.flush()
+    return resource
+
+
+def get_resource(session: Session, resource_id: int) -> Resource:
+    if resource := session.get(Resource, resource_id):
+        return resource
+    raise NotFound()
+
+
+def local(site: Site, day: date, at: time) -> datetime:
+    """Wall time at the site as an instant. An hour that does not exist moves forward, one that exists twice is the
+    first (PEP 495 fold=0), so that a day always opens and closes."""
+    return datetime.combine(day, at, ZoneInfo(site.timezone)).astimezone(UTC)
+
+
+def is_closed_on(site: Site, day: date) -> bool:
+    """Closed by a Closure, or by a French public holiday where the site keeps those."""
+    if any(closure.first_on <= day <= closure.last_on for closure in site.closures):
+        return True
+    return site.closed_on_holidays and day in _holidays(day.year)
+
+
+_YEARS: dict[int, holidays.HolidayBase] = {}
+
+
+def _holidays(year: int) -> holidays.HolidayBase:
+    if year not in _YEARS:
+        _YEARS[year] = holidays.country_holidays("FR", years=year)
+    return _YEARS[year]
+
+
+def open_intervals(site: Site, *, start: datetime, end: datetime, staffed_only: bool = False) -> list[Interval]:
+    """When the place is open (or staffed) within `[start, end)`, as merged UTC intervals in order."""
+    zone = ZoneInfo(site.timezone)
+    day, last = start.astimezone(zone).date() - timedelta(days=1), end.astimezone(zone).date()
+    found: list[Interval] = []
+    while day <= last:
+        if not is_closed_on(site, day):
+            found += [
+                _stretch(site, day, hours)
+                for hours in site.hours
+                if hours.weekday == day.weekday() and (hours.staffed or not staffed_only)
+            ]
+        day += timedelta(days=1)
+    return merge([(max(a, start), min(b, end)) for a, b in found if a < end and b > start])
+
+
+def _stretch(site: Site, day: date, hours: OpeningHours) -> Interval:
+    closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
+    return local(site, day, hours.opens), local(site, closing_day, hours.closes)
+
+
+def merge(intervals: Iterable[Interval]) -> list[Interval]:
+    """Union of half-open intervals, in order."""
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        elif end > start:
+            merged.append((start, end))
+    return merged
+
+
+def is_open_at(site: Site, instant: datetime) -> bool:
+    return bool(open_intervals(site, start=instant, end=instant + timedelta(minutes=1)))

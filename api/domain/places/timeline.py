@@ -1,0 +1,186 @@
+"""One timeline per resource: every booking, run, maintenance, closure and event is a Hold; the database decides.
+
+The exclusion constraint `ex_holds_overlap` is the only judge. Creating uses ON CONFLICT DO NOTHING (no deadlocks);
+moving, or holding several resources, locks the resource rows in id order first (reference: foundation, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, select, text, update
+from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range, insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.errors import Conflict, Invalid
+from api.domain.places.sites import Interval, Resource
+
+
+class Reason(StrEnum):
+    BOOKING = "booking"
+    RUN = "run"
+    MAINTENANCE = "maintenance"
+    CLOSURE = "closure"
+    EVENT = "event"
+
+
+class Taken(Conflict):
+    """This time is already taken."""
+
+    field = "start"
+
+
+class EndsBeforeStart(Invalid):
+    """The end must be after the start."""
+
+    field = "end"
+
+
+class Hold(Base):
+    """`[start, end)` of one resource for one reason. A released hold stays as history and blocks nobody."""
+
+    __tablename__ = "holds"
+    __table_args__ = (
+        ExcludeConstraint(
+            (text("int8range(resource_id, resource_id, '[]')"), "&&"),
+            ("during", "&&"),
+            where=text("released_at IS NULL"),
+            using="gist",
+            name="ex_holds_overlap",
+        ),
+        CheckConstraint("NOT isempty(during) AND NOT lower_inf(during) AND NOT upper_inf(during)", name="bounded"),
+        Index(
+            "ix_holds_resource_id_start",
+            "resource_id",
+            text("lower(during)"),
+            postgresql_where=text("released_at IS NULL"),
+        ),
+        Index("ix_holds_about", "reason", "about_id"),
+    )
+
+    id: Mapped[Id]
+    resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
+    during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
+    reason: Mapped[Reason] = mapped_column(Word(Reason))
+    #: What it is for: the booking's id, the run's uuid, ... as text.
+    about_id: Mapped[str | None] = mapped_column(String(60))
+    note: Mapped[str] = mapped_column(String(200), default="")
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[Instant]
+    released_at: Mapped[Instant | None]
+
+    @property
+    def start(self) -> datetime:
+        assert self.during.lower is not None  # noqa: S101  # ck_holds_bounded
+        return self.during.lower
+
+    @property
+    def end(self) -> datetime:
+        assert self.during.upper is not None  # noqa: S101  # ck_holds_bounded
+        return self.during.upper
+
+
+def span(start: datetime, end: datetime) -> Range[datetime]:
+    """Half-open `[start, end)`; raises EndsBeforeStart."""
+    if end <= start:
+        raise EndsBeforeStart()
+    return Range(start, end, bounds="[)")
+
+
+def hold(
+    session: Session,
+    *,
+    resource_id: int,
+    start: datetime,
+    end: datetime,
+    reason: Reason,
+    now: datetime,
+    about_id: object = None,
+    note: str = "",
+    created_by: int | None = None,
+) -> Hold:
+    """Take `[start, end)` of the resource, or raise Taken. Two at once: one wins, the other hears Taken at once."""
+    row: Hold | None = session.scalar(
+        insert(Hold)
+        .values(
+            resource_id=resource_id,
+            during=span(start, end),
+            reason=reason,
+            about_id=None if about_id is None else str(about_id),
+            note=note[:200],
+            created_by=created_by,
+            created_at=now,
+        )
+        .on_conflict_do_nothing()
+        .returning(Hold)
+    )
+    if row is None:
+        raise Taken()
+    return row
+
+
+def lock_resources(session: Session, resource_ids: Iterable[int]) -> list[Resource]:
+    """Lock the rows in id order, so that two who want several never wait on each other.
+
+    FOR NO KEY UPDATE: a plain FOR UPDATE stops the foreign key of every new hold, and whoever has just written one then
+    waits for us while we wait for their hold: a deadlock (30 in 20 000 operations, measured).
+    """
+    query = select(Resource).where(Resource.id.in_(set(resource_ids))).order_by(Resource.id)
+    return list(session.scalars(query.with_for_update(key_share=True)))
+
+
+def move_hold(session: Session, *, held: Hold, start: datetime, end: datetime) -> None:
+    """Change the time of a hold, or raise Taken and leave it where it was."""
+    lock_resources(session, [held.resource_id])
+    try:
+        with session.begin_nested():
+            session.execute(update(Hold).where(Hold.id == held.id).values(during=span(start, end)))
+    except IntegrityError as error:
+        raise Taken() from error
+    session.refresh(held)
+
+
+def release(session: Session, *, held: Hold, now: datetime) -> None:
+    """Give the time back. Time already spent stays on the timeline as history; the rest is free from `now`."""
+    if held.start < now < held.end:
+        session.execute(update(Hold).where(Hold.id == held.id).values(during=span(held.start, now)))
+    elif now <= held.start:
+        session.execute(update(Hold).where(Hold.id == held.id).values(released_at=now))
+    session.refresh(held)
+
+
+def list_holds(session: Session, *, resource_ids: Sequence[int], start: datetime, end: datetime) -> list[Hold]:
+    """Live holds that touch `[start, end)`, in order of start."""
+    query = (
+        select(Hold)
+        .where(Hold.resource_id.in_(resource_ids), Hold.released_at.is_(None), Hold.during.op("&&")(span(start, end)))
+        .order_by(func.lower(Hold.during), Hold.id)
+    )
+    return list(session.scalars(query))
+
+
+def find_next_start(session: Session, *, resource_id: int, after: datetime) -> datetime | None:
+    """When the next hold begins at or after `after`; None when nothing is planned."""
+    query = select(func.min(func.lower(Hold.during))).where(
+        Hold.resource_id == resource_id, Hold.released_at.is_(None), func.lower(Hold.during) >= after
+    )
+    found: datetime | None = session.scalar(query)
+    return found
+
+
+def free_between(busy: Sequence[Interval], *, start: datetime, end: datetime) -> list[Interval]:
+    """What is left of `[start, end)` when `busy` (in order, may touch) is taken away. Pure."""
+    free: list[Interval] = []
+    cursor = start
+    for taken_from, taken_to in busy:
+        if taken_from > cursor:
+            free.append((cursor, min(taken_from, end)))
+        cursor = max(cursor, taken_to)
+        if cursor >= end:
+            return free
+    free.append((cursor, end))
+    return free

@@ -1,0 +1,147 @@
+"""What the law wants printed, and its rates, terms and thresholds, by date: read from `legal.toml` beside this file.
+
+Refuses to guess: a date for which nothing is written raises NoLegalText.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from api.domain.core.errors import Invalid
+
+
+class Regime(StrEnum):
+    """VAT regime of the seller on the day of issue."""
+
+    PAYER = "payer"
+    FRANCHISE = "franchise"
+    EXEMPT_ASSOCIATION = "exempt_association"
+
+
+class Customer(StrEnum):
+    """Whose law of payment applies; a consumer has neither penalties nor indemnity."""
+
+    BUSINESS = "business"
+    PUBLIC = "public"
+    CONSUMER = "consumer"
+
+
+class NoLegalText(Invalid):
+    """No legal text "{subject}" is known for {on}: legal.toml must be completed first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    """The texts of one day, regime and kind of customer; None where the law asks for nothing."""
+
+    exemption: str | None
+    exemption_code: str | None
+    penalty: str | None
+    indemnity: str | None
+    discount: str | None
+    debits: str
+    goods: str
+    services: str
+    mixed: str
+
+
+def mentions(on: date, regime: Regime, customer: Customer = Customer.BUSINESS) -> Mentions:
+    exemption = None if regime is Regime.PAYER else _entry("exemption", on, regime=regime)
+    professional = customer is not Customer.CONSUMER
+    return Mentions(
+        exemption=exemption["text"] if exemption else None,
+        exemption_code=exemption["code"] if exemption else None,
+        penalty=_entry("penalty", on, customer=customer)["text"] if professional else None,
+        indemnity=_entry("indemnity", on, customer=customer)["text"] if professional else None,
+        discount=_entry("discount", on)["text"] if professional else None,
+        debits=_entry("debits", on)["text"],
+        **{nature: _entry("nature", on, nature=nature)["text"] for nature in ("goods", "services", "mixed")},
+    )
+
+
+def vat_rates(on: date) -> frozenset[Decimal]:
+    """The rates in percent that a French invoice may carry on that day."""
+    return frozenset(Decimal(rate) for rate in _entry("vat_rates", on)["rates"])
+
+
+def normal_vat_rate(on: date) -> Decimal:
+    """In percent, for what no rate was set for (mainland)."""
+    return Decimal(_entry("vat_rates", on)["normal"])
+
+
+def longest_term_days(on: date, customer: Customer) -> int | None:
+    """Days from issue to due date that the law allows at most; None for a consumer."""
+    return None if customer is Customer.CONSUMER else int(_entry("term", on, customer=customer)["days"])
+
+
+def threshold_cents(on: date, name: str) -> int:
+    return int(_entry("threshold", on, name=name)["cents"])
+
+
+@dataclass(frozen=True, slots=True)
+class LegalFact:
+    """One row of `legal.toml`: of which regime, customer or threshold (`of`), since when, and where it is from.
+
+    `value` is a text, days, cents or the list of rates: its `unit` says which.
+    """
+
+    subject: str
+    of: str
+    unit: str
+    value: str | int
+    start: date
+    end: date | None
+    source: str
+    reviewed_on: date
+    to_confirm: bool
+
+
+def list_facts(on: date) -> list[LegalFact]:
+    """All that is written for that day, in the order of the file; to be read, never edited."""
+    return [
+        _fact(subject, entry)
+        for subject, rows in _legal().items()
+        for entry in rows
+        if entry["start"] <= on and ("end" not in entry or on < entry["end"])
+    ]
+
+
+def _fact(subject: str, entry: dict[str, Any]) -> LegalFact:
+    unit = next(unit for unit in ("text", "days", "cents", "rates") if unit in entry)
+    value = ", ".join(entry["rates"]) if unit == "rates" else entry[unit]
+    return LegalFact(
+        subject=subject,
+        of=next((entry[key] for key in ("regime", "customer", "nature", "name") if key in entry), ""),
+        unit=unit,
+        value=value,
+        start=entry["start"],
+        end=entry.get("end"),
+        source=entry["source"],
+        reviewed_on=entry["reviewed_on"],
+        to_confirm=bool(entry.get("to_confirm")),
+    )
+
+
+def to_confirm() -> list[str]:
+    """What an accountant has not signed off yet, for the settings page: "subject: source"."""
+    return [f"{kind}: {e['source']}" for kind, rows in _legal().items() for e in rows if e.get("to_confirm")]
+
+
+def _entry(subject: str, on: date, **wanted: str) -> dict[str, Any]:
+    for entry in _legal()[subject]:
+        in_force = entry["start"] <= on and ("end" not in entry or on < entry["end"])
+        if in_force and all(entry[key] == value for key, value in wanted.items()):
+            return entry
+    raise NoLegalText(subject=" ".join([subject, *wanted.values()]), on=on.isoformat())
+
+
+@cache
+def _legal() -> dict[str, list[dict[str, Any]]]:
+    return tomllib.loads(files("api.domain").joinpath("legal.toml").read_text(encoding="utf-8"))

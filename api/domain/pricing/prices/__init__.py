@@ -1,0 +1,32 @@
+"""Prices with a visible trace, VAT, and the estimate before slicing. Refuses sessions, clocks and IO."""
+
+from api.domain.pricing.prices.bookings import BookingRates as BookingRates
+from api.domain.pricing.prices.bookings import price_booking as price_booking
+from api.domain.pricing.prices.estimate import Estimate as Estimate
+from api.domain.pricing.prices.estimate import NothingToMeasure as NothingToMeasure
+from api.domain.pricing.prices.estimate import Pace as Pace
+from api.domain.pricing.prices.estimate import Range as Range
+from api.domain.pricing.prices.estimate import Recipe as Recipe
+from api.domain.pricing.prices.estimate import estimate_work as estimate_work
+from api.domain.pricing.prices.estimate import price_estimate as price_estimate
+from api.domain.pricing.prices.money import NotAnAmount as NotAnAmount
+from api.domain.pricing.prices.money import VatLine as VatLine
+from api.domain.pricing.prices.money import base_from_ttc as base_from_ttc
+from api.domain.pricing.prices.money import round_cents as round_cents
+from api.domain.pricing.prices.money import scale4 as scale4
+from api.domain.pricing.prices.money import vat_lines as vat_lines
+from api.domain.pricing.prices.money import vat_lines_from_ttc as vat_lines_from_ttc
+from api.domain.pricing.prices.parts import STANDARD as STANDARD
+from api.domain.pricing.prices.parts import BadTariff as BadTariff
+from api.domain.pricing.prices.parts import BadWork as BadWork
+from api.domain.pricing.prices.parts import NoPriceForMaterial as NoPriceForMaterial
+from api.domain.pricing.prices.parts import NoSuchRush as NoSuchRush
+from api.domain.pricing.prices.parts import Tariff as Tariff
+from api.domain.pricing.prices.parts import Work as Work
+from api.domain.pricing.prices.parts import price_order as price_order
+from api.domain.pricing.prices.parts import price_part as price_part
+from api.domain.pricing.prices.trace import LABELS as LABELS
+from api.domain.pricing.prices.trace import Price as Price
+from api.domain.pricing.prices.trace import Reason as Reason
+from api.domain.pricing.prices.trace import Scope as Scope
+from api.domain.pricing.prices.trace import Step as Step

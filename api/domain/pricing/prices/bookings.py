@@ -1,0 +1,61 @@
+"""The price of a booking: slot, marginal hourly tiers, factor per role. Refuses to know the rules of booking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from api.domain.pricing.prices.money import euros, round_cents, scale4
+from api.domain.pricing.prices.parts import BadTariff, BadWork
+from api.domain.pricing.prices.trace import Price, Reason, Scope, Step, step, total_cents
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BookingRates:
+    """`tiers` are (from minute, euros per hour), ascending from 0: a tier prices only the minutes above its start,
+    so that a longer booking never costs less. A role without a factor pays the full price; factor 0 is free."""
+
+    per_slot: Decimal = ZERO
+    tiers: tuple[tuple[int, Decimal], ...] = ()
+    role_factors: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        starts = [start for start, _ in self.tiers]
+        if starts and (starts[0] != 0 or starts != sorted(set(starts))):
+            raise BadTariff(what="the tiers do not rise from minute 0")
+        amounts = [self.per_slot, *(per_hour for _, per_hour in self.tiers), *self.role_factors.values()]
+        if not all(amount.is_finite() and amount >= 0 for amount in amounts):
+            raise BadTariff(what="a price is negative or no number")
+
+
+def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:
+    """The net price of one booking of so many minutes; every tier that it reaches is one step, in cents."""
+    if minutes <= 0:
+        raise BadWork(field="end")
+    steps = [step(Scope.LINE, Reason.SLOT, euros(round_cents(rates.per_slot)))] if rates.per_slot else []
+    steps += _tier_steps(rates, minutes)
+    steps += _role_steps(rates, role, full_cents=total_cents(steps, Scope.LINE))
+    net_cents = total_cents(steps, Scope.LINE)
+    return Price(net_cents, euros(net_cents), tuple(steps))
+
+
+def _tier_steps(rates: BookingRates, minutes: int) -> list[Step]:
+    ends = [start for start, _ in rates.tiers[1:]] + [minutes]
+    steps = []
+    for (start, per_hour), end in zip(rates.tiers, ends, strict=False):
+        within = min(minutes, end) - start
+        if within > 0:
+            amount = euros(round_cents(scale4(per_hour) * within / 60))
+            steps.append(step(Scope.LINE, Reason.HOURS, amount, minutes=within, per_hour=per_hour))
+    return steps
+
+
+def _role_steps(rates: BookingRates, role: str, *, full_cents: int) -> list[Step]:
+    factor = rates.role_factors.get(role, Decimal(1))
+    if factor == 1:
+        return []
+    change = euros(round_cents(euros(full_cents) * factor) - full_cents)
+    return [step(Scope.LINE, Reason.ROLE, change, role=role, factor=factor)]

@@ -1,0 +1,193 @@
+"""The price of printed parts: formula of reference/billing.md 5.1, each step kept. Refuses to look a tariff up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from api.domain.core.errors import Invalid
+from api.domain.pricing.prices.money import euros, round_cents, scale4
+from api.domain.pricing.prices.trace import Price, Reason, Scope, Step, minimum_step, step, total_cents
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+STANDARD = "standard"
+
+
+class BadTariff(Invalid):
+    """This tariff contradicts itself: {what}."""
+
+
+class BadWork(Invalid):
+    """The quantity must be at least one, and grams and minutes cannot be negative."""
+
+    field = "quantity"
+
+
+class NoPriceForMaterial(Invalid):
+    """This place has no price for {material}."""
+
+    field = "material"
+
+
+class NoSuchRush(Invalid):
+    """This place does not offer the urgency {rush}."""
+
+    field = "rush"
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """Unit prices in euros before VAT, four decimals; `quantity_breaks` are (from quantity, factor), ascending.
+
+    `org_discount_percent` is what `price_part` takes off; `for_buyer` puts there what goes for one customer: the
+    organisation's own of `organisation_percents`, this one for any other organisation, a person's by `role_percents`.
+    """
+
+    per_gram: Mapping[str, Decimal]
+    per_minute: Decimal
+    handling: Decimal = ZERO
+    set_up: Decimal = ZERO
+    min_line: Decimal = ZERO
+    min_order: Decimal = ZERO
+    quantity_breaks: tuple[tuple[int, Decimal], ...] = ()
+    rush_factors: Mapping[str, Decimal] = field(default_factory=dict)
+    org_discount_percent: Decimal = ZERO
+    vat_rate: Decimal = Decimal(20)
+    currency: str = "EUR"
+    role_percents: Mapping[str, Decimal] = field(default_factory=dict)
+    organisation_percents: Mapping[int, Decimal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for what, wrong in self._contradictions().items():
+            if wrong:
+                raise BadTariff(what=what)
+
+    def _contradictions(self) -> dict[str, bool]:
+        money = [
+            *self.per_gram.values(), self.per_minute, self.handling, self.set_up, self.min_line, self.min_order,
+        ]  # fmt: skip
+        factors = [factor for _, factor in self.quantity_breaks] + list(self.rush_factors.values())
+        quantities = [quantity for quantity, _ in self.quantity_breaks]
+        percents = [self.org_discount_percent, self.vat_rate]
+        percents += [*self.role_percents.values(), *self.organisation_percents.values()]
+        return {
+            "a price is negative or no number": not all(m.is_finite() and m >= 0 for m in money),
+            "a factor is not above zero": not all(f.is_finite() and f > 0 for f in factors),
+            "the quantities of the breaks do not rise": quantities != sorted(set(quantities))
+            or min([1, *quantities]) < 1,
+            "a percentage is not between 0 and 100": not all(p.is_finite() and 0 <= p <= 100 for p in percents),
+            "only euros are supported": self.currency != "EUR",
+        }
+
+    def for_buyer(self, *, role: str | None, organisation_id: int | None) -> Tariff:
+        """These prices with this customer's discount; an organisation's buyer has none of their own role."""
+        if organisation_id is not None:
+            percent = self.organisation_percents.get(organisation_id, self.org_discount_percent)
+        else:
+            percent = self.role_percents.get(role or "", ZERO)
+        return replace(self, org_discount_percent=percent)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one line asks for: grams and machine minutes of ONE piece, and how many pieces."""
+
+    grams: Decimal
+    minutes: Decimal
+    material: str
+    quantity: int = 1
+    rush: str = STANDARD
+
+    def __post_init__(self) -> None:
+        for amount in (self.grams, self.minutes):
+            if not amount.is_finite() or amount < 0:
+                raise BadWork
+        if self.quantity < 1:
+            raise BadWork
+
+
+def price_part(tariff: Tariff, work: Work) -> Price:
+    """The net price of one line.
+
+    1. unit = grams x per_gram + minutes x per_minute + handling, x quantity break, x rush, rounded to 4 decimals.
+    2. gross = unit x quantity, in cents; the organisation's discount on it, in cents.
+    3. plus the set-up once per model; then a visible supplement up to the minimum of a line.
+    """
+    steps = _unit_steps(tariff, work)
+    unit = sum((each.amount for each in steps), ZERO)
+    steps += _line_steps(tariff, work, unit=unit)
+    net_cents = total_cents(steps, Scope.LINE)
+    steps += minimum_step(Scope.LINE, Reason.MINIMUM_LINE, minimum=tariff.min_line, net_cents=net_cents)
+    return Price(total_cents(steps, Scope.LINE), unit, tuple(steps))
+
+
+def price_order(tariff: Tariff, lines: Sequence[Price]) -> Price:
+    """The net of an order: its lines, and a visible supplement up to the minimum order. No lines, no price."""
+    lines_cents = sum(line.net_cents for line in lines)
+    steps = [step(Scope.ORDER, Reason.LINES, euros(lines_cents), count=len(lines))]
+    if lines:
+        steps += minimum_step(Scope.ORDER, Reason.MINIMUM_ORDER, minimum=tariff.min_order, net_cents=lines_cents)
+    net_cents = total_cents(steps, Scope.ORDER)
+    return Price(net_cents, euros(net_cents), tuple(steps))
+
+
+def _unit_steps(tariff: Tariff, work: Work) -> list[Step]:
+    if work.material not in tariff.per_gram:
+        raise NoPriceForMaterial(material=work.material)
+    per_gram = tariff.per_gram[work.material]
+    steps = [
+        step(
+            Scope.UNIT, Reason.MATERIAL, work.grams * per_gram,
+            grams=work.grams, material=work.material, per_gram=per_gram,
+        ),
+        step(
+            Scope.UNIT, Reason.MACHINE_TIME, work.minutes * tariff.per_minute,
+            minutes=work.minutes, per_minute=tariff.per_minute,
+        ),
+        step(Scope.UNIT, Reason.HANDLING, tariff.handling),
+    ]  # fmt: skip
+    steps += _factor_steps(tariff, work, unit=sum((each.amount for each in steps), ZERO))
+    unit = sum((each.amount for each in steps), ZERO)
+    if rest := scale4(unit) - unit:
+        steps.append(step(Scope.UNIT, Reason.ROUNDING, rest))
+    return steps
+
+
+def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
+    """Each factor as the amount it adds or takes off, so that the unit steps add up."""
+    steps = []
+    start, factor = _quantity_break(tariff, work.quantity)
+    if factor != ONE:
+        steps.append(step(Scope.UNIT, Reason.QUANTITY_BREAK, unit * (factor - 1), from_quantity=start, factor=factor))
+    rush_factor = _rush_factor(tariff, work.rush)
+    if rush_factor != ONE:
+        steps.append(
+            step(Scope.UNIT, Reason.RUSH, unit * factor * (rush_factor - 1), rush=work.rush, factor=rush_factor)
+        )
+    return steps
+
+
+def _line_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
+    gross = euros(round_cents(unit * work.quantity))
+    steps = [step(Scope.LINE, Reason.PIECES, gross, quantity=work.quantity, unit=unit)]
+    if percent := tariff.org_discount_percent:
+        discount = euros(round_cents(gross * percent / 100))
+        steps.append(step(Scope.LINE, Reason.DISCOUNT, -discount, percent=percent))
+    if tariff.set_up:
+        steps.append(step(Scope.LINE, Reason.SET_UP, euros(round_cents(tariff.set_up))))
+    return steps
+
+
+def _quantity_break(tariff: Tariff, quantity: int) -> tuple[int, Decimal]:
+    reached = [each for each in tariff.quantity_breaks if each[0] <= quantity]
+    return reached[-1] if reached else (1, ONE)
+
+
+def _rush_factor(tariff: Tariff, rush: str) -> Decimal:
+    if rush in tariff.rush_factors:
+        return tariff.rush_factors[rush]
+    if rush == STANDARD:
+        return ONE
+    raise NoSuchRush(rush=rush)

@@ -1,0 +1,189 @@
+"""Tariffs as dated rows: never edited, only followed by a newer one. The arithmetic stands in `prices`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ForeignKey, Index, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from api.domain.core.base import Base, Id, Instant
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid, NotAllowed, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import find_level, may_manage, require_manager
+from api.domain.pricing.legal import vat_rates
+from api.domain.pricing.prices import Tariff
+
+
+class TariffRow(Base):
+    """The prices of a site (or, with no site, of the network) from `valid_from` on. `body` holds decimals as text."""
+
+    __tablename__ = "tariffs"
+    __table_args__ = (Index("ix_tariffs_site_id_valid_from", "site_id", "valid_from"),)
+
+    id: Mapped[Id]
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
+    valid_from: Mapped[Instant]
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+
+class NoTariff(NotFound):
+    """This place has no prices yet."""
+
+
+class NetworkPrices(NotAllowed):
+    """Only an administrator of the network may set the prices of all its places."""
+
+
+class PricesOfThePast(Invalid):
+    """New prices begin today or later: what was sold keeps the prices of its day."""
+
+    field = "valid_on"
+
+
+class NoSuchVatRate(Invalid):
+    """{rate} % is not a VAT rate of that day."""
+
+    field = "vat_rate"
+
+
+def pack(tariff: Tariff) -> dict[str, Any]:
+    """As JSON, decimals as text: a float would not be the price that was typed."""
+    return {
+        "per_gram": {code: str(price) for code, price in tariff.per_gram.items()},
+        "per_minute": str(tariff.per_minute),
+        "handling": str(tariff.handling),
+        "set_up": str(tariff.set_up),
+        "min_line": str(tariff.min_line),
+        "min_order": str(tariff.min_order),
+        "quantity_breaks": [[quantity, str(factor)] for quantity, factor in tariff.quantity_breaks],
+        "rush_factors": {kind: str(factor) for kind, factor in tariff.rush_factors.items()},
+        "org_discount_percent": str(tariff.org_discount_percent),
+        "vat_rate": str(tariff.vat_rate),
+        "role_percents": {role: str(percent) for role, percent in tariff.role_percents.items()},
+        "organisation_percents": {str(key): str(percent) for key, percent in tariff.organisation_percents.items()},
+    }
+
+
+def unpack(body: dict[str, Any]) -> Tariff:
+    """The inverse of `pack`; keys that an older row lacks take the default."""
+    plain = ("handling", "set_up", "min_line", "min_order", "org_discount_percent", "vat_rate")
+    numbers: dict[str, Any] = {key: Decimal(body[key]) for key in plain if key in body}
+    return Tariff(
+        per_minute=Decimal(body["per_minute"]),
+        per_gram={code: Decimal(price) for code, price in body["per_gram"].items()},
+        quantity_breaks=tuple((int(q), Decimal(f)) for q, f in body.get("quantity_breaks", [])),
+        rush_factors={kind: Decimal(factor) for kind, factor in body.get("rush_factors", {}).items()},
+        role_percents={role: Decimal(percent) for role, percent in body.get("role_percents", {}).items()},
+        organisation_percents={
+            int(key): Decimal(percent) for key, percent in body.get("organisation_percents", {}).items()
+        },
+        **numbers,
+    )
+
+
+def set_tariff(
+    session: Session, *, site_id: int | None, tariff: Tariff, valid_from: datetime, now: datetime, actor: User | None
+) -> TariffRow:
+    row = TariffRow(site_id=site_id, valid_from=valid_from, body=pack(tariff), created_by=actor.id if actor else None)
+    session.add(row)
+    session.flush()
+    actor_id = actor.id if actor else None
+    record(session, noun="tariff", noun_id=row.id, verb="set", now=now, actor_id=actor_id, site_id=site_id)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class NewPrices:
+    """Of a site (or, with no site, of the network) from a day on; the day is that of `zone`."""
+
+    site_id: int | None
+    tariff: Tariff
+    valid_on: date
+    zone: str
+
+
+def publish(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> TariffRow:
+    """From midnight of `valid_on`, or from now on when that is today; by a manager of the site.
+
+    Raises what `require_publishable` raises.
+    """
+    require_publishable(session, prices=prices, actor=actor, now=now)
+    midnight = datetime.combine(prices.valid_on, time(), ZoneInfo(prices.zone))
+    return set_tariff(
+        session,
+        site_id=prices.site_id,
+        tariff=prices.tariff,
+        valid_from=max(midnight, now),
+        now=now,
+        actor=actor,
+    )
+
+
+def require_publishable(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> None:
+    """Raises PricesOfThePast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices."""
+    if prices.site_id is not None:
+        require_manager(session, user=actor, site_id=prices.site_id)
+    elif not actor.is_admin:
+        raise NetworkPrices()
+    if prices.valid_on < now.astimezone(ZoneInfo(prices.zone)).date():
+        raise PricesOfThePast()
+    if prices.tariff.vat_rate not in vat_rates(prices.valid_on):
+        raise NoSuchVatRate(rate=str(prices.tariff.vat_rate))
+
+
+def may_publish(session: Session, *, user: User, site_id: int | None) -> bool:
+    return user.is_admin if site_id is None else may_manage(session, user=user, site_id=site_id)
+
+
+def list_versions(session: Session, *, site_id: int | None) -> list[TariffRow]:
+    """All prices that a site (or, with no site, the network) ever had and will have; the newest first."""
+    own = TariffRow.site_id.is_(None) if site_id is None else TariffRow.site_id == site_id
+    query = select(TariffRow).where(own).order_by(TariffRow.valid_from.desc(), TariffRow.id.desc())
+    return list(session.scalars(query))
+
+
+def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
+    """Whether the network's prices do not reach this site."""
+    query = select(TariffRow.id).where(TariffRow.site_id == site_id, TariffRow.valid_from <= at).limit(1)
+    return session.scalar(query) is not None
+
+
+def get_tariff_for(
+    session: Session, *, site_id: int, at: datetime, user_id: int, organisation_id: int | None
+) -> tuple[int, Tariff]:
+    """As `get_tariff`, with the discount of this customer; raises NoTariff."""
+    row_id, tariff = get_tariff(session, site_id=site_id, at=at)
+    return row_id, for_customer(
+        session, tariff=tariff, site_id=site_id, user_id=user_id, organisation_id=organisation_id
+    )
+
+
+def for_customer(
+    session: Session, *, tariff: Tariff, site_id: int, user_id: int, organisation_id: int | None
+) -> Tariff:
+    """A person's discount goes by their role at the site, an organisation's by its name."""
+    if organisation_id is not None or not tariff.role_percents:
+        return tariff.for_buyer(role=None, organisation_id=organisation_id)
+    level = find_level(session, user=session.get_one(User, user_id), site_id=site_id)
+    return tariff.for_buyer(role=level, organisation_id=None)
+
+
+def get_tariff(session: Session, *, site_id: int, at: datetime) -> tuple[int, Tariff]:
+    """(row id, prices) in force at the site at that instant: its own, else the network's; raises NoTariff."""
+    row = session.scalar(
+        select(TariffRow)
+        .where(or_(TariffRow.site_id == site_id, TariffRow.site_id.is_(None)), TariffRow.valid_from <= at)
+        .order_by(TariffRow.site_id.is_(None), TariffRow.valid_from.desc(), TariffRow.id.desc())
+        .limit(1)
+    )
+    if row is None:
+        raise NoTariff()
+    return row.id, unpack(row.body)

@@ -1,0 +1,183 @@
+"""The jobs table, its status and moves, and how one is found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
+from api.domain.core.changes import ask, record, tell
+from api.domain.core.errors import NotAllowed, NotFound
+from api.domain.people.accounts import Membership, User, may_buy_for
+from api.domain.people.roles import may_staff
+from api.domain.places.sites import Site
+from api.domain.pricing.materials import Colour, Material, Quality
+from api.domain.printing.library import Model
+from api.domain.printing.slices import Slice
+
+
+class JobStatus(StrEnum):
+    DRAFT = "draft"
+    SUBMITTED = "submitted"
+    QUEUED = "queued"
+    ON_HOLD = "on_hold"
+    PRINTING = "printing"
+    PRINTED = "printed"
+    COLLECTED = "collected"
+    REJECTED = "rejected"
+    CANCELLED = "cancelled"
+
+
+_S = JobStatus
+NEXT: dict[JobStatus, frozenset[JobStatus]] = {
+    _S.DRAFT: frozenset({_S.SUBMITTED, _S.CANCELLED}),
+    _S.SUBMITTED: frozenset({_S.QUEUED, _S.REJECTED, _S.CANCELLED}),
+    # Its last plate may come out well after staff held it back, or while it waits again.
+    _S.QUEUED: frozenset({_S.PRINTING, _S.ON_HOLD, _S.PRINTED, _S.CANCELLED}),
+    _S.ON_HOLD: frozenset({_S.QUEUED, _S.PRINTED, _S.CANCELLED}),
+    _S.PRINTING: frozenset({_S.QUEUED, _S.ON_HOLD, _S.PRINTED, _S.CANCELLED}),
+    _S.PRINTED: frozenset({_S.COLLECTED}),
+}
+#: Nothing more will happen to these by itself.
+ENDED = frozenset({_S.PRINTED, _S.COLLECTED, _S.REJECTED, _S.CANCELLED})
+#: The owner hears of these by mail.
+TOLD_BY_MAIL = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
+
+
+class Job(Base):
+    """What a customer wants printed. Prices are integer cents; `net` is before VAT; exact once sliced."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_owner_id_id", "owner_id", "id"),
+        Index("ix_jobs_site_id_status", "site_id", "status"),
+        CheckConstraint("copies > 0 AND copies_per_plate > 0", name="copies"),
+        CheckConstraint("scale > 0", name="scale"),
+    )
+
+    id: Mapped[Id]
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"), index=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), index=True)
+    material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
+    #: None: any colour will do.
+    colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
+    quality: Mapped[Quality] = mapped_column(Word(Quality))
+    copies: Mapped[int]
+    copies_per_plate: Mapped[int] = mapped_column(default=1)
+    scale: Mapped[Decimal] = mapped_column(Numeric(8, 4), default=1)
+    note: Mapped[str] = mapped_column(Text, default="")
+    priority: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[Instant | None]
+    confidential: Mapped[bool] = mapped_column(default=False)
+
+    status: Mapped[JobStatus] = mapped_column(Word(JobStatus), default=JobStatus.DRAFT)
+    #: Why it is rejected or on hold: {"code": .., "params": {..}} of a domain error, or {"text": ..} by a person.
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    created_at: Mapped[Instant]
+    submitted_at: Mapped[Instant | None]
+    approved_at: Mapped[Instant | None]
+    approved_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    sliced_at: Mapped[Instant | None]
+    queued_at: Mapped[Instant | None]
+    ended_at: Mapped[Instant | None]
+
+    tariff_id: Mapped[int | None] = mapped_column(ForeignKey("tariffs.id"))
+    net_cents: Mapped[Cents] = mapped_column(default=0)
+    vat_cents: Mapped[Cents] = mapped_column(default=0)
+    price_exact: Mapped[bool] = mapped_column(default=False)
+    price_trace: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
+    #: Of one piece, by estimate or by slice.
+    grams_each: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=0)
+    seconds_each: Mapped[int] = mapped_column(default=0)
+
+    owner: Mapped[User] = relationship(foreign_keys=[owner_id])
+    site: Mapped[Site] = relationship()
+    model: Mapped[Model] = relationship()
+    material: Mapped[Material] = relationship()
+    colour: Mapped[Colour | None] = relationship()
+    slices: Mapped[list[JobSlice]] = relationship(order_by="JobSlice.id", back_populates="job")
+
+    @property
+    def price_cents(self) -> int:
+        """What is to pay, VAT included."""
+        return self.net_cents + self.vat_cents
+
+
+class JobSlice(Base):
+    """That a job may print `slice` (for one printer kind and one number of copies on the plate)."""
+
+    __tablename__ = "job_slices"
+    __table_args__ = (UniqueConstraint("job_id", "slice_id"),)
+
+    id: Mapped[Id]
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    slice_id: Mapped[int] = mapped_column(ForeignKey("slices.id"), index=True)
+
+    job: Mapped[Job] = relationship(back_populates="slices")
+    slice: Mapped[Slice] = relationship(lazy="joined")
+
+
+def move_job(
+    session: Session, job: Job, new: JobStatus, *, now: datetime, actor_id: int | None = None, **values: Any
+) -> None:
+    """The only door between statuses; records the change and wakes the pages. Raises NotFromHere or Stale."""
+    old = job.status
+    if new in ENDED and job.ended_at is None:
+        values["ended_at"] = now
+    advance(session, job, new, moves=NEXT, status=Job.status, **values)
+    facts = {"old": old, "new": new, **({"reason": values["reason"]} if values.get("reason") else {})}
+    record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
+    tell(session, job=job.id)
+    if new in TOLD_BY_MAIL:
+        ask(session, "notify_job", job_id=job.id, verb=new.value)
+
+
+def get_job(session: Session, job_id: int, *, user: User) -> Job:
+    """One's own job, one of an organisation that one belongs to, or one at a site that one staffs; else NotFound."""
+    job = session.get(Job, job_id)
+    if job is None:
+        raise NotFound()
+    if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
+        return job
+    if job.organisation_id is not None and not job.confidential:
+        query = select(Membership.id).where(
+            Membership.user_id == user.id, Membership.organisation_id == job.organisation_id
+        )
+        if session.scalar(query) is not None:
+            return job
+    raise NotFound()
+
+
+class NotYours(NotAllowed):
+    """Only who asked for this print, a buyer of its organisation or the staff may do that."""
+
+
+def require_own(session: Session, *, job: Job, user: User) -> None:
+    """Who may see a job may not always change it: an organisation's other members only look."""
+    if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
+        return
+    if job.organisation_id is None or not may_buy_for(session, user=user, organisation_id=job.organisation_id):
+        raise NotYours()
+
+
+def list_jobs(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Job]:
+    """One's own and one's organisations' jobs, newest first; `before_id` pages on."""
+    mine = select(Membership.organisation_id).where(Membership.user_id == user.id)
+    query = select(Job).where(or_(Job.owner_id == user.id, Job.organisation_id.in_(mine) & Job.confidential.is_(False)))
+    if before_id is not None:
+        query = query.where(Job.id < before_id)
+    return list(session.scalars(query.order_by(Job.id.desc()).limit(limit)))
+
+
+def list_site_jobs(session: Session, *, site_ids: list[int], statuses: list[JobStatus]) -> list[Job]:
+    """What staff see: the jobs of their sites in these statuses, oldest first."""
+    query = select(Job).where(Job.site_id.in_(site_ids), Job.status.in_(statuses)).order_by(Job.id)
+    return list(session.scalars(query))

@@ -1,0 +1,121 @@
+"""Models: uploaded STL files and what was measured in them. Only our own re-written copy is sliced or shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Numeric, String, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Id, Instant
+from api.domain.core.changes import record
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Membership, User
+
+#: So long a removed model can be had back.
+RESTORE_WITHIN = timedelta(hours=1)
+
+
+class Model(Base):
+    """One accepted file. `stl_key` is the clean binary STL in the file store; `sha256` is of that clean copy."""
+
+    __tablename__ = "models"
+    __table_args__ = (Index("ix_models_owner_id_id", "owner_id", "id"),)
+
+    id: Mapped[Id]
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"), index=True)
+    name: Mapped[str] = mapped_column(String(200))
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    stl_key: Mapped[str] = mapped_column(String(200))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    triangles: Mapped[int]
+    size_x_mm: Mapped[float]
+    size_y_mm: Mapped[float]
+    size_z_mm: Mapped[float]
+    volume_mm3: Mapped[float]
+    area_mm2: Mapped[float]
+    shells: Mapped[int]
+    closed: Mapped[bool]
+    #: All else that was measured (open edges, inverted, likely unit, ...): api.domain.printing.mesh.Measures as JSON.
+    measures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    created_at: Mapped[Instant]
+    deleted_at: Mapped[Instant | None]
+    #: A confidential model is for its owner and the staff who print it; its files go some days after its last use.
+    confidential: Mapped[bool] = mapped_column(default=False)
+    #: When its files were deleted: the row stays, because jobs and invoices tell of it.
+    purged_at: Mapped[Instant | None]
+    #: The factor that makes millimetres of what was probably drawn in inches or metres; None: it looks right.
+    suggested_scale: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
+
+    owner: Mapped[User] = relationship()
+
+    @property
+    def size_mm(self) -> tuple[float, float, float]:
+        return self.size_x_mm, self.size_y_mm, self.size_z_mm
+
+
+def clean_name(name: str) -> str:
+    """What people see of a file name: NFC, no path, no control characters, at most 200 characters."""
+    name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e]", "", name).strip()
+    return name[:200] or "model.stl"
+
+
+def add_model(session: Session, *, owner: User, name: str, now: datetime, **facts: Any) -> Model:
+    """Keep a measured model; `facts` are columns of Model."""
+    model = Model(owner_id=owner.id, name=clean_name(name), created_at=now, **facts)
+    session.add(model)
+    session.flush()
+    record(session, noun="model", noun_id=model.id, verb="uploaded", now=now, actor_id=owner.id, name=model.name)
+    return model
+
+
+def get_model(session: Session, model_id: int, *, user: User) -> Model:
+    """One's own model, or one of an organisation that one buys for; anybody else's is NotFound."""
+    model = session.get(Model, model_id)
+    if model is None or model.deleted_at is not None:
+        raise NotFound()
+    if model.owner_id != user.id and not _shares_organisation(session, model, user):
+        raise NotFound()
+    return model
+
+
+def _shares_organisation(session: Session, model: Model, user: User) -> bool:
+    if model.organisation_id is None or model.confidential:
+        return False
+    query = select(Membership.id).where(
+        Membership.user_id == user.id, Membership.organisation_id == model.organisation_id
+    )
+    return session.scalar(query) is not None
+
+
+def list_models(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Model]:
+    """Newest first; `before_id` pages on."""
+    query = select(Model).where(Model.owner_id == user.id, Model.deleted_at.is_(None))
+    if before_id is not None:
+        query = query.where(Model.id < before_id)
+    return list(session.scalars(query.order_by(Model.id.desc()).limit(limit)))
+
+
+def delete_model(session: Session, *, model: Model, actor: User, now: datetime) -> None:
+    """Out of sight at once; jobs that use it keep their own slice."""
+    model.deleted_at = now
+    record(session, noun="model", noun_id=model.id, verb="deleted", now=now, actor_id=actor.id)
+
+
+def restore_model(session: Session, *, model_id: int, actor: User, now: datetime) -> Model:
+    """Take back the removal of one's own model, for an hour; NotFound when it is another's, gone or purged."""
+    model = session.get(Model, model_id)
+    if model is None or model.owner_id != actor.id or model.deleted_at is None or model.purged_at is not None:
+        raise NotFound()
+    if now - model.deleted_at > RESTORE_WITHIN:
+        raise NotFound()
+    model.deleted_at = None
+    record(session, noun="model", noun_id=model.id, verb="restored", now=now, actor_id=actor.id)
+    return model

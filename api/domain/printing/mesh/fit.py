@@ -1,0 +1,98 @@
+"""Which printers a model fits, and why not.
+
+Refuses to lay a model on another side: it may only be turned by 90° about the vertical axis.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from api.domain.printing.mesh.measures import Vector
+from api.domain.printing.mesh.refusals import FitsNoPrinter
+
+Printer = TypeVar("Printer", bound=Hashable)
+
+#: Float noise of an STL's 32-bit coordinates: 220.004 mm fits 220 mm.
+TOLERANCE_MM = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class TooLarge:
+    """One dimension that is over the limit of the printer that comes nearest."""
+
+    axis: str
+    size_mm: float
+    limit_mm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit(Generic[Printer]):
+    """`printers`: key -> must it be turned by 90°. `too_large` is empty as soon as one printer fits.
+
+    `scale_percent` is the largest whole percentage at which the model fits its best printer (over 100 when it fits).
+    """
+
+    printers: Mapping[Printer, bool]
+    too_large: tuple[TooLarge, ...]
+    scale_percent: int
+
+    def __bool__(self) -> bool:
+        return bool(self.printers)
+
+
+def fits(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Printer]:
+    """Try each build volume (x, y, z in mm) as drawn, then turned. With no volumes at all, nothing fits, at 0 %."""
+    ways = {printer: _best_way(size_mm, volume) for printer, volume in volumes.items()}
+    fitting = {printer: turned for printer, (scale, turned) in ways.items() if scale >= 1}
+    if not ways:
+        return Fit({}, (), 0)
+    best = max(ways, key=lambda printer: ways[printer][0])
+    scale, turned = ways[best]
+    too_large = () if fitting else _too_large(size_mm, volumes[best], turned=turned)
+    return Fit(fitting, too_large, math.floor(scale * 100))
+
+
+def require_fit(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Printer]:
+    """`fits`, or raise FitsNoPrinter naming the dimension that is worst."""
+    fit = fits(size_mm, volumes)
+    if fit:
+        return fit
+    worst = max(fit.too_large, key=lambda it: it.size_mm / it.limit_mm, default=TooLarge("z", size_mm[2], 0))
+    raise FitsNoPrinter(
+        axis=worst.axis.upper(),
+        size_mm=round(worst.size_mm, 1),
+        limit_mm=round(worst.limit_mm, 1),
+        scale_percent=fit.scale_percent,
+    )
+
+
+def _best_way(size_mm: Vector, volume: Vector) -> tuple[float, bool]:
+    """(largest scale at which it fits, whether it must be turned for that); turned only if that helps."""
+    straight, turned = _scale(size_mm, volume), _scale(size_mm, _turned(volume))
+    if straight >= 1 or straight >= turned:
+        return straight, False
+    return turned, True
+
+
+def _scale(size_mm: Vector, volume: Vector) -> float:
+    return min(
+        (limit + TOLERANCE_MM) / size if size > limit else limit / size
+        for size, limit in zip(size_mm, volume, strict=True)
+    )
+
+
+def _turned(volume: Vector) -> Vector:
+    x, y, z = volume
+    return (y, x, z)
+
+
+def _too_large(size_mm: Vector, volume: Vector, *, turned: bool) -> tuple[TooLarge, ...]:
+    limits = _turned(volume) if turned else volume
+    return tuple(
+        TooLarge(axis, size, limit)
+        for axis, size, limit in zip("xyz", size_mm, limits, strict=True)
+        if size > limit + TOLERANCE_MM
+    )

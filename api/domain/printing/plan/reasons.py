@@ -1,0 +1,128 @@
+"""Why each job waits, read off the finished plan. Refuses to change the plan."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from api.domain.printing.plan.calendar import HeatUps, Push
+from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PrinterState, Settings, Why, WhyCode, why
+from api.domain.printing.plan.lanes import Lane, Placed
+
+
+def explain(now: datetime, jobs: list[PlanJob], lanes: list[Lane], settings: Settings) -> dict[int, tuple[Why, ...]]:
+    """Per job the reasons of its first run, or what stands against a plate that has none."""
+    first: dict[int, tuple[Lane, int]] = {}
+    placed: dict[int, int] = {}
+    for lane in lanes:
+        for index, run in enumerate(lane.placed):
+            placed[run.job.id] = placed.get(run.job.id, 0) + 1
+            known = first.get(run.job.id)
+            if known is None or run.start_p50 < known[0].placed[known[1]].start_p50:
+                first[run.job.id] = lane, index
+    reasons = {}
+    for job in jobs:
+        found = list(_waits(now, *first[job.id])) if job.id in first else []
+        if placed.get(job.id, 0) < len(job.plates):
+            found += _stands_against(job, lanes, settings)
+        reasons[job.id] = tuple(found)
+    return reasons
+
+
+def _stands_against(job: PlanJob, lanes: list[Lane], settings: Settings) -> list[Why]:
+    if job.on_hold:
+        return [why(WhyCode.ON_HOLD)]
+    if not job.skills_ok:
+        return [why(WhyCode.NEEDS_SKILL)]
+    suitable = [lane for lane in lanes if lane.suits(job)]
+    if not suitable:
+        return [why(WhyCode.NO_SUITABLE_PRINTER, material=job.material)]
+    for plate in job.plates:
+        if not any(lane.holds_plate(plate) for lane in suitable):
+            return [_too_large(plate.size_mm, suitable)]
+    if not any(_comes_back(lane.printer) for lane in suitable):
+        printer = suitable[0].printer
+        return [why(WhyCode.PRINTER_UNAVAILABLE, printer=printer.name, state=printer.state.value)]
+    return [why(WhyCode.BEYOND_HORIZON, days=settings.horizon_days)]
+
+
+def _comes_back(printer: PlanPrinter) -> bool:
+    """Staff clear it sooner or later, or its end is known."""
+    return printer.state in (PrinterState.READY, PrinterState.NEEDS_CLEARING) or printer.ends_p50 is not None
+
+
+def _too_large(size_mm: tuple[float, float, float], lanes: list[Lane]) -> Why:
+    """The dimension that misses the nearest printer by most."""
+
+    def excess(lane: Lane) -> tuple[float, int]:
+        over = [size - limit for size, limit in zip(size_mm, lane.printer.volume_mm, strict=True)]
+        worst = max(over)
+        return worst, over.index(worst)
+
+    nearest = min(lanes, key=excess)
+    axis = excess(nearest)[1]
+    return why(
+        WhyCode.FITS_NO_PRINTER,
+        dimension="xyz"[axis], size_mm=size_mm[axis], limit_mm=nearest.printer.volume_mm[axis],
+    )  # fmt: skip
+
+
+def _waits(now: datetime, lane: Lane, index: int) -> list[Why]:
+    run = lane.placed[index]
+    if run.start_p50 == 0:
+        return []
+    found = []
+    if index:
+        others = len({other.job.id for other in lane.placed[:index]} - {run.job.id})
+        if others:
+            found.append(why(WhyCode.BEFORE_YOU, jobs=others))
+    found += _waits_for_plate(now, lane, index)
+    found += _waits_for_window(now, lane, index, run)
+    return found
+
+
+def _waits_for_plate(now: datetime, lane: Lane, index: int) -> list[Why]:
+    """The printer itself: what runs on it before, and the hands that clear it."""
+    printer = lane.printer
+    if index:
+        ends, clear = lane.placed[index - 1].end_p50, lane.placed[index - 1].clear_p50
+        found = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=_at(now, ends))]
+    elif printer.state is PrinterState.READY:
+        return []
+    elif printer.state is PrinterState.NEEDS_CLEARING:
+        ends, clear = 0, lane.free_p50
+        found = [why(WhyCode.WAITS_FOR_CLEARING, printer=printer.name)]
+    else:
+        until = max(now, printer.ends_p50 or now)
+        ends, clear = int((until - now).total_seconds()), lane.free_p50
+        found = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=until)]
+    opening = (clear or 0) - lane.settings.clearing_s
+    if opening > ends + 1:
+        found.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
+    return found
+
+
+def _waits_for_window(now: datetime, lane: Lane, index: int, run: Placed) -> list[Why]:
+    """What moved the start behind the clear plate: bookings, staffed hours, the breaker, another filament."""
+    clear_p50 = (lane.placed[index - 1].clear_p50 if index else lane.free_p50) or 0
+    lead_s = lane.settings.filament_change_s if run.change else 0
+    pushes: set[Push] = set()
+    lane.windows.earliest(
+        clear_p50 + lead_s, run.end_p90 - run.start_p90, heat_ups=HeatUps(0), lead_s=lead_s, pushes=pushes
+    )
+    found = []
+    if run.change:
+        colour = run.job.colour or ""
+        found.append(why(WhyCode.NEEDS_FILAMENT_CHANGE, material=run.job.material, colour=colour))
+    if Push.HOLD in pushes:
+        until = _at(now, lane.windows.hold_before(run.start_p50))
+        found.append(why(WhyCode.WAITS_FOR_BOOKING, until=until))
+    if Push.STAFF in pushes:
+        opening = lane.site.staffing.opening_of(run.start_p50)
+        found.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
+    if not pushes and run.start_p50 > clear_p50 + lead_s:
+        found.append(why(WhyCode.STAGGER, until=_at(now, run.start_p50)))
+    return found
+
+
+def _at(now: datetime, second: int) -> datetime:
+    return now + timedelta(seconds=second)

@@ -1,0 +1,182 @@
+"""The plan: plates in rank order, each at its earliest end on the best printer, nobody ranked before delayed.
+
+Refuses to start anything: `next_start` only says what may start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from api.domain.printing.plan.facts import (
+    Hours,
+    JobPlan,
+    NextStart,
+    Plan,
+    PlanHold,
+    PlanJob,
+    PlanPrinter,
+    PrinterState,
+    Settings,
+    Slot,
+    Why,
+    WhyCode,
+    why,
+)
+from api.domain.printing.plan.lanes import Lane, Placed, make_lanes, matches
+from api.domain.printing.plan.ranking import Waiting, ranked
+from api.domain.printing.plan.reasons import explain
+
+
+def plan(
+    *,
+    now: datetime,
+    printers: Iterable[PlanPrinter],
+    holds: Iterable[PlanHold],
+    hours: Mapping[int, Hours],
+    jobs: Iterable[PlanJob],
+    settings: Settings | None = None,
+    served: Mapping[int, int] | None = None,
+) -> Plan:
+    """When and where every plate prints, and why each job waits; `served` is plates printed per owner of late.
+
+    Conservative list scheduling: a plate takes the place with the earliest P50 end and may fill a gap, but never delays
+    one ranked before it. A start is allowed only if its P90 end lies before the next hold of that printer.
+    """
+    settings = settings or Settings()
+    jobs, printers = list(jobs), list(printers)
+    lanes = make_lanes(now=now, printers=printers, holds=holds, hours=hours, settings=settings)
+    waiting = ranked((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
+    _place_all([_candidate(lanes, each) for each in waiting])
+    return _answer(now, jobs, printers, lanes, settings)
+
+
+def next_start(made: Plan, *, printer_id: int, now: datetime) -> NextStart:
+    """The slot that the printer may start now. Never one that needs a person first (dirty plate, filament)."""
+    printer = next(each for each in made.printers if each.id == printer_id)
+    if printer.state is PrinterState.NEEDS_CLEARING:
+        return NextStart(None, (why(WhyCode.WAITS_FOR_CLEARING, printer=printer.name),))
+    if printer.state is not PrinterState.READY:
+        reason = why(WhyCode.PRINTER_UNAVAILABLE, printer=printer.name, state=printer.state.value)
+        return NextStart(None, (reason,))
+    slot = next((each for each in made.slots if each.printer_id == printer_id), None)
+    if slot is None:
+        return NextStart(None, (why(WhyCode.NOTHING_QUEUED),))
+    if slot.start_p50 > now or slot.filament_change:
+        return NextStart(None, made.of(slot.job_id).why)
+    return NextStart(slot)
+
+
+def _plannable(job: PlanJob) -> bool:
+    return job.skills_ok and not job.on_hold
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A waiting plate and the lanes that can take it at all."""
+
+    waiting: Waiting
+    lanes: list[Lane]
+
+
+def _candidate(lanes: list[Lane], waiting: Waiting) -> Candidate:
+    able = [lane for lane in lanes if lane.suits(waiting.job) and lane.holds_plate(waiting.plate)]
+    return Candidate(waiting, able)
+
+
+def _place_all(candidates: list[Candidate]) -> None:
+    """Round after round: a plate whose best way is a filament change before a waiting match stands back one round."""
+    while candidates:
+        stood_back = _round(candidates, patient=True)
+        if len(stood_back) == len(candidates):  # they wait for each other, or for what never comes
+            _round(candidates, patient=False)
+            return
+        candidates = stood_back
+
+
+def _round(candidates: list[Candidate], *, patient: bool) -> list[Candidate]:
+    stood_back: list[Candidate] = []
+    for index, each in enumerate(candidates):
+        best = _best(each)
+        if best is None:
+            stood_back.append(each)
+            continue
+        lane, run = best
+        if patient and run.change and _jumps(lane, each.waiting, [*stood_back, *candidates[index + 1 :]]):
+            stood_back.append(each)
+        else:
+            lane.add(run)
+    return stood_back
+
+
+def _best(candidate: Candidate) -> tuple[Lane, Placed] | None:
+    """The run with the earliest P50 end; of equal ones the one without a filament change."""
+    best: tuple[Lane, Placed] | None = None
+    job, plate = candidate.waiting.job, candidate.waiting.plate
+    for lane in sorted(candidate.lanes, key=Lane.open_from):  # early ends first, to look at fewer gaps
+        run = lane.place(job, plate, before=best[1].end_p50 if best else None)
+        if run is not None and (best is None or _cost(run) < _cost(best[1])):
+            best = lane, run
+    return best
+
+
+def _cost(run: Placed) -> tuple[int, bool, int]:
+    return run.end_p50, run.change, run.end_p90
+
+
+def _jumps(lane: Lane, waiting: Waiting, others: list[Candidate]) -> bool:
+    """Whether a filament change here would pass a plate of the same or a higher level that needs no change."""
+    loaded = lane.filament
+    return any(
+        other.waiting.level >= waiting.level and matches(other.waiting.job, loaded) and lane in other.lanes
+        for other in others
+    )
+
+
+def _answer(
+    now: datetime, jobs: list[PlanJob], printers: list[PlanPrinter], lanes: list[Lane], settings: Settings
+) -> Plan:
+    slots: dict[int, list[Slot]] = {job.id: [] for job in jobs}
+    for lane in lanes:
+        for run in lane.placed:
+            slots[run.job.id].append(_slot(now, lane, run))
+    for each in slots.values():
+        each.sort(key=_order)
+    in_order = sorted((slot for each in slots.values() for slot in each), key=_order)
+    position = {id_: place for place, id_ in enumerate(dict.fromkeys(slot.job_id for slot in in_order), 1)}
+    reasons = explain(now, jobs, lanes, settings)
+    answers = tuple(_job_plan(job, slots[job.id], position.get(job.id), reasons[job.id]) for job in jobs)
+    return Plan(now, answers, tuple(in_order), tuple(printers))
+
+
+def _order(slot: Slot) -> tuple[datetime, datetime, int, int]:
+    return slot.start_p50, slot.end_p50, slot.job_id, slot.plate_no
+
+
+def _job_plan(job: PlanJob, slots: list[Slot], position: int | None, reasons: tuple[Why, ...]) -> JobPlan:
+    whole = bool(slots) and len(slots) == len(job.plates)
+    return JobPlan(
+        job.id,
+        tuple(slots),
+        max(slot.end_p50 for slot in slots) if whole else None,
+        max(slot.end_p90 for slot in slots) if whole else None,
+        position,
+        reasons,
+    )
+
+
+def _slot(now: datetime, lane: Lane, run: Placed) -> Slot:
+    def at(second: int) -> datetime:
+        return now + timedelta(seconds=second)
+
+    return Slot(
+        run.job.id,
+        run.plate.no,
+        lane.printer.id,
+        at(run.start_p50),
+        at(run.end_p50),
+        at(run.start_p90),
+        at(run.end_p90),
+        run.change,
+    )

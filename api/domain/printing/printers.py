@@ -1,0 +1,374 @@
+"""Printers as the house knows them: what they can make, what was last seen of them, and whether their plate is clear.
+
+Refuses to talk to any: `printers/` looks and acts, and records here. The state that people see is computed, not stored.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, func, literal, select, update
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Id, Instant
+from api.domain.core.changes import ask, record
+from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+from api.domain.places.sites import Kind, Resource, Site, make_resource
+from api.domain.pricing.materials import Colour, Material
+
+#: A printer that nobody could reach for this long is shown offline.
+SILENT_AFTER = timedelta(seconds=45)
+
+
+class PrinterState(StrEnum):
+    READY = "ready"
+    BUSY = "busy"
+    NEEDS_CLEARING = "needs_clearing"
+    OFFLINE = "offline"
+    IN_USE_BY_HAND = "in_use_by_hand"
+    NEEDS_ATTENTION = "needs_attention"
+    MAINTENANCE = "maintenance"
+
+
+class PrinterKind(Base):
+    """A type of printer: its build volume and nozzle in mm, and the configuration that staff exported for it."""
+
+    __tablename__ = "printer_kinds"
+
+    id: Mapped[Id]
+    name: Mapped[str] = mapped_column(String(120), unique=True)
+    width_mm: Mapped[float] = mapped_column(Float)
+    depth_mm: Mapped[float] = mapped_column(Float)
+    height_mm: Mapped[float] = mapped_column(Float)
+    nozzle_mm: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal("0.4"))
+    #: A PrusaSlicer configuration exported by staff; empty means our own generic one.
+    config_ini: Mapped[str] = mapped_column(Text, default="")
+
+    @property
+    def volume_mm(self) -> tuple[float, float, float]:
+        return self.width_mm, self.depth_mm, self.height_mm
+
+
+class Printer(Base):
+    """A resource that prints. `id` is the resource's id; the key is sealed (api.adapters.seal), never shown."""
+
+    __tablename__ = "printers"
+    __table_args__ = (Index("ix_printers_kind_id", "kind_id"),)
+
+    id: Mapped[int] = mapped_column(ForeignKey("resources.id"), primary_key=True)
+    kind_id: Mapped[int] = mapped_column(ForeignKey("printer_kinds.id"))
+    url: Mapped[str] = mapped_column(String(300))
+    sealed_key: Mapped[str] = mapped_column(Text)
+    material_id: Mapped[int | None] = mapped_column(ForeignKey("materials.id"))
+    colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
+
+    # What a person decided.
+    maintenance_note: Mapped[str] = mapped_column(String(200), default="")
+    in_maintenance: Mapped[bool] = mapped_column(default=False)
+    plate_clear: Mapped[bool] = mapped_column(default=False)
+    plate_changed_at: Mapped[Instant | None]
+    plate_changed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    # What was last seen; `machine` is printers.port.Machine as text.
+    looked_at: Mapped[Instant | None]
+    reached_at: Mapped[Instant | None]
+    trouble: Mapped[str] = mapped_column(String(300), default="")
+    trouble_reason: Mapped[str] = mapped_column(String(20), default="")
+    machine: Mapped[str] = mapped_column(String(20), default="")
+    seen_path: Mapped[str] = mapped_column(String(300), default="")
+    progress: Mapped[float | None] = mapped_column(Float)
+    left_s: Mapped[float | None] = mapped_column(Float)
+    #: After a failed dispatch nothing is claimed for it before this instant.
+    not_before: Mapped[Instant | None]
+    server_version: Mapped[str] = mapped_column(String(40), default="")
+
+    resource: Mapped[Resource] = relationship(lazy="joined")
+    kind: Mapped[PrinterKind] = relationship(lazy="joined")
+    material: Mapped[Material | None] = relationship(lazy="joined")
+    colour: Mapped[Colour | None] = relationship(lazy="joined")
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def site_id(self) -> int:
+        return self.resource.site_id
+
+
+class SizeWrong(Invalid):
+    """Enter the build volume in millimetres, between 20 and 2000 each way, and a nozzle between 0.1 and 2 mm."""
+
+    field = "width_mm"
+
+
+class PlateBusy(Conflict):
+    """{name} is printing: its plate cannot be cleared now."""
+
+
+#: The machine's words (printers.port.Machine) that mean that something runs.
+RUNNING = frozenset({"starting", "printing", "pausing", "paused", "resuming", "cancelling", "finishing"})
+
+
+def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
+    """The one state that people see, worst first; `has_run` says that a live run of ours is on it."""
+    if printer.in_maintenance:
+        return PrinterState.MAINTENANCE
+    if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
+        return PrinterState.OFFLINE
+    if printer.machine == "error":
+        return PrinterState.NEEDS_ATTENTION
+    if printer.machine in ("offline", "connecting", ""):
+        return PrinterState.OFFLINE
+    if has_run:
+        return PrinterState.BUSY
+    if printer.machine in RUNNING:
+        return PrinterState.IN_USE_BY_HAND
+    return PrinterState.READY if printer.plate_clear else PrinterState.NEEDS_CLEARING
+
+
+def add_printer(
+    session: Session,
+    *,
+    site: Site,
+    name: str,
+    kind: PrinterKind,
+    url: str,
+    sealed_key: str,
+    now: datetime,
+    actor: User | None = None,
+    **facts: Any,
+) -> Printer:
+    """A new printer of a site. Its plate counts as full until a person has looked."""
+    resource = make_resource(session, site=site, kind=Kind.PRINTER, name=name, now=now)
+    printer = Printer(id=resource.id, kind_id=kind.id, url=url.rstrip("/"), sealed_key=sealed_key, **facts)
+    session.add(printer)
+    session.flush()
+    session.refresh(printer)
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="added",
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=site.id,
+        name=name,
+    )
+    poke(session, printer.id)
+    return printer
+
+
+def find_or_make_kind(
+    session: Session, *, volume_mm: tuple[float, float, float], nozzle_mm: Decimal, config_ini: str = ""
+) -> PrinterKind:
+    """The kind of this volume, nozzle and configuration, made when it is new. Raises SizeWrong."""
+    width, depth, height = volume_mm
+    if not all(20 <= side <= 2000 for side in volume_mm) or not Decimal("0.1") <= nozzle_mm <= 2:
+        raise SizeWrong()
+    same = select(PrinterKind).where(
+        PrinterKind.width_mm == width,
+        PrinterKind.depth_mm == depth,
+        PrinterKind.height_mm == height,
+        PrinterKind.nozzle_mm == nozzle_mm,
+        PrinterKind.config_ini == config_ini,
+    )
+    if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
+        return kind
+    name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle_mm.normalize():g} mm"
+    taken = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
+    kind = PrinterKind(
+        name=f"{name} ({taken + 1})" if taken else name,
+        width_mm=width,
+        depth_mm=depth,
+        height_mm=height,
+        nozzle_mm=nozzle_mm,
+        config_ini=config_ini,
+    )
+    session.add(kind)
+    session.flush()
+    return kind
+
+
+def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, actor: User, now: datetime) -> None:
+    """Slice for this kind with a configuration that was checked before, or by our own ("").
+
+    For staff of every place that has such a printer: it changes what all of them print from now on.
+    """
+    used_at = select(Resource.site_id).join(Printer, Printer.id == Resource.id).where(Printer.kind_id == kind.id)
+    for site_id in session.scalars(used_at.distinct()):
+        require_staff(session, user=actor, site_id=site_id)
+    kind.config_ini = config_ini
+    session.flush()
+    verb = "configured" if config_ini else "configuration_removed"
+    record(session, noun="printer_kind", noun_id=kind.id, verb=verb, now=now, actor_id=actor.id, name=kind.name)
+
+
+def find_printer_at(session: Session, url: str) -> Printer | None:
+    """The printer in service whose server has this address."""
+    query = select(Printer).join(Resource).where(Resource.retired_at.is_(None), Printer.url == url.rstrip("/"))
+    return session.scalars(query.order_by(Printer.id).limit(1)).first()
+
+
+def renew_key(
+    session: Session, *, printer: Printer, sealed_key: str, server_version: str, actor: User, now: datetime
+) -> None:
+    """Speak to it by another key from now on."""
+    printer.sealed_key, printer.server_version = sealed_key, server_version
+    session.flush()
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="key_renewed",
+        now=now,
+        actor_id=actor.id,
+        site_id=printer.site_id,
+    )
+    poke(session, printer.id)
+
+
+def poke(session: Session, printer_id: int) -> None:
+    """Ask the dispatch worker to look at this printer; many pokes at once are one."""
+    ask(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
+
+
+def get_printer(session: Session, printer_id: int) -> Printer:
+    if printer := session.get(Printer, printer_id):
+        return printer
+    raise NotFound()
+
+
+def list_printers(session: Session, *, site_ids: list[int] | None = None) -> list[Printer]:
+    """All printers in service, or those of some sites, by id."""
+    query = select(Printer).join(Resource).where(Resource.retired_at.is_(None)).order_by(Printer.id)
+    if site_ids is not None:
+        query = query.where(Resource.site_id.in_(site_ids))
+    return list(session.scalars(query))
+
+
+def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetime, has_run: bool) -> None:
+    """A named person says that the plate is empty; raises PlateBusy while something prints."""
+    if has_run or printer.machine in RUNNING:
+        raise PlateBusy(name=printer.name)
+    _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
+    poke(session, printer.id)
+
+
+def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
+    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile, `runs.wish` stops."""
+    if printer.plate_clear:
+        _set_plate(session, printer, clear=False, now=now, actor_id=actor.id)
+
+
+def fill_plate(session: Session, *, printer: Printer, now: datetime) -> None:
+    """After every end, and every print by hand: nobody prints until a person has looked."""
+    if printer.plate_clear:
+        _set_plate(session, printer, clear=False, now=now, actor_id=None)
+
+
+def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime, actor_id: int | None) -> None:
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer.id)
+        .values(plate_clear=clear, plate_changed_at=now, plate_changed_by=actor_id)
+    )
+    session.refresh(printer)
+    verb = "plate_cleared" if clear else "plate_filled"
+    record(session, noun="printer", noun_id=printer.id, verb=verb, now=now, actor_id=actor_id, site_id=printer.site_id)
+
+
+def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, actor: User, now: datetime) -> None:
+    """Take the printer out of the queue, or put it back."""
+    printer.in_maintenance = on
+    printer.maintenance_note = note.strip()[:200] if on else ""
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="maintenance_on" if on else "maintenance_off",
+        now=now,
+        actor_id=actor.id,
+        site_id=printer.site_id,
+        note=printer.maintenance_note,
+    )
+    poke(session, printer.id)
+
+
+def load_filament(
+    session: Session, *, printer: Printer, material: Material, colour: Colour, actor: User | None, now: datetime
+) -> None:
+    """A person says what is on the printer now."""
+    printer.material_id, printer.colour_id = material.id, colour.id
+    session.flush()
+    session.refresh(printer)
+    record(
+        session,
+        noun="printer",
+        noun_id=printer.id,
+        verb="filament_loaded",
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=printer.site_id,
+        material=material.code,
+        colour=colour.code,
+    )
+    poke(session, printer.id)
+
+
+def saw(
+    session: Session,
+    *,
+    printer_id: int,
+    now: datetime,
+    machine: str,
+    path: str | None,
+    error: str = "",
+    progress: float | None = None,
+    left_s: float | None = None,
+) -> None:
+    """Record one look. No Change row: a look is not a change of ours. Why it was backed off stays to be read."""
+    backed_off = and_(literal(error) == "", Printer.not_before > now)
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer_id)
+        .values(
+            looked_at=now,
+            reached_at=now,
+            machine=machine,
+            seen_path=(path or "")[:300],
+            trouble=case((backed_off, Printer.trouble), else_=error[:300]),
+            trouble_reason="",
+            progress=progress,
+            left_s=left_s,
+        )
+    )
+
+
+def back_off(session: Session, *, printer_id: int, until: datetime, now: datetime, reason: str, message: str) -> None:
+    """A dispatch failed for a reason of the printer's: say it, and give it no new plate before `until`."""
+    session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
+    record(
+        session,
+        noun="printer",
+        noun_id=printer_id,
+        verb="backed_off",
+        now=now,
+        until=until.isoformat(),
+        reason=reason,
+        message=message[:300],
+    )
+
+
+def could_not_reach(session: Session, *, printer_id: int, now: datetime, reason: str, message: str) -> None:
+    """Record that nobody answered, or not to us; the last thing seen stays for reading."""
+    session.execute(
+        update(Printer)
+        .where(Printer.id == printer_id)
+        .values(looked_at=now, trouble=message[:300], trouble_reason=reason[:20])
+    )

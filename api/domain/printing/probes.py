@@ -1,0 +1,154 @@
+"""Looking at a printer before it is one of ours: the page stores a wish, the worker looks, the page reads the answer.
+
+Refuses to talk to it: `printers/probing.py` does. The key is sealed, and gone from here once the printer is added.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Id, Instant, Word, advance
+from api.domain.core.changes import ask, record
+from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+from api.domain.places.sites import Site
+from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, renew_key
+
+#: OctoPrint forgets a request for a key that nobody answers; so do we.
+ANSWER_WITHIN = timedelta(minutes=5)
+
+
+class ProbeStatus(StrEnum):
+    ASKED = "asked"  # the worker has not looked yet
+    WAITING = "waiting"  # a person must agree on OctoPrint's own page
+    ANSWERED = "answered"
+    FAILED = "failed"
+    USED = "used"  # it became a printer
+
+
+_S = ProbeStatus
+NEXT: dict[ProbeStatus, frozenset[ProbeStatus]] = {
+    _S.ASKED: frozenset({_S.WAITING, _S.ANSWERED, _S.FAILED}),
+    _S.WAITING: frozenset({_S.ANSWERED, _S.FAILED}),
+    _S.ANSWERED: frozenset({_S.USED}),
+}
+
+
+class ProbeNotAnswered(Conflict):
+    """This printer has not answered yet, or was added already."""
+
+
+class AddressMissing(Invalid):
+    """Enter the address of the printer's OctoPrint."""
+
+    field = "url"
+
+
+class PrinterNameMissing(Invalid):
+    """Give the printer a name that people will recognise."""
+
+    field = "name"
+
+
+class PrinterKnown(Conflict):
+    """This is {name}, a printer of another place: two places cannot share one OctoPrint."""
+
+    field = "url"
+
+
+class Probe(Base):
+    """One look at one address by one person. `answer`: version, user, missing and dangerous rights; or what failed."""
+
+    __tablename__ = "probes"
+
+    id: Mapped[Id]
+    asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    url: Mapped[str] = mapped_column(String(300))
+    #: "" until a person has agreed that we get one.
+    sealed_key: Mapped[str] = mapped_column(Text, default="")
+    token: Mapped[str] = mapped_column(String(300), default="")
+    status: Mapped[ProbeStatus] = mapped_column(Word(ProbeStatus), default=ProbeStatus.ASKED)
+    answer: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    created_at: Mapped[Instant]
+
+    site: Mapped[Site] = relationship()
+
+
+def ask_probe(session: Session, *, site: Site, url: str, sealed_key: str, actor: User, now: datetime) -> Probe:
+    """Ask the worker to look at `url`; without a key it first asks OctoPrint for one. Staff of the site only."""
+    require_staff(session, user=actor, site_id=site.id)
+    if not url.strip():
+        raise AddressMissing()
+    probe = Probe(
+        asked_by=actor.id, site_id=site.id, url=url.strip().rstrip("/")[:300], sealed_key=sealed_key, created_at=now
+    )
+    session.add(probe)
+    session.flush()
+    record(session, noun="probe", noun_id=probe.id, verb="asked", now=now, actor_id=actor.id, site_id=site.id)
+    look_again(session, probe=probe)
+    return probe
+
+
+def look_again(session: Session, *, probe: Probe) -> None:
+    ask(session, "probe_printer", once=f"probe:{probe.id}", probe_id=probe.id)
+
+
+def get_probe(session: Session, probe_id: int, *, user: User) -> Probe:
+    """One's own; another's is NotFound."""
+    probe = session.get(Probe, probe_id)
+    if probe is None or probe.asked_by != user.id:
+        raise NotFound()
+    return probe
+
+
+def wait_for_person(session: Session, *, probe: Probe, token: str) -> None:
+    advance(session, probe, ProbeStatus.WAITING, moves=NEXT, status=Probe.status, token=token)
+
+
+def answered(session: Session, *, probe: Probe, sealed_key: str, **answer: Any) -> None:
+    """It is an OctoPrint and the key works; `answer` says which and with what rights."""
+    advance(session, probe, ProbeStatus.ANSWERED, moves=NEXT, status=Probe.status, sealed_key=sealed_key, answer=answer)
+
+
+def failed(session: Session, *, probe: Probe, **answer: Any) -> None:
+    advance(session, probe, ProbeStatus.FAILED, moves=NEXT, status=Probe.status, sealed_key="", token="", answer=answer)
+
+
+def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, actor: User, now: datetime) -> Printer:
+    """Make it a printer of its site; one that is known there already only gets the new key.
+
+    Never two printers on one server: each would print on the other's plate.
+    Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown.
+    """
+    require_staff(session, user=actor, site_id=probe.site_id)
+    if not (name := name.strip()[:120]):
+        raise PrinterNameMissing()
+    if probe.status != ProbeStatus.ANSWERED:
+        raise ProbeNotAnswered()
+    version, sealed_key = str(probe.answer.get("version", ""))[:40], probe.sealed_key
+    if printer := find_printer_at(session, probe.url):
+        if printer.site_id != probe.site_id:
+            raise PrinterKnown(name=printer.name)
+        renew_key(session, printer=printer, sealed_key=sealed_key, server_version=version, actor=actor, now=now)
+    else:
+        printer = add_printer(
+            session,
+            site=probe.site,
+            name=name,
+            kind=kind,
+            url=probe.url,
+            sealed_key=sealed_key,
+            now=now,
+            actor=actor,
+            server_version=version,
+        )
+    advance(session, probe, ProbeStatus.USED, moves=NEXT, status=Probe.status, sealed_key="")
+    return printer

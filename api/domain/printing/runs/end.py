@@ -1,0 +1,159 @@
+"""The end of a run and all that follows from it, in one transaction: hold, plate, job, money, change.
+
+`in_doubt` is not an end that anybody may guess about: it bills nothing, reprints nothing, and waits for a person.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.domain.core.errors import Invalid
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+from api.domain.places.timeline import release
+from api.domain.pricing.prices import round_cents
+from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
+from api.domain.printing.jobs.verbs import wake_printers
+from api.domain.printing.printers import fill_plate, poke
+from api.domain.printing.runs.claim import plates_left
+from api.domain.printing.runs.table import LIVE, Charge, Run, RunStatus, Wish, move_run, wish
+
+#: So many failed attempts at one plate, and the job waits for a person instead of eating filament.
+MOST_FAILURES = 3
+
+
+class ReasonMissing(Invalid):
+    """Please say what you saw at the printer."""
+
+    field = "resolution"
+
+
+def finish(
+    session: Session,
+    *,
+    run: Run,
+    outcome: RunStatus,
+    now: datetime,
+    reason: str = "",
+    detail: str = "",
+    print_s: float | None = None,
+    began: bool = False,
+    actor_id: int | None = None,
+) -> None:
+    """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
+    _lock_job(session, run.job_id)
+    touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
+    values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
+    if outcome == RunStatus.DONE:
+        values["progress"] = 1.0
+    if print_s is not None:
+        values["print_s"] = print_s
+    move_run(session, run, outcome, now=now, actor_id=actor_id, **values)
+    if run.hold is not None:
+        release(session, held=run.hold, now=now)
+    if touched:
+        fill_plate(session, printer=run.printer, now=now)
+    if outcome == RunStatus.DONE:
+        _charge(session, run, now)
+    _move_job_on(session, run, now)
+    poke(session, run.printer_id)
+
+
+def _lock_job(session: Session, job_id: int) -> Job:
+    """The job first, then its runs: cancelling takes them in the same order, so neither waits on the other."""
+    query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
+    return session.scalars(query).one()
+
+
+def _charge(session: Session, run: Run, now: datetime) -> None:
+    """The run's share of the job's price: what all copies printed so far cost, less what is booked already.
+
+    So the shares of all plates sum to the price to the cent, and none is negative.
+    """
+    job = run.job
+    booked = session.execute(
+        select(
+            func.coalesce(func.sum(Charge.net_cents), 0),
+            func.coalesce(func.sum(Charge.vat_cents), 0),
+            func.coalesce(func.sum(Run.copies), 0),
+        )
+        .join(Run, Run.id == Charge.run_id)
+        .where(Charge.job_id == job.id)
+    ).one()
+    share = Decimal(booked[2] + run.copies) / job.copies
+    session.add(
+        Charge(
+            run_id=run.id,
+            job_id=job.id,
+            net_cents=round_cents(job.net_cents * share / 100) - booked[0],
+            vat_cents=round_cents(job.vat_cents * share / 100) - booked[1],
+            grams=run.slice.grams,
+            booked_at=now,
+        )
+    )
+    session.flush()
+
+
+def _move_job_on(session: Session, run: Run, now: datetime) -> None:
+    """What the job does after one of its plates ended. Whatever it waits for, its last good plate makes it printed."""
+    job = _lock_job(session, run.job_id)
+    if job.status not in (JobStatus.PRINTING, JobStatus.QUEUED, JobStatus.ON_HOLD):
+        return
+    statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
+    live = not statuses.isdisjoint(LIVE)
+    if not plates_left(session, job=job):
+        if not live and RunStatus.IN_DOUBT not in statuses:
+            move_job(session, job, JobStatus.PRINTED, now=now)
+    elif job.status == JobStatus.PRINTING and _stops_here(session, run):
+        move_job(session, job, JobStatus.ON_HOLD, now=now, reason={"code": run.reason or "run_failed", "params": {}})
+    elif job.status == JobStatus.PRINTING:
+        if not live:
+            move_job(session, job, JobStatus.QUEUED, now=now)
+        wake_printers(session, job)
+
+
+def _stops_here(session: Session, run: Run) -> bool:
+    """Somebody cancelled it at the machine, or the plate failed too often: a person must look first."""
+    if run.status == RunStatus.CANCELLED:
+        return run.reason == "cancelled_at_printer"
+    if run.status != RunStatus.FAILED:
+        return False
+    failures = session.scalar(
+        select(func.count())
+        .select_from(Run)
+        .where(Run.job_id == run.job_id, Run.plate_no == run.plate_no, Run.status == RunStatus.FAILED)
+    )
+    return (failures or 0) >= MOST_FAILURES
+
+
+def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
+    """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: NotFromHere."""
+    require_own(session, job=job, user=actor)
+    move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
+    for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
+        wish(session, run=run, wanted=Wish.CANCEL, actor_id=actor.id, now=now)
+
+
+def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
+    """A named person says what became of a run in doubt: printed well, or not (then it is printed again)."""
+    require_staff(session, user=actor, site_id=run.job.site_id)
+    if not resolution.strip():
+        raise ReasonMissing()
+    outcome = RunStatus.DONE if printed else RunStatus.FAILED
+    _lock_job(session, run.job_id)
+    move_run(
+        session,
+        run,
+        outcome,
+        now=now,
+        actor_id=actor.id,
+        resolved_by=actor.id,
+        resolution=resolution.strip()[:300],
+    )
+    if printed:
+        _charge(session, run, now)
+    _move_job_on(session, run, now)

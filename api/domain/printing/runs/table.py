@@ -1,0 +1,225 @@
+"""The runs table, its status and moves. One live run per printer and one per plate: the database says so."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, Numeric, String, Uuid, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.core.base import Base, Cents, Id, Instant, NotFromHere, Word, advance
+from api.domain.core.changes import record, tell
+from api.domain.core.errors import NotFound
+from api.domain.places.timeline import Hold
+from api.domain.printing.jobs import Job
+from api.domain.printing.printers import Printer, poke
+from api.domain.printing.slices import Slice
+
+
+class RunStatus(StrEnum):
+    CLAIMED = "claimed"
+    UPLOADING = "uploading"
+    SELECTED = "selected"
+    STARTING = "starting"
+    PRINTING = "printing"
+    PAUSED = "paused"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    IN_DOUBT = "in_doubt"
+
+
+_S = RunStatus
+_ENDS = frozenset({_S.DONE, _S.FAILED, _S.CANCELLED, _S.IN_DOUBT})
+NEXT: dict[RunStatus, frozenset[RunStatus]] = {
+    _S.CLAIMED: frozenset({_S.UPLOADING, _S.PRINTING} | _ENDS),
+    # A fresh claim goes straight from the upload to the start, with the same checks (docs/decisions/0002).
+    _S.UPLOADING: frozenset({_S.SELECTED, _S.STARTING, _S.PRINTING} | _ENDS),
+    _S.SELECTED: frozenset({_S.STARTING, _S.PRINTING} | _ENDS),
+    _S.STARTING: frozenset({_S.PRINTING} | _ENDS),
+    _S.PRINTING: frozenset({_S.PAUSED} | _ENDS),
+    _S.PAUSED: frozenset({_S.PRINTING} | _ENDS),
+    _S.IN_DOUBT: frozenset({_S.DONE, _S.FAILED}),
+}
+LIVE = (_S.CLAIMED, _S.UPLOADING, _S.SELECTED, _S.STARTING, _S.PRINTING, _S.PAUSED)
+#: Nothing of such a run can have moved the printer: its plate may be given back at any time.
+BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
+#: A plate with such a run is not given to another printer.
+FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
+
+
+def _in(statuses: tuple[RunStatus, ...]) -> str:
+    return "status IN (" + ", ".join(f"'{status}'" for status in statuses) + ")"
+
+
+class Wish(StrEnum):
+    """What a person wants of a live run; the worker acts."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+class Run(Base):
+    """One attempt at one plate. Its file on the printer is `etabli/<id>.gcode`: nobody else's, never reused."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        Index("uq_runs_live_printer", "printer_id", unique=True, postgresql_where=text(_in(LIVE))),
+        Index("uq_runs_live_plate", "job_id", "plate_no", unique=True, postgresql_where=text(_in(FENCED))),
+        Index("ix_runs_job_id", "job_id"),
+        Index("ix_runs_printer_id_claimed_at", "printer_id", "claimed_at"),
+        Index("ix_runs_unfiled", "printer_id", postgresql_where=text("filed_at IS NULL")),
+        CheckConstraint("plate_no > 0 AND copies > 0", name="plate"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, default=uuid4)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"))
+    plate_no: Mapped[int]
+    copies: Mapped[int]
+    printer_id: Mapped[int] = mapped_column(ForeignKey("printers.id"))
+    slice_id: Mapped[int] = mapped_column(ForeignKey("slices.id"))
+    hold_id: Mapped[int | None] = mapped_column(ForeignKey("holds.id"))
+    status: Mapped[RunStatus] = mapped_column(Word(RunStatus), default=RunStatus.CLAIMED)
+    wish: Mapped[Wish | None] = mapped_column(Word(Wish))
+    wished_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    #: Why it ended as it did: a short code (reasons in printers/decide.py) and the printer's own text.
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    detail: Mapped[str] = mapped_column(String(300), default="")
+    claimed_at: Mapped[Instant]
+    status_at: Mapped[Instant]
+    #: Since when its print is not seen although it should be there; the grace before a doubt.
+    lost_at: Mapped[Instant | None]
+    started_at: Mapped[Instant | None]
+    ended_at: Mapped[Instant | None]
+    #: When its file was moved to etabli/done/ (or removed): no late start can find it any more.
+    filed_at: Mapped[Instant | None]
+    progress: Mapped[float | None] = mapped_column(Float)
+    left_s: Mapped[float | None] = mapped_column(Float)
+    print_s: Mapped[float | None] = mapped_column(Float)
+    resolved_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    resolution: Mapped[str] = mapped_column(String(300), default="")
+
+    job: Mapped[Job] = relationship()
+    printer: Mapped[Printer] = relationship()
+    slice: Mapped[Slice] = relationship()
+    hold: Mapped[Hold | None] = relationship()
+
+    @property
+    def path(self) -> str:
+        return f"etabli/{self.id}.gcode"
+
+    @property
+    def done_path(self) -> str:
+        return f"etabli/done/{self.id}.gcode"
+
+
+class Charge(Base):
+    """What a finished run cost its customer: booked in the transaction of its end, once per run."""
+
+    __tablename__ = "charges"
+
+    id: Mapped[Id]
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"), unique=True)
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), index=True)
+    net_cents: Mapped[Cents]
+    vat_cents: Mapped[Cents]
+    grams: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    booked_at: Mapped[Instant]
+    trace: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+
+
+def move_run(
+    session: Session, run: Run, new: RunStatus, *, now: datetime, actor_id: int | None = None, **values: Any
+) -> None:
+    """The only door between statuses. Raises NotFromHere or Stale; wakes the pages."""
+    old = run.status
+    advance(session, run, new, moves=NEXT, status=Run.status, **{"status_at": now, "lost_at": None, **values})
+    facts = {key: values[key] for key in ("reason", "detail") if values.get(key)}
+    record(
+        session,
+        noun="run",
+        noun_id=run.id,
+        verb=new,
+        now=now,
+        actor_id=actor_id,
+        site_id=run.job.site_id,
+        old=old,
+        job=run.job_id,
+        printer=run.printer_id,
+        **facts,
+    )
+    tell(session, job=run.job_id, printer=run.printer_id)
+
+
+def find_live_run(session: Session, *, printer_id: int) -> Run | None:
+    return session.scalar(select(Run).where(Run.printer_id == printer_id, Run.status.in_(LIVE)))
+
+
+def list_unfiled(session: Session, *, printer_id: int) -> list[Run]:
+    """The printer's live run first, if any, then ended ones whose file was not put away yet (20 at most)."""
+    query = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_(None))
+    return list(session.scalars(query.order_by(Run.status.in_(LIVE).desc(), Run.claimed_at).limit(20)))
+
+
+def get_run(session: Session, run_id: UUID, *, job_id: int | None = None) -> Run:
+    """By id, and of this job when one is given; raises NotFound."""
+    run = session.get(Run, run_id)
+    if run is None or (job_id is not None and run.job_id != job_id):
+        raise NotFound()
+    return run
+
+
+def list_runs(session: Session, *, job_id: int) -> list[Run]:
+    """All attempts for a job, oldest first."""
+    return list(session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.claimed_at, Run.id)))
+
+
+def progress_of(job: Job, attempts: list[Run]) -> float:
+    """0..1 over all plates of a job, each by its copies: printed ones whole, running ones as far as seen."""
+    done = sum(run.copies for run in attempts if run.status == RunStatus.DONE)
+    running = sum(run.copies * (run.progress or 0.0) for run in attempts if run.status in LIVE)
+    return min(1.0, (done + running) / job.copies)
+
+
+def list_live_runs(session: Session, *, printer_ids: list[int]) -> dict[int, Run]:
+    """printer id -> its live run."""
+    query = select(Run).where(Run.printer_id.in_(printer_ids), Run.status.in_(LIVE))
+    return {run.printer_id: run for run in session.scalars(query)}
+
+
+def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
+    """Runs that only a person can decide, oldest first."""
+    query = select(Run).join(Job).where(Run.status == RunStatus.IN_DOUBT, Job.site_id.in_(site_ids))
+    return list(session.scalars(query.order_by(Run.claimed_at)))
+
+
+def saw_progress(
+    session: Session, *, run: Run, progress: float | None, left_s: float | None, print_s: float | None
+) -> None:
+    """Keep the last figures seen; wakes the pages when the percent changed."""
+    old = run.progress
+    session.execute(
+        update(Run).where(Run.id == run.id).values(progress=progress, left_s=left_s, print_s=print_s, lost_at=None)
+    )
+    if progress is not None and (old is None or int(progress * 100) != int(old * 100)):
+        tell(session, job=run.job_id, printer=run.printer_id)
+
+
+def wish(session: Session, *, run: Run, wanted: Wish, actor_id: int, now: datetime) -> None:
+    """Note what a person wants; the worker acts within a second. A cancel is not taken back by a later pause."""
+    if run.status not in LIVE:
+        raise NotFromHere(old=run.status, new=wanted)
+    if run.wish == Wish.CANCEL:
+        return
+    session.execute(update(Run).where(Run.id == run.id).values(wish=wanted, wished_by=actor_id))
+    session.refresh(run)
+    record(
+        session, noun="run", noun_id=run.id, verb=f"wish_{wanted}", now=now, actor_id=actor_id, site_id=run.job.site_id
+    )
+    poke(session, run.printer_id)

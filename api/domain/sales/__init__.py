@@ -1,0 +1,1 @@
+"""What is sold: quotes, orders, and tabs of what was used."""

@@ -1,0 +1,170 @@
+"""From delivered orders to one invoice: what the quotes said, to the cent, less the deposits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain.billing import invoices
+from api.domain.billing.facturx import Document, deduct
+from api.domain.billing.invoices import Customer, Invoice, Judge
+from api.domain.billing.organisations import get_billable
+from api.domain.billing.sellers import get_regime, today
+from api.domain.core.base import advance
+from api.domain.core.errors import Conflict, Invalid
+from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
+from api.domain.sales.orders.table import NEXT, OPEN, Order, OrderDeposit, OrderStatus, lock_order
+
+
+class NotDelivered(Conflict):
+    """Only delivered orders that are not invoiced yet can be invoiced."""
+
+
+class MixedOrders(Invalid):
+    """Only orders of one customer and one seller can stand on one invoice."""
+
+
+class DepositHalfCredited(Conflict):
+    """The deposit {number} was credited in part: credit the rest of it, then invoice the order."""
+
+
+class DepositWrong(Invalid):
+    """A deposit is between 1 and 90 percent, and asked before the delivery."""
+
+    field = "percent"
+
+
+def draft_of(session: Session, *, orders: Sequence[Order], on: date, number: str = "BROUILLON") -> Document:
+    """The invoice of these orders as it would be issued on that day, before its number."""
+    first = orders[0]
+    if any((o.organisation_id, o.seller_id) != (first.organisation_id, first.seller_id) for o in orders):
+        raise MixedOrders()
+    buyer = get_billable(session, organisation_id=first.organisation_id)
+    regime = get_regime(session, seller=first.seller, on=on)
+    devis = [order.quote.document for order in orders]
+    delivered = [order.delivered_on or on for order in orders]
+    purchase_orders = {order.purchase_order for order in orders}
+    single = len(orders) == 1
+    draft = Document(
+        number=number,
+        issued_on=on,
+        due_on=on + timedelta(days=buyer.terms_days),
+        seller=first.seller.party,
+        buyer=buyer.party,
+        deliver_to=devis[0].deliver_to,
+        lines=tuple(line for each in devis for line in each.lines),
+        allowances=tuple(off for each in devis for off in each.allowances),
+        regime=regime.regime,
+        vat_on_debits=regime.vat_on_debits,
+        supplied_on=delivered[0] if len(set(delivered)) == 1 else None,
+        supplied_from=min(delivered) if len(set(delivered)) > 1 else None,
+        supplied_until=max(delivered) if len(set(delivered)) > 1 else None,
+        purchase_order=purchase_orders.pop() if len(purchase_orders) == 1 else None,
+        bank=first.seller.bank,
+        notes=(_named(orders),),
+        agreed_total_cents=first.quote.total_cents if single else None,
+    )
+    deposits = [invoice.document for order in orders for invoice in _living_deposits(session, order)]
+    return replace(deduct(draft, deposits), agreed_total_cents=None) if deposits else draft
+
+
+def list_deposits(session: Session, *, order: Order) -> list[tuple[Invoice, int]]:
+    """(deposit invoice, cents of it that were credited), the first asked first."""
+    return [
+        (each.invoice, sum(note.total_cents for note in invoices.list_credit_notes(session, invoice=each.invoice)))
+        for each in order.deposits
+    ]
+
+
+def _living_deposits(session: Session, order: Order) -> list[Invoice]:
+    """Those that count: a credited one is not deducted, and gives way to another. Raises DepositHalfCredited."""
+    living = []
+    for invoice, credited_cents in list_deposits(session, order=order):
+        if 0 < credited_cents < invoice.total_cents:
+            raise DepositHalfCredited(number=invoice.number)
+        if not credited_cents:
+            living.append(invoice)
+    return living
+
+
+def _named(orders: Sequence[Order]) -> str:
+    """So that the paper can be followed back: order, quote, the buyer's number."""
+    names = [
+        f"{order.number} (devis {order.quote.number}{f', bon {order.purchase_order}' if order.purchase_order else ''})"
+        for order in orders
+    ]
+    text = ("Commande " if len(names) == 1 else "Commandes ") + ", ".join(names)
+    return text if len(text) <= 1000 else f"{len(names)} commandes, de {orders[0].number} à {orders[-1].number}"
+
+
+def invoice_orders(session: Session, *, orders: Sequence[Order], judge: Judge, actor: User, now: datetime) -> Invoice:
+    """One invoice for delivered orders of one customer; raises NotDelivered, MixedOrders, and what `issue` raises."""
+    if not orders:
+        raise NotDelivered()
+    for order in orders:
+        require_staff(session, user=actor, site_id=order.site_id)
+    lock_delivered(session, orders=orders)
+    first = orders[0]
+    invoice = invoices.issue(
+        session,
+        seller=first.seller,
+        draft=draft_of(session, orders=orders, on=today(now)),
+        customer=Customer(organisation_id=first.organisation_id),
+        judge=judge,
+        now=now,
+        today=today(now),
+        actor=actor,
+    )
+    settle(session, orders=orders, invoice=invoice)
+    return invoice
+
+
+def lock_delivered(session: Session, *, orders: Sequence[Order]) -> None:
+    """One clerk at a time, in the order of the ids; NotDelivered when one of them cannot be invoiced (any more)."""
+    for order in sorted(orders, key=lambda each: each.id):
+        lock_order(session, order)
+    if any(order.status is not OrderStatus.DELIVERED for order in orders):
+        raise NotDelivered()
+
+
+def settle(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> None:
+    """These orders stand on that invoice."""
+    for order in orders:
+        advance(session, order, OrderStatus.INVOICED, moves=NEXT, status=Order.status, invoice_id=invoice.id)
+
+
+def ask_deposit(
+    session: Session, *, order: Order, percent: Decimal, judge: Judge, actor: User, now: datetime
+) -> Invoice:
+    """A deposit invoice (386) for a part of the order; deducted from the final invoice with its VAT."""
+    require_staff(session, user=actor, site_id=order.site_id)
+    lock_order(session, order)
+    if not 1 <= percent <= 90 or order.status not in OPEN or _living_deposits(session, order):
+        raise DepositWrong()
+    sale = draft_of(session, orders=[order], on=today(now), number=order.number)
+    invoice = invoices.issue_deposit(
+        session,
+        seller=order.seller,
+        sale=sale,
+        percent=percent,
+        customer=Customer(organisation_id=order.organisation_id),
+        judge=judge,
+        now=now,
+        today=today(now),
+        actor=actor,
+    )
+    session.add(OrderDeposit(order_id=order.id, invoice_id=invoice.id))
+    session.flush()
+    session.refresh(order, ["deposits"])
+    return invoice
+
+
+def list_orders_of(session: Session, *, invoice: Invoice) -> list[Order]:
+    """What an invoice is for, back along the chain."""
+    return list(session.scalars(select(Order).where(Order.invoice_id == invoice.id).order_by(Order.id)))

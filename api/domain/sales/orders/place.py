@@ -1,0 +1,230 @@
+"""From an accepted quote to an order and its jobs. The price of the quote is the price of the jobs and the invoice."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.domain.billing import paper_numbers
+from api.domain.billing.facturx import faults
+from api.domain.billing.organisations import SpendingLimit, find_membership, get_billable, require_buyer
+from api.domain.billing.paper_numbers import Paper
+from api.domain.billing.sellers import PARIS, today
+from api.domain.core.base import advance
+from api.domain.core.changes import record, tell
+from api.domain.core.errors import Conflict, Invalid
+from api.domain.people.accounts import User
+from api.domain.printing import jobs
+from api.domain.printing.jobs import Job, JobRequest
+from api.domain.sales.orders.table import Cause, Order, OrderStatus, Part, PartPrint
+from api.domain.sales.quotes import NEXT, Quote, QuoteLine, QuoteStatus
+
+
+class QuoteExpired(Conflict):
+    """This quote was valid until {until}: please ask for a new one."""
+
+
+class AcceptedAlready(Conflict):
+    """This quote was accepted already."""
+
+
+class NotOffered(Conflict):
+    """This quote cannot be accepted: it is {status}."""
+
+
+class PriceEdited(Conflict):
+    """The price of this quote is {total_cents} cents, not {shown_cents}: look at it again."""
+
+    field = "total_cents"
+
+
+class OverLimit(Conflict):
+    """Your monthly limit is {limit_cents} cents, and {spent_cents} are spent: another buyer must accept this."""
+
+
+class ModelGone(Conflict):
+    """The model "{name}" was deleted: please ask for a new quote."""
+
+
+class PurchaseOrderTooLong(Invalid):
+    """A purchase-order number has at most 100 characters."""
+
+    field = "purchase_order"
+
+
+def accept(
+    session: Session,
+    *,
+    quote: Quote,
+    actor: User,
+    now: datetime,
+    purchase_order: str | None = None,
+    shown_total_cents: int | None = None,
+) -> Order:
+    """Buy it: the order, and a job for each line, handed in at once. `shown_total_cents` is what the buyer's page said.
+
+    Raises AcceptedAlready, QuoteExpired, NotOffered, PriceEdited, OverLimit, MissingEngagement, ModelGone. The quote's
+    row is locked, so that of two accepts one finds the other's.
+    """
+    require_buyer(session, user=actor, organisation=quote.organisation)
+    session.execute(select(Quote.id).where(Quote.id == quote.id).with_for_update(key_share=True))
+    session.refresh(quote)
+    purchase_order = (purchase_order or "").strip() or None
+    _require_acceptable(session, quote, actor, purchase_order, shown_total_cents, now)
+    values = {"accepted_at": now, "accepted_by": actor.id, "purchase_order": purchase_order}
+    advance(session, quote, QuoteStatus.ACCEPTED, moves=NEXT, status=Quote.status, **values)
+    order = _place(session, quote, actor, now)
+    for line in quote.lines:
+        _add_part(session, order, line, actor, now)
+    _note(session, quote, order, actor, now)
+    return order
+
+
+def _place(session: Session, quote: Quote, actor: User, now: datetime) -> Order:
+    """The order of an accepted quote, with its number."""
+    _, number = paper_numbers.take(session, seller=quote.seller, paper=Paper.ORDER, on=today(now))
+    order = Order(
+        number=number,
+        quote_id=quote.id,
+        seller_id=quote.seller_id,
+        site_id=quote.site_id,
+        organisation_id=quote.organisation_id,
+        cost_centre_id=quote.cost_centre_id,
+        purchase_order=quote.purchase_order,
+        placed_at=now,
+        placed_by=actor.id,
+        first_promised_on=quote.promised_on,
+        promised_on=quote.promised_on,
+        status=OrderStatus.IN_PRODUCTION,
+    )
+    session.add(order)
+    session.flush()
+    return order
+
+
+def _note(session: Session, quote: Quote, order: Order, actor: User, now: datetime) -> None:
+    record(
+        session,
+        noun="quote",
+        noun_id=quote.id,
+        verb="accepted",
+        now=now,
+        actor_id=actor.id,
+        order=order.id,
+        purchase_order=quote.purchase_order,
+        total_cents=quote.total_cents,
+    )
+    record(session, noun="order", noun_id=order.id, verb="placed", now=now, actor_id=actor.id, site_id=order.site_id)
+    tell(session, quote=quote.id, order=order.id)
+
+
+def _require_acceptable(
+    session: Session,
+    quote: Quote,
+    actor: User,
+    purchase_order: str | None,
+    shown_total_cents: int | None,
+    now: datetime,
+) -> None:
+    if quote.status is QuoteStatus.ACCEPTED:
+        raise AcceptedAlready()
+    if quote.status is not QuoteStatus.OFFERED:
+        raise NotOffered(status=quote.status.value)
+    if quote.is_expired(now):
+        raise QuoteExpired(until=quote.valid_until.isoformat())
+    if shown_total_cents is not None and shown_total_cents != quote.total_cents:
+        raise PriceEdited(total_cents=quote.total_cents, shown_cents=shown_total_cents)
+    if len(purchase_order or "") > 100:
+        raise PurchaseOrderTooLong()
+    buyer = get_billable(session, organisation_id=quote.organisation_id)
+    if buyer.needs_engagement and not purchase_order:
+        raise faults.MissingEngagement()
+    for line in quote.lines:
+        if line.model.deleted_at is not None:
+            raise ModelGone(name=line.model.name)
+    _require_within_limit(session, quote, actor, now)
+
+
+def _require_within_limit(session: Session, quote: Quote, actor: User, now: datetime) -> None:
+    """Over the calendar month in Paris; the membership's row is locked, so that two accepts do not both slip under."""
+    membership = find_membership(session, user=actor, organisation_id=quote.organisation_id)
+    query = select(SpendingLimit).where(SpendingLimit.membership_id == (membership.id if membership else 0))
+    limit = session.scalar(query.with_for_update())
+    if limit is None:
+        return
+    spent = spent_cents(session, organisation_id=quote.organisation_id, user_id=actor.id, now=now)
+    if spent + quote.total_cents > limit.monthly_cents:
+        raise OverLimit(limit_cents=limit.monthly_cents, spent_cents=spent)
+
+
+def spent_cents(session: Session, *, organisation_id: int, user_id: int, now: datetime) -> int:
+    """What this member accepted in the current month, VAT included; cancelled orders do not count."""
+    month = now.astimezone(PARIS).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    query = (
+        select(func.coalesce(func.sum(Quote.total_cents), 0))
+        .join(Order, Order.quote_id == Quote.id)
+        .where(
+            Quote.organisation_id == organisation_id,
+            Quote.accepted_by == user_id,
+            Quote.accepted_at >= month,
+            Order.status != OrderStatus.CANCELLED,
+        )
+    )
+    return int(session.scalar(query) or 0)
+
+
+def _add_part(session: Session, order: Order, line: QuoteLine, actor: User, now: datetime) -> None:
+    part = Part(order_id=order.id, quote_line_id=line.id, position=line.position, quantity=line.quantity)
+    session.add(part)
+    session.flush()
+    add_print(
+        session, order=order, part=part, line=line, copies=line.quantity, cause=Cause.ORDERED, actor=actor, now=now
+    )
+
+
+def add_print(
+    session: Session,
+    *,
+    order: Order,
+    part: Part,
+    line: QuoteLine,
+    copies: int,
+    cause: Cause,
+    actor: User,
+    now: datetime,
+    text: str = "",
+) -> PartPrint:
+    """A job for copies of a part, at the agreed price (or none: a reprint is the house's), handed in at once."""
+    buyer = session.get_one(User, order.placed_by)
+    request = JobRequest(
+        model=line.model,
+        site=order.site,
+        material=line.material,
+        colour=line.colour,
+        quality=line.quality,
+        copies=copies,
+        scale=line.scale,
+        note=f"{order.number} / {part.position}",
+        organisation_id=order.organisation_id,
+    )
+    job = jobs.create_job(session, owner=buyer, request=request, now=now)
+    _agree_price(job, line, cause)
+    session.flush()
+    jobs.submit(session, job=job, actor=actor, now=now)
+    printed = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
+    session.add(printed)
+    session.flush()
+    record(
+        session, noun="order", noun_id=order.id, verb="print_added", now=now, actor_id=actor.id, job=job.id, cause=cause
+    )
+    return printed
+
+
+def _agree_price(job: Job, line: QuoteLine, cause: Cause) -> None:
+    """`price_exact` from the start: slicing does not change an agreed price."""
+    ours = cause is not Cause.ORDERED
+    job.net_cents, job.vat_cents = (0, 0) if ours else (line.net_cents, line.vat_cents)
+    job.price_trace = [] if ours else line.trace
+    job.price_exact = True

@@ -1,0 +1,206 @@
+"""The orders table: what an accepted quote became, its parts, and which job prints what of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, or_, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.sellers import Seller
+from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Membership, Organisation, User
+from api.domain.people.roles import may_staff
+from api.domain.places.sites import Site
+from api.domain.printing.jobs import Job
+from api.domain.sales.quotes import Quote, QuoteLine
+
+
+class OrderStatus(StrEnum):
+    IN_PRODUCTION = "in_production"
+    CHECKED = "checked"
+    DELIVERED = "delivered"
+    INVOICED = "invoiced"
+    CANCELLED = "cancelled"
+
+
+_S = OrderStatus
+NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
+    _S.IN_PRODUCTION: frozenset({_S.CHECKED, _S.CANCELLED}),
+    _S.CHECKED: frozenset({_S.DELIVERED}),
+    _S.DELIVERED: frozenset({_S.INVOICED}),
+}
+OPEN = (_S.IN_PRODUCTION, _S.CHECKED)
+
+
+class Cause(StrEnum):
+    """Why a job prints something of a part; only the first is the customer's to pay."""
+
+    ORDERED = "ordered"
+    CHECK_FAILED = "check_failed"
+    REPLACED = "replaced"  # its job was rejected or cancelled
+
+
+class Order(Base):
+    """One accepted quote. `promised_on` may move; what was promised first stays."""
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        UniqueConstraint("seller_id", "number"),
+        Index("ix_orders_organisation_id_id", "organisation_id", "id"),
+        Index("ix_orders_site_id_status", "site_id", "status"),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(String(35))
+    quote_id: Mapped[int] = mapped_column(ForeignKey("quotes.id"), unique=True)
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
+    purchase_order: Mapped[str | None] = mapped_column(String(100))
+    status: Mapped[OrderStatus] = mapped_column(Word(OrderStatus), default=OrderStatus.IN_PRODUCTION)
+    placed_at: Mapped[Instant]
+    placed_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    first_promised_on: Mapped[date | None]
+    promised_on: Mapped[date | None]
+    checked_at: Mapped[Instant | None]
+    delivered_on: Mapped[date | None]
+    delivered_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    note_number: Mapped[str | None] = mapped_column(String(35))
+    #: The frozen delivery note.
+    note_body: Mapped[str | None] = mapped_column(Text)
+    invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
+
+    quote: Mapped[Quote] = relationship()
+    seller: Mapped[Seller] = relationship()
+    site: Mapped[Site] = relationship()
+    organisation: Mapped[Organisation] = relationship()
+    invoice: Mapped[Invoice | None] = relationship()
+    parts: Mapped[list[Part]] = relationship(order_by="Part.position", back_populates="order")
+    deposits: Mapped[list[OrderDeposit]] = relationship(order_by="OrderDeposit.id")
+
+
+class Part(Base):
+    """One line of the order: `quantity` ordered, `passed` found good."""
+
+    __tablename__ = "order_parts"
+    __table_args__ = (
+        UniqueConstraint("order_id", "position"),
+        CheckConstraint("passed BETWEEN 0 AND quantity", name="passed"),
+    )
+
+    id: Mapped[Id]
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"))
+    quote_line_id: Mapped[int] = mapped_column(ForeignKey("quote_lines.id"), unique=True)
+    position: Mapped[int]
+    quantity: Mapped[int]
+    passed: Mapped[int] = mapped_column(default=0)
+    checked_at: Mapped[Instant | None]
+    checked_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+
+    order: Mapped[Order] = relationship(back_populates="parts")
+    quote_line: Mapped[QuoteLine] = relationship()
+    prints: Mapped[list[PartPrint]] = relationship(order_by="PartPrint.id", back_populates="part")
+
+
+class PartPrint(Base):
+    """That a job prints `copies` of a part, and why; `scrapped` of them were not good."""
+
+    __tablename__ = "order_prints"
+    __table_args__ = (
+        Index("ix_order_prints_part_id", "part_id"),
+        CheckConstraint("copies > 0 AND scrapped BETWEEN 0 AND copies", name="copies"),
+    )
+
+    id: Mapped[Id]
+    part_id: Mapped[int] = mapped_column(ForeignKey("order_parts.id"))
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    copies: Mapped[int]
+    cause: Mapped[Cause] = mapped_column(Word(Cause))
+    text: Mapped[str] = mapped_column(String(300), default="")
+    scrapped: Mapped[int] = mapped_column(default=0)
+    checked_at: Mapped[Instant | None]
+
+    part: Mapped[Part] = relationship(back_populates="prints")
+    job: Mapped[Job] = relationship()
+
+
+class OrderDeposit(Base):
+    """A deposit invoice (386) of an order, to be deducted from the final one."""
+
+    __tablename__ = "order_deposits"
+
+    id: Mapped[Id]
+    order_id: Mapped[int] = mapped_column(ForeignKey("orders.id"), index=True)
+    invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"), unique=True)
+
+    invoice: Mapped[Invoice] = relationship()
+
+
+def get_order(session: Session, order_id: int, *, user: User) -> Order:
+    """Of one's organisation, or at a site that one staffs; else NotFound."""
+    order = session.get(Order, order_id)
+    if order is None:
+        raise NotFound()
+    member = select(Membership.id).where(
+        Membership.user_id == user.id, Membership.organisation_id == order.organisation_id
+    )
+    if session.scalar(member) is None and not may_staff(session, user=user, site_id=order.site_id):
+        raise NotFound()
+    return order
+
+
+def list_orders(
+    session: Session,
+    *,
+    user: User,
+    organisation_id: int | None = None,
+    site_ids: list[int] | None = None,
+    before_id: int | None = None,
+    limit: int = 50,
+) -> list[Order]:
+    """One's organisations' orders, and those of sites (which the caller must have asked for); newest first."""
+    mine = Order.organisation_id.in_(select(Membership.organisation_id).where(Membership.user_id == user.id))
+    query = select(Order).where(or_(mine, Order.site_id.in_(site_ids)) if site_ids else mine)
+    if organisation_id is not None:
+        query = query.where(Order.organisation_id == organisation_id)
+    if before_id is not None:
+        query = query.where(Order.id < before_id)
+    return list(session.scalars(query.order_by(Order.id.desc()).limit(limit)))
+
+
+def list_open_orders(session: Session, *, site_id: int | None = None) -> list[Order]:
+    query = select(Order).where(Order.status.in_(OPEN)).order_by(Order.id)
+    return list(session.scalars(query.where(Order.site_id == site_id) if site_id is not None else query))
+
+
+def list_delivered(
+    session: Session,
+    *,
+    seller_id: int,
+    until: date | None = None,
+    organisation_ids: Sequence[int] | None = None,
+) -> list[Order]:
+    """Delivered (up to and including a day) and on no invoice yet; of some organisations, if asked."""
+    query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
+    if until is not None:
+        query = query.where(Order.delivered_on <= until)
+    if organisation_ids is not None:
+        query = query.where(Order.organisation_id.in_(organisation_ids))
+    return list(session.scalars(query.order_by(Order.id)))
+
+
+def lock_order(session: Session, order: Order) -> None:
+    """One clerk at a time decides about an order."""
+    session.execute(select(Order.id).where(Order.id == order.id).with_for_update(key_share=True))
+    session.refresh(order)
+
+
+def find_order(session: Session, *, quote_id: int) -> Order | None:
+    """What became of a quote."""
+    return session.scalar(select(Order).where(Order.quote_id == quote_id))

@@ -1,0 +1,197 @@
+"""The price of a quote from meshes alone, with its trace, and the day that the planner promises. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+from sqlalchemy.orm import Session
+
+from api.domain.billing.facturx import Allowance, Category, Line, Nature, TraceRow
+from api.domain.billing.sellers import today
+from api.domain.places.sites import Site
+from api.domain.pricing.legal import Regime
+from api.domain.pricing.materials import LAYER_MM, Quality
+from api.domain.pricing.prices import Price, Reason, Recipe, Scope, Tariff, Work, estimate_work, price_order, price_part
+from api.domain.pricing.prices.money import euros, round_cents
+from api.domain.printing.jobs import JobRequest
+from api.domain.printing.jobs.order import check_request
+from api.domain.printing.plan import PlanJob, Plate
+from api.domain.printing.plates import copies_per_plate, cut_into_plates
+from api.domain.printing.printers import PrinterKind, list_printers
+from api.domain.printing.runs import plan_site
+
+#: From the last plate to the counter: cooling, removing supports, the quality check.
+FINISHING = timedelta(days=1)
+#: Ids of work that nobody ordered yet; no job has them.
+NOT_A_JOB = -1
+
+QUALITY_WORDS = {Quality.DRAFT: "brouillon", Quality.STANDARD: "standard", Quality.FINE: "fine"}
+
+#: How the trace is told on paper, which is French by law of custom; pages use the msgids of `prices`.
+PAPER_WORDS = {
+    Reason.MATERIAL: ("Matière", "{grams} g de {material} à {per_gram} €/g"),
+    Reason.MACHINE_TIME: ("Temps machine", "{minutes} min à {per_minute} €/min"),
+    Reason.HANDLING: ("Manutention", "par pièce"),
+    Reason.QUANTITY_BREAK: ("Dégressif", "à partir de {from_quantity} pièces : × {factor}"),
+    Reason.RUSH: ("Urgence", "{rush} : × {factor}"),
+    Reason.ROUNDING: ("Arrondi", "du prix unitaire"),
+    Reason.PIECES: ("Pièces", "{quantity} × {unit} €"),
+    Reason.DISCOUNT: ("Remise", "{percent} %"),
+    Reason.SET_UP: ("Mise en place", "une fois par modèle"),
+    Reason.MINIMUM_LINE: ("Complément", "jusqu'au minimum de {minimum} € par ligne"),
+    Reason.MINIMUM_ORDER: ("Complément", "jusqu'au minimum de {minimum} € par commande"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One line as it is asked for; `wanted_on` is the buyer's date."""
+
+    request: JobRequest
+    rush: str = "standard"
+    wanted_on: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PricedLine:
+    asked: Asked
+    kinds: tuple[PrinterKind, ...]
+    grams: Decimal
+    minutes: Decimal
+    price: Price
+
+
+def price_lines(session: Session, *, tariff: Tariff, asked: Sequence[Asked]) -> tuple[list[PricedLine], Price]:
+    """Each line by the mesh, and the order with its minimum; raises what `check_request` and `price_part` raise."""
+    lines = [_price_line(session, tariff, each) for each in asked]
+    return lines, price_order(tariff, [line.price for line in lines])
+
+
+def _price_line(session: Session, tariff: Tariff, asked: Asked) -> PricedLine:
+    request = asked.request
+    kinds = check_request(session, request)
+    recipe = Recipe(
+        layer_mm=float(LAYER_MM[request.quality]),
+        density_g_cm3=float(request.material.density_g_cm3),
+        flow_max_mm3_s=float(request.material.max_flow_mm3_s),
+    )
+    estimate = estimate_work(
+        volume_mm3=abs(request.model.volume_mm3),
+        area_mm2=request.model.area_mm2,
+        size_mm=request.model.size_mm,
+        recipe=recipe,
+        scale=float(request.scale),
+    )
+    grams = Decimal(str(round(estimate.grams.likely, 1)))
+    minutes = Decimal(str(round(estimate.minutes.likely, 1)))
+    work = Work(grams, minutes, request.material.code, request.copies, asked.rush)
+    return PricedLine(asked, tuple(kinds), grams, minutes, price_part(tariff, work))
+
+
+def promise(session: Session, *, site: Site, lines: Sequence[PricedLine], owner_id: int, now: datetime) -> date | None:
+    """The day by which all of it is ready at P90, behind all that is queued; None when it cannot be planned now."""
+    printers = list_printers(session, site_ids=[site.id])
+    wanted = []
+    for index, line in enumerate(lines):
+        kinds = {kind.id for kind in line.kinds}
+        ids = frozenset(printer.id for printer in printers if printer.kind_id in kinds)
+        wanted.append(_plan_job(line, NOT_A_JOB - index, owner_id, site, ids, now))
+    made = plan_site(session, site=site, now=now, more=wanted)
+    etas = [made.of(job.id).eta_p90 for job in wanted]
+    known = [eta for eta in etas if eta is not None]
+    return today(max(known) + FINISHING) if len(known) == len(etas) and known else None
+
+
+def _plan_job(
+    line: PricedLine, job_id: int, owner_id: int, site: Site, printer_ids: frozenset[int], now: datetime
+) -> PlanJob:
+    request = line.asked.request
+    per_plate = min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in line.kinds))
+    plates = enumerate(cut_into_plates(request.copies, per_plate), start=1)
+    return PlanJob(
+        id=job_id,
+        owner_id=owner_id,
+        plates=tuple(Plate(no, round(float(line.minutes) * 60 * copies), request.size_mm) for no, copies in plates),
+        material=request.material.code,
+        colour=request.colour.code if request.colour else None,
+        queued_at=now,
+        site_id=site.id,
+        printer_ids=printer_ids,
+    )
+
+
+def sale_lines(
+    lines: Sequence[PricedLine], order: Price, *, regime: Regime, vat_rate: Decimal
+) -> tuple[tuple[Line, ...], tuple[tuple[TraceRow, ...], ...]]:
+    """(lines, their traces) of the document; the lines add up to the order's net, to the cent."""
+    category = Category.STANDARD if regime is Regime.PAYER else Category.EXEMPT
+    rate = vat_rate if regime is Regime.PAYER else Decimal(0)
+    made: list[tuple[Line, tuple[TraceRow, ...]]] = []
+    for line in lines:
+        made += _lines_of(line, category, rate)
+    made += [(_extra("Complément au minimum de commande", cents, category, rate), ()) for cents in _minimum(order)]
+    return tuple(line for line, _ in made), tuple(trace for _, trace in made)
+
+
+def _lines_of(line: PricedLine, category: Category, rate: Decimal) -> list[tuple[Line, tuple[TraceRow, ...]]]:
+    amounts = {step.reason: round_cents(step.amount) for step in line.price.trace if step.scope is Scope.LINE}
+    name = line.asked.request.model.name
+    made = []
+    if line.price.unit > 0:
+        made.append((_pieces(line, amounts.get(Reason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
+    if cents := amounts.get(Reason.SET_UP, 0):
+        made.append((_extra(f"Mise en place : {name}", cents, category, rate), ()))
+    if cents := amounts.get(Reason.MINIMUM_LINE, 0):
+        made.append((_extra(f"Complément au minimum : {name}", cents, category, rate), ()))
+    return made
+
+
+def _pieces(line: PricedLine, discount_cents: int, category: Category, rate: Decimal) -> Line:
+    request = line.asked.request
+    colour = f" {request.colour.name.lower()}" if request.colour else ""
+    scale = f", échelle {request.scale * 100:f} %" if request.scale != 1 else ""
+    off = Allowance(amount_cents=-discount_cents, reason="Remise") if discount_cents else None
+    return Line(
+        description=f"{request.model.name}, impression 3D",
+        details=f"{request.material.name}{colour}, qualité {QUALITY_WORDS[request.quality]}{scale}",
+        quantity=Decimal(request.copies),
+        unit="C62",
+        unit_price=line.price.unit,
+        nature=Nature.GOODS,
+        category=category,
+        rate=rate,
+        allowance=off,
+    )
+
+
+def _extra(description: str, cents: int, category: Category, rate: Decimal) -> Line:
+    return Line(
+        description=description,
+        quantity=Decimal(1),
+        unit="LS",
+        unit_price=euros(cents),
+        nature=Nature.GOODS,
+        category=category,
+        rate=rate,
+    )
+
+
+def _minimum(order: Price) -> list[int]:
+    return [round_cents(step.amount) for step in order.trace if step.reason is Reason.MINIMUM_ORDER]
+
+
+def trace_rows(price: Price) -> tuple[TraceRow, ...]:
+    """Each step of one piece, for the paper: four decimals become words, whole lines become cents."""
+    rows = []
+    for step in price.trace:
+        label, detail = PAPER_WORDS.get(step.reason, (step.reason.value, ""))
+        text = detail.format(**dict(step.params))
+        if step.scope is Scope.UNIT:
+            amount = f"{step.amount.normalize():f} € la pièce"
+            rows.append(TraceRow(label=label, detail=f"{text} : {amount}".replace(".", ",")))
+        else:
+            rows.append(TraceRow(label=label, detail=text.replace(".", ","), cents=round_cents(step.amount)))
+    return tuple(rows)

@@ -1,0 +1,239 @@
+"""The quotes table (*devis*): a price frozen until a day, its lines and their trace; and each site's review rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, Text, UniqueConstraint, or_, select
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+
+from api.domain.billing.facturx import Quote as Devis
+from api.domain.billing.sellers import Seller, today
+from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.changes import record
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.frozen import thaw
+from api.domain.people.accounts import Membership, Organisation, User
+from api.domain.people.roles import may_staff, require_manager
+from api.domain.places.sites import Site
+from api.domain.pricing.materials import Colour, Material, Quality
+from api.domain.printing.library import Model
+
+#: A threshold above ten million euros is a slip of the hand.
+MOST_ABOVE_CENTS = 1_000_000_000
+
+
+class ThresholdWrong(Invalid):
+    """The threshold is an amount in euros, zero or more."""
+
+    field = "above"
+
+
+class ValidityWrong(Invalid):
+    """A quote is valid for 1 to 365 days."""
+
+    field = "valid_days"
+
+
+class Review(StrEnum):
+    """When staff look at a quote before it binds the house."""
+
+    INSTANT = "instant"
+    ABOVE = "above"
+    ALWAYS = "always"
+
+
+class QuoteStatus(StrEnum):
+    IN_REVIEW = "in_review"
+    OFFERED = "offered"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+_S = QuoteStatus
+NEXT: dict[QuoteStatus, frozenset[QuoteStatus]] = {
+    _S.IN_REVIEW: frozenset({_S.OFFERED, _S.DECLINED, _S.WITHDRAWN}),
+    _S.OFFERED: frozenset({_S.ACCEPTED, _S.WITHDRAWN}),
+}
+
+
+class QuoteRule(Base):
+    """How a site quotes; a site without a row offers at once, for 30 days."""
+
+    __tablename__ = "quote_rules"
+    __table_args__ = (CheckConstraint("valid_days BETWEEN 1 AND 365", name="valid_days"),)
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    review: Mapped[Review] = mapped_column(Word(Review), default=Review.INSTANT)
+    #: Total with VAT from which staff look, with review "above".
+    above_cents: Mapped[Cents] = mapped_column(default=50_000)
+    valid_days: Mapped[int] = mapped_column(default=30)
+
+
+class Quote(Base):
+    """A *devis* for an organisation. `body` is the frozen document; what it says is what is invoiced."""
+
+    __tablename__ = "quotes"
+    __table_args__ = (
+        UniqueConstraint("seller_id", "number"),
+        CheckConstraint("total_cents = net_cents + vat_cents AND total_cents >= 0", name="total"),
+        Index("ix_quotes_organisation_id_id", "organisation_id", "id"),
+        Index("ix_quotes_site_id_status", "site_id", "status"),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[str] = mapped_column(String(35))
+    seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
+    cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
+    asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    status: Mapped[QuoteStatus] = mapped_column(Word(QuoteStatus))
+    note: Mapped[str] = mapped_column(Text, default="")
+    tariff_id: Mapped[int] = mapped_column(ForeignKey("tariffs.id"))
+    wanted_on: Mapped[date | None]
+    promised_on: Mapped[date | None]
+    valid_until: Mapped[date]
+    net_cents: Mapped[Cents]
+    vat_cents: Mapped[Cents]
+    total_cents: Mapped[Cents]
+    body: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[Instant]
+    offered_at: Mapped[Instant | None]
+    reviewed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    reason: Mapped[str] = mapped_column(String(500), default="")
+    accepted_at: Mapped[Instant | None]
+    accepted_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    purchase_order: Mapped[str | None] = mapped_column(String(100))
+
+    organisation: Mapped[Organisation] = relationship()
+    site: Mapped[Site] = relationship()
+    seller: Mapped[Seller] = relationship()
+    lines: Mapped[list[QuoteLine]] = relationship(order_by="QuoteLine.position", back_populates="quote")
+
+    @property
+    def document(self) -> Devis:
+        return thaw(self.body, Devis)
+
+    def is_expired(self, now: datetime) -> bool:
+        """Nobody accepted it, and its last day is over."""
+        return self.status in (QuoteStatus.OFFERED, QuoteStatus.IN_REVIEW) and today(now) > self.valid_until
+
+
+class QuoteLine(Base):
+    """One model in so many pieces: its own price, with every step that led to it."""
+
+    __tablename__ = "quote_lines"
+    __table_args__ = (
+        UniqueConstraint("quote_id", "position"),
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("net_cents >= 0", name="net"),
+    )
+
+    id: Mapped[Id]
+    quote_id: Mapped[int] = mapped_column(ForeignKey("quotes.id"))
+    position: Mapped[int]
+    model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
+    material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
+    colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
+    quality: Mapped[Quality] = mapped_column(Word(Quality))
+    scale: Mapped[Decimal] = mapped_column(Numeric(8, 4), default=1)
+    quantity: Mapped[int]
+    rush: Mapped[str] = mapped_column(String(30), default="standard")
+    wanted_on: Mapped[date | None]
+    grams_each: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    minutes_each: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    net_cents: Mapped[Cents]
+    vat_cents: Mapped[Cents]
+    trace: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+
+    quote: Mapped[Quote] = relationship(back_populates="lines")
+    model: Mapped[Model] = relationship()
+    material: Mapped[Material] = relationship()
+    colour: Mapped[Colour | None] = relationship()
+
+
+def get_quote(session: Session, quote_id: int, *, user: User) -> Quote:
+    """Of one's organisation, or at a site that one staffs; else NotFound."""
+    quote = session.get(Quote, quote_id)
+    if quote is None or not _may_see(session, user, quote):
+        raise NotFound()
+    return quote
+
+
+def _may_see(session: Session, user: User, quote: Quote) -> bool:
+    member = select(Membership.id).where(
+        Membership.user_id == user.id, Membership.organisation_id == quote.organisation_id
+    )
+    return session.scalar(member) is not None or may_staff(session, user=user, site_id=quote.site_id)
+
+
+def list_quotes(
+    session: Session,
+    *,
+    user: User,
+    organisation_id: int | None = None,
+    site_ids: list[int] | None = None,
+    before_id: int | None = None,
+    limit: int = 50,
+) -> list[Quote]:
+    """One's organisations' quotes, or (with `site_ids`, which the caller must have asked for) those of sites."""
+    mine = select(Membership.organisation_id).where(Membership.user_id == user.id)
+    allowed = Quote.organisation_id.in_(mine)
+    query = select(Quote).where(or_(allowed, Quote.site_id.in_(site_ids)) if site_ids else allowed)
+    if organisation_id is not None:
+        query = query.where(Quote.organisation_id == organisation_id)
+    if before_id is not None:
+        query = query.where(Quote.id < before_id)
+    return list(session.scalars(query.order_by(Quote.id.desc()).limit(limit)))
+
+
+def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
+    """Names by id of the organisations that asked for a quote at these sites, and of those in `more_ids`; by name."""
+    asked = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
+    query = select(Organisation).where(or_(Organisation.id.in_(asked), Organisation.id.in_(more_ids)))
+    return {row.id: row.name for row in session.scalars(query.order_by(Organisation.name, Organisation.id))}
+
+
+def get_rule(session: Session, *, site_id: int) -> QuoteRule:
+    """The site's own, or the default (not stored)."""
+    return session.get(QuoteRule, site_id) or QuoteRule(
+        site_id=site_id, review=Review.INSTANT, above_cents=50_000, valid_days=30
+    )
+
+
+def change_rule(
+    session: Session,
+    *,
+    site_id: int,
+    review: Review,
+    above_cents: int,
+    valid_days: int,
+    actor: User,
+    now: datetime,
+) -> None:
+    """By a manager of the site; it counts for quotes asked from now on. Raises ThresholdWrong, ValidityWrong."""
+    require_manager(session, user=actor, site_id=site_id)
+    if not 0 <= above_cents <= MOST_ABOVE_CENTS:
+        raise ThresholdWrong()
+    if not 1 <= valid_days <= 365:
+        raise ValidityWrong()
+    set_rule(session, site_id=site_id, review=review, above_cents=above_cents, valid_days=valid_days)
+    facts = {"review": review.value, "above_cents": above_cents, "valid_days": valid_days}
+    record(
+        session, noun="site", noun_id=site_id, verb="quoting_set", now=now, actor_id=actor.id, site_id=site_id, **facts
+    )
+
+
+def set_rule(
+    session: Session, *, site_id: int, review: Review, above_cents: int = 50_000, valid_days: int = 30
+) -> None:
+    session.merge(QuoteRule(site_id=site_id, review=review, above_cents=above_cents, valid_days=valid_days))
+    session.flush()

@@ -1,0 +1,229 @@
+"""Asking for a quote, offering it, declining and withdrawing it. Accepting it is the order's business."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from api.domain.billing import paper_numbers
+from api.domain.billing.facturx import Quote as Devis
+from api.domain.billing.facturx import check, totals
+from api.domain.billing.organisations import Details, get_billable, get_cost_centre, require_buyer
+from api.domain.billing.paper_numbers import Paper
+from api.domain.billing.sellers import Seller, get_regime, get_site_seller, today
+from api.domain.core.base import advance
+from api.domain.core.changes import ask, record, tell
+from api.domain.core.errors import Invalid
+from api.domain.core.frozen import freeze
+from api.domain.people.accounts import Organisation, User
+from api.domain.people.roles import require_staff
+from api.domain.places.sites import Site
+from api.domain.pricing.legal import Regime
+from api.domain.pricing.prices import Price, Tariff
+from api.domain.pricing.tariffs import get_tariff_for
+from api.domain.printing.jobs.order import vat_of
+from api.domain.sales.quotes.price import Asked, PricedLine, price_lines, promise, sale_lines
+from api.domain.sales.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review, get_rule
+
+MOST_LINES = 100
+
+
+class NothingAsked(Invalid):
+    """A quote needs between 1 and {most} models."""
+
+    field = "lines"
+
+
+class DateWrong(Invalid):
+    """The date wanted is in the past."""
+
+    field = "wanted_on"
+
+
+class OfferIncomplete(Invalid):
+    """A quote for nothing cannot be offered: the price is zero."""
+
+
+def ask_quote(
+    session: Session,
+    *,
+    site: Site,
+    organisation: Organisation,
+    actor: User,
+    asked: Sequence[Asked],
+    now: datetime,
+    note: str = "",
+    wanted_on: date | None = None,
+    cost_centre_id: int | None = None,
+) -> Quote:
+    """Price, trace and promise at once; offered at once, or laid before staff, as the site's rule says.
+
+    Raises what is wrong at its field: CopiesWrong, FitsNoPrinter, NoPriceForMaterial, NotBillable, DateWrong, ...
+    """
+    require_buyer(session, user=actor, organisation=organisation)
+    _check(asked, wanted_on, now)
+    centre = get_cost_centre(session, cost_centre_id, organisation_id=organisation.id) if cost_centre_id else None
+    ground = _ground(session, site, organisation, actor, now)
+    lines, order = price_lines(session, tariff=ground.tariff, asked=asked)
+    devis = _draw_up(session, ground, lines, order, note.strip()[:500])
+    quote = _quote(ground, devis, order)
+    quote.lines = [_quote_line(position, line, devis) for position, line in enumerate(lines, start=1)]
+    quote.note, quote.wanted_on, quote.cost_centre_id = note.strip()[:2000], wanted_on, centre.id if centre else None
+    rule = get_rule(session, site_id=site.id)
+    quote.status = _first_status(rule.review, quote.total_cents, rule.above_cents, devis.promised_on)
+    quote.offered_at = now if quote.status is QuoteStatus.OFFERED else None
+    session.add(quote)
+    session.flush()
+    _note(session, quote, quote.status, actor, now, total_cents=quote.total_cents)
+    return quote
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What a quote stands on: who sells to whom, under which regime, at which prices, when."""
+
+    site: Site
+    organisation: Organisation
+    buyer: Details
+    seller: Seller
+    regime: Regime
+    tariff_id: int
+    tariff: Tariff
+    actor: User
+    now: datetime
+
+
+def _ground(session: Session, site: Site, organisation: Organisation, actor: User, now: datetime) -> _Ground:
+    buyer = get_billable(session, organisation_id=organisation.id)
+    seller = get_site_seller(session, site_id=site.id)
+    regime = get_regime(session, seller=seller, on=today(now)).regime
+    tariff_id, tariff = get_tariff_for(
+        session, site_id=site.id, at=now, user_id=actor.id, organisation_id=organisation.id
+    )
+    return _Ground(site, organisation, buyer, seller, regime, tariff_id, tariff, actor, now)
+
+
+def _draw_up(session: Session, ground: _Ground, lines: Sequence[PricedLine], order: Price, note: str) -> Devis:
+    """The document with its number; raises what is wrong with it."""
+    on = today(ground.now)
+    sold, traces = sale_lines(lines, order, regime=ground.regime, vat_rate=ground.tariff.vat_rate)
+    promised_on = promise(session, site=ground.site, lines=lines, owner_id=ground.actor.id, now=ground.now)
+    rule = get_rule(session, site_id=ground.site.id)
+    _, number = paper_numbers.take(session, seller=ground.seller, paper=Paper.QUOTE, on=on)
+    devis = Devis(
+        number=number,
+        issued_on=on,
+        valid_until=on + timedelta(days=rule.valid_days),
+        promised_on=promised_on,
+        seller=ground.seller.party,
+        buyer=ground.buyer.party,
+        deliver_to=ground.buyer.deliver_to,
+        lines=sold,
+        traces=traces,
+        regime=ground.regime,
+        notes=(note,) if note else (),
+    )
+    check(devis)
+    return devis
+
+
+def _check(asked: Sequence[Asked], wanted_on: date | None, now: datetime) -> None:
+    if not 1 <= len(asked) <= MOST_LINES:
+        raise NothingAsked(most=MOST_LINES)
+    for wanted in [wanted_on, *(each.wanted_on for each in asked)]:
+        if wanted is not None and wanted < today(now):
+            raise DateWrong()
+
+
+def _first_status(review: Review, total_cents: int, above_cents: int, promised_on: date | None) -> QuoteStatus:
+    """Without a date that the planner can promise, staff must look whatever the rule says."""
+    looks = review is Review.ALWAYS or (review is Review.ABOVE and total_cents >= above_cents) or promised_on is None
+    return QuoteStatus.IN_REVIEW if looks else QuoteStatus.OFFERED
+
+
+def _quote(ground: _Ground, devis: Devis, order: Price) -> Quote:
+    """The row of a document, whose sums are those of the price to the cent."""
+    sums = totals(devis)
+    if sums.net_cents != order.net_cents:
+        raise AssertionError(f"the document says {sums.net_cents} cents, the price {order.net_cents}")
+    if sums.total_cents == 0:
+        raise OfferIncomplete()
+    return Quote(
+        number=devis.number,
+        site_id=ground.site.id,
+        seller_id=ground.seller.id,
+        organisation_id=ground.organisation.id,
+        asked_by=ground.actor.id,
+        tariff_id=ground.tariff_id,
+        promised_on=devis.promised_on,
+        valid_until=devis.valid_until,
+        net_cents=sums.net_cents,
+        vat_cents=sums.vat_cents,
+        total_cents=sums.total_cents,
+        body=freeze(devis),
+        created_at=ground.now,
+    )
+
+
+def _quote_line(position: int, line: PricedLine, devis: Devis) -> QuoteLine:
+    request = line.asked.request
+    return QuoteLine(
+        position=position,
+        model_id=request.model.id,
+        material_id=request.material.id,
+        colour_id=request.colour.id if request.colour else None,
+        quality=request.quality,
+        scale=request.scale,
+        quantity=request.copies,
+        rush=line.asked.rush,
+        wanted_on=line.asked.wanted_on,
+        grams_each=line.grams,
+        minutes_each=line.minutes,
+        unit_price=line.price.unit,
+        net_cents=line.price.net_cents,
+        vat_cents=vat_of(line.price.net_cents, devis.lines[0].rate),
+        trace=[step.as_json() for step in line.price.trace],
+    )
+
+
+def offer(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:
+    """Staff stand by the price: the buyer may accept it."""
+    require_staff(session, user=actor, site_id=quote.site_id)
+    _move(session, quote, QuoteStatus.OFFERED, actor, now, offered_at=now, reviewed_by=actor.id)
+    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.OFFERED.value)
+
+
+def decline(session: Session, *, quote: Quote, actor: User, reason: str, now: datetime) -> None:
+    """Staff cannot do this; they say why."""
+    require_staff(session, user=actor, site_id=quote.site_id)
+    _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=reason.strip()[:500])
+    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.DECLINED.value)
+
+
+def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:
+    """The buyer does not want it any more."""
+    require_buyer(session, user=actor, organisation=quote.organisation)
+    _move(session, quote, QuoteStatus.WITHDRAWN, actor, now)
+
+
+def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: datetime, **values: object) -> None:
+    old = quote.status
+    advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
+    _note(session, quote, new, actor, now, old=old.value)
+    tell(session, quote=quote.id)
+
+
+def _note(session: Session, quote: Quote, verb: str, actor: User, now: datetime, **facts: object) -> None:
+    record(
+        session,
+        noun="quote",
+        noun_id=quote.id,
+        verb=verb,
+        now=now,
+        actor_id=actor.id,
+        site_id=quote.site_id,
+        **facts,
+    )

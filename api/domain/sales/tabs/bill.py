@@ -1,0 +1,190 @@
+"""One invoice for what an organisation owes: delivered orders, bookings, fees and prints, each exactly once.
+
+Refuses to find what is owed (`owed` does), and to know when a month ends (`month` does).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from api.domain.billing import invoices
+from api.domain.billing.facturx import Document
+from api.domain.billing.invoices import Customer, Invoice, Judge
+from api.domain.billing.organisations import CostCentre, get_billable
+from api.domain.billing.sellers import Seller, get_regime, may_handle_money, today
+from api.domain.core.changes import record
+from api.domain.core.errors import Conflict
+from api.domain.people.accounts import User
+from api.domain.people.roles import StaffOnly
+from api.domain.sales import orders
+from api.domain.sales.orders import Order
+from api.domain.sales.tabs.owed import BilledAlready, Owed, What, list_owed
+from api.domain.sales.tabs.table import BilledItem
+
+
+class NothingOwed(Conflict):
+    """There is nothing to invoice."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Tab:
+    """What one organisation owes one seller for one of its cost centres (None: no particular one)."""
+
+    organisation_id: int
+    cost_centre_id: int | None
+    orders: list[Order] = field(default_factory=list)
+    owed: list[Owed] = field(default_factory=list)
+
+    @property
+    def net_cents(self) -> int:
+        return sum(order.quote.net_cents for order in self.orders) + sum(each.net_cents for each in self.owed)
+
+    def only(self, *, orders: Set[int], bookings: Set[int], jobs: Set[int]) -> Tab:
+        """A part of it, by ids."""
+        wanted = {(What.BOOKING, each) for each in bookings} | {(What.JOB, each) for each in jobs}
+        return replace(
+            self,
+            orders=[order for order in self.orders if order.id in orders],
+            owed=[each for each in self.owed if (each.what, each.id) in wanted],
+        )
+
+
+def list_tabs(
+    session: Session,
+    *,
+    seller: Seller,
+    now: datetime,
+    until: date | None = None,
+    organisation_ids: Sequence[int] | None = None,
+) -> list[Tab]:
+    """All that can be invoiced to organisations, by organisation and cost centre; up to a day, if asked."""
+    owed = list_owed(session, seller=seller, now=now, until=until, organisation_ids=organisation_ids)
+    tabs: dict[tuple[int, int | None], Tab] = {}
+    for order in orders.list_delivered(session, seller_id=seller.id, until=until, organisation_ids=organisation_ids):
+        _tab(tabs, order.organisation_id, order.cost_centre_id).orders.append(order)
+    for each in owed:
+        if each.organisation_id is not None:  # what a person owes is paid at the desk
+            _tab(tabs, each.organisation_id, each.cost_centre_id).owed.append(each)
+    return [tabs[key] for key in sorted(tabs, key=lambda key: (key[0], key[1] or 0))]
+
+
+def _tab(tabs: dict[tuple[int, int | None], Tab], organisation_id: int, cost_centre_id: int | None) -> Tab:
+    empty = Tab(organisation_id=organisation_id, cost_centre_id=cost_centre_id)
+    return tabs.setdefault((organisation_id, cost_centre_id), empty)
+
+
+def bill(
+    session: Session,
+    *,
+    seller: Seller,
+    tab: Tab,
+    judge: Judge,
+    now: datetime,
+    actor: User | None = None,
+    purchase_order: str | None = None,
+) -> Invoice:
+    """Issue the invoice of a tab (or of a part of it); by staff, or by the clock (`actor` None).
+
+    Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, and what `issue` raises. Race: of two who
+    bill one thing, the second waits for the first one's number and then finds it billed: its own number goes back.
+    """
+    require_till(session, user=actor, seller=seller)
+    if not tab.orders and not tab.owed:
+        raise NothingOwed()
+    orders.lock_delivered(session, orders=tab.orders)
+    invoice = invoices.issue(
+        session,
+        seller=seller,
+        draft=draft_bill(session, seller=seller, tab=tab, on=today(now), purchase_order=purchase_order),
+        customer=Customer(organisation_id=tab.organisation_id),
+        judge=judge,
+        now=now,
+        today=today(now),
+        actor=actor,
+    )
+    orders.settle(session, orders=tab.orders, invoice=invoice)
+    mark_billed(session, owed=tab.owed, invoice=invoice, now=now, actor=actor)
+    return invoice
+
+
+def require_till(session: Session, *, user: User | None, seller: Seller) -> None:
+    if user is not None and not may_handle_money(session, user=user, seller=seller):
+        raise StaffOnly()
+
+
+def draft_bill(session: Session, *, seller: Seller, tab: Tab, on: date, purchase_order: str | None = None) -> Document:
+    """The invoice as it would be issued on that day, before its number; deposits of its orders are deducted."""
+    begun = orders.draft_of(session, orders=tab.orders, on=on) if tab.orders else None
+    draft = begun or _empty(session, seller, tab, on)
+    if tab.owed:
+        draft = replace(
+            draft,
+            lines=draft.lines + tuple(each.line for each in tab.owed),
+            agreed_total_cents=None,
+        )
+        days = [order.delivered_on or on for order in tab.orders] + [each.supplied_on for each in tab.owed]
+        draft = supplied_over(draft, days)
+    centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
+    notes = (f"Centre de coût : {centre.code} {centre.name}",) if centre else ()
+    return replace(draft, notes=draft.notes + notes, purchase_order=purchase_order or draft.purchase_order)
+
+
+def _empty(session: Session, seller: Seller, tab: Tab, on: date) -> Document:
+    buyer = get_billable(session, organisation_id=tab.organisation_id)
+    regime = get_regime(session, seller=seller, on=on)
+    return Document(
+        number="BROUILLON",
+        issued_on=on,
+        due_on=on + timedelta(days=buyer.terms_days),
+        seller=seller.party,
+        buyer=buyer.party,
+        lines=(),
+        regime=regime.regime,
+        vat_on_debits=regime.vat_on_debits,
+        bank=seller.bank,
+    )
+
+
+def supplied_over(draft: Document, days: Sequence[date]) -> Document:
+    """On one day, or over the period from the first to the last."""
+    first, last = min(days), max(days)
+    if first == last:
+        return replace(draft, supplied_on=first, supplied_from=None, supplied_until=None)
+    return replace(draft, supplied_on=None, supplied_from=first, supplied_until=last)
+
+
+def mark_billed(session: Session, *, owed: Sequence[Owed], invoice: Invoice, now: datetime, actor: User | None) -> None:
+    """Say that these stand on the invoice; BilledAlready when one of them stands on another."""
+    for each in owed:
+        won = session.scalar(
+            insert(BilledItem)
+            .values({f"{each.what}_id": each.id, "invoice_id": invoice.id, "net_cents": each.net_cents, "made_at": now})
+            .on_conflict_do_nothing()
+            .returning(BilledItem.id)
+        )
+        if won is None:
+            raise BilledAlready()
+        record(
+            session,
+            noun=each.what.value,
+            noun_id=each.id,
+            verb="invoiced",
+            now=now,
+            actor_id=actor.id if actor else None,
+            site_id=each.site_id,
+            invoice=invoice.id,
+            net_cents=each.net_cents,
+        )
+
+
+def list_sources(session: Session, *, invoice: Invoice) -> list[str]:
+    """What an invoice is for, back along the chain: `order:3`, `booking:8`, `job:41`."""
+    query = select(BilledItem).where(BilledItem.invoice_id == invoice.id).order_by(BilledItem.id)
+    items = [f"booking:{x.booking_id}" if x.booking_id else f"job:{x.job_id}" for x in session.scalars(query)]
+    return [f"order:{order.id}" for order in orders.list_orders_of(session, invoice=invoice)] + items

@@ -1,0 +1,155 @@
+"""At the desk: a person pays what they used for themselves, by cash, card or prepaid credit, and gets a paid invoice.
+
+Each such sale is an invoice of the one series: numbered, chained, posted and in the day's e-reporting totals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from api.domain.billing import invoices, payments
+from api.domain.billing.facturx import Address, Document, DocumentAllowance, Means, Party, party_faults, totals
+from api.domain.billing.invoices import Customer, Invoice, Judge
+from api.domain.billing.ledger import Account, Entry, Posting
+from api.domain.billing.payments.table import CreditTooSmall
+from api.domain.billing.sellers import Seller, get_regime, pack_address, read_address, today
+from api.domain.core.errors import Conflict, Invalid
+from api.domain.people.accounts import User
+from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_till, supplied_over
+from api.domain.sales.tabs.owed import Owed
+from api.domain.sales.tabs.table import ConsumerAddress
+
+#: What a person can pay with while standing there, as forms name it.
+AT_DESK = {"cash": Means.CASH, "card": Means.CARD, "credit": Means.CREDIT}
+
+
+class AddressMissing(Invalid):
+    """An invoice says where its customer lives: please ask for the address."""
+
+    field = "address"
+
+
+class MeansWrong(Invalid):
+    """At the desk one pays by cash, card or prepaid credit."""
+
+    field = "means"
+
+
+class TotalChanged(Conflict):
+    """This comes to {total_cents} cents, not {shown_cents}: look at it again."""
+
+    field = "total_cents"
+
+
+def keep_address(session: Session, *, user: User, address: Address, now: datetime) -> None:
+    """Of a person, for their next invoices; raises IncompleteAddress."""
+    for fault in party_faults(Party(name=user.name, address=address)):
+        raise type(fault)(**fault.params, field="address")
+    session.merge(ConsumerAddress(user_id=user.id, address=pack_address(address), updated_at=now))
+    session.flush()
+
+
+def find_address(session: Session, *, user: User) -> Address | None:
+    row = session.get(ConsumerAddress, user.id)
+    return read_address(row.address) if row else None
+
+
+def draft_sale(
+    session: Session, *, seller: Seller, user: User, owed: Sequence[Owed], means: Means, on: date
+) -> Document:
+    """The paid invoice as it would be issued on that day. Raises NothingOwed, AddressMissing, MeansWrong."""
+    if not owed:
+        raise NothingOwed()
+    if means not in AT_DESK.values():
+        raise MeansWrong()
+    address = find_address(session, user=user)
+    if address is None:
+        raise AddressMissing()
+    regime = get_regime(session, seller=seller, on=on)
+    draft = Document(
+        number="BROUILLON",
+        issued_on=on,
+        due_on=on,
+        seller=seller.party,
+        buyer=Party(name=user.name, address=address, email=user.email),
+        lines=tuple(each.line for each in owed),
+        regime=regime.regime,
+        vat_on_debits=regime.vat_on_debits,
+        means=means,
+        paid_on=on,
+    )
+    draft = _never_above(draft, sum(each.promised_cents for each in owed))
+    draft = supplied_over(draft, [each.supplied_on for each in owed])
+    return replace(draft, paid_cents=totals(draft).total_cents)
+
+
+def _never_above(draft: Document, promised_cents: int) -> Document:
+    """People were shown prices with VAT, one by one; VAT on the sum may be a cent more, which is then the house's."""
+    line, off = draft.lines[0], 0
+    while totals(draft).total_cents > promised_cents:
+        off += 1
+        less = DocumentAllowance(amount_cents=off, reason="Arrondi", category=line.category, rate=line.rate)
+        draft = replace(draft, allowances=(less,))
+    return draft
+
+
+def sell(
+    session: Session,
+    *,
+    seller: Seller,
+    user: User,
+    owed: Sequence[Owed],
+    means: Means,
+    judge: Judge,
+    now: datetime,
+    actor: User,
+    shown_total_cents: int | None = None,
+) -> Invoice:
+    """Staff take the money; all of it is booked in one go, or nothing.
+
+    Raises StaffOnly, NothingOwed, AddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and what
+    `issue` raises. `shown_total_cents` is what the person was told.
+    """
+    require_till(session, user=actor, seller=seller)
+    draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
+    if shown_total_cents is not None and shown_total_cents != draft.paid_cents:
+        raise TotalChanged(total_cents=draft.paid_cents, shown_cents=shown_total_cents)
+    if means is Means.CREDIT:
+        _require_credit(session, seller, user, draft.paid_cents)
+    invoice = invoices.issue(
+        session,
+        seller=seller,
+        draft=draft,
+        customer=Customer(user_id=user.id),
+        judge=judge,
+        now=now,
+        today=today(now),
+        actor=actor,
+    )
+    mark_billed(session, owed=owed, invoice=invoice, now=now, actor=actor)
+    return invoice
+
+
+def _require_credit(session: Session, seller: Seller, user: User, cents: int) -> None:
+    """The person's row is locked, so that one credit is not used at two desks at once."""
+    session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
+    balance = payments.credit_balance_cents(session, seller_id=seller.id, party=f"user:{user.id}")
+    if balance < cents:
+        raise CreditTooSmall(balance_cents=balance)
+
+
+def till_cents(session: Session, *, seller: Seller, on: date) -> dict[Means, int]:
+    """What came into the cash box and by card on a day, less what went back: for the count in the evening."""
+    query = (
+        select(Entry.account, func.sum(Entry.debit_cents - Entry.credit_cents))
+        .join(Posting)
+        .where(Posting.seller_id == seller.id, Posting.on == on, Entry.account.in_([Account.CASH, Account.CARD]))
+        .group_by(Entry.account)
+    )
+    found = {account: int(cents) for account, cents in session.execute(query)}
+    return {Means.CASH: found.get(Account.CASH, 0), Means.CARD: found.get(Account.CARD, 0)}

@@ -1,0 +1,155 @@
+"""The end of the month: one invoice per cost centre for each organisation whose terms say so, whatever runs twice.
+
+A month ends at midnight in Paris. What is delivered late, or could not be invoiced then, goes with the next month.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from api.domain.billing.invoices import Invoice, Judge
+from api.domain.billing.organisations import BillingProfile
+from api.domain.billing.sellers import Seller, today
+from api.domain.core.changes import ask, record
+from api.domain.core.errors import Busy, DomainError
+from api.domain.sales.tabs.bill import Tab, bill, list_tabs
+from api.domain.sales.tabs.owed import BilledAlready
+from api.domain.sales.tabs.table import MonthlyBill
+
+#: A refused bill is tried again so late: somebody must mend the details first.
+TRY_AGAIN = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class DueMonth:
+    """That a tab is to be invoiced for the month that begins with `month`."""
+
+    seller_id: int
+    tab: Tab
+    month: date
+
+
+def last_month(now: datetime) -> date:
+    """The first day of the last month that is over in Paris."""
+    return (today(now).replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def list_due_months(session: Session, *, now: datetime) -> list[DueMonth]:
+    """What the month that is over still owes to organisations with monthly terms."""
+    monthly = list(session.scalars(select(BillingProfile.organisation_id).where(BillingProfile.monthly)))
+    if not monthly:
+        return []
+    month, until = last_month(now), today(now).replace(day=1) - timedelta(days=1)
+    known = _known(session, month, now)
+    return [
+        DueMonth(seller.id, tab, month)
+        for seller in session.scalars(select(Seller).order_by(Seller.id))
+        for tab in list_tabs(session, seller=seller, now=now, until=until, organisation_ids=monthly)
+        if (seller.id, tab.organisation_id, tab.cost_centre_id) not in known
+    ]
+
+
+def _known(session: Session, month: date, now: datetime) -> set[tuple[int, int, int | None]]:
+    """Issued, or refused a short while ago."""
+    query = select(MonthlyBill).where(
+        MonthlyBill.month == month,
+        or_(MonthlyBill.invoice_id.is_not(None), MonthlyBill.tried_at > now - TRY_AGAIN),
+    )
+    return {(row.seller_id, row.organisation_id, row.cost_centre_id) for row in session.scalars(query)}
+
+
+def ask_months(session: Session, *, now: datetime) -> None:
+    """Let a background step invoice each tab that is due; asking twice adds none."""
+    for due in list_due_months(session, now=now):
+        tab = due.tab
+        ask(
+            session,
+            "bill_month",
+            once=f"month:{due.seller_id}:{tab.organisation_id}:{tab.cost_centre_id}",
+            seller_id=due.seller_id,
+            organisation_id=tab.organisation_id,
+            cost_centre_id=tab.cost_centre_id,
+        )
+
+
+def bill_month(
+    session: Session,
+    *,
+    seller_id: int,
+    organisation_id: int,
+    cost_centre_id: int | None,
+    judge: Judge,
+    now: datetime,
+) -> Invoice | None:
+    """Invoice one tab for the month that is over; None when there is nothing to do, or when it was refused.
+
+    A refusal (billing details that lack, an engagement number that a public buyer wants) is kept for staff. A validator
+    that does not run is no refusal: it raises, and the next round tries again.
+    """
+    row_of = (seller_id, organisation_id, cost_centre_id)
+    wanted = [due for due in list_due_months(session, now=now) if _names(due) == row_of]
+    if not wanted:
+        return None
+    due, seller = wanted[0], session.get_one(Seller, seller_id)
+    wishes = list(session.info.get("steps", []))
+    try:
+        with session.begin_nested():
+            invoice = bill(session, seller=seller, tab=due.tab, judge=judge, now=now)
+            if not _keep(session, due, now, invoice_id=invoice.id):
+                raise BilledAlready()
+            return invoice
+    except Busy:
+        raise
+    except DomainError as refusal:
+        session.info["steps"] = wishes
+        _keep(session, due, now, refusal=f"{type(refusal).__name__}: {refusal}"[:500])
+        return None
+
+
+def _names(due: DueMonth) -> tuple[int, int, int | None]:
+    return due.seller_id, due.tab.organisation_id, due.tab.cost_centre_id
+
+
+def _keep(session: Session, due: DueMonth, now: datetime, *, invoice_id: int | None = None, refusal: str = "") -> bool:
+    """Whether this is now the outcome of the month; False when an invoice of the month was there already."""
+    seller_id, organisation_id, cost_centre_id = _names(due)
+    key = {
+        MonthlyBill.seller_id: seller_id,
+        MonthlyBill.organisation_id: organisation_id,
+        MonthlyBill.cost_centre_id: cost_centre_id,
+        MonthlyBill.month: due.month,
+    }
+    outcome = {"invoice_id": invoice_id, "refusal": refusal, "tried_at": now}
+    won = session.scalar(
+        insert(MonthlyBill)
+        .values({column.key: value for column, value in key.items()} | outcome)
+        .on_conflict_do_update(index_elements=list(key), set_=outcome, where=MonthlyBill.invoice_id.is_(None))
+        .returning(MonthlyBill.id)
+        .execution_options(synchronize_session=False)
+    )
+    if won is None:
+        return False
+    verb = "month_refused" if refusal else "month_invoiced"
+    record(
+        session,
+        noun="organisation",
+        noun_id=organisation_id,
+        verb=verb,
+        now=now,
+        month=due.month.isoformat(),
+        cost_centre=cost_centre_id,
+        invoice=invoice_id,
+        refusal=refusal,
+    )
+    return True
+
+
+def list_refused(session: Session, *, seller_id: int) -> list[MonthlyBill]:
+    """Months that staff must see to, newest first."""
+    query = select(MonthlyBill).where(MonthlyBill.seller_id == seller_id, MonthlyBill.invoice_id.is_(None))
+    return list(session.scalars(query.order_by(MonthlyBill.id.desc()).limit(50)))

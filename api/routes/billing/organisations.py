@@ -1,0 +1,270 @@
+"""`/api/v1/organisations`: billing details, members, limits, cost centres, statement. A stranger's is 404."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from fastapi import APIRouter, status
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession, DoOnce, Now
+from api.domain.billing import ledger, organisations
+from api.domain.billing.facturx import Address, DeliverTo
+from api.domain.billing.invoices import party_code
+from api.domain.billing.organisations import Details
+from api.domain.billing.sellers import Seller, list_sellers
+from api.domain.people import accounts
+from api.domain.people.accounts import Buying, Organisation
+
+router = APIRouter(prefix="/api/v1/organisations", tags=["organisations"])
+
+
+class AddressIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    lines: list[str] = Field(min_length=1, max_length=3)
+    postcode: str = Field(max_length=12)
+    city: str = Field(max_length=100)
+    country: str = Field(default="FR", min_length=2, max_length=2)
+
+    def read(self) -> Address:
+        lines = tuple(line.strip()[:120] for line in self.lines)
+        return Address(
+            lines=lines, postcode=self.postcode.strip(), city=self.city.strip(), country=self.country.upper()
+        )
+
+
+class DeliverToIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200)
+    address: AddressIn
+
+
+class OrganisationIn(BaseModel):
+    """What stands on quotes and invoices; each key is checked, and a wrong one is named at its field."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200)
+    address: AddressIn
+    siren: str | None = Field(default=None, max_length=20)
+    siret: str | None = Field(default=None, max_length=25)
+    vat_number: str | None = Field(default=None, max_length=25)
+    legal_form: str = Field(default="", max_length=200)
+    deliver_to: DeliverToIn | None = None
+    email: str | None = Field(default=None, max_length=254)
+    phone: str | None = Field(default=None, max_length=30)
+    electronic_address: str | None = Field(default=None, max_length=120)
+    is_public: bool = Field(default=False, description="A public buyer: Chorus Pro.")
+    service_code: str | None = Field(default=None, max_length=100)
+    needs_service_code: bool = False
+    needs_engagement: bool = False
+    terms_days: int = 30
+    monthly: bool = Field(default=False, description="One invoice a month for all orders.")
+
+    def read(self) -> Details:
+        plain = self.model_dump(exclude={"address", "deliver_to"})
+        place = self.deliver_to
+        deliver_to = DeliverTo(name=place.name, address=place.address.read()) if place else None
+        return Details(address=self.address.read(), deliver_to=deliver_to, **plain)
+
+
+class OrganisationOut(BaseModel):
+    id: int
+    slug: str
+    name: str
+    siren: str | None
+    siret: str | None
+    vat_number: str | None
+    billing: OrganisationIn | None = Field(description="Empty until somebody has entered it.")
+
+    @classmethod
+    def of(cls, session: Session, row: Organisation) -> OrganisationOut:
+        details = organisations.read_details(session, organisation=row)
+        return cls(
+            id=row.id,
+            slug=row.slug,
+            name=row.name,
+            siren=row.siren,
+            siret=row.siret,
+            vat_number=row.vat_number,
+            billing=_shown(details) if details else None,
+        )
+
+
+def _shown(details: Details) -> OrganisationIn:
+    plain = {
+        name: getattr(details, name) for name in OrganisationIn.model_fields if name not in {"address", "deliver_to"}
+    }
+    place = details.deliver_to
+    deliver_to = DeliverToIn(name=place.name, address=_address(place.address)) if place else None
+    return OrganisationIn(address=_address(details.address), deliver_to=deliver_to, **plain)
+
+
+def _address(address: Address) -> AddressIn:
+    return AddressIn(lines=list(address.lines), postcode=address.postcode, city=address.city, country=address.country)
+
+
+class MemberOut(BaseModel):
+    user_id: int
+    name: str
+    email: str
+    buying: Buying
+    since: datetime
+    monthly_cents: int | None
+
+
+class InvitationIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    email: str = Field(max_length=254)
+    buying: Buying = Buying.BUYER
+    monthly_cents: int | None = None
+
+
+class InvitationOut(BaseModel):
+    token: str = Field(description="Shown only now; it goes to the person.")
+
+
+class TokenIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    token: str = Field(max_length=100)
+
+
+class LimitIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    monthly_cents: int | None = Field(description="Null takes the limit away.")
+
+
+class CostCentreIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=30)
+    name: str = Field(max_length=120)
+
+
+class CostCentreOut(CostCentreIn):
+    id: int
+
+
+class StatementLineOut(BaseModel):
+    on: date
+    piece: str
+    text: str
+    cents: int = Field(description="Above zero: invoiced. Below: paid or credited.")
+    balance_cents: int
+
+
+class StatementOut(BaseModel):
+    seller: str
+    lines: list[StatementLineOut]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def found(asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrganisationOut:
+    """Enter an organisation; whoever does is its first buyer."""
+
+    def make() -> OrganisationOut:
+        row = organisations.found(session, owner=user, details=asked.read(), now=now)
+        return OrganisationOut.of(session, row)
+
+    return do_once(OrganisationOut, make, about=asked)
+
+
+@router.get("")
+def list_mine(session: DbSession, user: CurrentUser) -> list[OrganisationOut]:
+    return [OrganisationOut.of(session, row) for row in accounts.list_organisations(session, user=user)]
+
+
+@router.post("/join")
+def join(said: TokenIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
+    """Accept an invitation."""
+    membership = organisations.accept_invitation(session, user=user, token=said.token, now=now)
+    return OrganisationOut.of(session, session.get_one(Organisation, membership.organisation_id))
+
+
+@router.get("/{slug}")
+def read(slug: str, session: DbSession, user: CurrentUser) -> OrganisationOut:
+    return OrganisationOut.of(session, organisations.get_organisation(session, slug, user=user))
+
+
+@router.put("/{slug}")
+def change(slug: str, asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
+    """By a buyer; issued invoices keep what they printed."""
+    row = organisations.get_organisation(session, slug, user=user)
+    organisations.change_details(session, organisation=row, actor=user, details=asked.read(), now=now)
+    return OrganisationOut.of(session, row)
+
+
+@router.get("/{slug}/members")
+def list_members(slug: str, session: DbSession, user: CurrentUser) -> list[MemberOut]:
+    row = organisations.get_organisation(session, slug, user=user)
+    return [
+        MemberOut(
+            user_id=person.id,
+            name=person.name,
+            email=person.email,
+            buying=membership.buying,
+            since=membership.since,
+            monthly_cents=limit,
+        )
+        for membership, person, limit in organisations.list_members(session, organisation=row)
+    ]
+
+
+@router.post("/{slug}/invitations", status_code=status.HTTP_201_CREATED)
+def invite(slug: str, asked: InvitationIn, session: DbSession, user: CurrentUser, now: Now) -> InvitationOut:
+    row = organisations.get_organisation(session, slug, user=user)
+    token = organisations.invite(session, organisation=row, actor=user, now=now, **asked.model_dump())
+    return InvitationOut(token=token)
+
+
+@router.put("/{slug}/members/{user_id}/limit", status_code=status.HTTP_204_NO_CONTENT)
+def set_limit(slug: str, user_id: int, said: LimitIn, session: DbSession, user: CurrentUser, now: Now) -> None:
+    row = organisations.get_organisation(session, slug, user=user)
+    organisations.set_limit(
+        session, organisation=row, actor=user, user_id=user_id, monthly_cents=said.monthly_cents, now=now
+    )
+
+
+@router.delete("/{slug}/members/{user_id}", status_code=status.HTTP_204_NO_CONTENT)
+def remove_member(slug: str, user_id: int, session: DbSession, user: CurrentUser, now: Now) -> None:
+    row = organisations.get_organisation(session, slug, user=user)
+    organisations.remove_member(session, organisation=row, actor=user, user_id=user_id, now=now)
+
+
+@router.post("/{slug}/cost-centres", status_code=status.HTTP_201_CREATED)
+def add_cost_centre(slug: str, asked: CostCentreIn, session: DbSession, user: CurrentUser) -> CostCentreOut:
+    row = organisations.get_organisation(session, slug, user=user)
+    centre = organisations.add_cost_centre(session, organisation=row, actor=user, code=asked.code, name=asked.name)
+    return CostCentreOut(id=centre.id, code=centre.code, name=centre.name)
+
+
+@router.get("/{slug}/cost-centres")
+def list_cost_centres(slug: str, session: DbSession, user: CurrentUser) -> list[CostCentreOut]:
+    row = organisations.get_organisation(session, slug, user=user)
+    found = organisations.list_cost_centres(session, organisation=row)
+    return [CostCentreOut(id=centre.id, code=centre.code, name=centre.name) for centre in found]
+
+
+@router.get("/{slug}/statement")
+def read_statement(slug: str, session: DbSession, user: CurrentUser) -> list[StatementOut]:
+    """What was invoiced, credited and paid, with each legal entity of the network."""
+    row = organisations.get_organisation(session, slug, user=user)
+    party = party_code(organisation_id=row.id, user_id=None)
+    return [_statement(session, seller, party) for seller in list_sellers(session)]
+
+
+def _statement(session: Session, seller: Seller, party: str) -> StatementOut:
+    lines = ledger.statement(session, seller_id=seller.id, party=party)
+    return StatementOut(
+        seller=seller.name,
+        lines=[
+            StatementLineOut(on=x.on, piece=x.piece, text=x.text, cents=x.cents, balance_cents=x.balance_cents)
+            for x in lines
+        ],
+    )

@@ -1,0 +1,338 @@
+"""Bookings for programs: make, read, move, cancel, decide, begin and end; the week of all resources; the waitlist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession, DoOnce, LoginNeeded, Now, Once, OneTrip, find_asking_user
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, Wanted
+from api.domain.booking.feeds import booking_ics
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.places.sites import Kind
+from api.straight import Straight
+
+router = APIRouter(prefix="/api/v1", tags=["bookings"])
+
+LONGEST_CALENDAR = timedelta(days=62)
+
+
+class RangeWrong(Invalid):
+    """Between now and 62 days, please, and the end after the start."""
+
+    field = "to"
+
+
+class BookingIn(BaseModel):
+    """`start` and `end` in ISO 8601; without an offset they are wall time at the place."""
+
+    resource_id: int = Field(ge=1, le=2**63 - 1)
+    start: datetime
+    end: datetime
+    user_id: int | None = Field(default=None, description="Staff may book for another person.")
+    organisation_id: int | None = None
+    note: str = Field(default="", max_length=2000)
+    youngest_age: int | None = Field(default=None, ge=0, le=130)
+    guardian_consent: bool = False
+
+    def wanted(self) -> Wanted:
+        return Wanted(**self.model_dump(exclude={"user_id"}))
+
+
+class BookingOut(BaseModel):
+    """A booking as its person and the staff see it; money in cents before VAT."""
+
+    id: int
+    resource_id: int
+    site_id: int
+    user_id: int
+    organisation_id: int | None
+    start: datetime
+    end: datetime
+    status: BookingStatus
+    note: str
+    net_cents: int
+    fee_cents: int
+    price_trace: list[Any]
+    convention_id: int | None
+    series_id: int | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, booking: Booking) -> BookingOut:
+        return cls.model_construct(
+            id=booking.id,
+            resource_id=booking.resource_id,
+            site_id=booking.site_id,
+            user_id=booking.user_id,
+            organisation_id=booking.organisation_id,
+            start=booking.start_at,
+            end=booking.end_at,
+            status=booking.status,
+            note=booking.note,
+            net_cents=booking.net_cents,
+            fee_cents=booking.fee_cents,
+            price_trace=booking.price_trace,
+            convention_id=booking.convention_id,
+            series_id=booking.series_id,
+            created_at=booking.created_at,
+        )
+
+
+class BookingsOut(BaseModel):
+    items: list[BookingOut]
+
+
+class BookingChange(BaseModel):
+    """What is left out stays as it is."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    note: str | None = Field(default=None, max_length=2000)
+
+
+class Act(StrEnum):
+    """What may be done to a booking but moving and cancelling it."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    CHECK_IN = "check-in"
+    CHECK_OUT = "check-out"
+    MISS = "no-show"
+
+
+VERBS: dict[Act, Callable[..., None]] = {
+    Act.APPROVE: bookings.approve,
+    Act.REJECT: bookings.reject,
+    Act.CHECK_IN: bookings.check_in,
+    Act.CHECK_OUT: bookings.check_out,
+    Act.MISS: bookings.miss,
+}
+
+
+class SeriesIn(BookingIn):
+    """`skip` and `move` (to a wall time) say what becomes of the occurrences, by their index."""
+
+    rrule: str = Field(max_length=300)
+    skip: list[int] = Field(default_factory=list, max_length=100)
+    move: dict[int, datetime] = Field(default_factory=dict, max_length=100)
+
+
+class OccurrenceOut(BaseModel):
+    """One time of a series, on the wall clock of the place; `trouble` is a code, empty when it can be booked."""
+
+    index: int
+    start: datetime
+    end: datetime
+    skipped: bool
+    trouble: str
+    detail: str
+
+
+class SeriesOut(BaseModel):
+    occurrences: list[OccurrenceOut]
+    bookings: list[BookingOut]
+
+
+class WaitOut(BaseModel):
+    """A place in line; an offer is kept until `offered_until`."""
+
+    id: int
+    resource_id: int
+    start: datetime
+    end: datetime
+    status: WaitStatus
+    offered_until: datetime | None
+
+    @classmethod
+    def of(cls, wait: Wait) -> WaitOut:
+        return cls(
+            id=wait.id,
+            resource_id=wait.resource_id,
+            start=wait.start_at,
+            end=wait.end_at,
+            status=wait.status,
+            offered_until=wait.offered_until,
+        )
+
+
+def create(
+    body: BookingIn,
+    request: Request,
+    trip: OneTrip,
+    now: Now,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
+) -> Response:
+    """Book a resource. 409 when somebody was faster, 422 when a rule says no."""
+    answer = Response(status_code=201, media_type="application/json")
+    with trip() as session:
+        user = find_asking_user(request, session, now)
+        if user is None:
+            raise LoginNeeded()
+        route = f"{request.method} {request.url.path}"
+        once = Once(session=session, user=user, key=idempotency_key, route=route, now=now, response=answer)
+        out = once(BookingOut, lambda: _book(session, body, user, now), about=body)
+    answer.body = out.model_dump_json().encode()
+    answer.headers["content-length"] = str(len(answer.body))
+    return answer
+
+
+router.add_api_route(
+    "/bookings", create, methods=["POST"], status_code=201, response_model=BookingOut, route_class_override=Straight
+)
+
+
+def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
+    who, actor = user, None
+    if body.user_id is not None and body.user_id != user.id:
+        who, actor = _other(session, body.user_id), user
+    return BookingOut.of(bookings.book(session, wanted=body.wanted(), user=who, actor=actor, now=now))
+
+
+def _other(session: Session, user_id: int) -> User:
+    if (found := session.get(User, user_id)) is None:
+        raise NotFound(field="user_id")
+    return found
+
+
+@router.get("/bookings")
+def list_own(session: DbSession, user: CurrentUser, now: Now, since: datetime | None = None) -> BookingsOut:
+    """One's own bookings that are not over, in order of time."""
+    found = bookings.list_own_bookings(session, user_id=user.id, start=since or now)
+    return BookingsOut(items=[BookingOut.of(each) for each in found])
+
+
+@router.get("/bookings/{booking_id}")
+def read(booking_id: int, session: DbSession, user: CurrentUser) -> BookingOut:
+    return BookingOut.of(bookings.get_booking(session, booking_id=booking_id, user=user))
+
+
+@router.get("/bookings/{booking_id}/ics")
+def read_ics(booking_id: int, session: DbSession, user: CurrentUser) -> Response:
+    """The booking as iCalendar."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    return Response(booking_ics(booking), media_type="text/calendar; charset=utf-8")
+
+
+@router.patch("/bookings/{booking_id}")
+def change(booking_id: int, body: BookingChange, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
+    """Move it, or change its note. 409 when the new time is taken: then it stays where it was."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    if body.start is not None or body.end is not None:
+        start, end = body.start or booking.start_at, body.end or booking.end_at
+        bookings.move(session, booking=booking, start=start, end=end, actor=user, now=now)
+    if body.note is not None:
+        bookings.annotate(session, booking=booking, text=body.note, actor=user)
+    return BookingOut.of(booking)
+
+
+@router.delete("/bookings/{booking_id}")
+def cancel(booking_id: int, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
+    """Cancel it; `fee_cents` of the answer is what a late cancellation costs."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    bookings.cancel(session, booking=booking, actor=user, now=now)
+    return BookingOut.of(booking)
+
+
+@router.post("/bookings/{booking_id}/{act}")
+def act(booking_id: int, act: Act, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
+    """Approve or reject a request, check in, check out, or say that nobody came."""
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    VERBS[act](session, booking=booking, actor=user, now=now)
+    return BookingOut.of(booking)
+
+
+@router.post("/series/preview")
+def preview(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now) -> SeriesOut:
+    """Every occurrence with what stands against it; writes nothing."""
+    seen = bookings.preview_series(
+        session, wanted=_series_wanted(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+    )
+    return SeriesOut(occurrences=[_occurrence(each) for each in seen], bookings=[])
+
+
+@router.post("/series", status_code=201)
+def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> SeriesOut:
+    """Book all occurrences but the skipped ones; 409 while one of them cannot be booked: then nothing is written."""
+
+    def make() -> SeriesOut:
+        made = bookings.book_series(
+            session, wanted=_series_wanted(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+        )
+        return SeriesOut(occurrences=[], bookings=[BookingOut.of(each) for each in made])
+
+    return once(SeriesOut, make, about=body)
+
+
+def _series_wanted(body: SeriesIn) -> Wanted:
+    return Wanted(**body.model_dump(exclude={"user_id", "rrule", "skip", "move"}))
+
+
+def _choices(body: SeriesIn) -> dict[int, str | datetime]:
+    return {**dict.fromkeys(body.skip, bookings.SKIP), **body.move}
+
+
+def _occurrence(each: bookings.Occurrence) -> OccurrenceOut:
+    trouble = each.trouble
+    return OccurrenceOut(
+        index=each.index,
+        start=each.start,
+        end=each.end,
+        skipped=each.skipped,
+        trouble=trouble.code() if trouble else "",
+        detail=str(trouble) if trouble else "",
+    )
+
+
+@router.post("/waits", status_code=201)
+def join(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> WaitOut:
+    """Stand in line for a slot that is taken."""
+
+    def make() -> WaitOut:
+        return WaitOut.of(bookings.join_waitlist(session, wanted=body.wanted(), user=user, now=now))
+
+    return once(WaitOut, make, about=body)
+
+
+@router.post("/waits/{wait_id}/take", status_code=201)
+def take(wait_id: int, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
+    """Turn an offer into a booking; 409 when it has run out."""
+    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
+    return BookingOut.of(bookings.take_offer(session, wait=wait, now=now))
+
+
+@router.delete("/waits/{wait_id}")
+def leave(wait_id: int, session: DbSession, user: CurrentUser, now: Now) -> WaitOut:
+    """Leave the line, or decline the offer."""
+    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
+    bookings.leave_waitlist(session, wait=wait, now=now)
+    return WaitOut.of(wait)
+
+
+@router.get("/calendar", response_class=Response)
+def calendar(
+    session: DbSession,
+    user: CurrentUser,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+    site_id: int | None = None,
+    kind: Kind | None = None,
+) -> Response:
+    """All resources with their holds in `[from, to)`; names of others only for staff of the place."""
+    check_range(start, end)
+    found = bookings.week_json(session, user=user, start=start, end=end, site_id=site_id, kind=kind)
+    return Response(found, media_type="application/json")
+
+
+def check_range(start: datetime, end: datetime) -> None:
+    """Instants with an offset, in order, and not a year at once."""
+    if start.tzinfo is None or end.tzinfo is None or not start < end <= start + LONGEST_CALENDAR:
+        raise RangeWrong()

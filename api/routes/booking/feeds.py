@@ -1,0 +1,48 @@
+"""Calendar feeds: addresses that calendar programs subscribe to. The private ones are secrets in themselves."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from api.deps import CurrentUser, DbSession, Now
+from api.domain.booking import feeds
+from api.domain.places.sites import get_resource, get_site_by_slug
+from api.settings import settings
+
+router = APIRouter(tags=["feeds"])
+
+CALENDAR = "text/calendar; charset=utf-8"
+
+
+class FeedIn(BaseModel):
+    """Without a resource it is one's own calendar; a resource's is for the staff of its place."""
+
+    resource_id: int | None = None
+
+
+class FeedOut(BaseModel):
+    """Shown only now; the address before it stops working."""
+
+    url: str
+
+
+@router.post("/api/v1/feeds", status_code=201)
+def open_feed(body: FeedIn, session: DbSession, user: CurrentUser, now: Now) -> FeedOut:
+    resource = get_resource(session, body.resource_id) if body.resource_id else None
+    secret = feeds.open_feed(session, user=user, resource=resource, now=now)
+    return FeedOut(url=f"{settings().base_url}/feeds/{secret}.ics")
+
+
+@router.get("/feeds/sites/{slug}.ics")
+def read_site(slug: str, session: DbSession, now: Now) -> Response:
+    """The public calendar of a place: its gatherings."""
+    found = feeds.site_feed(session, site=get_site_by_slug(session, slug), now=now)
+    return Response(found, media_type=CALENDAR, headers={"Cache-Control": "public, max-age=300"})
+
+
+@router.get("/feeds/{secret}.ics")
+def read_private(secret: str, session: DbSession, now: Now) -> Response:
+    """The calendar of whoever got this address."""
+    found = feeds.read_feed(session, secret=secret, now=now)
+    return Response(found, media_type=CALENDAR, headers={"Cache-Control": "private, no-store"})

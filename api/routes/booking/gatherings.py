@@ -1,0 +1,135 @@
+"""Gatherings for programs: what is on, and registering for it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from api.deps import CurrentUser, DbSession, DoOnce, MaybeUser, Now
+from api.domain.booking import gatherings
+from api.domain.booking.gatherings import Gathering, GatheringStatus, Registering
+from api.domain.core.errors import NotFound
+from api.domain.places.sites import get_resource, get_site
+from api.domain.places.skills import get_skill
+
+router = APIRouter(prefix="/api/v1", tags=["gatherings"])
+
+
+class GatheringIn(BaseModel):
+    """A public event; with `skill_id` a training session. It holds its resources, all or none."""
+
+    site_id: int
+    title: str = Field(max_length=160)
+    about: str = Field(default="", max_length=20_000)
+    start: datetime
+    end: datetime
+    seats: int
+    price_cents: int = Field(default=0, ge=0)
+    skill_id: int | None = None
+    resource_ids: list[int] = Field(default_factory=list, max_length=50)
+
+
+class GatheringOut(BaseModel):
+    slug: str
+    site_id: int
+    title: str
+    about: str
+    start: datetime
+    end: datetime
+    seats: int
+    seats_left: int
+    price_cents: int
+    skill_id: int | None
+    status: GatheringStatus
+
+    @classmethod
+    def of(cls, session: DbSession, gathering: Gathering) -> GatheringOut:
+        return cls(
+            slug=gathering.slug,
+            site_id=gathering.site_id,
+            title=gathering.title,
+            about=gathering.about,
+            start=gathering.start_at,
+            end=gathering.end_at,
+            seats=gathering.seats,
+            seats_left=gatherings.seats_left(session, gathering=gathering),
+            price_cents=gathering.price_cents,
+            skill_id=gathering.skill_id,
+            status=gathering.status,
+        )
+
+
+class GatheringsOut(BaseModel):
+    items: list[GatheringOut]
+
+
+class SeatOut(BaseModel):
+    """`waiting` is a place in line: no seat was left."""
+
+    slug: str
+    status: Registering
+
+
+@router.get("/gatherings")
+def list_all(session: DbSession, now: Now, site_id: int | None = None) -> GatheringsOut:
+    """Published ones that are not over; for everybody."""
+    found = gatherings.list_gatherings(session, since=now, site_id=site_id)
+    return GatheringsOut(items=[GatheringOut.of(session, each) for each in found])
+
+
+@router.post("/gatherings", status_code=201)
+def announce(body: GatheringIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> GatheringOut:
+    """Staff announce an event; 409 when one of its resources is taken."""
+
+    def make() -> GatheringOut:
+        made = gatherings.announce(
+            session,
+            site=get_site(session, body.site_id),
+            title=body.title,
+            about=body.about,
+            start=body.start,
+            end=body.end,
+            seats=body.seats,
+            price_cents=body.price_cents,
+            skill=get_skill(session, body.skill_id) if body.skill_id else None,
+            resources=[get_resource(session, resource_id) for resource_id in body.resource_ids],
+            actor=user,
+            now=now,
+        )
+        return GatheringOut.of(session, made)
+
+    return once(GatheringOut, make, about=body)
+
+
+@router.get("/gatherings/{slug}")
+def read(slug: str, session: DbSession, user: MaybeUser) -> GatheringOut:
+    return GatheringOut.of(session, gatherings.get_gathering(session, slug=slug, user=user))
+
+
+@router.delete("/gatherings/{slug}")
+def call_off(slug: str, session: DbSession, user: CurrentUser, now: Now) -> GatheringOut:
+    """Staff call it off: its resources are free again, and those who registered are written to."""
+    found = gatherings.get_gathering(session, slug=slug, user=user)
+    gatherings.move_gathering(session, gathering=found, new=GatheringStatus.CANCELLED, actor=user, now=now)
+    return GatheringOut.of(session, found)
+
+
+@router.put("/gatherings/{slug}/seat")
+def register(slug: str, session: DbSession, user: CurrentUser, now: Now) -> SeatOut:
+    """Take a seat, or a place in line."""
+    found = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.register(session, gathering=found, user=user, now=now)
+    return SeatOut(slug=slug, status=seat.status)
+
+
+@router.delete("/gatherings/{slug}/seat")
+def withdraw(slug: str, session: DbSession, user: CurrentUser, now: Now) -> SeatOut:
+    """Give it back: the first in line gets it."""
+    found = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.find_registration(session, gathering=found, user=user)
+    if seat is None:
+        raise NotFound()
+    gatherings.withdraw(session, seat=seat, now=now)
+    return SeatOut(slug=slug, status=seat.status)

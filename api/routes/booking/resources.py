@@ -1,0 +1,185 @@
+"""What can be held, for programs: the resources of all places, their rules, and when each is free."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from sqlalchemy import select
+
+from api.deps import CurrentUser, DbSession, Now
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Bookable
+from api.domain.places.sites import Kind, Resource
+from api.domain.places.timeline import Reason
+from api.routes.booking.bookings import check_range
+
+router = APIRouter(prefix="/api/v1", tags=["resources"])
+
+
+class RuleOut(BaseModel):
+    """The policy in force; times in minutes, null where there is no limit."""
+
+    min_minutes: int
+    max_minutes: int
+    step_minutes: int
+    notice_minutes: int
+    horizon_days: int
+    before_minutes: int
+    after_minutes: int
+    quota_day_minutes: int | None
+    quota_week_minutes: int | None
+    quota_month_minutes: int | None
+    at_once: int | None
+    skill_id: int | None
+    needs_approval: bool
+    cancel_minutes: int
+    late_fee_cents: int
+    no_show_minutes: int | None
+    euros_per_slot: Decimal
+    euros_per_hour: list[tuple[int, Decimal]]
+
+
+class ResourceOut(BaseModel):
+    """Something that this person can see and, by its rule, book."""
+
+    id: int
+    site_id: int
+    kind: Kind
+    name: str
+    timezone: str
+    member_ids: list[int]
+    min_age: int
+    deposit_cents: int
+    in_service: bool
+    rule: RuleOut
+
+    @classmethod
+    def of(cls, asked: Bookable) -> ResourceOut:
+        policy = asked.policy
+        plain = {name: getattr(policy, name) for name in RuleOut.model_fields if not name.startswith("euros_")}
+        rates = policy.rates
+        return cls(
+            id=asked.resource_id,
+            site_id=asked.site_id,
+            kind=asked.kind,
+            name=asked.name,
+            timezone=asked.calendar.timezone,
+            member_ids=list(asked.member_ids),
+            min_age=asked.min_age,
+            deposit_cents=asked.deposit_cents,
+            in_service=not asked.out_of_service,
+            rule=RuleOut(**plain, euros_per_slot=rates.per_slot, euros_per_hour=list(rates.tiers)),
+        )
+
+
+class ResourcesOut(BaseModel):
+    items: list[ResourceOut]
+
+
+class StretchOut(BaseModel):
+    start: datetime
+    end: datetime
+
+
+class TakenOut(StretchOut):
+    """Why it is not free; `booking_id` only of one's own."""
+
+    reason: Reason
+    mine: bool
+    booking_id: int | None
+
+
+class AvailabilityOut(BaseModel):
+    """`free` is open and not taken; whether a booking fits there is for the rule to say."""
+
+    resource_id: int
+    free: list[StretchOut]
+    taken: list[TakenOut]
+
+
+class SlotsOut(BaseModel):
+    resource_id: int
+    name: str
+    slots: list[StretchOut]
+
+
+class FoundOut(BaseModel):
+    items: list[SlotsOut]
+
+
+@router.get("/resources")
+def list_resources(
+    session: DbSession, user: CurrentUser, site_id: int | None = None, kind: Kind | None = None
+) -> ResourcesOut:
+    """Everything that can be booked, of one place or kind, or all."""
+    found = visible(session, user, site_id, kind)
+    return ResourcesOut(items=[ResourceOut.of(each) for each in found])
+
+
+def visible(session: DbSession, user: CurrentUser, site_id: int | None, kind: Kind | None) -> list[Bookable]:
+    query = select(Resource.id).where(Resource.retired_at.is_(None))
+    if site_id is not None:
+        query = query.where(Resource.site_id == site_id)
+    if kind is not None:
+        query = query.where(Resource.kind == kind)
+    return bookings.look_up_many(session, resource_ids=list(session.scalars(query)), user=user)
+
+
+@router.get("/resources/{resource_id}")
+def read(resource_id: int, session: DbSession, user: CurrentUser) -> ResourceOut:
+    return ResourceOut.of(bookings.look_up(session, resource_id=resource_id, user=user))
+
+
+@router.get("/resources/{resource_id}/availability")
+def availability(
+    resource_id: int,
+    session: DbSession,
+    user: CurrentUser,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+) -> AvailabilityOut:
+    """When it is free and when not, in `[from, to)`; at most 62 days."""
+    check_range(start, end)
+    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    taken = bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
+    free = bookings.list_free(asked, taken, start=start, end=end)
+    return AvailabilityOut(
+        resource_id=resource_id,
+        free=[StretchOut(start=a, end=b) for a, b in free],
+        taken=[
+            TakenOut(start=t.start, end=t.end, reason=Reason(t.reason), mine=t.is_own, booking_id=t.booking_id)
+            for t in taken
+        ],
+    )
+
+
+@router.get("/free-slots")
+def free_slots(
+    session: DbSession,
+    user: CurrentUser,
+    now: Now,
+    start: Annotated[datetime, Query(alias="from")],
+    end: Annotated[datetime, Query(alias="to")],
+    minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
+    site_id: int | None = None,
+    kind: Kind | None = None,
+    count: Annotated[int, Query(ge=1, le=10)] = 3,
+) -> FoundOut:
+    """The next free slots of so many minutes of every resource asked for, in `[from, to)`."""
+    check_range(start, end)
+    asked = visible(session, user, site_id, kind)
+    slots = bookings.find_slots(session, asked=asked, minutes=minutes, start=max(start, now), end=end, count=count)
+    return FoundOut(
+        items=[
+            SlotsOut(
+                resource_id=each.resource_id,
+                name=each.name,
+                slots=[StretchOut(start=a, end=b) for a, b in slots.get(each.resource_id, [])],
+            )
+            for each in asked
+        ]
+    )

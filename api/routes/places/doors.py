@@ -1,0 +1,63 @@
+"""Doors for their devices: reporting every try, signed by the door's own secret. Opening needs no line and no route."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import DbSession, Now
+from api.domain.booking.door_reports import Try, check_signature, take_report
+from api.domain.places.conventions import get_door
+from api.settings import settings
+
+router = APIRouter(prefix="/api/v1", tags=["doors"])
+
+
+class TryIn(BaseModel):
+    """One try at the door; of the code its last two digits."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    at: AwareDatetime
+    accepted: bool
+    hint: str = Field(pattern=r"^[0-9]{0,2}$")
+
+
+class ReportIn(BaseModel):
+    tries: list[TryIn] = Field(min_length=1, max_length=500)
+
+
+class UseOut(BaseModel):
+    at: datetime
+    accepted: bool
+    booking_id: int | None
+
+
+class ReportOut(BaseModel):
+    uses: list[UseOut]
+
+
+async def raw_body(request: Request) -> bytes:
+    """What was signed, byte by byte; FastAPI has read it already, within the limit of a form."""
+    return await request.body()
+
+
+@router.post("/doors/{door_id}/uses")
+def report(
+    door_id: int,
+    tries: ReportIn,
+    body: Annotated[bytes, Depends(raw_body)],
+    session: DbSession,
+    now: Now,
+    x_door_signature: Annotated[str, Header(max_length=128)],
+) -> ReportOut:
+    """Tell us of each try, once or more often. Header `X-Door-Signature`: HMAC-SHA256 of the body by the door's secret,
+    in hexadecimal; 404 when it does not fit."""
+    master, door = settings().secret("doors").encode(), get_door(session, door_id)
+    check_signature(master, door=door, body=body, signature=x_door_signature)
+    seen = [Try(each.at, each.accepted, each.hint) for each in tries.tries]
+    uses = take_report(session, master=master, door=door, tries=seen, now=now)
+    return ReportOut(uses=[UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id) for use in uses])

@@ -1,0 +1,131 @@
+"""`/api/v1/models`: upload an STL, read its measures, take it back."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import BinaryIO
+
+from fastapi import APIRouter, Response, UploadFile, status
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from api.adapters import files
+from api.adapters.uploads import receive_model
+from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.domain.printing import mesh
+from api.domain.printing.library import Model, delete_model, get_model, list_models
+from api.domain.printing.printers import list_printers
+
+router = APIRouter(prefix="/api/v1/models", tags=["models"])
+
+
+class SizeOut(BaseModel):
+    """Millimetres, as if the file's numbers were millimetres."""
+
+    x: float
+    y: float
+    z: float
+
+
+class ModelOut(BaseModel):
+    id: int
+    name: str = Field(examples=["support-velo.stl"])
+    created_at: datetime
+    bytes: int
+    triangles: int
+    size_mm: SizeOut
+    volume_mm3: float
+    area_mm2: float
+    shells: int
+    closed: bool = Field(description="False: the mesh has holes; it is printed as the slicer repairs it.")
+    likely_unit: str = Field(description="mm, inch or metre: what the numbers look like.", examples=["mm"])
+    suggested_scale: float | None = Field(
+        description="The `scale` of a job that puts a part right which was drawn in inches or metres.", examples=[25.4]
+    )
+    fits_printers: list[int] = Field(description="Ids of the printers whose volume takes it at this size.")
+
+    @classmethod
+    def of(cls, model: Model, *, volumes: dict[int, tuple[float, float, float]]) -> ModelOut:
+        x, y, z = model.size_mm
+        return cls(
+            id=model.id,
+            name=model.name,
+            created_at=model.created_at,
+            bytes=model.bytes,
+            triangles=model.triangles,
+            size_mm=SizeOut(x=x, y=y, z=z),
+            volume_mm3=model.volume_mm3,
+            area_mm2=model.area_mm2,
+            shells=model.shells,
+            closed=model.closed,
+            likely_unit=str(model.measures.get("likely_unit", "mm")),
+            suggested_scale=None if model.suggested_scale is None else float(model.suggested_scale),
+            fits_printers=list(mesh.fits(model.size_mm, volumes).printers),
+        )
+
+
+class ModelPage(BaseModel):
+    items: list[ModelOut]
+    next: str | None = None
+
+
+def _volumes(session: DbSession) -> dict[int, tuple[float, float, float]]:
+    return {printer.id: printer.kind.volume_mm for printer in list_printers(session)}
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def upload(file: UploadFile, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> ModelOut:
+    """Upload one STL (binary or ASCII, multipart field `file`). 413 above the size limit, 422 says what is wrong."""
+
+    def make() -> ModelOut:
+        model = receive_model(session, owner=user, name=file.filename or "model.stl", file=file.file, now=now)
+        return ModelOut.of(model, volumes=_volumes(session))
+
+    return do_once(ModelOut, make, about=f"{file.filename} {_digest(file.file) if do_once.key else ''}")
+
+
+def _digest(file: BinaryIO) -> str:
+    """What the Idempotency-Key stands for; leaves the file at its start."""
+    digest = hashlib.sha256()
+    while chunk := file.read(1 << 20):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+@router.get("")
+def list_mine(session: DbSession, user: CurrentUser, page: PageAsked) -> ModelPage:
+    """One's own models, newest first."""
+    models = list_models(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    more = len(models) > page.limit
+    shown, volumes = models[: page.limit], _volumes(session)
+    return ModelPage(
+        items=[ModelOut.of(model, volumes=volumes) for model in shown],
+        next=page.cursor_after(shown[-1].id) if more else None,
+    )
+
+
+@router.get("/{model_id}")
+def read(model_id: int, session: DbSession, user: CurrentUser) -> ModelOut:
+    """One model; another's is 404."""
+    return ModelOut.of(get_model(session, model_id, user=user), volumes=_volumes(session))
+
+
+@router.get("/{model_id}/file", response_class=Response)
+def download(model_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
+    """The clean binary STL."""
+    model = get_model(session, model_id, user=user)
+    headers = {
+        "Content-Disposition": 'attachment; filename="model.stl"',
+        "Content-Length": str(model.bytes),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Cache-Control": "private, no-store",
+    }
+    return StreamingResponse(files.read(model.stl_key), media_type="model/stl", headers=headers)
+
+
+@router.delete("/{model_id}", status_code=status.HTTP_204_NO_CONTENT)
+def remove(model_id: int, session: DbSession, user: CurrentUser, now: Now) -> None:
+    """Out of sight; jobs that were made from it stay."""
+    delete_model(session, model=get_model(session, model_id, user=user), actor=user, now=now)

@@ -1,0 +1,81 @@
+"""`/api/v1/probes`: staff have a printer looked at, and add it when it answers. Never shows a key."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from fastapi import APIRouter, status
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.adapters.seal import seal
+from api.deps import CurrentUser, DbSession, Now
+from api.domain.places.sites import get_site
+from api.domain.printing import probes
+from api.domain.printing.printers import find_or_make_kind
+from api.domain.printing.probes import Probe, ProbeStatus
+
+router = APIRouter(prefix="/api/v1/probes", tags=["printers"])
+
+
+class ProbeIn(BaseModel):
+    """Without a key OctoPrint is asked for one: a person agrees on its own page within five minutes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site_id: int = Field(examples=[1])
+    url: str = Field(max_length=300, examples=["http://octopi.local"])
+    key: str = Field(default="", max_length=200, description="API key of a user with few rights; empty: ask for one.")
+
+
+class ProbeOut(BaseModel):
+    id: int
+    url: str = Field(examples=["http://octopi.local"])
+    status: ProbeStatus = Field(description="asked, waiting (for a person at OctoPrint), answered, failed, used.")
+    answer: dict[str, Any] = Field(
+        description="version, user, missing and dangerous rights; or the code of what failed.",
+        examples=[{"version": "1.11.8", "user": "etabli", "missing": [], "dangerous": []}],
+    )
+
+    @classmethod
+    def of(cls, probe: Probe) -> ProbeOut:
+        return cls(id=probe.id, url=probe.url, status=probe.status, answer=probe.answer)
+
+
+class AddIn(BaseModel):
+    """What the printer is: its name as written on it, its build volume and its nozzle."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=120, examples=["Cobalt"])
+    volume_mm: tuple[float, float, float] = Field(default=(220, 220, 250), examples=[(220, 220, 250)])
+    nozzle_mm: Decimal = Field(default=Decimal("0.4"), max_digits=4, decimal_places=2, examples=[0.4])
+
+
+class AddedOut(BaseModel):
+    printer_id: int
+
+
+@router.post("", status_code=status.HTTP_202_ACCEPTED)
+def ask(asked: ProbeIn, session: DbSession, user: CurrentUser, now: Now) -> ProbeOut:
+    """Staff ask for a look at a printer; read the answer at `/api/v1/probes/{id}`."""
+    url = asked.url.strip().rstrip("/")
+    url = url if "://" in url or not url else f"http://{url}"
+    sealed_key = seal(asked.key, about=url) if asked.key else ""
+    site = get_site(session, asked.site_id)
+    return ProbeOut.of(probes.ask_probe(session, site=site, url=url, sealed_key=sealed_key, actor=user, now=now))
+
+
+@router.get("/{probe_id}")
+def read(probe_id: int, session: DbSession, user: CurrentUser) -> ProbeOut:
+    """What was found so far; another person's is 404."""
+    return ProbeOut.of(probes.get_probe(session, probe_id, user=user))
+
+
+@router.post("/{probe_id}/add", status_code=status.HTTP_201_CREATED)
+def add(probe_id: int, said: AddIn, session: DbSession, user: CurrentUser, now: Now) -> AddedOut:
+    """Make it a printer of its place; 409 before it has answered. Its plate counts as full until somebody clears it."""
+    probe = probes.get_probe(session, probe_id, user=user)
+    kind = find_or_make_kind(session, volume_mm=said.volume_mm, nozzle_mm=said.nozzle_mm)
+    printer = probes.add_probed(session, probe=probe, name=said.name, kind=kind, actor=user, now=now)
+    return AddedOut(printer_id=printer.id)

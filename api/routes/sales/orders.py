@@ -1,0 +1,191 @@
+"""`/api/v1/orders`: how far each part is; staff check, deliver, ask for a deposit and invoice."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from fastapi import APIRouter, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.adapters import pdf
+from api.adapters.invoicing import judge
+from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.domain.core.errors import NotFound
+from api.domain.places.sites import list_staffed_sites
+from api.domain.sales import orders
+from api.domain.sales.orders import Order, OrderStatus, Part, PartProgress
+from api.routes.billing.invoices import InvoiceOut
+
+router = APIRouter(prefix="/api/v1/orders", tags=["orders"])
+
+
+class PartOut(BaseModel):
+    position: int
+    name: str
+    quantity: int
+    printed: int = Field(description="Pieces that left a printer, good or not.")
+    good: int
+    scrapped: int
+    failed_runs: int
+    progress: float = Field(description="0..1")
+    eta_p50: datetime | None
+    eta_p90: datetime | None
+    job_ids: list[int]
+
+    @classmethod
+    def of(cls, seen: PartProgress) -> PartOut:
+        part = seen.part
+        return cls(
+            position=part.position,
+            name=part.quote_line.model.name,
+            quantity=part.quantity,
+            printed=seen.printed,
+            good=seen.good,
+            scrapped=seen.scrapped,
+            failed_runs=seen.failed_runs,
+            progress=seen.progress,
+            eta_p50=seen.eta_p50,
+            eta_p90=seen.eta_p90,
+            job_ids=[each.job_id for each in part.prints],
+        )
+
+
+class OrderOut(BaseModel):
+    id: int
+    number: str
+    status: OrderStatus
+    quote_id: int
+    organisation_id: int
+    site_id: int
+    purchase_order: str | None
+    placed_at: datetime
+    first_promised_on: date | None
+    promised_on: date | None
+    delivered_on: date | None
+    note_number: str | None
+    invoice_id: int | None
+    total_cents: int
+    parts: list[PartOut]
+
+    @classmethod
+    def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
+        plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
+        seen = orders.progress_of(session, order=order, now=now)
+        return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(each) for each in seen], **plain)
+
+
+class OrderPage(BaseModel):
+    items: list[OrderOut]
+    next: str | None = None
+
+
+class CheckIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    good: int = Field(description="Pieces that are good; the others are printed again at the house's cost.")
+    text: str = Field(default="", max_length=300, description="What was wrong with the others.")
+
+
+class TextIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(default="", max_length=300)
+
+
+class DepositIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    percent: Decimal = Field(max_digits=5, decimal_places=2)
+
+
+@router.get("")
+def list_seen(session: DbSession, user: CurrentUser, now: Now, page: PageAsked) -> OrderPage:
+    """Those of one's organisations, and of the places that one staffs; newest first."""
+    site_ids = [site.id for site in list_staffed_sites(session, user=user)]
+    found = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
+    shown = found[: page.limit]
+    return OrderPage(
+        items=[OrderOut.of(session, order, now) for order in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
+
+
+@router.get("/{order_id}")
+def read(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    return OrderOut.of(session, orders.get_order(session, order_id, user=user), now)
+
+
+@router.post("/{order_id}/parts/{position}/check")
+def check(order_id: int, position: int, said: CheckIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """Staff looked at what is printed."""
+    order = orders.get_order(session, order_id, user=user)
+    part = _part(order, position)
+    orders.check_part(session, order=order, part=part, good=said.good, text=said.text, actor=user, now=now)
+    return OrderOut.of(session, order, now)
+
+
+def _part(order: Order, position: int) -> Part:
+    for part in order.parts:
+        if part.position == position:
+            return part
+    raise NotFound()
+
+
+@router.post("/{order_id}/parts/{position}/replace")
+def replace(order_id: int, position: int, said: TextIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """Staff start again what a rejected or cancelled job was to print."""
+    order = orders.get_order(session, order_id, user=user)
+    orders.replace_lost(session, order=order, part=_part(order, position), actor=user, now=now, text=said.text)
+    return OrderOut.of(session, order, now)
+
+
+@router.post("/{order_id}/deliver")
+def deliver(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """All was handed over; the delivery note gets its number."""
+    order = orders.get_order(session, order_id, user=user)
+    orders.deliver(session, order=order, actor=user, now=now)
+    return OrderOut.of(session, order, now)
+
+
+@router.get("/{order_id}/delivery-note")
+def download_note(order_id: int, session: DbSession, user: CurrentUser) -> Response:
+    order = orders.get_order(session, order_id, user=user)
+    drawn = pdf.render_delivery_note(orders.read_note(order), stamp=order.placed_at)
+    name = f'inline; filename="{order.note_number}.pdf"'
+    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
+
+
+@router.post("/{order_id}/deposit", status_code=status.HTTP_201_CREATED)
+def deposit(
+    order_id: int, said: DepositIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce
+) -> InvoiceOut:
+    """A deposit invoice, deducted from the final one."""
+
+    def make() -> InvoiceOut:
+        order = orders.get_order(session, order_id, user=user)
+        made = orders.ask_deposit(session, order=order, percent=said.percent, judge=judge, actor=user, now=now)
+        return InvoiceOut.of(session, made)
+
+    return do_once(InvoiceOut, make, about=said)
+
+
+@router.post("/{order_id}/invoice", status_code=status.HTTP_201_CREATED)
+def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> InvoiceOut:
+    """Invoice what was delivered, at the quoted price. The document follows within a second."""
+
+    def make() -> InvoiceOut:
+        order = orders.get_order(session, order_id, user=user)
+        made = orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=now)
+        return InvoiceOut.of(session, made)
+
+    return do_once(InvoiceOut, make, about=str(order_id))
+
+
+@router.post("/{order_id}/cancel")
+def cancel(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """Staff cancel what nothing was printed of."""
+    order = orders.get_order(session, order_id, user=user)
+    orders.cancel(session, order=order, actor=user, now=now)
+    return OrderOut.of(session, order, now)

@@ -1,0 +1,236 @@
+"""`/api/v1/quotes`: a price for several models at once, with its trace; offered, accepted, declined, withdrawn."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from fastapi import APIRouter, Response, status
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.orm import Session
+
+from api.adapters import pdf
+from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import Organisation, User
+from api.domain.places.sites import Site, get_default_site, get_site, list_staffed_sites
+from api.domain.pricing.materials import Quality, get_colour, get_material
+from api.domain.printing.jobs import JobRequest
+from api.domain.printing.library import get_model
+from api.domain.sales import orders, quotes
+from api.domain.sales.quotes import Asked, Quote, QuoteLine, QuoteStatus
+from api.routes.sales.orders import OrderOut
+
+router = APIRouter(prefix="/api/v1/quotes", tags=["quotes"])
+
+
+class LineIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model_id: int
+    material: str = Field(default="PLA", max_length=20)
+    colour: str | None = Field(default=None, max_length=30)
+    quality: Quality = Quality.STANDARD
+    quantity: int = Field(default=1, description="1 to 500.")
+    scale: Decimal = Field(default=Decimal(1), max_digits=8, decimal_places=4)
+    rush: str = Field(default="standard", max_length=30)
+    wanted_on: date | None = None
+
+
+class QuoteIn(BaseModel):
+    """What is wanted; no price can be given: it is computed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    organisation_id: int
+    site_id: int | None = None
+    lines: list[LineIn] = Field(max_length=200)
+    note: str = Field(default="", max_length=500)
+    wanted_on: date | None = None
+    cost_centre_id: int | None = None
+
+
+class AcceptIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    purchase_order: str | None = Field(default=None, max_length=200)
+    total_cents: int | None = Field(default=None, description="The total that you saw; another one is refused.")
+
+
+class ReasonIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(default="", max_length=500)
+
+
+class QuoteLineOut(BaseModel):
+    position: int
+    model_id: int
+    name: str
+    material: str
+    colour: str | None
+    quality: Quality
+    quantity: int
+    grams_each: float
+    minutes_each: float
+    unit_price: Decimal
+    net_cents: int
+    trace: list[dict[str, object]]
+
+    @classmethod
+    def of(cls, line: QuoteLine) -> QuoteLineOut:
+        return cls(
+            position=line.position,
+            model_id=line.model_id,
+            name=line.model.name,
+            material=line.material.code,
+            colour=line.colour.code if line.colour else None,
+            quality=line.quality,
+            quantity=line.quantity,
+            grams_each=float(line.grams_each),
+            minutes_each=float(line.minutes_each),
+            unit_price=line.unit_price,
+            net_cents=line.net_cents,
+            trace=line.trace,
+        )
+
+
+class QuoteOut(BaseModel):
+    id: int
+    number: str
+    status: QuoteStatus
+    expired: bool
+    organisation_id: int
+    site_id: int
+    net_cents: int
+    vat_cents: int
+    total_cents: int
+    promised_on: date | None
+    valid_until: date
+    purchase_order: str | None
+    reason: str
+    created_at: datetime
+    accepted_at: datetime | None
+    lines: list[QuoteLineOut]
+
+    @classmethod
+    def of(cls, quote: Quote, now: datetime) -> QuoteOut:
+        names = [name for name in cls.model_fields if name not in {"lines", "expired"}]
+        plain = {name: getattr(quote, name) for name in names}
+        return cls(expired=quote.is_expired(now), lines=[QuoteLineOut.of(line) for line in quote.lines], **plain)
+
+
+class QuotePage(BaseModel):
+    items: list[QuoteOut]
+    next: str | None = None
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> QuoteOut:
+    """Price, trace and promised date at once, from the meshes; staff look first where the place wants it."""
+
+    def make() -> QuoteOut:
+        site = get_site(session, asked.site_id) if asked.site_id is not None else get_default_site(session)
+        quote = quotes.ask_quote(
+            session,
+            site=site,
+            organisation=_organisation(session, asked.organisation_id),
+            actor=user,
+            asked=[_line(session, line, user, site) for line in asked.lines],
+            now=now,
+            note=asked.note,
+            wanted_on=asked.wanted_on,
+            cost_centre_id=asked.cost_centre_id,
+        )
+        return QuoteOut.of(quote, now)
+
+    return do_once(QuoteOut, make, about=asked)
+
+
+def _organisation(session: Session, organisation_id: int) -> Organisation:
+    """The verb asks for the right; here only that it exists, with the same answer."""
+    if found := session.get(Organisation, organisation_id):
+        return found
+    raise NotFound(field="organisation_id")
+
+
+def _line(session: Session, line: LineIn, user: User, site: Site) -> Asked:
+    material = get_material(session, line.material)
+    request = JobRequest(
+        model=get_model(session, line.model_id, user=user),
+        site=site,
+        material=material,
+        colour=get_colour(material, line.colour) if line.colour else None,
+        quality=line.quality,
+        copies=line.quantity,
+        scale=line.scale,
+    )
+    return Asked(request, line.rush, line.wanted_on)
+
+
+@router.get("")
+def list_seen(session: DbSession, user: CurrentUser, now: Now, page: PageAsked) -> QuotePage:
+    """Those of one's organisations, and of the places that one staffs; newest first."""
+    site_ids = [site.id for site in list_staffed_sites(session, user=user)]
+    found = quotes.list_quotes(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
+    shown = found[: page.limit]
+    return QuotePage(
+        items=[QuoteOut.of(quote, now) for quote in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
+
+
+@router.get("/{quote_id}")
+def read(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    return QuoteOut.of(quotes.get_quote(session, quote_id, user=user), now)
+
+
+@router.get("/{quote_id}/pdf")
+def download(quote_id: int, session: DbSession, user: CurrentUser) -> Response:
+    """The *devis*, drawn from what was frozen."""
+    quote = quotes.get_quote(session, quote_id, user=user)
+    drawn = pdf.render_quote(quote.document, stamp=quote.created_at)
+    name = f'inline; filename="{quote.number}.pdf"'
+    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
+
+
+@router.post("/{quote_id}/accept", status_code=status.HTTP_201_CREATED)
+def accept(quote_id: int, said: AcceptIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrderOut:
+    """Buy it: the order and its jobs."""
+
+    def make() -> OrderOut:
+        quote = quotes.get_quote(session, quote_id, user=user)
+        order = orders.accept(
+            session,
+            quote=quote,
+            actor=user,
+            now=now,
+            purchase_order=said.purchase_order,
+            shown_total_cents=said.total_cents,
+        )
+        return OrderOut.of(session, order, now)
+
+    return do_once(OrderOut, make, about=said)
+
+
+@router.post("/{quote_id}/offer")
+def offer(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    """Staff stand by the price."""
+    quote = quotes.get_quote(session, quote_id, user=user)
+    quotes.offer(session, quote=quote, actor=user, now=now)
+    return QuoteOut.of(quote, now)
+
+
+@router.post("/{quote_id}/decline")
+def decline(quote_id: int, said: ReasonIn, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    """Staff cannot do it."""
+    quote = quotes.get_quote(session, quote_id, user=user)
+    quotes.decline(session, quote=quote, actor=user, reason=said.reason, now=now)
+    return QuoteOut.of(quote, now)
+
+
+@router.post("/{quote_id}/withdraw")
+def withdraw(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    quote = quotes.get_quote(session, quote_id, user=user)
+    quotes.withdraw(session, quote=quote, actor=user, now=now)
+    return QuoteOut.of(quote, now)

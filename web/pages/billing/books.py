@@ -1,0 +1,114 @@
+"""`/staff/books`: what an accountant asks for: exports, closing, totals for e-reporting, reminders, prepaid credit."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import date
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import invoices, payments
+from api.domain.billing.payments import Means
+from api.domain.billing.sellers import Seller, get_seller, list_sellers, may_manage_seller, today
+from api.domain.core.errors import Invalid
+from api.domain.messages import dunning
+from api.domain.people import accounts
+from api.domain.people.accounts import User
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader
+from web.price_form import read_cents, read_day
+from web.render import ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+MEANS = {Means.CASH: N_("Cash"), Means.CARD: N_("Card"), Means.TRANSFER: N_("Transfer")}
+
+
+class NobodyKnown(Invalid):
+    """Nobody here has this e-mail address."""
+
+    field = "email"
+
+
+@router.get("/staff/books")
+def books_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _draw(reader, session, user, Form(reader.request), 0)
+
+
+@router.post("/staff/books/{seller_id}/close")
+def close(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+    """A manager closes the books up to a day, for good."""
+    seller, until = get_seller(session, seller_id, user=user), read_day(form, "until")
+    if until is not None:
+        with trying(session, form):
+            on = today(reader.now)
+            invoices.close_period(session, seller=seller, until=until, actor=user, now=reader.now, today=on)
+    if form.errors:
+        form.errors = {"until": next(iter(form.errors.values()))}
+        return _draw(reader, session, user, form, seller.id, status=form.status)
+    return reader.to("/staff/books", N_("The books are closed up to that day."))
+
+
+@router.post("/staff/books/{seller_id}/reminders")
+def remind(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
+    seller = get_seller(session, seller_id, user=user)
+    made = dunning.remind(session, seller=seller, now=reader.now)
+    return reader.to("/staff/books", N_("{count} reminders are written."), count=len(made))
+
+
+@router.post("/staff/books/{seller_id}/credit")
+def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+    """Prepaid credit of a member; `once` of the form makes a second sending of it a repetition."""
+    seller, person = get_seller(session, seller_id, user=user), accounts.find_user(session, email=form["email"])
+    if person is None:
+        form.refuse(NobodyKnown())
+    else:
+        with trying(session, form):
+            payments.top_up(
+                session,
+                seller=seller,
+                user=person,
+                means=next((means for means in MEANS if means == form["means"]), Means.CASH),
+                cents=read_cents(form, "cents"),
+                received_on=today(reader.now),
+                key=f"credit:{seller.id}:{form['once'][:40]}",
+                actor=user,
+                now=reader.now,
+            )
+    if form.errors or person is None:
+        return _draw(reader, session, user, form, seller.id, status=form.status)
+    return reader.to("/staff/books", N_("The credit of {name} is noted."), name=person.name)
+
+
+def _draw(reader: ReaderOf, session: Session, user: User, form: Form, of_id: int, *, status: int = 200) -> Response:
+    """`of_id` is the entity whose form holds the errors."""
+    on = today(reader.now)
+    return reader.page(
+        "billing/books.html",
+        status=status,
+        books=[
+            _book(session, seller, user, on)
+            | {"form": form if seller.id == of_id else Form(reader.request), "once": secrets.token_hex(12)}
+            for seller in list_sellers(session, user=user)
+        ],
+        start=date(on.year, 1, 1).isoformat(),
+        end=date(on.year + 1, 1, 1).isoformat(),
+        month=on,
+        means=MEANS,
+    )
+
+
+def _book(session: Session, seller: Seller, user: User, on: date) -> dict[str, object]:
+    first = on.replace(day=1)
+    after = date(on.year + on.month // 12, on.month % 12 + 1, 1)
+    return {
+        "seller": seller,
+        "breaks": invoices.chain_breaks(session, seller_id=seller.id),
+        "closed_until": invoices.closed_until(session, seller_id=seller.id),
+        "may_close": may_manage_seller(session, user=user, seller=seller),
+        "late": len(dunning.list_overdue(session, seller=seller, on=on)),
+        "consumers": invoices.b2c_totals(session, seller_id=seller.id, start=first, end=after),
+    }

@@ -1,0 +1,163 @@
+"""`/invoices/{id}`: one invoice, for its customer and for who handles the money: what is open, paid and credited."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.adapters.invoicing import judge
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import invoices, payments
+from api.domain.billing.facturx import Kind, totals
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments import Means
+from api.domain.billing.sellers import get_seller, may_handle_money, today
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import Organisation, User
+from api.domain.sales import orders
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.price_form import decimal_of
+from web.render import Reader, ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+KINDS = {
+    Kind.INVOICE: N_("Invoice {number}"),
+    Kind.CREDIT_NOTE: N_("Credit note {number}"),
+    Kind.CORRECTED: N_("Corrected invoice {number}"),
+    Kind.DEPOSIT: N_("Deposit invoice {number}"),
+}
+MEANS = {
+    Means.TRANSFER: N_("Transfer"),
+    Means.CASH: N_("Cash"),
+    Means.CARD: N_("Card"),
+    Means.CREDIT: N_("Prepaid credit"),
+    Means.ONLINE: N_("Card, on line"),
+}
+
+
+class NothingToCredit(Invalid):
+    """Say how much of which line is credited."""
+
+    field = "quantity"
+
+
+class QuantityWrong(Invalid):
+    """A quantity above zero, at most what was invoiced."""
+
+
+class ReasonWanted(Invalid):
+    """Please say why: it stands on the document."""
+
+    field = "reason"
+
+
+@router.get("/invoices/{invoice_id}")
+def invoice_page(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: int) -> Response:
+    invoice = invoices.get_invoice(session, invoice_id, user=user)
+    return _draw(reader, session, user, invoice, Form(reader.request))
+
+
+@router.post("/invoices/{invoice_id}/credit")
+def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
+    """A credit note by staff: of the whole, or of quantities of lines."""
+    invoice = invoices.get_invoice(session, invoice_id, user=user)
+    get_seller(session, invoice.seller_id, user=user)
+    quantities = None if form["what"] == "whole" else _quantities(form, len(invoice.document.lines))
+    if not form["reason"]:
+        form.refuse(ReasonWanted())
+    if not form.errors:
+        with trying(session, form):
+            made = invoices.credit(
+                session,
+                invoice=invoice,
+                reason=form["reason"][:500],
+                quantities=quantities,
+                judge=judge,
+                now=reader.now,
+                today=today(reader.now),
+                actor=user,
+            )
+    if form.errors:
+        return _draw(reader, session, user, invoice, form, status=form.status)
+    return reader.to(f"/invoices/{made.id}", N_("The credit note {number} is issued."), number=made.number)
+
+
+def _quantities(form: Form, lines: int) -> dict[int, Decimal]:
+    """Line (from 0) to how much of it; lines left empty are left out."""
+    found: dict[int, Decimal] = {}
+    for index in range(lines):
+        if not form[f"quantity-{index}"]:
+            continue
+        value = decimal_of(form[f"quantity-{index}"])
+        if value is None or value <= 0 or value != round(value, 4):
+            form.refuse(QuantityWrong(field=f"quantity-{index}"))
+        else:
+            found[index] = value
+    if not found and not form.errors:
+        form.refuse(NothingToCredit())
+    return found
+
+
+@router.post("/invoices/{invoice_id}/payments/{payment_id}/reverse")
+def reverse(
+    reader: Reader, session: DbSession, user: CurrentUser, invoice_id: int, payment_id: int, form: Sent
+) -> Response:
+    """Staff take a payment back that was typed wrongly or came back from the bank."""
+    invoice = invoices.get_invoice(session, invoice_id, user=user)
+    get_seller(session, invoice.seller_id, user=user)
+    found = [each for each in payments.list_payments(session, invoice_id=invoice.id) if each.id == payment_id]
+    if not found:
+        raise NotFound()
+    if not form["reason"]:
+        form.refuse(ReasonWanted(field=f"reason-{payment_id}"))
+    else:
+        with trying(session, form):
+            payments.reverse(
+                session,
+                payment=found[0],
+                actor=user,
+                now=reader.now,
+                on=today(reader.now),
+                reason=form["reason"],
+            )
+    if form.errors:
+        return _draw(reader, session, user, invoice, form, status=form.status)
+    return reader.to(f"/invoices/{invoice.id}", N_("The payment is taken back."))
+
+
+def _draw(
+    reader: ReaderOf, session: Session, user: User, invoice: Invoice, form: Form, *, status: int = 200
+) -> Response:
+    document = invoice.document
+    sums = totals(document)
+    handles = may_handle_money(session, user=user, seller=invoice.seller)
+    taken = payments.list_payments(session, invoice_id=invoice.id)
+    reversed_ids = {each.reverses_id for each in taken}
+    return reader.page(
+        "billing/invoice.html",
+        status=status,
+        form=form,
+        invoice=invoice,
+        heading=reader.text(KINDS[invoice.kind], number=invoice.number),
+        document=document,
+        lines=list(zip(document.lines, sums.line_net_cents, strict=True)),
+        reductions=[(off.reason, -off.amount_cents) for off in document.allowances],
+        open_cents=payments.open_cents(session, invoice=invoice),
+        notes=invoices.list_credit_notes(session, invoice=invoice),
+        taken=[(each, each.cents > 0 and each.id not in reversed_ids) for each in taken],
+        means=MEANS,
+        orders=orders.list_orders_of(session, invoice=invoice),
+        handles=handles,
+        back="/staff/money" if handles else _own_list(session, invoice),
+    )
+
+
+def _own_list(session: Session, invoice: Invoice) -> str:
+    """Where the customer came from: the organisation's page, or one's own invoices."""
+    if invoice.organisation_id is None:
+        return "/invoices"
+    return f"/org/{session.get_one(Organisation, invoice.organisation_id).slug}#invoices"

@@ -1,0 +1,118 @@
+"""`/staff/money`: invoices, what is open and late, the bank's movements to be matched, quotes to be looked at."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.adapters.bank import NotAStatement, read_statement
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import invoices, payments
+from api.domain.billing.payments import Fit, Means
+from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
+from api.domain.core.errors import NotFound
+from api.domain.messages import dunning
+from api.domain.sales import quotes
+from api.domain.sales.quotes import QuoteStatus
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader, site_ids
+from web.price_form import read_cents
+from web.render import ReaderOf
+from web.states import State
+
+router = APIRouter(include_in_schema=False)
+
+FITS = {
+    Fit.EXACT: State("good", N_("Number and amount fit")),
+    Fit.AMOUNT_DIFFERS: State("needs", N_("The amount differs")),
+    Fit.AMOUNT_ONLY: State("waiting", N_("Only the amount fits")),
+}
+DESK = {Means.TRANSFER: N_("Transfer"), Means.CASH: N_("Cash"), Means.CARD: N_("Card")}
+
+
+@router.get("/staff/money")
+def money_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _draw(reader, session, user, Form(reader.request))
+
+
+def _draw(reader: ReaderOf, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
+    sellers = list_sellers(session, user=user)
+    waiting = quotes.list_quotes(session, user=user, site_ids=site_ids(reader), limit=100)
+    return reader.page(
+        "billing/money.html",
+        status=status,
+        form=form,
+        books=[_book(session, seller, reader) for seller in sellers],
+        waiting=[quote for quote in waiting if quote.status is QuoteStatus.IN_REVIEW],
+        fits=FITS,
+        desk=DESK,
+    )
+
+
+def _book(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+    recent = invoices.list_invoices(session, seller_id=seller.id, limit=30)
+    return {
+        "seller": seller,
+        "open": payments.list_open(session, seller_id=seller.id),
+        "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
+        "recent": recent,
+        "proposals": payments.propose(session, seller=seller),
+        "lines": payments.list_new_lines(session, seller_id=seller.id),
+        "breaks": invoices.chain_breaks(session, seller_id=seller.id),
+    }
+
+
+@router.post("/staff/money/{seller_id}/statement")
+def import_statement(
+    reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent
+) -> Response:
+    seller, file, added = get_seller(session, seller_id, user=user), form.file("statement"), []
+    with trying(session, form):
+        if file is None:
+            raise NotAStatement(why="-", field="statement")
+        read = read_statement(file.file.read(5_000_001))
+        added = payments.take_in(session, seller=seller, lines=read, actor=user, now=reader.now)
+    if form.errors:
+        return _draw(reader, session, user, form, status=form.status)
+    return reader.to("/staff/money", N_("{count} new movements."), count=len(added))
+
+
+@router.post("/staff/money/{seller_id}/lines/{line_id}/{verb}")
+def match(
+    reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, line_id: int, verb: str, form: Sent
+) -> Response:
+    seller = get_seller(session, seller_id, user=user)
+    line = payments.get_line(session, line_id, seller=seller)
+    with trying(session, form):
+        if verb == "confirm":
+            invoice = invoices.get_invoice(session, form.int("invoice_id"), user=user)
+            payments.confirm(session, line=line, invoice=invoice, actor=user, now=reader.now)
+        elif verb == "ignore":
+            payments.ignore(session, line=line, actor=user, now=reader.now)
+        else:
+            raise NotFound()
+    if form.errors:
+        return _draw(reader, session, user, form, status=form.status)
+    return reader.to("/staff/money", N_("The movement is filed."))
+
+
+@router.post("/staff/money/invoices/{invoice_id}/pay")
+def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
+    """At the desk; the form carries how many payments there were, so that sending it twice takes money once."""
+    invoice = invoices.get_invoice(session, invoice_id, user=user)
+    get_seller(session, invoice.seller_id, user=user)
+    with trying(session, form):
+        payments.pay(
+            session,
+            invoice=invoice,
+            means=next((means for means in DESK if means == form["means"]), Means.TRANSFER),
+            cents=read_cents(form, "amount"),
+            received_on=today(reader.now),
+            key=f"desk:{invoice.id}:{form.int('payments')}",
+            actor=user,
+            now=reader.now,
+        )
+    if form.errors:
+        return _draw(reader, session, user, form, status=form.status)
+    return reader.to("/staff/money", N_("The payment of {number} is noted."), number=invoice.number)

@@ -1,0 +1,258 @@
+"""`/org`: one's organisation: what stands on its invoices, who may buy, and what it bought."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import invoices, ledger, organisations, payments
+from api.domain.billing.facturx import Address, DeliverTo, Kind
+from api.domain.billing.invoices import party_code
+from api.domain.billing.organisations import Details
+from api.domain.billing.sellers import list_sellers
+from api.domain.people import accounts
+from api.domain.people.accounts import Buying, Organisation, User
+from api.domain.sales import orders, quotes
+from api.settings import settings
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.sales.orders import STATES
+from web.pages.sales.quotes import state_of
+from web.price_form import read_cents
+from web.render import Reader, ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/org")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    return reader.page("billing/orgs.html", organisations=accounts.list_organisations(session, user=user))
+
+
+@router.get("/org/new")
+def new_page(reader: Reader, user: CurrentUser) -> Response:
+    return _draw_form(reader, Form(reader.request), "/org/new")
+
+
+@router.post("/org/new")
+def found(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    with trying(session, form):
+        row = organisations.found(session, owner=user, details=read_details(form), now=reader.now)
+    if form.errors:
+        return _draw_form(reader, form, "/org/new", status=form.status)
+    return reader.to(f"/org/{row.slug}", N_("“{name}” is entered."), name=row.name)
+
+
+@router.get("/org/join")
+def join_page(reader: Reader, user: CurrentUser, token: Annotated[str, Query(max_length=100)] = "") -> Response:
+    return reader.page("billing/join.html", token=token, form=Form(reader.request))
+
+
+@router.post("/org/join")
+def join(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    membership = organisations.accept_invitation(session, user=user, token=form["token"], now=reader.now)
+    row = session.get_one(Organisation, membership.organisation_id)
+    return reader.to(f"/org/{row.slug}", N_("You belong to “{name}” now."), name=row.name)
+
+
+@router.get("/org/{slug}")
+def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    return _draw(reader, session, user, row, Form(reader.request))
+
+
+@router.get("/org/{slug}/edit")
+def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    details = organisations.read_details(session, organisation=row)
+    return _draw_form(reader, Form(reader.request, _typed(details) if details else {"name": row.name}), f"/org/{slug}")
+
+
+@router.post("/org/{slug}")
+def change(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.change_details(session, organisation=row, actor=user, details=read_details(form), now=reader.now)
+    if form.errors:
+        return _draw_form(reader, form, f"/org/{slug}", status=form.status)
+    return reader.to(f"/org/{slug}", N_("The billing details are saved."))
+
+
+@router.post("/org/{slug}/invitations")
+def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    """The link is shown once; the buyer sends it to the person."""
+    row, token = organisations.get_organisation(session, slug, user=user), ""
+    with trying(session, form):
+        token = organisations.invite(
+            session,
+            organisation=row,
+            actor=user,
+            email=form["email"],
+            buying=Buying.VIEWER if form["buying"] == Buying.VIEWER else Buying.BUYER,
+            monthly_cents=read_cents(form, "monthly") if form["monthly"] else None,
+            now=reader.now,
+        )
+    if "monthly_cents" in form.errors:
+        form.errors["monthly"] = form.errors.pop("monthly_cents")
+    if token:
+        session.flush()
+        form = Form(reader.request)
+    return _draw(reader, session, user, row, form, token=token, status=form.status)
+
+
+@router.post("/org/{slug}/members/{user_id}/limit")
+def limit(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user_id: int, form: Sent) -> Response:
+    """How much a member may order in a month; nothing typed is no limit."""
+    row, name = organisations.get_organisation(session, slug, user=user), f"limit-{user_id}"
+    cents = read_cents(form, name) if form[name] else None
+    with trying(session, form):
+        organisations.set_limit(
+            session, organisation=row, actor=user, user_id=user_id, monthly_cents=cents, now=reader.now
+        )
+    return _after(reader, session, user, row, form, name, "members", N_("The limit is set."))
+
+
+@router.post("/org/{slug}/members/{user_id}/remove")
+def remove(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user_id: int, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.remove_member(session, organisation=row, actor=user, user_id=user_id, now=reader.now)
+    if not form.errors and user_id == user.id:
+        return reader.to("/org", N_("You left “{name}”."), name=row.name)
+    return _after(reader, session, user, row, form, f"limit-{user_id}", "members", N_("The member is removed."))
+
+
+@router.post("/org/{slug}/cost-centres")
+def add_cost_centre(reader: Reader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.add_cost_centre(
+            session, organisation=row, actor=user, code=form["code"], name=form["centre_name"]
+        )
+    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is added."))
+
+
+@router.post("/org/{slug}/cost-centres/{centre_id}/close")
+def close_cost_centre(
+    reader: Reader, session: DbSession, user: CurrentUser, slug: str, centre_id: int, form: Sent
+) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    with trying(session, form):
+        organisations.close_cost_centre(session, organisation=row, actor=user, centre_id=centre_id, now=reader.now)
+    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is closed."))
+
+
+def _after(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, said: str
+) -> Response:
+    """Back to the part of the page, or the page with the error beside `field`."""
+    if form.errors:
+        form.errors = {field: next(iter(form.errors.values()))}
+        return _draw(reader, session, user, row, form, status=form.status)
+    return reader.to(f"/org/{row.slug}#{part}", said)
+
+
+def read_details(form: Form) -> Details:
+    lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
+    return Details(
+        name=form["name"],
+        address=Address(lines=lines, postcode=form["postcode"], city=form["city"]),
+        siren=form["siren"] or None,
+        siret=form["siret"] or None,
+        vat_number=form["vat_number"] or None,
+        legal_form=form["legal_form"][:200],
+        email=form["email"][:254] or None,
+        is_public=bool(form["is_public"]),
+        service_code=form["service_code"][:100] or None,
+        needs_service_code=bool(form["needs_service_code"]),
+        needs_engagement=bool(form["needs_engagement"]),
+        terms_days=form.int("terms_days", otherwise=-1),
+        monthly=bool(form["monthly"]),
+        phone=form["phone"][:30] or None,
+        electronic_address=form["electronic_address"][:120] or None,
+        deliver_to=_deliver_to(form),
+    )
+
+
+def _deliver_to(form: Form) -> DeliverTo | None:
+    """None where all of it is empty: goods go to the billing address."""
+    lines = tuple(line.strip() for line in form["delivery_street"].splitlines() if line.strip())
+    if not (lines or form["delivery_postcode"] or form["delivery_city"]):
+        return None
+    address = Address(lines=lines, postcode=form["delivery_postcode"], city=form["delivery_city"])
+    return DeliverTo(name=form.get("delivery_name", form["name"])[:200], address=address)
+
+
+def _typed(details: Details) -> dict[str, str]:
+    plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "phone", "service_code", "terms_days")
+    marks = ("is_public", "needs_service_code", "needs_engagement", "monthly")
+    address = details.address
+    return {
+        **{name: str(value) for name in plain if (value := getattr(details, name)) is not None},
+        **{name: "1" for name in marks if getattr(details, name)},
+        "street": "\n".join(address.lines),
+        "postcode": address.postcode,
+        "city": address.city,
+        "electronic_address": details.electronic_address or "",
+        **(_typed_delivery(details.deliver_to) if details.deliver_to else {}),
+    }
+
+
+def _typed_delivery(place: DeliverTo) -> dict[str, str]:
+    return {
+        "delivery_name": place.name,
+        "delivery_street": "\n".join(place.address.lines),
+        "delivery_postcode": place.address.postcode,
+        "delivery_city": place.address.city,
+    }
+
+
+def _draw_form(reader: ReaderOf, form: Form, action: str, *, status: int = 200) -> Response:
+    return reader.page("billing/org_form.html", status=status, form=form, action=action)
+
+
+def _draw(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, token: str = "", status: int = 200
+) -> Response:
+    membership = organisations.find_membership(session, user=user, organisation_id=row.id)
+    party = party_code(organisation_id=row.id, user_id=None)
+    bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
+    statements = [
+        (seller, lines)
+        for seller in list_sellers(session)
+        if (lines := ledger.statement(session, seller_id=seller.id, party=party))
+    ]
+    return reader.page(
+        "billing/org.html",
+        status=status,
+        form=form,
+        row=row,
+        details=organisations.read_details(session, organisation=row),
+        may_buy=membership is not None and membership.buying is Buying.BUYER,
+        members=[
+            (
+                member,
+                person,
+                cents,
+                orders.spent_cents(session, organisation_id=row.id, user_id=person.id, now=reader.now),
+            )
+            for member, person, cents in organisations.list_members(session, organisation=row)
+        ],
+        centres=organisations.list_cost_centres(session, organisation=row),
+        quotes=[
+            (quote, state_of(quote, reader))
+            for quote in quotes.list_quotes(session, user=user, organisation_id=row.id, limit=20)
+        ],
+        orders=[
+            (order, STATES[order.status])
+            for order in orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
+        ],
+        bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
+        credited={bill.original_id for bill in bills if bill.kind is Kind.CREDIT_NOTE},
+        statements=statements,
+        join_url=f"{(settings().base_url or str(reader.request.base_url)).rstrip('/')}/org/join?token={token}",
+        invited=bool(token),
+    )

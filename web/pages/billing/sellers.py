@@ -1,0 +1,219 @@
+"""`/staff/sellers`: the legal entities that sell, their VAT regimes by date, and the legal texts in force."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import sellers
+from api.domain.billing.facturx import Address, Bank, Party
+from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+from api.domain.places.sites import Site
+from api.domain.pricing.legal import Regime, list_facts
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader
+from web.price_form import read_day
+from web.render import ReaderOf
+
+router = APIRouter(include_in_schema=False)
+NETWORK = "network"
+
+REGIMES = {
+    Regime.PAYER: N_("Charges VAT"),
+    Regime.FRANCHISE: N_("Franchise: no VAT below a turnover"),
+    Regime.EXEMPT_ASSOCIATION: N_("Association exempt from VAT"),
+}
+SUBJECTS = {
+    "exemption": N_("Mention without VAT"),
+    "penalty": N_("Late payment"),
+    "indemnity": N_("Recovery indemnity"),
+    "discount": N_("Early payment"),
+    "debits": N_("VAT on debits"),
+    "nature": N_("Category of operations"),
+    "vat_rates": N_("VAT rates, in percent"),
+    "term": N_("Longest term of payment"),
+    "threshold": N_("Thresholds"),
+}
+OF = {
+    **{regime.value: label for regime, label in REGIMES.items()},
+    "business": N_("Professionals"),
+    "public": N_("Public bodies"),
+    "goods": N_("Goods"),
+    "services": N_("Services"),
+    "mixed": N_("Goods and services"),
+    "franchise_goods": N_("Franchise, goods"),
+    "franchise_services": N_("Franchise, services"),
+    "association_commercial_income": N_("Association, commercial income"),
+}
+
+
+@router.get("/staff/sellers")
+def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _draw(reader, session, user, Form(reader.request), None)
+
+
+@router.get("/staff/sellers/new")
+def new_page(
+    reader: StaffReader,
+    session: DbSession,
+    user: CurrentUser,
+    site: Annotated[str, Query(max_length=80)] = NETWORK,
+) -> Response:
+    form = Form(reader.request, {"site": site, "prefix": "F", "regime": Regime.PAYER.value})
+    return _draw_form(reader, form, None, _find_place(reader, site))
+
+
+@router.post("/staff/sellers/new")
+def add(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    place = _find_place(reader, form.get("site", NETWORK))
+    with trying(session, form):
+        seller = sellers.add_seller(
+            session,
+            party=read_party(form),
+            bank=read_bank(form),
+            regime=_regime(form),
+            vat_on_debits=bool(form["vat_on_debits"]),
+            site=place,
+            prefix=form["prefix"],
+            start=today(reader.now),
+            actor=user,
+            now=reader.now,
+        )
+    if form.errors:
+        return _draw_form(reader, form, None, place, status=form.status)
+    return reader.to("/staff/sellers", N_("“{name}” is entered."), name=seller.name)
+
+
+@router.get("/staff/sellers/{seller_id}")
+def edit_page(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
+    seller = get_seller(session, seller_id, user=user)
+    return _draw_form(reader, Form(reader.request, _typed(seller)), seller, None)
+
+
+@router.post("/staff/sellers/{seller_id}")
+def change(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+    seller = get_seller(session, seller_id, user=user)
+    with trying(session, form):
+        party, bank = read_party(form), read_bank(form)
+        sellers.change_seller(session, seller=seller, party=party, bank=bank, actor=user, now=reader.now)
+    if form.errors:
+        session.refresh(seller)
+        return _draw_form(reader, form, seller, None, status=form.status)
+    return reader.to("/staff/sellers", N_("The legal entity is saved; issued invoices keep what they say."))
+
+
+@router.post("/staff/sellers/{seller_id}/regimes")
+def plan(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+    seller, start = get_seller(session, seller_id, user=user), read_day(form, "start")
+    if start is not None:
+        with trying(session, form):
+            sellers.plan_regime(
+                session,
+                seller=seller,
+                start=start,
+                regime=_regime(form),
+                vat_on_debits=bool(form["vat_on_debits"]),
+                actor=user,
+                now=reader.now,
+            )
+    if form.errors:
+        return _draw(reader, session, user, form, seller.id, status=form.status)
+    return reader.to("/staff/sellers", N_("The VAT regime is planned."))
+
+
+def _find_place(reader: ReaderOf, slug: str) -> Site | None:
+    place = next((site for site in reader.staffs if site.slug == slug), None)
+    if place is None and slug != NETWORK:
+        raise NotFound()
+    return place
+
+
+def _regime(form: Form) -> Regime:
+    return next((regime for regime in Regime if regime == form["regime"]), Regime.PAYER)
+
+
+def _bare(text: str) -> str:
+    """Without the spaces that people copy from a letterhead."""
+    return "".join(text.replace(".", "").split()).upper()
+
+
+def read_party(form: Form) -> Party:
+    lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
+    return Party(
+        name=form["name"][:200],
+        legal_form=form["legal_form"][:200] or None,
+        siren=_bare(form["siren"]),
+        siret=_bare(form["siret"]),
+        vat_number=_bare(form["vat_number"]) or None,
+        address=Address(lines=lines, postcode=form["postcode"], city=form["city"]),
+        email=form["email"][:254] or None,
+        phone=form["phone"][:30] or None,
+    )
+
+
+def read_bank(form: Form) -> Bank:
+    return Bank(iban=_bare(form["iban"]), bic=_bare(form["bic"]), name=form["bank_name"][:120])
+
+
+def _typed(seller: Seller) -> dict[str, str]:
+    plain = ("name", "legal_form", "siren", "siret", "vat_number", "email", "phone", "iban", "bic", "bank_name")
+    address = sellers.read_address(seller.address)
+    return {
+        **{name: getattr(seller, name) or "" for name in (*plain, "prefix")},
+        "street": "\n".join(address.lines),
+        "postcode": address.postcode,
+        "city": address.city,
+    }
+
+
+def _draw_form(
+    reader: ReaderOf, form: Form, seller: Seller | None, place: Site | None, *, status: int = 200
+) -> Response:
+    return reader.page(
+        "billing/seller_form.html",
+        status=status,
+        form=form,
+        seller=seller,
+        place=place,
+        slug=place.slug if place else NETWORK,
+        regimes=REGIMES,
+    )
+
+
+def _draw(
+    reader: ReaderOf, session: Session, user: User, form: Form, of_id: int | None, *, status: int = 200
+) -> Response:
+    """`of_id` is the entity whose form of the regime holds the errors."""
+    on = today(reader.now)
+    rows = [
+        {
+            "seller": seller,
+            "address": sellers.read_address(seller.address),
+            "form": form if seller.id == of_id else Form(reader.request),
+            "regimes": sellers.list_regimes(session, seller=seller),
+            "in_force": sellers.get_regime(session, seller=seller, on=on).id,
+            "may_manage": sellers.may_manage_seller(session, user=user, seller=seller),
+            "places": [s.name for s in reader.sites if s.id in sellers.site_ids_of(session, seller=seller)],
+        }
+        for seller in list_sellers(session, user=user)
+    ]
+    places: list[Site | None] = [None, *reader.staffs]
+    return reader.page(
+        "billing/sellers.html",
+        status=status,
+        rows=rows,
+        addable=[
+            site for site in places if sellers.may_add_seller(session, user=user, site_id=site.id if site else None)
+        ],
+        regimes=REGIMES,
+        facts=list_facts(on),
+        subjects=SUBJECTS,
+        of=OF,
+        today=on,
+    )

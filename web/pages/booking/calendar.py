@@ -1,0 +1,76 @@
+"""`/staff/calendar`: the week of a place with names, what waits for approval, and who is due today."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, time, timedelta
+from typing import Annotated, Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.booking import bookings
+from api.domain.places.timeline import Reason, list_holds
+from api.domain.printing.runs import Run
+from web.pages.booking.agenda import STATES
+from web.pages.booking.book import REASONS
+from web.pages.booking.rules import place_of
+from web.pages.staff_only import StaffReader, site_ids
+
+router = APIRouter(include_in_schema=False)
+
+
+class Note(NamedTuple):
+    """What is said of a hold, and the page where more of it stands."""
+
+    text: str
+    href: str = ""
+
+
+@router.get("/staff/calendar")
+def calendar_page(
+    reader: StaffReader, session: DbSession, user: CurrentUser, week: Annotated[int, Query(ge=-52, le=52)] = 0
+) -> Response:
+    """The place that this browser chose, if its reader staffs it; else the first of theirs."""
+    site = place_of(reader)
+    zone = ZoneInfo(site.timezone)
+    today = reader.now.astimezone(zone).date()
+    monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)
+    days = [monday + timedelta(days=n) for n in range(7)]
+    edges = [datetime.combine(day, time(0), zone) for day in [*days, days[-1] + timedelta(days=1)]]
+    found = json.loads(bookings.week_json(session, user=user, start=edges[0], end=edges[-1], site_id=site.id))
+    midnight = datetime.combine(today, time(0), zone)
+    return reader.page(
+        "booking/calendar.html",
+        place=site,
+        zone=site.timezone,
+        week=week,
+        days=days,
+        rows=[(each["id"], each["name"], _by_day(each["holds"], edges)) for each in found["resources"]],
+        notes=_notes(session, [each["id"] for each in found["resources"]], edges),
+        today=today,
+        requests=bookings.list_requests(session, site_ids=site_ids(reader)),
+        due=bookings.list_site_bookings(session, site_id=site.id, start=midnight, end=midnight + timedelta(days=1)),
+        states=STATES,
+        reasons=REASONS,
+    )
+
+
+def _notes(session: Session, resource_ids: list[int], edges: list[datetime]) -> dict[tuple[int, datetime], Note]:
+    """(resource, start) -> what a hold that is no booking is: the part that prints, the event, the repair."""
+    holds = list_holds(session, resource_ids=resource_ids, start=edges[0], end=edges[-1])
+    others = {each.id: each for each in holds if each.reason != Reason.BOOKING}
+    notes = {(each.resource_id, each.start): Note(each.note) for each in others.values() if each.note}
+    for run in session.scalars(select(Run).where(Run.hold_id.in_(others))):
+        held = others[run.hold_id or 0]
+        notes[held.resource_id, held.start] = Note(run.job.model.name, f"/jobs/{run.job_id}")
+    return notes
+
+
+def _by_day(holds: list[dict[str, Any]], edges: list[datetime]) -> list[list[dict[str, Any]]]:
+    for each in holds:
+        each["start"], each["end"] = (datetime.fromisoformat(each[name]) for name in ("start", "end"))
+    return [[each for each in holds if each["start"] < edges[n + 1] and each["end"] > edges[n]] for n in range(7)]

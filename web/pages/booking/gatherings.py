@@ -1,0 +1,176 @@
+"""`/staff/gatherings`: announce an event or a training, see who registered, and say who came."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.booking import gatherings
+from api.domain.booking.bookings import as_instant
+from api.domain.booking.gatherings import Gathering, GatheringStatus, Registering, Registration
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+from api.domain.places.sites import Resource, Site
+from api.domain.places.skills import get_skill, list_skills
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.booking.book import TimeMissing
+from web.pages.booking.rules import place_of
+from web.pages.staff_only import StaffReader, site_ids
+from web.render import ReaderOf
+from web.rule_form import AmountWrong
+from web.states import State
+
+router = APIRouter(include_in_schema=False)
+
+#: Those of the last days stay on the list: who came is often told the day after.
+PAST = timedelta(days=14)
+STATES = {
+    GatheringStatus.DRAFT: State("waiting", N_("Draft")),
+    GatheringStatus.PUBLISHED: State("good", N_("Announced")),
+    GatheringStatus.CANCELLED: State("broken", N_("Called off")),
+}
+SEATS = {
+    Registering.REGISTERED: State("good", N_("Registered")),
+    Registering.WAITING: State("waiting", N_("In line")),
+    Registering.CAME: State("good", N_("Came")),
+}
+
+
+@router.get("/staff/gatherings")
+def gatherings_page(reader: StaffReader, session: DbSession) -> Response:
+    found = gatherings.list_announced(session, site_ids=site_ids(reader), since=reader.now - PAST)
+    rows = [(each, gatherings.seats_left(session, gathering=each)) for each in found]
+    return reader.page("booking/gatherings.html", rows=rows, states=STATES)
+
+
+@router.get("/staff/gatherings/new")
+def new_page(reader: StaffReader, session: DbSession) -> Response:
+    return _new(reader, session, Form(reader.request, {"seats": "10"}))
+
+
+def _new(reader: ReaderOf, session: Session, form: Form) -> Response:
+    site = place_of(reader)
+    query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
+    return reader.page(
+        "booking/gathering_new.html",
+        status=form.status,
+        form=form,
+        place=site,
+        resources=list(session.scalars(query.order_by(Resource.name, Resource.id))),
+        chosen=_chosen(form),
+        skills=list_skills(session),
+    )
+
+
+def _chosen(form: Form) -> list[int]:
+    sent = form.data.getlist("resources") if hasattr(form.data, "getlist") else []
+    return [int(each) for each in sent if str(each).isdigit()]
+
+
+@router.post("/staff/gatherings/new")
+def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """Announce it; its rooms and machines are held at once, all or none."""
+    site = place_of(reader)
+    with trying(session, form):
+        made = _announce(session, reader, site, user, form)
+    if form.errors:
+        return _new(reader, session, form)
+    return reader.to(f"/staff/gatherings/{made.slug}", N_("“{title}” is announced."), title=made.title)
+
+
+def _announce(session: Session, reader: ReaderOf, site: Site, user: User, form: Form) -> Gathering:
+    query = select(Resource).where(Resource.id.in_(_chosen(form)), Resource.site_id == site.id)
+    return gatherings.announce(
+        session,
+        site=site,
+        title=form["title"],
+        about=form["about"],
+        start=_instant(form, "at", site),
+        end=_instant(form, "ends", site),
+        seats=form.int("seats"),
+        price_cents=_price_cents(form),
+        skill=get_skill(session, int(form["skill_id"])) if form["skill_id"].isdigit() else None,
+        resources=list(session.scalars(query.order_by(Resource.id))),
+        actor=user,
+        now=reader.now,
+    )
+
+
+def _instant(form: Form, name: str, site: Site) -> datetime:
+    try:
+        wall = datetime.fromisoformat(f"{form['day']}T{form[name]}").replace(tzinfo=None)
+    except ValueError as error:
+        raise TimeMissing(field="day") from error
+    return as_instant(wall, zone=ZoneInfo(site.timezone), field="start" if name == "at" else "end")
+
+
+def _price_cents(form: Form) -> int:
+    try:
+        amount = Decimal(form.get("price", "0").replace(",", "."))
+    except InvalidOperation as error:
+        raise AmountWrong(field="price") from error
+    if not amount.is_finite() or not 0 <= amount < 1_000_000:
+        raise AmountWrong(field="price")
+    return int(amount * 100)
+
+
+def _get(reader: ReaderOf, session: Session, slug: str, user: User) -> Gathering:
+    found = gatherings.get_gathering(session, slug=slug, user=user)
+    if found.site_id not in site_ids(reader):
+        raise NotFound()
+    return found
+
+
+@router.get("/staff/gatherings/{slug}")
+def gathering_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    found = _get(reader, session, slug, user)
+    return _show(reader, session, found, Form(reader.request))
+
+
+def _show(reader: ReaderOf, session: Session, found: Gathering, form: Form) -> Response:
+    return reader.page(
+        "booking/staff_gathering.html",
+        status=form.status,
+        form=form,
+        gathering=found,
+        zone=found.site.timezone,
+        state=STATES[found.status],
+        left=gatherings.seats_left(session, gathering=found),
+        seats=[(each, SEATS[each.status]) for each in found.registrations if each.status in SEATS],
+        has_begun=found.start_at <= reader.now,
+    )
+
+
+@router.post("/staff/gatherings/{slug}/came/{registration_id}")
+def came(
+    reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, registration_id: int, form: Sent
+) -> Response:
+    """This person was there; after a training they are authorised."""
+    found = _get(reader, session, slug, user)
+    seat = session.get(Registration, registration_id)
+    if seat is None or seat.gathering_id != found.id:
+        raise NotFound()
+    with trying(session, form):
+        gatherings.came(session, seat=seat, actor=user, now=reader.now)
+    if form.errors:
+        return _show(reader, session, found, form)
+    said = N_("{name} came, and is authorised.") if found.skill_id else N_("{name} came.")
+    return reader.to(f"/staff/gatherings/{slug}", said, name=seat.user.name)
+
+
+@router.post("/staff/gatherings/{slug}/call-off")
+def call_off(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+    """It will not take place: its rooms are free, and those who registered are written to."""
+    found = _get(reader, session, slug, user)
+    with trying(session, form):
+        gatherings.move_gathering(session, gathering=found, new=GatheringStatus.CANCELLED, actor=user, now=reader.now)
+    if form.errors:
+        return _show(reader, session, found, form)
+    return reader.to(f"/staff/gatherings/{slug}", N_("Called off; those who registered are written to."))

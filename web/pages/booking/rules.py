@@ -1,0 +1,160 @@
+"""`/staff/rules`: by which rules each kind and each resource of a place is booked. Managers change, staff look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.booking.kits import get_kit, list_kits, put_in_service
+from api.domain.booking.rules import DEFAULT, Policy, Rule, RuleContradicts, list_rules, set_rule
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import may_manage, require_manager
+from api.domain.places.sites import Kind, Resource, Site
+from api.domain.places.skills import list_skills
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.booking.book import KINDS
+from web.pages.staff_only import StaffReader, site_ids
+from web.render import ReaderOf
+from web.rule_form import LIMITS, NUMBERS, ROLES, SWITCHES, as_typed, read_policy, tiers
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a rule is about: a kind of the place, or one resource of it."""
+
+    site: Site
+    kind: Kind
+    resource: Resource | None = None
+
+    @property
+    def path(self) -> str:
+        place = f"/staff/rules/{self.site.slug}"
+        return f"{place}/resource/{self.resource.id}" if self.resource else f"{place}/kind/{self.kind.value}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rule on the list; `is_own` says that it stands for itself, not for its kind or by default."""
+
+    about: About
+    policy: Policy
+    is_own: bool
+
+
+def place_of(reader: ReaderOf) -> Site:
+    """The place that this browser chose, if its reader staffs it; else the first of theirs."""
+    return reader.site if reader.site in reader.staffs and reader.site else reader.staffs[0]
+
+
+@router.get("/staff/rules")
+def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    site = place_of(reader)
+    rules = list_rules(session, site_id=site.id)
+    resources = _resources(session, site)
+    kinds = [kind for kind in Kind if any(each.kind == kind for each in resources)]
+    return reader.page(
+        "booking/rules.html",
+        place=site,
+        kinds=KINDS,
+        lines=[_of_kind(site, kind, rules) for kind in kinds],
+        own=[line for each in resources if (line := _of_resource(site, each, rules)).is_own],
+        others=[each for each in resources if not _of_resource(site, each, rules).is_own],
+        out=[kit for kit in list_kits(session, site_id=site.id) if kit.out_of_service_at],
+        is_manager=may_manage(session, user=user, site_id=site.id),
+    )
+
+
+def _resources(session: Session, site: Site) -> list[Resource]:
+    query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
+    return list(session.scalars(query.order_by(Resource.kind, Resource.name, Resource.id)))
+
+
+def _of_kind(site: Site, kind: Kind, rules: list[Rule]) -> Line:
+    found = next((rule for rule in rules if rule.kind == kind and rule.resource_id is None), None)
+    return Line(About(site, kind), found.policy if found else DEFAULT, found is not None)
+
+
+def _of_resource(site: Site, resource: Resource, rules: list[Rule]) -> Line:
+    found = next((rule for rule in rules if rule.resource_id == resource.id), None)
+    about = About(site, resource.kind, resource)
+    return Line(about, found.policy, True) if found else Line(about, _of_kind(site, resource.kind, rules).policy, False)
+
+
+@router.get("/staff/rules/{slug}/{what}/{which}")
+def rule_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, what: str, which: str) -> Response:
+    line = _line(reader, session, slug, what, which)
+    require_manager(session, user=user, site_id=line.about.site.id)
+    return _show(reader, session, line, Form(reader.request, as_typed(line.policy)))
+
+
+def _line(reader: ReaderOf, session: Session, slug: str, what: str, which: str) -> Line:
+    """The rule that stands for it now; NotFound for a place that the reader does not staff."""
+    site = next((each for each in reader.staffs if each.slug == slug), None)
+    if site is None:
+        raise NotFound()
+    rules = list_rules(session, site_id=site.id)
+    if what == "kind" and which in set(Kind):
+        return _of_kind(site, Kind(which), rules)
+    resource = session.get(Resource, int(which)) if what == "resource" and which.isdigit() else None
+    if resource is None or resource.site_id != site.id:
+        raise NotFound()
+    return _of_resource(site, resource, rules)
+
+
+def _show(reader: ReaderOf, session: Session, line: Line, form: Form) -> Response:
+    return reader.page(
+        "booking/rule.html",
+        status=form.status,
+        form=form,
+        line=line,
+        about=line.about,
+        word=KINDS[line.about.kind],
+        numbers=NUMBERS,
+        limits=LIMITS,
+        switches=SWITCHES,
+        roles=ROLES,
+        tiers=tiers(),
+        skills=list_skills(session),
+    )
+
+
+@router.post("/staff/rules/{slug}/{what}/{which}")
+def change_rule(
+    reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, what: str, which: str, form: Sent
+) -> Response:
+    """Set the rule: it counts for what is booked from now on."""
+    line = _line(reader, session, slug, what, which)
+    about = line.about
+    with trying(session, form):
+        _set(session, reader, user, about, form)
+    if form.errors:
+        return _show(reader, session, line, form)
+    return reader.to("/staff/rules", N_("The rule is set; it counts from now on."))
+
+
+def _set(session: Session, reader: ReaderOf, user: User, about: About, form: Form) -> None:
+    """What contradicts itself is told in the reader's language."""
+    try:
+        policy = read_policy(form)
+    except RuleContradicts as error:
+        raise RuleContradicts(what=reader.text(error.params["what"]), field=error.field) from error
+    kind = None if about.resource else about.kind
+    set_rule(session, site=about.site, policy=policy, now=reader.now, actor=user, kind=kind, resource=about.resource)
+
+
+@router.post("/staff/kits/{kit_id}/in-service")
+def repaired(reader: StaffReader, session: DbSession, user: CurrentUser, kit_id: int) -> Response:
+    """A kit is whole again and can be booked."""
+    kit = get_kit(session, kit_id)
+    if kit.resource.site_id not in site_ids(reader):
+        raise NotFound()
+    put_in_service(session, kit=kit, actor=user, now=reader.now)
+    return reader.to("/staff/rules", N_("{name} can be booked again."), name=kit.resource.name)

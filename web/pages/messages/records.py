@@ -1,0 +1,28 @@
+"""`/staff/mail` and `/staff/log`: what was written to people, and who did what. Both only read."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.deps import DbSession, PageAsked
+from api.domain.messages.notifications import list_mails
+from api.domain.messages.reports import list_site_changes
+from web.pages.staff_only import StaffReader, site_ids
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/staff/mail")
+def mail_page(reader: StaffReader, session: DbSession) -> Response:
+    return reader.page("messages/mail.html", mails=list_mails(session, site_ids=site_ids(reader)))
+
+
+@router.get("/staff/log")
+def log_page(reader: StaffReader, session: DbSession, page: PageAsked) -> Response:
+    found = list_site_changes(session, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1)
+    more = len(found) > page.limit
+    return reader.page(
+        "messages/log.html",
+        changes=found[: page.limit],
+        next=page.cursor_after(found[page.limit - 1][0].id) if more else None,
+    )

@@ -1,0 +1,143 @@
+"""Log in and out, sign up, and what a person sees of their own account."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.deps import CurrentUser, DbSession, Now, session_cookie
+from api.domain.people import accounts
+from api.domain.people.accounts import Locale, User
+from web import i18n, throttle
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.render import Reader, ReaderOf, local_path, set_cookie
+
+router = APIRouter(include_in_schema=False)
+
+YEAR_S = 365 * 86400
+
+
+@router.get("/login")
+def log_in_page(reader: Reader, next: str = "/") -> Response:  # noqa: A002  # the name in the address
+    if reader.user:
+        return reader.to(local_path(next))
+    return reader.page("people/login.html", form=Form(reader.request), next=local_path(next))
+
+
+@router.post("/login")
+def log_in(reader: Reader, session: DbSession, form: Sent) -> Response:
+    token = ""
+    with trying(session, form):
+        throttle.count_try(reader.request, account=form["email"])
+        agent = name_of_browser(reader.request)
+        _, token = accounts.log_in(
+            session, email=form["email"], password=form.typed("password"), now=reader.now, agent=agent
+        )
+    if form.errors:
+        return reader.page("people/login.html", status=_shown(form), form=form, next=local_path(form["next"]))
+    throttle.forgive(account=form["email"])
+    return _enter(reader, session, token, form)
+
+
+@router.get("/signup")
+def sign_up_page(reader: Reader, next: str = "/") -> Response:  # noqa: A002  # the name in the address
+    return reader.page("people/signup.html", form=Form(reader.request), next=local_path(next))
+
+
+@router.post("/signup")
+def sign_up(reader: Reader, session: DbSession, form: Sent) -> Response:
+    token = ""
+    with trying(session, form):
+        throttle.count_try(reader.request, account=form["email"])
+        user = accounts.sign_up(
+            session,
+            email=form["email"],
+            name=form["name"],
+            password=form.typed("password"),
+            now=reader.now,
+            locale=reader.locale,
+        )
+        token = accounts.open_session(session, user=user, now=reader.now, agent=name_of_browser(reader.request))
+    if form.errors:
+        return reader.page("people/signup.html", status=_shown(form), form=form, next=local_path(form["next"]))
+    return _enter(reader, session, token, form)
+
+
+def _shown(form: Form) -> int:
+    """A wrong password is a mistake in a form, not a lack of rights."""
+    return 429 if form.status == 429 else 422
+
+
+def _enter(reader: ReaderOf, session: DbSession, token: str, form: Form) -> Response:
+    """Always a new session token; the one before, if any, ends here."""
+    if old := reader.request.cookies.get(session_cookie()):
+        accounts.log_out(session, token=old)
+    answer = reader.to(local_path(form["next"], "/"))
+    set_cookie(answer, session_cookie(), token, max_age_s=int(accounts.SESSION_LIFE.total_seconds()))
+    return answer
+
+
+@router.post("/logout")
+def log_out(reader: Reader, session: DbSession) -> Response:
+    if token := reader.request.cookies.get(session_cookie()):
+        accounts.log_out(session, token=token)
+    answer = reader.to("/")
+    answer.headers["Clear-Site-Data"] = '"cache"'
+    set_cookie(answer, session_cookie(), "", max_age_s=0)
+    return answer
+
+
+@router.post("/language")
+def choose_language(reader: Reader, session: DbSession, form: Sent) -> Response:
+    """Remembered by the browser, and by the account when there is one."""
+    answer = reader.to(local_path(form["next"]))
+    if form["locale"] in set(Locale):
+        if isinstance(reader.user, User):
+            reader.user.locale = Locale(form["locale"])
+        set_cookie(answer, i18n.COOKIE, form["locale"], max_age_s=YEAR_S)
+    return answer
+
+
+@router.get("/me")
+def me(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    return _me(reader, session, user, Form(reader.request))
+
+
+def _me(reader: ReaderOf, session: DbSession, user: User, form: Form, new_token: str = "") -> Response:
+    return reader.page(
+        "people/me.html",
+        sessions=accounts.list_sessions(session, user=user),
+        tokens=accounts.list_tokens(session, user=user),
+        new_token=new_token,
+        form=form,
+        parts=[],
+    )
+
+
+@router.post("/me/sessions/{session_id}/end")
+def end_session(reader: Reader, session: DbSession, user: CurrentUser, session_id: int) -> Response:
+    accounts.close_session(session, user=user, session_id=session_id)
+    return reader.to("/me#sessions", N_("That session has ended."))
+
+
+@router.post("/me/tokens")
+def make_token(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """Shown in this answer and nowhere else, so no redirect."""
+    token = accounts.issue_token(session, user=user, name=form["token_name"], now=reader.now)
+    return _me(reader, session, user, Form(reader.request), new_token=token)
+
+
+@router.post("/me/tokens/{token_id}/revoke")
+def revoke_token(reader: Reader, session: DbSession, user: CurrentUser, token_id: int, now: Now) -> Response:
+    accounts.revoke_token(session, user=user, token_id=token_id, now=now)
+    return reader.to("/me#tokens", N_("That token no longer works."))
+
+
+def name_of_browser(request: Request) -> str:
+    """Browser and system in a few words, from the User-Agent; good enough to know one's own devices by."""
+    agent = request.headers.get("user-agent", "")
+    browsers = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
+    systems = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS": "macOS"}
+    browser = next((name for mark, name in browsers.items() if mark in agent), "")
+    system = next((name for mark, name in (systems | {"Linux": "Linux"}).items() if mark in agent), "")
+    return " · ".join(part for part in (browser, system) if part)

@@ -1,0 +1,242 @@
+"""`/staff/conventions`: who may use the place alone, where and until when; its doors, and the log of every try."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.booking.bookings import Booking
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import Organisation, User, find_user
+from api.domain.people.roles import may_manage, require_manager
+from api.domain.places import conventions
+from api.domain.places.conventions import Convention, DatesWrong, Door
+from api.domain.places.sites import Resource, Site
+from api.settings import settings
+from web.forms import Form, Sent, trying
+from web.hours_form import WEEKDAYS, read_hours
+from web.i18n import N_
+from web.pages.booking.rules import place_of
+from web.pages.staff_only import StaffReader, site_ids
+from web.render import ReaderOf
+from web.states import State
+
+router = APIRouter(include_in_schema=False)
+
+IN_FORCE = State("good", N_("In force"))
+TO_COME = State("waiting", N_("To come"))
+SUSPENDED = State("needs", N_("Suspended"))
+ENDED = State("over", N_("Over"))
+
+
+class PersonUnknown(Invalid):
+    """Nobody here has the address {email}: they sign up first."""
+
+    field = "people"
+
+
+class PartyUnknown(Invalid):
+    """No person and no organisation is known by this."""
+
+    field = "party"
+
+
+class DoorNameMissing(Invalid):
+    """Please say which door it is."""
+
+    field = "door"
+
+
+def state_of(convention: Convention, today: date) -> State:
+    if convention.ends_on < today:
+        return ENDED
+    if convention.suspended_at:
+        return SUSPENDED
+    return TO_COME if convention.starts_on > today else IN_FORCE
+
+
+@router.get("/staff/conventions")
+def conventions_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _list(reader, session, user, Form(reader.request))
+
+
+def _list(reader: ReaderOf, session: Session, user: User, form: Form, *, secret: str = "") -> Response:
+    site, today = place_of(reader), reader.now.date()
+    return reader.page(
+        "places/conventions.html",
+        status=form.status,
+        form=form,
+        place=site,
+        rows=[(each, state_of(each, today)) for each in conventions.list_conventions(session, site_id=site.id)],
+        doors=conventions.list_doors(session, site_id=site.id),
+        secret=secret,
+        is_manager=may_manage(session, user=user, site_id=site.id),
+    )
+
+
+@router.get("/staff/conventions/new")
+def new_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    require_manager(session, user=user, site_id=place_of(reader).id)
+    return _new(reader, session, Form(reader.request))
+
+
+def _new(reader: ReaderOf, session: Session, form: Form) -> Response:
+    site = place_of(reader)
+    query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
+    return reader.page(
+        "places/convention_new.html",
+        status=form.status,
+        form=form,
+        place=site,
+        weekdays=WEEKDAYS,
+        areas=list(session.scalars(query.order_by(Resource.name, Resource.id))),
+        chosen=_many(form, "areas"),
+    )
+
+
+def _many(form: Form, name: str) -> list[str]:
+    return [str(each) for each in form.data.getlist(name)] if hasattr(form.data, "getlist") else []
+
+
+@router.post("/staff/conventions/new")
+def sign(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """Record an agreement that was signed on paper."""
+    site = place_of(reader)
+    with trying(session, form):
+        signed = conventions.sign_convention(
+            session,
+            site=site,
+            party=_party(session, form["party"]),
+            people=_people(session, form["people"]),
+            areas=_areas(session, site, form),
+            hours=[stretch for _, stretch in read_hours(form, a_day=1)],
+            signed_on=_day(form, "signed_on"),
+            starts_on=_day(form, "starts_on"),
+            ends_on=_day(form, "ends_on"),
+            actor=user,
+            now=reader.now,
+            reference=form["reference"],
+            on_closed_days=form["on_closed_days"] == "yes",
+        )
+    if form.errors:
+        return _new(reader, session, form)
+    return reader.to(f"/staff/conventions/{signed.id}", N_("The convention is recorded."))
+
+
+def _party(session: Session, typed: str) -> User | Organisation:
+    found = find_user(session, email=typed) if "@" in typed else None
+    party = found or session.scalar(select(Organisation).where(Organisation.slug == typed))
+    if party is None:
+        raise PartyUnknown()
+    return party
+
+
+def _people(session: Session, typed: str) -> list[User]:
+    """One address a line, each person once."""
+    emails = dict.fromkeys(typed.replace(",", " ").replace(";", " ").lower().split())
+    return [_person(session, email) for email in emails]
+
+
+def _person(session: Session, email: str) -> User:
+    if found := find_user(session, email=email):
+        return found
+    raise PersonUnknown(email=email)
+
+
+def _areas(session: Session, site: Site, form: Form) -> list[Resource]:
+    ids = [int(each) for each in _many(form, "areas") if each.isdigit()]
+    query = select(Resource).where(Resource.id.in_(ids), Resource.site_id == site.id)
+    return list(session.scalars(query.order_by(Resource.id)))
+
+
+def _day(form: Form, name: str) -> date:
+    try:
+        return date.fromisoformat(form[name])
+    except ValueError as error:
+        raise DatesWrong(field=name) from error
+
+
+def _get(reader: ReaderOf, session: Session, convention_id: int, user: User) -> Convention:
+    found = conventions.get_convention(session, convention_id=convention_id, user=user)
+    if found.site_id not in site_ids(reader):
+        raise NotFound()
+    return found
+
+
+@router.get("/staff/conventions/{convention_id}")
+def convention_page(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
+    found = _get(reader, session, convention_id, user)
+    query = select(Booking).where(Booking.convention_id == found.id).order_by(Booking.start_at.desc()).limit(50)
+    return reader.page(
+        "places/convention.html",
+        zone=found.site.timezone,
+        convention=found,
+        state=state_of(found, reader.now.date()),
+        weekdays=WEEKDAYS,
+        booked=list(session.scalars(query)),
+        is_manager=may_manage(session, user=user, site_id=found.site_id),
+    )
+
+
+@router.post("/staff/conventions/{convention_id}/suspend")
+def suspend(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
+    found = _get(reader, session, convention_id, user)
+    conventions.suspend_convention(session, convention=found, actor=user, now=reader.now)
+    said = N_("Suspended: it gives no further code. To void codes already given at once, renew the secret of the door.")
+    return reader.to(f"/staff/conventions/{found.id}", said)
+
+
+@router.post("/staff/conventions/{convention_id}/resume")
+def resume(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
+    found = _get(reader, session, convention_id, user)
+    conventions.resume_convention(session, convention=found, actor=user, now=reader.now)
+    return reader.to(f"/staff/conventions/{found.id}", N_("In force again."))
+
+
+@router.post("/staff/doors")
+def add_door(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """A new door device; its secret is shown on this answer only."""
+    with trying(session, form):
+        if not form["door"]:
+            raise DoorNameMissing()
+        door = conventions.add_door(session, site=place_of(reader), name=form["door"], actor=user, now=reader.now)
+    return _list(reader, session, user, form, secret="" if form.errors else secret_of(door))
+
+
+def secret_of(door: Door) -> str:
+    """In hexadecimal, as it is typed into the device."""
+    return conventions.door_secret(settings().secret("doors").encode(), door=door).hex()
+
+
+def _door(reader: ReaderOf, session: Session, door_id: int) -> Door:
+    door = conventions.get_door(session, door_id)
+    if door.site_id not in site_ids(reader):
+        raise NotFound()
+    return door
+
+
+@router.get("/staff/doors/{door_id}")
+def door_page(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int) -> Response:
+    return _show_door(reader, session, user, _door(reader, session, door_id))
+
+
+def _show_door(reader: ReaderOf, session: Session, user: User, door: Door, *, secret: str = "") -> Response:
+    return reader.page(
+        "places/door.html",
+        door=door,
+        uses=conventions.list_uses(session, door=door, actor=user),
+        secret=secret,
+        is_manager=may_manage(session, user=user, site_id=door.site_id),
+    )
+
+
+@router.post("/staff/doors/{door_id}/renew")
+def renew(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int) -> Response:
+    """Void all its codes: the device needs the new secret, shown on this answer only."""
+    door = _door(reader, session, door_id)
+    conventions.renew_door(session, door=door, actor=user, now=reader.now)
+    return _show_door(reader, session, user, door, secret=secret_of(door))

@@ -1,0 +1,114 @@
+"""`/staff/hours`: when a place is open and staffed, and the days on which it is closed. Its manager changes them."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession
+from api.domain.booking import bookings
+from api.domain.booking.bookings.closing import DaysWrong
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import may_manage
+from api.domain.places.sites import Closure, Site
+from web.forms import Form, Sent, trying
+from web.hours_form import WEEKDAYS, hours_as_typed, read_hours
+from web.i18n import N_
+from web.pages.booking.rules import place_of
+from web.pages.staff_only import StaffReader, site_ids
+from web.render import ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+#: Morning and afternoon.
+A_DAY = 2
+
+
+class ReasonMissing(Invalid):
+    """Please say why: those whose bookings are cancelled read it."""
+
+    field = "reason"
+
+
+@router.get("/staff/hours")
+def hours_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _show(reader, session, user, Form(reader.request, _typed(place_of(reader))))
+
+
+def _typed(site: Site) -> dict[str, str]:
+    typed = hours_as_typed((each.weekday, each.opens, each.closes) for each in site.hours)
+    seen = [0] * 7
+    for each in sorted(site.hours, key=lambda one: (one.weekday, one.opens)):
+        typed[f"staffed-{each.weekday}-{seen[each.weekday]}"] = "yes" if each.staffed else ""
+        seen[each.weekday] += 1
+    return typed
+
+
+def _show(reader: ReaderOf, session: Session, user: User, form: Form) -> Response:
+    site = place_of(reader)
+    today = reader.now.date()
+    return reader.page(
+        "places/hours.html",
+        status=form.status,
+        form=form,
+        place=site,
+        weekdays=WEEKDAYS,
+        a_day=A_DAY,
+        closures=[each for each in site.closures if each.last_on >= today],
+        is_manager=may_manage(session, user=user, site_id=site.id),
+    )
+
+
+@router.post("/staff/hours")
+def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """The whole week at once; what is booked already stays."""
+    site = place_of(reader)
+    with trying(session, form):
+        rows = [(*stretch, form[f"staffed-{name}"] == "yes") for name, stretch in read_hours(form, a_day=A_DAY)]
+        bookings.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
+    if form.errors:
+        return _show(reader, session, user, form)
+    return reader.to("/staff/hours", N_("The hours are set."))
+
+
+@router.post("/staff/closures")
+def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """Shut the place on whole days; what was booked then is cancelled without fee, and its people are written to."""
+    site = place_of(reader)
+    form.data = {**_typed(site), **dict(form.data)}
+    with trying(session, form):
+        if not form["reason"]:
+            raise ReasonMissing()
+        first_on, last_on = _days(form)
+        hit = bookings.close_days(
+            session,
+            site=site,
+            first_on=first_on,
+            last_on=last_on,
+            reason=form["reason"],
+            actor=user,
+            now=reader.now,
+        )
+    if form.errors:
+        return _show(reader, session, user, form)
+    return reader.to("/staff/hours", N_("Closed; {count} bookings were cancelled without fee."), count=len(hit))
+
+
+def _days(form: Form) -> tuple[date, date]:
+    try:
+        first_on = date.fromisoformat(form["first_on"])
+        return first_on, date.fromisoformat(form.get("last_on", form["first_on"]))
+    except ValueError as error:
+        raise DaysWrong(field="first_on") from error
+
+
+@router.post("/staff/closures/{closure_id}/remove")
+def reopen(reader: StaffReader, session: DbSession, user: CurrentUser, closure_id: int) -> Response:
+    closure = session.get(Closure, closure_id)
+    if closure is None or closure.site_id not in site_ids(reader):
+        raise NotFound()
+    bookings.reopen(session, closure=closure, actor=user, now=reader.now)
+    return reader.to("/staff/hours", N_("Open again on these days."))

@@ -1,0 +1,100 @@
+"""`/staff/printers/new`: add a printer by address and key, or by asking its OctoPrint for a key. The worker looks."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+
+from fastapi import APIRouter, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.adapters.seal import seal
+from api.deps import CurrentUser, DbSession
+from api.domain.printing import probes
+from api.domain.printing.printers import PrinterKind, SizeWrong, find_or_make_kind, find_printer_at
+from api.domain.printing.probes import Probe, ProbeStatus
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader
+from web.reasons import error_text
+from web.render import ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/staff/printers/new")
+def new_page(reader: StaffReader) -> Response:
+    return _new(reader, Form(reader.request))
+
+
+def _new(reader: ReaderOf, form: Form, *, status: int = 200) -> Response:
+    return reader.page("printing/printer_new.html", status=status, form=form)
+
+
+@router.post("/staff/printers/new")
+def ask(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """With a key: look. Without: ask OctoPrint for one first, and wait for a person there."""
+    site = next((s for s in reader.staffs if str(s.id) == form["site_id"]), reader.staffs[0])
+    with trying(session, form):
+        url = form["url"].rstrip("/")
+        url = url if "://" in url or not url else f"http://{url}"
+        key = form["key"]
+        sealed = seal(key, about=url[:300]) if key else ""
+        probe = probes.ask_probe(session, site=site, url=url, sealed_key=sealed, actor=user, now=reader.now)
+    if form.errors:
+        return _new(reader, form, status=form.status)
+    return reader.to(f"/staff/printers/new/{probe.id}")
+
+
+@router.get("/staff/printers/new/{probe_id}")
+def probe_page(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: int) -> Response:
+    probe = probes.get_probe(session, probe_id, user=user)
+    return _probe(reader, session, probe, Form(reader.request))
+
+
+def _probe(reader: ReaderOf, session: Session, probe: Probe, form: Form, *, status: int = 200) -> Response:
+    answer = probe.answer
+    code = str(answer.get("code", ""))
+    return reader.page(
+        "printing/probe.html",
+        status=status,
+        form=form,
+        probe=probe,
+        failure=error_text(reader, code, dict(answer.get("params", {}))) if code else "",
+        pending=probe.status in (ProbeStatus.ASKED, ProbeStatus.WAITING),
+        known=find_printer_at(session, probe.url),
+        kinds=list(session.scalars(select(PrinterKind).order_by(PrinterKind.name))),
+    )
+
+
+@router.post("/staff/printers/new/{probe_id}")
+def add(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: int, form: Sent) -> Response:
+    probe = probes.get_probe(session, probe_id, user=user)
+    known = find_printer_at(session, probe.url)
+    with trying(session, form):
+        kind = known.kind if known else _kind(session, form)
+        printer = probes.add_probed(session, probe=probe, name=form["name"], kind=kind, actor=user, now=reader.now)
+    if form.errors:
+        return _probe(reader, session, probe, form, status=form.status)
+    said = N_("{printer} is added. Look at its plate, and say when it is clear.")
+    if known:
+        said = N_("{printer} has its new key.")
+    return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
+
+
+def _kind(session: Session, form: Form) -> PrinterKind:
+    """A kind that is known, or a new one of this size and nozzle (or the one that is equal)."""
+    if form["kind_id"].isdigit() and (known := session.get(PrinterKind, int(form["kind_id"]))):
+        return known
+    width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
+    return find_or_make_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
+
+
+def _mm(form: Form, name: str) -> Decimal:
+    try:
+        value = Decimal(form[name].replace(",", "."))
+    except InvalidOperation as error:
+        raise SizeWrong(field=name) from error
+    if not value.is_finite():
+        raise SizeWrong(field=name)
+    return value

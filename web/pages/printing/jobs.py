@@ -1,0 +1,91 @@
+"""`/jobs`: what is happening to one's prints now, and what happened before."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from sqlalchemy.orm import Session
+
+from api.deps import CurrentUser, DbSession, PageAsked
+from api.domain.core.changes import list_changes
+from api.domain.people.accounts import User
+from api.domain.people.roles import may_staff
+from api.domain.printing import jobs, runs
+from api.domain.printing.jobs import Job
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.reasons import run_text
+from web.render import Reader, ReaderOf
+from web.shown import show_job
+from web.states import RUNS
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/jobs")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    shown = [show_job(session, reader, job) for job in found[: page.limit]]
+    return reader.page(
+        "printing/jobs.html",
+        live=[each for each in shown if each.is_live],
+        ended=[each for each in shown if not each.is_live],
+        next=page.cursor_after(found[page.limit - 1].id) if len(found) > page.limit else None,
+    )
+
+
+@router.get("/jobs/{job_id}")
+def job_page(
+    reader: Reader, session: DbSession, user: CurrentUser, job_id: int, cancel: Annotated[bool, Query()] = False
+) -> Response:
+    job = jobs.get_job(session, job_id, user=user)
+    return _job(reader, session, user, job, Form(reader.request), asks_cancel=cancel)
+
+
+def _job(
+    reader: ReaderOf,
+    session: Session,
+    user: User,
+    job: Job,
+    form: Form,
+    *,
+    asks_cancel: bool = False,
+    status: int = 200,
+) -> Response:
+    planned = runs.find_plan(session, job=job, now=reader.now)
+    shown = show_job(session, reader, job, planned=planned)
+    return reader.page(
+        "printing/_job_live.html" if reader.wants_fragment else "printing/job.html",
+        status=status,
+        shown=shown,
+        job=job,
+        form=form,
+        asks_cancel=asks_cancel,
+        is_staff=may_staff(session, user=user, site_id=job.site_id),
+        run_states=RUNS,
+        why_of={run.id: run_text(reader, run) for run in shown.runs},
+        changes=list_changes(session, noun="job", noun_id=job.id),
+    )
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(reader: Reader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
+    """At any time; a running print is stopped by the worker within seconds."""
+    job = jobs.get_job(session, job_id, user=user)
+    with trying(session, form):
+        runs.cancel_job(session, job=job, actor=user, now=reader.now)
+    if form.errors:
+        return _job(reader, session, user, job, form, status=form.status)
+    return reader.to(f"/jobs/{job.id}", N_("“{name}” is cancelled."), name=job.model.name)
+
+
+@router.post("/jobs/{job_id}/submit")
+def submit(reader: Reader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
+    """Hand in a draft that a program has left."""
+    job = jobs.get_job(session, job_id, user=user)
+    with trying(session, form):
+        jobs.submit(session, job=job, actor=user, now=reader.now)
+    if form.errors:
+        return _job(reader, session, user, job, form, status=form.status)
+    return reader.to(f"/jobs/{job.id}", N_("“{name}” is handed in."), name=job.model.name)

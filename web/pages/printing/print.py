@@ -1,0 +1,279 @@
+"""`/print`: bring a file, see it beside its price, choose, hand in. Works by plain forms; scripts make it quicker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.adapters.uploads import receive_model
+from api.deps import CurrentUser, DbSession
+from api.domain.core.errors import DomainError, Invalid
+from api.domain.people.accounts import User, list_organisations, may_buy_for
+from api.domain.places.sites import Site
+from api.domain.pricing import materials
+from api.domain.pricing.materials import Material, Quality
+from api.domain.printing import jobs, library, mesh, printers
+from api.domain.printing.jobs import ExactQuote, JobRequest
+from api.domain.printing.jobs.order import JobQuote, NoPrinterHere
+from api.domain.printing.library import Model
+from api.domain.printing.mesh import FitsNoPrinter, Unit
+from api.domain.printing.printers import Printer
+from api.settings import settings
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.reasons import error_text
+from web.render import Reader, ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+#: What the address of the page of choices can carry.
+CHOICES = ("material", "colour", "quality", "copies", "scale", "site_id", "organisation_id", "note")
+
+QUALITIES = {
+    Quality.DRAFT: (N_("Quick"), N_("layers of 0.28 mm")),
+    Quality.STANDARD: (N_("Standard"), N_("layers of 0.20 mm")),
+    Quality.FINE: (N_("Fine"), N_("layers of 0.12 mm")),
+}
+
+
+class FileMissing(Invalid):
+    """Choose an STL file first."""
+
+    field = "file"
+
+
+class NotANumber(Invalid):
+    """Enter a number here."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is asked for, what it would cost, or why it cannot be; `shrink_to` is the scale in % that would fit.
+
+    `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is awaited.
+    """
+
+    quote: JobQuote | None = None
+    error: str = ""
+    shrink_to: int | None = None
+    fitting: list[Printer] = field(default_factory=list)
+    exact: ExactQuote | None = None
+    failure: str = ""
+    is_asked: bool = False
+
+
+@router.get("/print")
+def print_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    return _drop_zone(reader, session, user, Form(reader.request))
+
+
+def _drop_zone(reader: ReaderOf, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
+    if reader.wants_fragment and form.errors:
+        return reader.page("printing/_refused.html", status=status, form=form)
+    models = library.list_models(session, user=user, limit=12)
+    limit = settings().upload_limit_mb
+    return reader.page("printing/drop.html", status=status, form=form, models=models, limit_mb=limit)
+
+
+@router.post("/print")
+def upload(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """One STL; a refused one leaves nothing behind but the reason."""
+    file = form.file("file")
+    with trying(session, form):
+        if file is None:
+            raise FileMissing()
+        model = receive_model(session, owner=user, name=file.filename or "", file=file.file, now=reader.now)
+    if form.errors:
+        return _drop_zone(reader, session, user, form, status=form.status)
+    return reader.to(f"/print/{model.id}")
+
+
+@router.get("/print/{model_id}")
+def choose(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
+    """The part beside its price; the choices stand in the address, so that a page can be kept and sent."""
+    model = library.get_model(session, model_id, user=user)
+    form = Form(reader.request, dict(reader.request.query_params))
+    return _show_choices(reader, session, user, model, form)
+
+
+@router.get("/print/{model_id}/price")
+def price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
+    """The price of these choices as a fragment, for every change of a choice."""
+    model = library.get_model(session, model_id, user=user)
+    form = Form(reader.request, dict(reader.request.query_params))
+    return reader.page("printing/_price.html", **_choices(reader, session, user, model, form))
+
+
+@router.post("/print/{model_id}/price")
+def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int, form: Sent) -> Response:
+    """Ask for the exact price of these choices; asking again while it is awaited is harmless, and answers 204."""
+    model = library.get_model(session, model_id, user=user)
+    with trying(session, form):
+        request = read_request(session, reader, user, model, form)
+        exact = jobs.exact_quote(session, request=request, now=reader.now)
+        if exact is None and form["awaited"]:
+            return Response(status_code=204)
+    if not reader.wants_fragment:
+        choices = {name: form[name] for name in CHOICES if form[name]}
+        return reader.to(f"/print/{model.id}?{urlencode(choices)}")
+    values = _choices(reader, session, user, model, form)
+    values["offer"] = replace(values["offer"], is_asked=True)
+    return reader.page("printing/_price.html", **values)
+
+
+def _show_choices(
+    reader: ReaderOf, session: Session, user: User, model: Model, form: Form, *, status: int = 200
+) -> Response:
+    values = _choices(reader, session, user, model, form)
+    return reader.page("printing/choose.html", status=status, **values)
+
+
+@router.post("/print/{model_id}")
+def hand_in(reader: Reader, session: DbSession, user: CurrentUser, model_id: int, form: Sent) -> Response:
+    """Make the job of these choices and submit it."""
+    model = library.get_model(session, model_id, user=user)
+    with trying(session, form):
+        request = read_request(session, reader, user, model, form)
+        job = jobs.create_job(session, owner=user, request=request, now=reader.now)
+        jobs.submit(session, job=job, actor=user, now=reader.now)
+    if form.errors:
+        return _show_choices(reader, session, user, model, form, status=form.status)
+    return reader.to(f"/jobs/{job.id}", N_("“{name}” is handed in."), name=model.name)
+
+
+@router.post("/print/{model_id}/delete")
+def delete(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
+    model = library.get_model(session, model_id, user=user)
+    library.delete_model(session, model=model, actor=user, now=reader.now)
+    undo = f"/print/{model.id}/restore"
+    return reader.to("/print", N_("“{name}” is removed from your files."), undo=undo, name=model.name)
+
+
+@router.post("/print/{model_id}/restore")
+def restore(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
+    model = library.restore_model(session, model_id=model_id, actor=user, now=reader.now)
+    return reader.to(f"/print/{model.id}", N_("“{name}” is back."), name=model.name)
+
+
+def _choices(reader: ReaderOf, session: Session, user: User, model: Model, form: Form) -> dict[str, Any]:
+    """All that the page of choices shows."""
+    offered = materials.list_materials(session)
+    fleet = printers.list_printers(session)
+    places = [site for site in reader.sites if any(printer.site_id == site.id for printer in fleet)]
+    chosen = next((m for m in offered if m.code == form["material"].upper()), offered[0] if offered else None)
+    place = _place(reader, places, form)
+    own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
+    return {
+        "model": model,
+        "form": form,
+        "materials": offered,
+        "chosen": chosen,
+        "colour": _colour(chosen, form),
+        "quality": form.get("quality", Quality.STANDARD),
+        "qualities": QUALITIES,
+        "copies": form.get("copies", "1"),
+        "scale": form.get("scale", "100"),
+        "places": places,
+        "place": place,
+        "organisations": own,
+        "unit": _unit_doubt(model),
+        "hex": _hex(chosen, form),
+        "offer": _offer(session, reader, user, model, form, [p for p in fleet if place and p.site_id == place.id]),
+        "query": "&".join(f"{n}={form[n]}" for n in ("material", "colour", "quality", "copies") if form[n].isalnum()),
+    }
+
+
+def _place(reader: ReaderOf, places: list[Site], form: Form) -> Site | None:
+    """The one asked for, else this browser's, else the first that has a printer."""
+    wanted = [form["site_id"], str(reader.site.id) if reader.site else ""]
+    return next((s for w in wanted for s in places if str(s.id) == w), places[0] if places else None)
+
+
+def _colour(material: Material | None, form: Form) -> str:
+    """A colour that the chosen material does not have becomes "any"."""
+    codes = {colour.code for colour in material.colours if colour.offered} if material else set()
+    return form["colour"] if form["colour"] in codes else ""
+
+
+def _hex(material: Material | None, form: Form) -> str:
+    if material is None:
+        return "#b9b5aa"
+    return next((c.hex for c in material.colours if c.code == form["colour"]), "#b9b5aa")
+
+
+def _unit_doubt(model: Model) -> dict[str, object] | None:
+    """A part that was probably drawn in inches or metres, and the scale in % that puts it right."""
+    if model.suggested_scale is None:
+        return None
+    unit, factor = Unit(str(model.measures["likely_unit"])), float(model.suggested_scale)
+    largest = max(model.size_mm)
+    params = {"largest": round(largest, 2), "as_mm": round(largest * factor, 1)}
+    return {"msgid": mesh.UNIT_REASONS[unit], "params": params, "scale": f"{factor * 100:g}"}
+
+
+def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: Form, fleet: list[Printer]) -> Offer:
+    try:
+        request = read_request(session, reader, user, model, form)
+        quote = jobs.quote_job(session, request, now=reader.now)
+        fitting = mesh.fits(request.size_mm, {printer.id: printer.kind.volume_mm for printer in fleet}).printers
+        exact = jobs.find_exact_quote(session, request=request, now=reader.now)
+        return Offer(
+            quote,
+            fitting=[printer for printer in fleet if printer.id in fitting],
+            exact=exact if exact and not exact.error else None,
+            failure=_failure(reader, exact),
+            is_asked=exact is None and jobs.is_being_sliced(session, request=request),
+        )
+    except FitsNoPrinter as error:
+        shrink_to = int(error.params["scale_percent"] * _scale(form))
+        return Offer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))
+    except DomainError as error:
+        return Offer(error=reader.text(error.msgid(), **error.params))
+
+
+def _failure(reader: ReaderOf, exact: ExactQuote | None) -> str:
+    if exact is None or exact.error is None:
+        return ""
+    return error_text(reader, str(exact.error.get("code", "")), dict(exact.error.get("params", {})))
+
+
+def read_request(session: Session, reader: ReaderOf, user: User, model: Model, form: Form) -> JobRequest:
+    """The choices of the form; raises the error of the field that is wrong."""
+    fleet_sites = {printer.site_id for printer in printers.list_printers(session)}
+    place = _place(reader, [site for site in reader.sites if site.id in fleet_sites], form)
+    if place is None:
+        raise NoPrinterHere()
+    offered = materials.list_materials(session)
+    material = materials.get_material(session, form.get("material", offered[0].code if offered else "PLA"))
+    colour = _colour(material, form)
+    return JobRequest(
+        model=model,
+        site=place,
+        material=material,
+        colour=materials.get_colour(material, colour) if colour else None,
+        quality=_quality(form),
+        copies=form.int("copies", otherwise=1 if not form["copies"] else 0),
+        scale=_scale(form),
+        note=form["note"],
+        organisation_id=form.int("organisation_id") or None,
+    )
+
+
+def _quality(form: Form) -> Quality:
+    return Quality(form["quality"]) if form["quality"] in set(Quality) else Quality.STANDARD
+
+
+def _scale(form: Form) -> Decimal:
+    """Percent as people type it, "12,5" too, into a factor."""
+    try:
+        percent = Decimal(form.get("scale", "100").replace(",", ".").rstrip("% "))
+    except InvalidOperation as error:
+        raise NotANumber(field="scale") from error
+    if not percent.is_finite():
+        raise NotANumber(field="scale")
+    return (percent / 100).quantize(Decimal("0.0001"))

@@ -1,0 +1,139 @@
+"""`/orders`: how far each part is and when it is promised; staff check, deliver and invoice from here."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.adapters.invoicing import judge
+from api.deps import CurrentUser, DbSession, Page, PageAsked
+from api.domain.billing import payments
+from api.domain.core.changes import list_changes
+from api.domain.core.errors import NotFound
+from api.domain.people.accounts import User
+from api.domain.people.roles import may_staff
+from api.domain.sales import orders
+from api.domain.sales.orders import Order, OrderStatus
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader, site_ids
+from web.price_form import decimal_of
+from web.render import Reader, ReaderOf
+from web.states import State
+
+router = APIRouter(include_in_schema=False)
+
+STATES = {
+    OrderStatus.IN_PRODUCTION: State("good", N_("In production")),
+    OrderStatus.CHECKED: State("good", N_("Ready to be delivered")),
+    OrderStatus.DELIVERED: State("over", N_("Delivered")),
+    OrderStatus.INVOICED: State("over", N_("Invoiced")),
+    OrderStatus.CANCELLED: State("over", N_("Cancelled")),
+}
+
+
+@router.get("/orders")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of one's organisations."""
+    found = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    return _draw_list(reader, session, found, page, "sales/orders.html")
+
+
+@router.get("/staff/orders")
+def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of the places that one staffs."""
+    found = orders.list_orders(
+        session, user=user, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1
+    )
+    return _draw_list(reader, session, found, page, "sales/staff_orders.html")
+
+
+def _draw_list(reader: ReaderOf, session: Session, found: list[Order], page: Page, template: str) -> Response:
+    shown = found[: page.limit]
+    return reader.page(
+        template,
+        rows=[(order, STATES[order.status], _done(session, order, reader)) for order in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
+
+
+def _done(session: Session, order: Order, reader: ReaderOf) -> float | None:
+    """How far an order in production is, 0 to 1; None for any other."""
+    if order.status is not OrderStatus.IN_PRODUCTION:
+        return None
+    parts = orders.progress_of(session, order=order, now=reader.now)
+    return sum(part.progress for part in parts) / len(parts) if parts else 0.0
+
+
+@router.get("/orders/{order_id}")
+def order_page(reader: Reader, session: DbSession, user: CurrentUser, order_id: int) -> Response:
+    order = orders.get_order(session, order_id, user=user)
+    return _draw(reader, session, user, order, Form(reader.request))
+
+
+@router.post("/orders/{order_id}/parts/{position}/check")
+def check(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, position: int, form: Sent) -> Response:
+    order = orders.get_order(session, order_id, user=user)
+    part = next((part for part in order.parts if part.position == position), None)
+    if part is None:
+        raise NotFound()
+    with trying(session, form):
+        good = form.int("good", otherwise=-1)
+        orders.check_part(session, order=order, part=part, good=good, text=form["text"], actor=user, now=reader.now)
+    return _after(reader, session, user, order, form, N_("The check is noted."))
+
+
+@router.post("/orders/{order_id}/deliver")
+def deliver(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, form: Sent) -> Response:
+    order = orders.get_order(session, order_id, user=user)
+    with trying(session, form):
+        orders.deliver(session, order=order, actor=user, now=reader.now)
+    return _after(reader, session, user, order, form, N_("The delivery note is ready."))
+
+
+@router.post("/orders/{order_id}/invoice")
+def invoice(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, form: Sent) -> Response:
+    order = orders.get_order(session, order_id, user=user)
+    with trying(session, form):
+        orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=reader.now)
+    return _after(reader, session, user, order, form, N_("The invoice is issued; its document is being drawn."))
+
+
+@router.post("/orders/{order_id}/deposit")
+def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, form: Sent) -> Response:
+    """Staff ask for a part in advance: a deposit invoice, deducted from the final one."""
+    order = orders.get_order(session, order_id, user=user)
+    with trying(session, form):
+        percent = decimal_of(form["percent"]) or Decimal(0)
+        orders.ask_deposit(session, order=order, percent=percent, judge=judge, actor=user, now=reader.now)
+    return _after(reader, session, user, order, form, N_("The deposit invoice is issued."))
+
+
+def _after(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, said: str) -> Response:
+    if form.errors:
+        session.refresh(order)
+        return _draw(reader, session, user, order, form, status=form.status)
+    return reader.to(f"/orders/{order.id}", said)
+
+
+def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
+    asked = orders.list_deposits(session, order=order)
+    living = [deposit.id for deposit, credited_cents in asked if credited_cents < deposit.total_cents]
+    bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)
+    return reader.page(
+        "sales/order.html",
+        status=status,
+        form=form,
+        order=order,
+        state=STATES[order.status],
+        parts=orders.progress_of(session, order=order, now=reader.now),
+        bill=bill,
+        deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in asked],
+        living=living,
+        may_ask_deposit=staffs and order.status in orders.OPEN and not living,
+        open_cents=payments.open_cents(session, invoice=bill) if bill else 0,
+        is_staff=staffs,
+        moved=[each for each in list_changes(session, noun="order", noun_id=order.id) if each.verb == "promise_moved"],
+    )

@@ -1,0 +1,307 @@
+"""`/quotes`: several files, a price with its trace at once, the *devis*, and buying with a purchase-order number."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from sqlalchemy.orm import Session
+from starlette.datastructures import UploadFile
+
+from api.adapters.uploads import receive_model
+from api.deps import CurrentUser, DbSession, PageAsked
+from api.domain.billing.organisations import CostCentre, list_cost_centres
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.people.accounts import Organisation, User, list_organisations, may_buy_for
+from api.domain.people.roles import may_staff
+from api.domain.places.sites import Site, get_site
+from api.domain.pricing import materials
+from api.domain.pricing.materials import Quality
+from api.domain.pricing.prices import LABELS, STANDARD, Reason, Scope
+from api.domain.pricing.tariffs import NoTariff, get_tariff
+from api.domain.printing import printers
+from api.domain.printing.jobs import JobRequest
+from api.domain.printing.library import Model, get_model
+from api.domain.sales import orders, quotes
+from api.domain.sales.quotes import Asked, Quote, QuoteStatus
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.printing.print import QUALITIES
+from web.price_form import decimal_of, read_cents
+from web.render import Reader, ReaderOf
+from web.states import State
+from web.words import number, unit_price
+
+router = APIRouter(include_in_schema=False)
+MOST_FILES = 20
+
+STATES = {
+    QuoteStatus.IN_REVIEW: State("waiting", N_("Being looked at")),
+    QuoteStatus.OFFERED: State("good", N_("Offered")),
+    QuoteStatus.ACCEPTED: State("good", N_("Accepted")),
+    QuoteStatus.DECLINED: State("broken", N_("Declined")),
+    QuoteStatus.WITHDRAWN: State("over", N_("Withdrawn")),
+}
+EXPIRED = State("over", N_("Expired"))
+SAID = {
+    "offer": N_("The quote is offered: the buyer may accept it."),
+    "decline": N_("The quote is declined; the buyer reads why."),
+    "price": N_("The price is changed; the buyer sees it with its reason."),
+    "withdraw": N_("The quote is withdrawn."),
+}
+
+
+class FilesMissing(Invalid):
+    """Choose between 1 and {most} STL files."""
+
+    field = "files"
+
+
+class CentreOfAnother(Invalid):
+    """This cost centre belongs to another organisation."""
+
+    field = "cost_centre_id"
+
+
+class DateUnreadable(Invalid):
+    """This is not a date."""
+
+    field = "wanted_on"
+
+
+def state_of(quote: Quote, reader: ReaderOf) -> State:
+    return EXPIRED if quote.is_expired(reader.now) else STATES[quote.status]
+
+
+@router.get("/quotes")
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+    """Those of one's organisations."""
+    found = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    shown = found[: page.limit]
+    return reader.page(
+        "sales/quotes.html",
+        rows=[(quote, state_of(quote, reader)) for quote in shown],
+        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+    )
+
+
+@router.get("/quotes/new")
+def new_page(
+    reader: Reader, session: DbSession, user: CurrentUser, models: Annotated[str, Query(max_length=400)] = ""
+) -> Response:
+    """First the files, then what to make of each."""
+    return _draw_new(reader, session, user, Form(reader.request), _models(session, user, models))
+
+
+@router.post("/quotes/files")
+def upload(reader: Reader, request: Request, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """Several STL at once; one that is refused is named, and none is kept."""
+    sent = [each for each in form.data.getlist("files") if isinstance(each, UploadFile) and each.filename]
+    made: list[Model] = []
+    with trying(session, form):
+        if not 1 <= len(sent) <= MOST_FILES:
+            raise FilesMissing(most=MOST_FILES)
+        made = [
+            receive_model(session, owner=user, name=file.filename or "", file=file.file, now=reader.now)
+            for file in sent
+        ]
+    if form.errors:
+        form.errors = {"files": next(iter(form.errors.values()))}
+        return _draw_new(reader, session, user, form, [], status=form.status)
+    return reader.to("/quotes/new?models=" + ",".join(str(model.id) for model in made))
+
+
+@router.post("/quotes/new")
+def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    wanted = _models(session, user, form["models"])
+    with trying(session, form):
+        place = _place(session, form)
+        quote = quotes.ask_quote(
+            session,
+            site=place,
+            organisation=_organisation(session, user, form),
+            actor=user,
+            asked=[_line(form, model, place, session) for model in wanted],
+            note=form["note"],
+            cost_centre_id=_centre_id(session, form),
+            wanted_on=_date(form["wanted_on"]),
+            now=reader.now,
+        )
+    if form.errors:
+        return _draw_new(reader, session, user, form, wanted, status=form.status)
+    return reader.to(f"/quotes/{quote.id}")
+
+
+def _models(session: Session, user: User, ids: str) -> list[Model]:
+    wanted = [int(each) for each in ids.split(",") if each.isdecimal() and len(each) < 18]
+    return [get_model(session, model_id, user=user) for model_id in wanted[:MOST_FILES]]
+
+
+def _place(session: Session, form: Form) -> Site:
+    return get_site(session, form.int("site_id"))
+
+
+def _organisation(session: Session, user: User, form: Form) -> Organisation:
+    found = session.get(Organisation, form.int("organisation_id"))
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def _centre_id(session: Session, form: Form) -> int | None:
+    """The cost centre chosen, if any; it must be of the organisation chosen beside it."""
+    if not form["cost_centre_id"]:
+        return None
+    centre = session.get(CostCentre, form.int("cost_centre_id"))
+    if centre is None or centre.organisation_id != form.int("organisation_id"):
+        raise CentreOfAnother()
+    return centre.id
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as e:
+        raise DateUnreadable() from e
+
+
+def _line(form: Form, model: Model, site: Site, session: Session) -> Asked:
+    material = materials.get_material(session, form.get(f"material-{model.id}", "PLA"))
+    colour = form[f"colour-{model.id}"]
+    quality = form.get(f"quality-{model.id}", Quality.STANDARD)
+    return Asked(
+        JobRequest(
+            model=model,
+            site=site,
+            material=material,
+            colour=next((c for c in material.colours if c.code == colour and c.offered), None),
+            quality=Quality(quality) if quality in set(Quality) else Quality.STANDARD,
+            copies=form.int(f"quantity-{model.id}"),
+        ),
+        rush=form.get("rush", STANDARD),
+    )
+
+
+def _draw_new(
+    reader: ReaderOf, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
+) -> Response:
+    own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
+    printing = {printer.site_id for printer in printers.list_printers(session)}
+    offered = materials.list_materials(session)
+    return reader.page(
+        "sales/quote_new.html",
+        status=status,
+        form=form,
+        models=models,
+        organisations=own,
+        places=[site for site in reader.sites if site.id in printing],
+        materials=offered,
+        colours={c.code: c for material in offered for c in material.colours if c.offered},
+        qualities=QUALITIES,
+        most=MOST_FILES,
+        centres=[(own_one, centre) for own_one in own for centre in list_cost_centres(session, organisation=own_one)],
+        rushes=_rushes(session, reader),
+    )
+
+
+def _rushes(session: Session, reader: ReaderOf) -> dict[str, Decimal]:
+    """Urgencies of the reader's place with their surcharge in percent; another place refuses what it does not offer."""
+    if reader.site is None:
+        return {}
+    try:
+        _, tariff = get_tariff(session, site_id=reader.site.id, at=reader.now)
+    except NoTariff:
+        return {}
+    return {word: (factor - 1) * 100 for word, factor in tariff.rush_factors.items() if word != STANDARD}
+
+
+@router.get("/quotes/{quote_id}")
+def quote_page(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int) -> Response:
+    quote = quotes.get_quote(session, quote_id, user=user)
+    return _draw(reader, session, user, quote, Form(reader.request))
+
+
+@router.post("/quotes/{quote_id}/accept")
+def accept(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int, form: Sent) -> Response:
+    quote = quotes.get_quote(session, quote_id, user=user)
+    with trying(session, form):
+        order = orders.accept(
+            session,
+            quote=quote,
+            actor=user,
+            purchase_order=form["purchase_order"],
+            shown_total_cents=form.int("total_cents", otherwise=-1),
+            now=reader.now,
+        )
+    if form.errors:
+        return _draw(reader, session, user, quote, form, status=form.status)
+    return reader.to(f"/orders/{order.id}", N_("Order {number} is placed."), number=order.number)
+
+
+@router.post("/quotes/{quote_id}/{verb}")
+def decide(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int, verb: str, form: Sent) -> Response:
+    """Staff offer, decline or set another price; the buyer withdraws."""
+    quote = quotes.get_quote(session, quote_id, user=user)
+    with trying(session, form):
+        if verb == "offer":
+            quotes.offer(session, quote=quote, actor=user, now=reader.now)
+        elif verb == "price":
+            quotes.change_price(
+                session,
+                quote=quote,
+                net_cents=read_cents(form, "net"),
+                reason=form["price_reason"],
+                actor=user,
+                now=reader.now,
+            )
+        elif verb == "decline":
+            quotes.decline(session, quote=quote, actor=user, reason=form["reason"], now=reader.now)
+        elif verb == "withdraw":
+            quotes.withdraw(session, quote=quote, actor=user, now=reader.now)
+        else:
+            raise NotFound()
+    if form.errors:
+        return _draw(reader, session, user, quote, form, status=form.status)
+    return reader.to(f"/quotes/{quote.id}", SAID.get(verb, ""))
+
+
+def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
+    order = orders.find_order(session, quote_id=quote.id)
+    expired = quote.is_expired(reader.now)
+    return reader.page(
+        "sales/quote.html",
+        status=status,
+        form=form,
+        quote=quote,
+        order=order,
+        state=state_of(quote, reader),
+        may_accept=quote.status is QuoteStatus.OFFERED
+        and not expired
+        and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
+        may_withdraw=quote.status in (QuoteStatus.IN_REVIEW, QuoteStatus.OFFERED)
+        and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
+        may_decide=quote.status is QuoteStatus.IN_REVIEW and may_staff(session, user=user, site_id=quote.site_id),
+        is_staff=may_staff(session, user=user, site_id=quote.site_id),
+        centre=session.get(CostCentre, quote.cost_centre_id) if quote.cost_centre_id else None,
+        accepted_by=session.get(User, quote.accepted_by) if quote.accepted_by else None,
+        adjustments=quotes.list_adjustments(session, quote=quote),
+        lines=[(line, [_step(reader, step) for step in line.trace]) for line in quote.lines],
+    )
+
+
+def _step(reader: ReaderOf, step: dict[str, Any]) -> tuple[str, str]:
+    """(what, how much) of one step of the trace, in the reader's language; of one piece where it says so."""
+    params = {name: _written(reader, value) for name, value in step["params"].items()}
+    amount = unit_price(reader.locale, Decimal(step["amount"]))
+    each = step["scope"] == Scope.UNIT
+    return reader.text(LABELS[Reason(step["reason"])], **params), (
+        reader.text(N_("{amount} each"), amount=amount) if each else amount
+    )
+
+
+def _written(reader: ReaderOf, value: str) -> str:
+    """A number of the trace as the language writes it; a word as it is."""
+    found = decimal_of(value)
+    return value if found is None else number(reader.locale, found, 4)

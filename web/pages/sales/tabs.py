@@ -1,0 +1,201 @@
+"""`/staff/tabs`, `/staff/till`: what organisations are invoiced, what persons pay there; `/invoices`: one's own."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.adapters.invoicing import judge
+from api.deps import CurrentUser, DbSession
+from api.domain.billing import invoices, organisations, payments, platform
+from api.domain.billing.facturx import Address, Means
+from api.domain.billing.organisations import CostCentre
+from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
+from api.domain.booking import bookings
+from api.domain.people import accounts
+from api.domain.people.accounts import Organisation, User
+from api.domain.sales import tabs
+from api.domain.sales.tabs import Owed, Tab
+from web.forms import Form, Sent, trying
+from web.i18n import N_
+from web.pages.staff_only import StaffReader
+from web.render import Reader, ReaderOf
+
+router = APIRouter(include_in_schema=False)
+
+MEANS = {Means.CASH: N_("Cash"), Means.CARD: N_("Card"), Means.CREDIT: N_("Prepaid credit")}
+
+
+@router.get("/staff/tabs")
+def tabs_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    return _draw_tabs(reader, session, user, Form(reader.request))
+
+
+def _draw_tabs(reader: ReaderOf, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
+    return reader.page(
+        "sales/tabs.html",
+        status=status,
+        form=form,
+        books=[_book(session, seller, reader) for seller in list_sellers(session, user=user)],
+    )
+
+
+def _book(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+    refused = tabs.list_refused(session, seller_id=seller.id)
+    return {
+        "seller": seller,
+        "tabs": [_shown(session, tab) for tab in tabs.list_tabs(session, seller=seller, now=reader.now)],
+        "refused": [(session.get_one(Organisation, row.organisation_id), row) for row in refused],
+        "troubles": platform.list_troubles(session, seller_id=seller.id),
+    }
+
+
+def _shown(session: Session, tab: Tab) -> dict[str, object]:
+    centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
+    return {"tab": tab, "organisation": session.get_one(Organisation, tab.organisation_id), "centre": centre}
+
+
+@router.post("/staff/tabs/{seller_id}/bill")
+def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+    """The whole tab; sending it twice bills nothing twice."""
+    seller, centre_id = get_seller(session, seller_id, user=user), form.int("cost_centre_id") or None
+    number = ""
+    with trying(session, form):
+        ids = [form.int("organisation_id")]
+        found = tabs.list_tabs(session, seller=seller, now=reader.now, organisation_ids=ids)
+        tab = next((each for each in found if each.cost_centre_id == centre_id), None)
+        if tab is None:
+            raise tabs.NothingOwed()
+        number = tabs.bill(
+            session,
+            seller=seller,
+            tab=tab,
+            judge=judge,
+            now=reader.now,
+            actor=user,
+            purchase_order=form["purchase_order"][:100] or None,
+        ).number
+    if form.errors:
+        return _draw_tabs(reader, session, user, form, status=form.status)
+    return reader.to("/staff/tabs", N_("Invoice {number} is issued; its document is being drawn."), number=number)
+
+
+@router.get("/staff/till")
+def till_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+    """Who owes something for themselves, and what came in today."""
+    return reader.page(
+        "sales/till.html", books=[_till(session, each, reader) for each in list_sellers(session, user=user)]
+    )
+
+
+def _till(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+    owed = tabs.list_owed(session, seller=seller, now=reader.now)
+    own = sorted((each for each in owed if each.organisation_id is None), key=lambda each: each.user_id)
+    people = [(rows[0], sum(each.promised_cents for each in rows)) for rows in _by_person(own)]
+    cents = tabs.till_cents(session, seller=seller, on=today(reader.now))
+    return {"seller": seller, "people": people, "till": [(MEANS[means], cents[means]) for means in cents]}
+
+
+def _by_person(owed: list[Owed]) -> list[list[Owed]]:
+    return [list(rows) for _, rows in groupby(owed, key=lambda each: each.user_id)]
+
+
+@router.get("/staff/till/{seller_id}/{user_id}")
+def person_page(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, user_id: int) -> Response:
+    seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id)
+    return _draw_person(reader, session, seller, person, Form(reader.request))
+
+
+def _draw_person(
+    reader: ReaderOf, session: Session, seller: Seller, person: User, form: Form, *, status: int = 200
+) -> Response:
+    owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
+    return reader.page(
+        "sales/sale.html",
+        status=status,
+        form=form,
+        seller=seller,
+        person=person,
+        owed=owed,
+        total_cents=sum(each.promised_cents for each in owed),
+        address=tabs.find_address(session, user=person),
+        credit_cents=payments.credit_balance_cents(session, seller_id=seller.id, party=f"user:{person.id}"),
+        means={word: MEANS[means] for word, means in tabs.AT_DESK.items()},
+    )
+
+
+@router.post("/staff/till/{seller_id}/{user_id}")
+def sell(
+    reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, user_id: int, form: Sent
+) -> Response:
+    """What is ticked is paid; the address is kept for the next time."""
+    seller, person, number = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id), ""
+    with trying(session, form):
+        if form["street"] or tabs.find_address(session, user=person) is None:
+            tabs.keep_address(session, user=person, address=_address(form), now=reader.now)
+        owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
+        number = tabs.sell(
+            session,
+            seller=seller,
+            user=person,
+            owed=[each for each in owed if form[f"{each.what}-{each.id}"]],
+            means=tabs.AT_DESK.get(form["means"], Means.TRANSFER),
+            judge=judge,
+            now=reader.now,
+            actor=user,
+        ).number
+    if form.errors:
+        return _draw_person(reader, session, seller, person, form, status=form.status)
+    return reader.to("/staff/till", N_("Paid: invoice {number}."), number=number)
+
+
+def _address(form: Form) -> Address:
+    return Address(lines=(form["street"],), postcode=form["postcode"], city=form["city"])
+
+
+@router.get("/invoices")
+def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+    """What one was invoiced, and what one may pay at the desk."""
+    owed = [
+        each
+        for seller in list_sellers(session)
+        for each in tabs.list_owed(session, seller=seller, now=reader.now, user_id=user.id)
+    ]
+    bills = invoices.list_invoices(session, user_id=user.id, limit=100)
+    return reader.page("billing/invoices.html", owed=owed, bills=bills)
+
+
+@router.get("/org/{slug}/bookings")
+def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+    """What an organisation booked and was not invoiced for, and which of its cost centres bears it."""
+    row = organisations.get_organisation(session, slug, user=user)
+    return _draw_bookings(reader, session, user, row, Form(reader.request))
+
+
+def _draw_bookings(
+    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
+) -> Response:
+    return reader.page(
+        "billing/org_bookings.html",
+        status=status,
+        form=form,
+        row=row,
+        bookings=tabs.list_unbilled_bookings(session, organisation_id=row.id),
+        centres=organisations.list_cost_centres(session, organisation=row),
+        may_buy=accounts.may_buy_for(session, user=user, organisation_id=row.id),
+    )
+
+
+@router.post("/org/{slug}/bookings/{booking_id}")
+def charge_to(
+    reader: Reader, session: DbSession, user: CurrentUser, slug: str, booking_id: int, form: Sent
+) -> Response:
+    row = organisations.get_organisation(session, slug, user=user)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    with trying(session, form):
+        tabs.charge_to(session, booking=booking, cost_centre_id=form.int("cost_centre_id") or None, actor=user)
+    if form.errors:
+        return _draw_bookings(reader, session, user, row, form, status=form.status)
+    return reader.to(f"/org/{slug}/bookings", N_("The cost centre of the booking is noted."))

@@ -1,0 +1,51 @@
+"""`/staff`: what needs a person now, in the order in which it should be done; then the printers, live."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+from sqlalchemy.orm import Session
+
+from api.deps import DbSession
+from api.domain.printing import jobs, runs
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import PrinterState, list_printers
+from web.forms import Form
+from web.pages.staff_only import StaffReader, site_ids
+from web.reasons import job_text, run_text
+from web.render import ReaderOf
+from web.shown import show_job, show_printers
+
+router = APIRouter(include_in_schema=False)
+
+TROUBLED = (PrinterState.OFFLINE, PrinterState.NEEDS_ATTENTION)
+
+
+@router.get("/staff")
+def staff_page(reader: StaffReader, session: DbSession) -> Response:
+    return draw_now(reader, session, Form(reader.request))
+
+
+def draw_now(reader: ReaderOf, session: Session, form: Form, *, status: int = 200) -> Response:
+    """Also what a refused act comes back to, with its error."""
+    places = site_ids(reader)
+    shown = show_printers(session, reader, list_printers(session, site_ids=places))
+    waiting = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.SUBMITTED, JobStatus.ON_HOLD])
+    active = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.QUEUED, JobStatus.PRINTING])
+    printed = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.PRINTED])
+    approvals = [j for j in waiting if j.status == JobStatus.SUBMITTED and j.site.approves_prints and not j.approved_at]
+    held = [j for j in waiting if j.status == JobStatus.ON_HOLD]
+    doubts = runs.list_doubts(session, site_ids=places)
+    return reader.page(
+        "staff.html",
+        status=status,
+        form=form,
+        printers=shown,
+        to_clear=[each for each in shown if each.must_be_cleared],
+        approvals=[show_job(session, reader, job) for job in approvals],
+        doubts=[(run, run_text(reader, run)) for run in doubts],
+        held=[(job, job_text(reader, job)) for job in held],
+        troubled=[each for each in shown if each.state in TROUBLED],
+        queue=[show_job(session, reader, job) for job in active],
+        printed=printed,
+        several=len(reader.staffs) > 1,
+    )

@@ -1,0 +1,24 @@
+"""Who may pass the staff door. A member without a role there hears 403, nobody is sent to the login."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from api.deps import CurrentUser
+from api.domain.people.roles import StaffOnly
+from web.render import Reader, ReaderOf
+
+
+def staff_reader(reader: Reader, user: CurrentUser) -> ReaderOf:
+    if not reader.staffs:
+        raise StaffOnly()
+    return reader
+
+
+StaffReader = Annotated[ReaderOf, Depends(staff_reader)]
+
+
+def site_ids(reader: ReaderOf) -> list[int]:
+    return [site.id for site in reader.staffs]
