@@ -17,9 +17,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from api import outbox
 from api.settings import settings
 
-#: Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
+# Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
 POOL_SIZE = 10
-#: A connection that was not used for so long is asked whether it lives: a network may lose it without a word.
+# A connection that was not used for so long is asked whether it lives: a network may lose it without a word.
 RESTED_S = 30.0
 
 

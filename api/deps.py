@@ -45,7 +45,7 @@ class CursorWrong(Invalid):
     field = "cursor"
 
 
-class Known(NamedTuple):
+class Identity(NamedTuple):
     """Who asks, as plain values: these outlive a session that was rolled back, for pages that tell an error."""
 
     id: int
@@ -121,7 +121,7 @@ def token_of(request: Request) -> str | None:
     return request.headers.get("x-api-key")
 
 
-def find_asking_user(request: Request, session: DbSession, now: Now) -> User | None:
+def find_current_user(request: Request, session: DbSession, now: Now) -> User | None:
     """By token if one is sent, else by cookie; a wrong token is never forgiven because of a good cookie."""
     if token := token_of(request):
         user = accounts.find_token_user(session, token=token, now=now)
@@ -131,20 +131,20 @@ def find_asking_user(request: Request, session: DbSession, now: Now) -> User | N
         user = accounts.find_session_user(session, token=cookie, now=now)
     else:
         user = None
-    request.state.known = Known(user.id, user.name, user.locale) if user else None
+    request.state.known = Identity(user.id, user.name, user.locale) if user else None
     return user
 
 
-MaybeUser = Annotated[User | None, Depends(find_asking_user)]
+MaybeUser = Annotated[User | None, Depends(find_current_user)]
 
 
-async def get_asking_user(user: MaybeUser) -> User:
+async def get_current_user(user: MaybeUser) -> User:
     if user is None:
         raise LoginNeeded()
     return user
 
 
-CurrentUser = Annotated[User, Depends(get_asking_user)]
+CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
 async def refuse_forgery(request: Request) -> AsyncIterator[None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-#: By the end of a field's name, the first that fits; trade's usual values.
+# By the end of a field's name, the first that fits; trade's usual values.
 BY_NAME: tuple[tuple[str, Any], ...] = (
     ("email", "alice@example.org"),
     ("password", "trois mots simples"),
@@ -43,7 +43,7 @@ BY_FORMAT = {
     "uri": "https://etabli.example/",
 }
 BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.0, "boolean": False, "string": "", "null": None}
-#: Deeper than any body of ours; a schema that holds itself ends here.
+# Deeper than any body of ours; a schema that holds itself ends here.
 DEEPEST = 6
 
 

@@ -14,10 +14,10 @@ from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-#: Which worker takes a step. Dispatch has its own, so that no slicer can delay a printer.
+# Which worker takes a step. Dispatch has its own, so that no slicer can delay a printer.
 QUEUES = {"reconcile": "dispatch"}
 BACKGROUND = "background"
-#: Wakes the live pages (web.live), each piece of news once.
+# Wakes the live pages (web.live), each piece of news once.
 _TELL = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS text[])) AS news")
 
 

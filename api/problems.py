@@ -20,7 +20,7 @@ from api.settings import settings
 log = structlog.get_logger()
 
 FAMILIES = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "busy": 429}
-#: Errors that have a number of their own, by code.
+# Errors that have a number of their own, by code.
 OWN_NUMBER = {"login-needed": 401, "too-large": 413, "database-busy": 503, "webhook-forged": 400}
 TITLES = {
     "not_found": NotFound.msgid(),
@@ -29,7 +29,7 @@ TITLES = {
     "invalid": Invalid.msgid(),
     "busy": Busy.msgid(),
 }
-#: SQLSTATEs that say "somebody was in the way": deadlock, serialisation, lock and statement timeouts.
+# SQLSTATEs that say "somebody was in the way": deadlock, serialisation, lock and statement timeouts.
 IN_THE_WAY = frozenset({"40P01", "40001", "55P03", "57014"})
 
 
@@ -84,7 +84,7 @@ class Problem:
 
 
 Show = Callable[[Request, Problem], Response]
-#: A msgid and its parameters, in the reader's language.
+# A msgid and its parameters, in the reader's language.
 Words = Callable[[Request, str, dict[str, Any]], str]
 
 

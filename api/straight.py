@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 
 from api.deps import admission, clock, token_of, trip_of
 
-#: As `Header(min_length=1, max_length=200)` of the ordinary way.
+# As `Header(min_length=1, max_length=200)` of the ordinary way.
 KEY_LENGTHS = range(1, 201)
 
 

@@ -21,22 +21,22 @@ from sqlalchemy import select
 from api.adapters.mail import send
 from api.db import conninfo, transaction
 from api.domain.booking.bookings import sweep_times
-from api.domain.messages.dunning import look_after_billing
-from api.domain.messages.notifications import ask_unsent, notify_job, notify_quote
-from api.domain.messages.purges import ask_purges
-from api.domain.messages.reminders import tell_all, warn_overrun
+from api.domain.messages.dunning import sweep_billing
+from api.domain.messages.notifications import enqueue_unsent, notify_job, notify_quote
+from api.domain.messages.purges import enqueue_purges
+from api.domain.messages.reminders import send_due, warn_overrun
 from api.domain.printing.printers import list_printers, poke
-from api.domain.printing.slices import Slice, SliceStatus, ask_slice
-from api.domain.sales.tabs import ask_months, bill_month
+from api.domain.printing.slices import Slice, SliceStatus, enqueue_slice
+from api.domain.sales.tabs import bill_month, enqueue_months
 from api.settings import settings
 
 log = structlog.get_logger()
 
 DISPATCH, BACKGROUND = "dispatch", "background"
-#: So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
+# So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
 MOST_ATTEMPTS = 5
 KEEP_ENDED = timedelta(days=2)
-#: When printers are tidied, by UTC.
+# When printers are tidied, by UTC.
 TIDY_CRON = "17 3 * * *"
 
 
@@ -224,12 +224,12 @@ def _sweep() -> None:
     with transaction() as session:
         lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
         for slice_id in session.scalars(lost.limit(100)):
-            ask_slice(session, slice_id)
-        ask_unsent(session, now=datetime.now(UTC))
+            enqueue_slice(session, slice_id)
+        enqueue_unsent(session, now=datetime.now(UTC))
     with transaction() as session:
-        look_after_billing(session, now=datetime.now(UTC))
-        ask_months(session, now=datetime.now(UTC))
-        ask_purges(session, now=datetime.now(UTC), after_days=settings().confidential_days)
+        sweep_billing(session, now=datetime.now(UTC))
+        enqueue_months(session, now=datetime.now(UTC))
+        enqueue_purges(session, now=datetime.now(UTC), after_days=settings().confidential_days)
     if settings().flow_url:
         from api.adapters.sending import ask_platform  # noqa: PLC0415
 
@@ -242,4 +242,4 @@ def sweep_bookings() -> None:
     with transaction() as session:
         sweep_times(session, now=now)
     with transaction() as session:
-        tell_all(session, now=now)
+        send_due(session, now=now)

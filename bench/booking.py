@@ -35,13 +35,13 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from api.adapters.postgres import EmbeddedPostgres
-from api.domain.booking.bookings import find_slots, look_up_many
+from api.domain.booking.bookings import find_slots, list_terms
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import Kind, Site, make_resource, make_site, set_hours
-from web.command.running import beside, listen
+from api.domain.places.sites import ResourceKind, Site, create_resource, create_site, set_hours
+from web.command.running import listen, second_socket
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -99,7 +99,7 @@ def serving(url: str) -> Iterator[int]:
     """The product on a free port: the processes that `etabli up` starts on two cores."""
     with listen("127.0.0.1", 0) as door, tempfile.TemporaryDirectory() as data_dir:
         port = door.getsockname()[1]
-        doors = [door, *(beside(door) for _ in range(PROCESSES - 1))]
+        doors = [door, *(second_socket(door) for _ in range(PROCESSES - 1))]
         environment = os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": data_dir}
         environment["ETABLI_WEB_PROCESSES"] = str(PROCESSES)
         started = [serve_behind(each, environment) for each in doors]
@@ -141,11 +141,14 @@ def furnish(url: str, *, resources: int, people: int) -> tuple[list[int], list[s
     """One place, open day and night, with many rooms; answers resource ids and a token per person."""
     engine = create_engine(url)
     with Session(engine) as session, session.begin():
-        site = make_site(
+        site = create_site(
             session, slug="bench", name="Bench", now=NOW, timezone="Europe/Paris", closed_on_holidays=False
         )
-        rooms = [make_resource(session, site=site, kind=Kind.ROOM, name=f"Room {n}", now=NOW) for n in range(resources)]
-        set_rule(session, site=site, kind=Kind.ROOM, policy=Policy(horizon_days=400), now=NOW)
+        rooms = [
+            create_resource(session, site=site, kind=ResourceKind.ROOM, name=f"Room {n}", now=NOW)
+            for n in range(resources)
+        ]
+        set_rule(session, site=site, kind=ResourceKind.ROOM, policy=Policy(horizon_days=400), now=NOW)
         tokens = []
         for n in range(people):
             user = User(email=f"person{n}@example.org", name=f"Person {n}", created_at=NOW)
@@ -435,7 +438,7 @@ def time_search(engine: Engine, ids: list[int], round_no: int) -> float:
     with Session(engine) as session:
         user = session.query(User).first()
         assert user is not None
-        asked = look_up_many(session, resource_ids=ids, user=user)
+        asked = list_terms(session, resource_ids=ids, user=user)
         start = NOW + (round_no % 48) * HOUR
         slots = find_slots(session, asked=asked, minutes=60, start=start, end=start + 30 * DAY)
         assert all(len(found) == 3 for found in slots.values())

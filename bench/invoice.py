@@ -73,7 +73,7 @@ def seed() -> tuple[int, int]:
         session.add(owner)
         session.flush()
         seller = sellers.add_seller(session, party=make_seller(), bank=make_bank(), regime=Regime.PAYER, now=now)
-        company = organisations.found(session, owner=owner, details=make_details(), now=now)
+        company = organisations.create_organisation(session, owner=owner, details=make_details(), now=now)
         return seller.id, company.id
 
 

@@ -105,12 +105,12 @@ class Stage:
         """What the slicing step does when the slicer is done; when its commit began, since the epoch: before it, no
         slice is ready."""
         from api.db import transaction
-        from api.domain.printing.slices import Slice, slice_ready
-        from printers.slicing import tell_jobs
+        from api.domain.printing.slices import Slice, mark_ready
+        from printers.slicing import update_jobs
 
         with transaction() as session:
             found = session.get_one(Slice, slice_id)
-            slice_ready(
+            mark_ready(
                 session,
                 found=found,
                 seconds=seconds,
@@ -120,7 +120,7 @@ class Stage:
                 sha1=hashlib.sha1(gcode, usedforsecurity=False).hexdigest(),
                 now=now(),
             )
-            tell_jobs(session, slice_id, now())
+            update_jobs(session, slice_id, now())
             return time.time()
 
     def start_worker(self, *argv: str) -> subprocess.Popen[bytes]:

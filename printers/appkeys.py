@@ -11,21 +11,21 @@ from typing import Any, Literal
 
 from octorest import OctoRest
 
-from printers.octoprint.wire import GuardedSession, Limits, translated
+from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import PrinterError
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,200}")
 
 
 @dataclass(frozen=True)
-class Decision:
+class KeyAnswer:
     """What has become of a request. `refused` is also what OctoPrint says when nobody decided in time."""
 
     state: Literal["pending", "granted", "refused"]
     key: str = ""
 
 
-def is_supported(url: str, *, limits: Limits | None = None) -> bool:
+def is_supported(url: str, *, limits: HttpLimits | None = None) -> bool:
     """Whether this server has the flow. Raises PrinterError when it cannot be reached."""
     with translated(), GuardedSession(url, limits=limits) as http:
         try:
@@ -36,7 +36,7 @@ def is_supported(url: str, *, limits: Limits | None = None) -> bool:
             raise
 
 
-def ask(url: str, *, app: str, user: str = "", limits: Limits | None = None) -> str:
+def ask(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:
     """Start the flow; `user` is the OctoPrint account on whose screen the question shows ('': all).
 
     Returns the token to poll. OctoPrint takes three requests a minute from one address, then says 429 (`busy`).
@@ -50,18 +50,18 @@ def ask(url: str, *, app: str, user: str = "", limits: Limits | None = None) -> 
     return token
 
 
-def poll(url: str, token: str, *, limits: Limits | None = None) -> Decision:
+def poll(url: str, token: str, *, limits: HttpLimits | None = None) -> KeyAnswer:
     """Ask every five seconds at least, else OctoPrint drops the request. We poll our own address, not the reply's."""
     if not _TOKEN.fullmatch(token):
-        return Decision("refused")
+        return KeyAnswer("refused")
     with translated(), GuardedSession(url, limits=limits) as http:
         try:
             reply = http.get(f"{http.origin}/plugin/appkeys/request/{token}")
         except PrinterError as refused:
             if refused.reason == "not_found":
-                return Decision("refused")
+                return KeyAnswer("refused")
             raise
-        return Decision("pending") if reply.status_code == 202 else Decision("granted", _read_key(reply.json()))
+        return KeyAnswer("pending") if reply.status_code == 202 else KeyAnswer("granted", _read_key(reply.json()))
 
 
 def _read_key(answer: Any) -> str:

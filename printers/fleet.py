@@ -10,7 +10,7 @@ from printers.octoprint import OctoPrint
 from printers.port import PrinterError, PrinterPort
 
 _local = threading.local()
-#: A worker thread serves many printers over the days; the oldest connections are dropped beyond this.
+# A worker thread serves many printers over the days; the oldest connections are dropped beyond this.
 MOST_OPEN = 64
 
 

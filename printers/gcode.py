@@ -13,7 +13,7 @@ from pathlib import Path
 
 from api.domain.core.errors import Invalid
 
-#: The last line of every file of ours. A file that does not end with it was cut off on its way.
+# The last line of every file of ours. A file that does not end with it was cut off on its way.
 END_MARKER = b"; etabli: end of plate\n"
 
 Axis3 = tuple[float, float, float]
@@ -58,14 +58,14 @@ class GcodeFacts:
 
 _NUMBER = r"-?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
 _COMMENT = r"[ \t]*(?:;[\t\x20-\x7e]*)?\r?"
-#: Nine lines of ten of a sliced file: a straight move with its words in the order that slicers write.
+# Nine lines of ten of a sliced file: a straight move with its words in the order that slicers write.
 _MOVE = re.compile(
     rf"G[01](?: X({_NUMBER}))?(?: Y({_NUMBER}))?(?: Z({_NUMBER}))?(?: E{_NUMBER})?(?: F({_NUMBER}))?{_COMMENT}".encode()
 ).fullmatch
 _REMARK = re.compile(rb"[ \t]*(?:;[\t\x20-\x7e]*)?\r?").fullmatch
 _COMMAND = re.compile(rf"[ \t]*([GMT]\d{{1,4}}(?:\.\d)?)((?:[ \t]*[A-Z](?:{_NUMBER})?)*){_COMMENT}".encode()).fullmatch
 _WORD = re.compile(rf"([A-Z])({_NUMBER})?")
-#: Commands that carry text: the whole line has its own form.
+# Commands that carry text: the whole line has its own form.
 _TEXT = re.compile(
     rb"M117(?: (?!.*(?://|!!))[A-Za-z0-9 .,:%/()=+_-]{0,64})?\r?"
     rb'|M862\.[1-6](?:[ \t]*[PTAQ] ?(?:"[A-Za-z0-9 .+_-]{0,40}"|[\d.]{1,9}))*[ \t]*(?:;[\t\x20-\x7e]*)?\r?'
@@ -74,7 +74,7 @@ _TEXT = re.compile(
 
 _AXES = "XYZ"
 _MOVING = "XYZEF"
-#: Every command that a file may hold, with the words it may carry; all else is refused (reference: security 3.3).
+# Every command that a file may hold, with the words it may carry; all else is refused (reference: security 3.3).
 ALLOWED: dict[str, str] = {
     "G0": _MOVING + "S",
     "G1": _MOVING + "S",

@@ -20,12 +20,12 @@ from printers.port import PrinterError, PrinterPort
 log = structlog.get_logger()
 
 FOLDER = "etabli/done"
-#: The newest so many stay, whatever their age and however full the disk is.
+# The newest so many stay, whatever their age and however full the disk is.
 KEEP = 20
 KEEP_FOR = timedelta(days=14)
-#: Below this, age protects no more. The largest plate that we slice is 256 MB.
+# Below this, age protects no more. The largest plate that we slice is 256 MB.
 LOW_BYTES = 1_000_000_000
-#: In one visit; the next one goes on.
+# In one visit; the next one goes on.
 MOST_AT_ONCE = 100
 
 Opener = Callable[[str, str], PrinterPort]

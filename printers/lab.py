@@ -28,18 +28,18 @@ from printers.octoprint.reading import NEEDED_RIGHTS
 
 Pace = Literal["fast", "demo"]
 
-#: Bundled plugins that a lab does not need; each costs start-up time, or calls home.
+# Bundled plugins that a lab does not need; each costs start-up time, or calls home.
 _DISABLED = [
     *("achievements", "announcements", "backup", "classicwebcam", "corewizard", "customcontrolmanager"),
     *("discovery", "errortracking", "eventmanager", "file_check", "firmware_check", "gcodeviewer"),
     *("health_check", "logging", "pi_support", "pluginmanager", "softwareupdate", "tracking", "uploadmanager"),
 ]
 
-#: Feed rate in percent, sent as M220 when the printer connects. The Virtual Printer already moves ten times as fast
-#: as asked (a 20 mm cube of 19 minutes takes 83 s, 30 of them heating); at 100 000 % a move costs only its line.
+# Feed rate in percent, sent as M220 when the printer connects. The Virtual Printer already moves ten times as fast
+# as asked (a 20 mm cube of 19 minutes takes 83 s, 30 of them heating); at 100 000 % a move costs only its line.
 _FEED_PERCENT = {"fast": 100_000, "demo": 100}
 
-#: At an ambient above every nozzle's target no heat-up is waited for.
+# At an ambient above every nozzle's target no heat-up is waited for.
 _AMBIENT_C = {"fast": 300.0, "demo": 21.3}
 
 _JOB_LINE = re.compile(
@@ -349,7 +349,7 @@ def _users(server: OctoPrintServer) -> dict[str, Any]:
     }
 
 
-#: Linux ends a child with the *thread* that made it (PR_SET_PDEATHSIG): one thread, as old as the process, makes all.
+# Linux ends a child with the *thread* that made it (PR_SET_PDEATHSIG): one thread, as old as the process, makes all.
 _SPAWNER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lab-spawner")
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1

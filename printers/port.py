@@ -27,7 +27,7 @@ class Machine(StrEnum):
     ERROR = "error"  # firmware error, thermal runaway, ...: a person must look
 
 
-#: States in which a file is being printed or about to be, or just about to end.
+# States in which a file is being printed or about to be, or just about to end.
 ACTIVE = frozenset(
     {
         Machine.STARTING,
@@ -42,7 +42,7 @@ ACTIVE = frozenset(
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     """One look at a printer. `path` is the file that is selected or printing, relative to the printer's store."""
 
     machine: Machine
@@ -73,7 +73,7 @@ class StoredFile:
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeResult:
     """What a new printer answers: its server's version, whose key it is, and the rights that lack."""
 
     version: str
@@ -88,16 +88,16 @@ class PrinterError(Exception):
     def __init__(self, message: str, *, permanent: bool = False, reason: str = "unreachable") -> None:
         super().__init__(message)
         self.permanent = permanent
-        #: one of: unreachable, timeout, wrong_key, no_right, not_found, busy, disk_full, refused, bad_answer
+        # one of: unreachable, timeout, wrong_key, no_right, not_found, busy, disk_full, refused, bad_answer
         self.reason = reason
 
 
 class PrinterPort(Protocol):
     """The verbs that we use. Each has a timeout and a size limit, and raises only PrinterError."""
 
-    def probe(self) -> Probe: ...
+    def probe(self) -> ProbeResult: ...
 
-    def look(self) -> Seen: ...
+    def observe(self) -> Observation: ...
 
     def find_file(self, path: str) -> StoredFile | None: ...
 

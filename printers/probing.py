@@ -20,7 +20,7 @@ from printers.fleet import key_of
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 
-#: OctoPrint drops a request for a key that is polled more slowly, and refuses more than a few in a minute.
+# OctoPrint drops a request for a key that is polled more slowly, and refuses more than a few in a minute.
 POLL_S = 4.0
 
 
@@ -55,7 +55,7 @@ def _look(probe_id: int, url: str, key: str) -> None:
     finally:
         port.close()
     with transaction() as session:
-        probes.answered(
+        probes.record_answer(
             session,
             probe=session.get_one(Probe, probe_id),
             sealed_key=seal(key, about=url),
@@ -71,7 +71,7 @@ def _ask_for_key(probe_id: int, url: str) -> None:
     with transaction() as session:
         probe = session.get_one(Probe, probe_id)
         probes.wait_for_person(session, probe=probe, token=token)
-        probes.look_again(session, probe=probe)
+        probes.retry_probe(session, probe=probe)
 
 
 def _poll(probe_id: int, url: str, token: str) -> None:
@@ -83,9 +83,9 @@ def _poll(probe_id: int, url: str, token: str) -> None:
     else:
         time.sleep(POLL_S)  # the rhythm that OctoPrint asks for; the next step polls again
         with transaction() as session:
-            probes.look_again(session, probe=session.get_one(Probe, probe_id))
+            probes.retry_probe(session, probe=session.get_one(Probe, probe_id))
 
 
 def _fail(probe_id: int, **answer: object) -> None:
     with transaction() as session:
-        probes.failed(session, probe=session.get_one(Probe, probe_id), **answer)
+        probes.record_failure(session, probe=session.get_one(Probe, probe_id), **answer)

@@ -83,9 +83,9 @@ TPU = MaterialSpec("TPU", Decimal("1.21"), 225, 50, 225, 50, 2.5, 50, 80, cost_p
 MATERIALS = {material.code: material for material in (PLA, PETG, TPU)}
 
 
-#: Solid layers on top and at the bottom: about a millimetre whatever the layer's height.
+# Solid layers on top and at the bottom: about a millimetre whatever the layer's height.
 _SOLID = {Quality.DRAFT: (4, 3), Quality.STANDARD: (5, 4), Quality.FINE: (8, 6)}
-#: The first layer is at least this thick, so that it sticks to a bed that is not quite level.
+# The first layer is at least this thick, so that it sticks to a bed that is not quite level.
 _FIRST_MM = 0.2
 
 
@@ -223,7 +223,7 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
 _LONGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")
 _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitution")
-#: Where a snippet stands that never reaches a printer of ours (`_forced` empties it).
+# Where a snippet stands that never reaches a printer of ours (`_forced` empties it).
 _UNUSED_GCODE = {"color_change_gcode", "pause_print_gcode", "template_custom_gcode"}
 _VALUES: list[tuple[str, re.Pattern[str], str]] = [
     ("printer_technology", re.compile("FFF"), "only filament printers (FFF) are known here"),

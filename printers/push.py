@@ -21,12 +21,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from printers.octoprint.reading import clean, read_seen
-from printers.octoprint.wire import GuardedSession, Limits, translated
-from printers.port import PrinterError, Seen
+from printers.octoprint.wire import GuardedSession, HttpLimits, translated
+from printers.port import Observation, PrinterError
 
 log = logging.getLogger(__name__)
 
-#: The events that change what we would decide; all others stay on the server.
+# The events that change what we would decide; all others stay on the server.
 EVENTS = (
     *("Connected", "Disconnected", "Error", "PrinterStateChanged", "FileSelected", "FileDeselected"),
     *("PrintStarted", "PrintDone", "PrintFailed", "PrintCancelling", "PrintCancelled", "PrintPaused"),
@@ -42,21 +42,21 @@ class PushKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Push:
+class PushMessage:
     """`seen` comes with STATE, `event` and `path` with EVENT, `reason` (of PrinterError) with LOST."""
 
     kind: PushKind
-    seen: Seen | None = None
+    seen: Observation | None = None
     event: str = ""
     path: str | None = None
     reason: str = ""
 
 
-OnPush = Callable[[Push], Awaitable[None]]
+OnPush = Callable[[PushMessage], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Pace:
+class PushIntervals:
     """`state_every_s` is how often a change of progress is told; the other figures bound waits and sizes."""
 
     state_every_s: float = 2.0
@@ -67,12 +67,14 @@ class Pace:
     message_bytes: int = 1_000_000
 
 
-async def watch(url: str, key: str, on_push: OnPush, *, pace: Pace | None = None, limits: Limits | None = None) -> None:
+async def watch(
+    url: str, key: str, on_push: OnPush, *, pace: PushIntervals | None = None, limits: HttpLimits | None = None
+) -> None:
     """Watch until cancelled: connects again for ever, waiting longer each time, longest when the key is wrong.
 
     What `on_push` raises ends the watch, but for an OSError, which counts as a lost connection.
     """
-    pace = pace or Pace()
+    pace = pace or PushIntervals()
     wait_s = pace.retry_s
     while True:
         listener = _Listener(url, key, on_push, pace, limits)
@@ -81,7 +83,7 @@ async def watch(url: str, key: str, on_push: OnPush, *, pace: Pace | None = None
         if reason in ("wrong_key", "no_right"):
             wait_s = pace.retry_max_s
         if listener.was_connected or reason in ("wrong_key", "no_right"):
-            await on_push(Push(PushKind.LOST, reason=reason))
+            await on_push(PushMessage(PushKind.LOST, reason=reason))
         await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  (spreads reconnects; no secret)
 
 
@@ -95,9 +97,9 @@ class _DirectConnect(connect):
 class _Listener:
     """One connection, from login to loss."""
 
-    def __init__(self, url: str, key: str, on_push: OnPush, pace: Pace, limits: Limits | None) -> None:
+    def __init__(self, url: str, key: str, on_push: OnPush, pace: PushIntervals, limits: HttpLimits | None) -> None:
         self._url, self._key, self._on_push, self._pace, self._limits = url, key, on_push, pace, limits
-        self._last: Seen | None = None
+        self._last: Observation | None = None
         self.was_connected = False
 
     async def listen_once(self) -> str:
@@ -144,7 +146,7 @@ class _Listener:
     async def _tell(self, message: dict[str, Any]) -> None:
         if not self.was_connected and ("history" in message or "current" in message):
             self.was_connected = True
-            await self._on_push(Push(PushKind.CONNECTED))
+            await self._on_push(PushMessage(PushKind.CONNECTED))
         push = _read(message)
         if push is None or (push.kind is PushKind.STATE and push.seen == self._last):
             return
@@ -152,7 +154,7 @@ class _Listener:
         await self._on_push(push)
 
 
-def _log_in(url: str, key: str, limits: Limits | None) -> str:
+def _log_in(url: str, key: str, limits: HttpLimits | None) -> str:
     """`name:session` of a passive login: the key itself is not sent on the socket. A wrong key is a 400 here."""
     with translated(), GuardedSession(url, key, limits=limits) as http:
         try:
@@ -168,7 +170,7 @@ def _log_in(url: str, key: str, limits: Limits | None) -> str:
     return f"{name}:{session}"
 
 
-def _greeting(identity: str, pace: Pace) -> str:
+def _greeting(identity: str, pace: PushIntervals) -> str:
     """One SockJS frame: an array of JSON texts, in the order in which OctoPrint reads them."""
     wishes: list[dict[str, Any]] = [
         {"throttle": max(1, round(pace.state_every_s / 0.5))},
@@ -193,11 +195,11 @@ def _messages(frame: str) -> list[dict[str, Any]]:
     return [message for message in listed if isinstance(message, dict)] if isinstance(listed, list) else []
 
 
-def _read(message: dict[str, Any]) -> Push | None:
+def _read(message: dict[str, Any]) -> PushMessage | None:
     if isinstance(event := message.get("event"), dict):
         payload = event.get("payload")
         path = payload.get("path") if isinstance(payload, dict) else None
-        return Push(
+        return PushMessage(
             PushKind.EVENT,
             event=clean(event.get("type"), 60),
             path=path if isinstance(path, str) else None,
@@ -208,6 +210,6 @@ def _read(message: dict[str, Any]) -> Push | None:
         return None
     flat = {**current, "state": state.get("text"), "error": state.get("error")}
     try:
-        return Push(PushKind.STATE, seen=read_seen(flat))
+        return PushMessage(PushKind.STATE, seen=read_seen(flat))
     except PrinterError:
         return None

@@ -19,39 +19,39 @@ from sqlalchemy.exc import OperationalError
 
 from api.adapters import files
 from api.db import transaction
-from api.domain.core.base import NotFromHere
-from api.domain.core.changes import tell
+from api.domain.core.base import ForbiddenMove
+from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
-from api.domain.printing.printers import could_not_reach, fill_plate, get_printer
+from api.domain.printing.printers import fill_plate, get_printer, record_unreachable
 from api.domain.printing.runs import BEFORE_START, Run, RunStatus, claim_next, move_run
-from printers.decide import Act, Decision, Look, decide
+from printers.decide import Action, Decision, PrinterView, decide
 from printers.fleet import open_printer
-from printers.port import ACTIVE, Machine, PrinterError, PrinterPort, Seen
+from printers.port import ACTIVE, Machine, Observation, PrinterError, PrinterPort
 from printers.record import (
-    Left,
-    Mine,
-    Task,
+    LiveRun,
+    PrinterFacts,
+    UnfiledRun,
     commit_start,
     give_back,
-    mine_of,
+    live_run_of,
     move,
     note,
     note_run,
-    read_task,
+    read_facts,
     record_outcome,
 )
 
 log = structlog.get_logger()
 
-#: A healthy dispatch takes nine steps; a printer that needs more is left for the next poke.
+# A healthy dispatch takes nine steps; a printer that needs more is left for the next poke.
 MOST_STEPS = 40
-#: So many refused acts in one call, and the next poke or tick goes on: no server is hammered.
+# So many refused acts in one call, and the next poke or tick goes on: no server is hammered.
 MOST_REFUSALS = 3
-#: Between two looks within the grace of decide.SETTLE_S.
+# Between two looks within the grace of decide.SETTLE_S.
 PEEK_S = 0.05
-#: A plate whose printer does not take it for so long is given back, as long as nothing was started.
+# A plate whose printer does not take it for so long is given back, as long as nothing was started.
 GIVE_BACK_AFTER_S = 60.0
-#: Asking again will not help before a person did something at the printer's server.
+# Asking again will not help before a person did something at the printer's server.
 HOPELESS = frozenset({"disk_full", "no_right", "wrong_key"})
 
 Clock = Callable[[], datetime]
@@ -61,12 +61,12 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Went(StrEnum):
+class StepResult(StrEnum):
     """What a step says to the loop."""
 
-    ON = "on"  # there may be more to do
+    CONTINUE = "continue"  # there may be more to do
     REFUSED = "refused"  # the printer said no: the world changed, look again, but not for ever
-    REST = "rest"  # wait for the next poke
+    IDLE = "idle"  # wait for the next poke
 
 
 def reconcile(
@@ -77,24 +77,24 @@ def reconcile(
     for _ in range(MOST_STEPS):
         try:
             went = _step(printer_id, clock, opener)
-        except (Stale, NotFromHere):
+        except (Stale, ForbiddenMove):
             log.info("another worker was faster", printer=printer_id)
             continue
         except OperationalError as error:
             log.warning("database said no, looking again", printer=printer_id, error=str(error.orig))
             continue
-        refusals += went == Went.REFUSED
-        if went == Went.REST or refusals >= MOST_REFUSALS:
+        refusals += went == StepResult.REFUSED
+        if went == StepResult.IDLE or refusals >= MOST_REFUSALS:
             return
 
 
-def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPort]) -> Went:
+def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPort]) -> StepResult:
     """One look and at most one act."""
     with transaction() as session:
-        task = read_task(session, printer_id, clock())
+        task = read_facts(session, printer_id, clock())
     try:
         port = opener(task.url, task.sealed_key)
-        seen = port.look()
+        seen = port.observe()
     except PrinterError as error:
         return _not_reached(task, error, clock())
     if task.mine is None:
@@ -111,31 +111,31 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
     return _act(task, task.mine, decision, look, port, clock)
 
 
-def _not_reached(task: Task, error: PrinterError, now: datetime) -> Went:
+def _not_reached(task: PrinterFacts, error: PrinterError, now: datetime) -> StepResult:
     """Nobody answers, or not to us: say so; a plate that nothing was started of goes back after a while."""
     with transaction() as session:
-        could_not_reach(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
-        tell(session, printer=task.printer_id)
+        record_unreachable(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
+        publish(session, printer=task.printer_id)
     if task.mine is not None and _may_give_back(task.mine):
         give_back(task, task.mine, error, now)
-    return Went.REST
+    return StepResult.IDLE
 
 
-def _may_give_back(mine: Mine) -> bool:
+def _may_give_back(mine: LiveRun) -> bool:
     return mine.stored.status in BEFORE_START and mine.stored.since_s > GIVE_BACK_AFTER_S
 
 
-def _gather(mine: Mine, seen: Seen, port: PrinterPort) -> Look:
+def _gather(mine: LiveRun, seen: Observation, port: PrinterPort) -> PrinterView:
     """Only the calls that this status needs: a running print of ours needs no look at files."""
     if mine.stored.status == RunStatus.CLAIMED or (seen.machine in ACTIVE and seen.path == mine.stored.path):
-        return Look(seen)
+        return PrinterView(seen)
     file = port.find_file(mine.stored.path)
     if file is None and mine.stored.status != RunStatus.UPLOADING:
-        return Look(seen, None, port.find_file(mine.done_path))
-    return Look(seen, file)
+        return PrinterView(seen, None, port.find_file(mine.done_path))
+    return PrinterView(seen, file)
 
 
-def _without_run(task: Task, seen: Seen, port: PrinterPort, clock: Clock) -> Went:
+def _without_run(task: PrinterFacts, seen: Observation, port: PrinterPort, clock: Clock) -> StepResult:
     """Nothing of ours runs: notice prints by hand, put old files away, and claim the next plate."""
     filed = all(_file_away(left, port, clock()) for left in task.unfiled)
     now = clock()
@@ -146,17 +146,17 @@ def _without_run(task: Task, seen: Seen, port: PrinterPort, clock: Clock) -> Wen
         claims = filed and task.claims and seen.machine == Machine.IDLE
         run = claim_next(session, printer_id=task.printer_id, now=now) if claims else None
         if run is None:
-            return Went.REST
+            return StepResult.IDLE
         move_run(session, run, RunStatus.UPLOADING, now=now)
-        mine = mine_of(run, now)
+        mine = live_run_of(run, now)
     try:
         _dispatch(mine, seen, port, clock)
     except PrinterError as error:
-        return _act_failed(task, mine, Act.UPLOAD, error, clock())
-    return Went.ON
+        return _act_failed(task, mine, Action.UPLOAD, error, clock())
+    return StepResult.CONTINUE
 
 
-def _dispatch(mine: Mine, seen: Seen, port: PrinterPort, clock: Clock) -> None:
+def _dispatch(mine: LiveRun, seen: Observation, port: PrinterPort, clock: Clock) -> None:
     """The straight way of a fresh claim: the same decisions, without asking again what was seen a moment ago.
 
     Any surprise leaves the rest to the loop, which looks anew. Raises PrinterError, or Stale when it was cancelled.
@@ -164,18 +164,18 @@ def _dispatch(mine: Mine, seen: Seen, port: PrinterPort, clock: Clock) -> None:
     path = mine.stored.path
     with files.as_path(mine.gcode_key) as source:
         port.upload(path, Path(source))
-    look = Look(seen, port.find_file(path))
-    if decide(mine.stored, look).act != Act.SELECT:
+    look = PrinterView(seen, port.find_file(path))
+    if decide(mine.stored, look).act != Action.SELECT:
         return
     port.select(path)
     selected = replace(mine.stored, status=RunStatus.SELECTED)
-    if decide(selected, replace(look, seen=port.look())).act != Act.START:
+    if decide(selected, replace(look, seen=port.observe())).act != Action.START:
         return
     commit_start(mine, clock())
     port.start(path)
 
 
-def _file_away(left: Left, port: PrinterPort, now: datetime) -> bool:
+def _file_away(left: UnfiledRun, port: PrinterPort, now: datetime) -> bool:
     """The fence for ends that had none: an ended run's file leaves the path where a late start would look."""
     try:
         if left.started:
@@ -192,55 +192,55 @@ def _file_away(left: Left, port: PrinterPort, now: datetime) -> bool:
 
 
 def _act(  # one call, all its facts
-    task: Task, mine: Mine, decision: Decision, look: Look, port: PrinterPort, clock: Clock
-) -> Went:
+    task: PrinterFacts, mine: LiveRun, decision: Decision, look: PrinterView, port: PrinterPort, clock: Clock
+) -> StepResult:
     """The one act of this step. Lost replies are no news: the next look tells."""
-    if decision.act == Act.WAIT:
-        return Went.REST
-    if decision.act == Act.LOOK_AGAIN:
+    if decision.act == Action.WAIT:
+        return StepResult.IDLE
+    if decision.act == Action.LOOK_AGAIN:
         time.sleep(PEEK_S)
-        return Went.ON
-    if decision.act in (Act.BELIEVE, Act.END):
+        return StepResult.CONTINUE
+    if decision.act in (Action.BELIEVE, Action.END):
         record_outcome(mine, decision, look, clock())
-        return Went.ON
+        return StepResult.CONTINUE
     try:
         return _ask_printer(mine, decision.act, port, clock)
     except PrinterError as error:
         return _act_failed(task, mine, decision.act, error, clock())
 
 
-def _ask_printer(mine: Mine, act: Act, port: PrinterPort, clock: Clock) -> Went:
+def _ask_printer(mine: LiveRun, act: Action, port: PrinterPort, clock: Clock) -> StepResult:
     """Raises PrinterError, or Stale when another worker took this run further."""
     path = mine.stored.path
-    if act == Act.UPLOAD:
+    if act == Action.UPLOAD:
         move(mine, RunStatus.UPLOADING, clock())
         with files.as_path(mine.gcode_key) as source:
             port.upload(path, Path(source))
-    elif act == Act.SELECT:
+    elif act == Action.SELECT:
         port.select(path)
         move(mine, RunStatus.SELECTED, clock())
-    elif act == Act.START:
+    elif act == Action.START:
         commit_start(mine, clock())
         port.start(path)
-    elif act == Act.FILE:
+    elif act == Action.FILE:
         port.move(path, "etabli/done")
     else:
-        {Act.CANCEL: port.cancel, Act.PAUSE: port.pause, Act.RESUME: port.resume}[act]()
-        return Went.REST
-    return Went.ON
+        {Action.CANCEL: port.cancel, Action.PAUSE: port.pause, Action.RESUME: port.resume}[act]()
+        return StepResult.IDLE
+    return StepResult.CONTINUE
 
 
-def _act_failed(task: Task, mine: Mine, act: Act, error: PrinterError, now: datetime) -> Went:
+def _act_failed(task: PrinterFacts, mine: LiveRun, act: Action, error: PrinterError, now: datetime) -> StepResult:
     """Before the start a failure costs nothing: give the plate back and leave the printer alone for a while.
 
     After it, only looking helps; `refused`, `busy` and `not_found` mean that the world changed, so look at once.
     """
     log.warning("the printer did not do it", printer=task.printer_id, act=act, reason=error.reason, error=str(error))
-    if act in (Act.UPLOAD, Act.SELECT) and (error.reason in HOPELESS or _may_give_back(mine)):
+    if act in (Action.UPLOAD, Action.SELECT) and (error.reason in HOPELESS or _may_give_back(mine)):
         give_back(task, mine, error, now)
-        return Went.REST
+        return StepResult.IDLE
     if error.reason in ("unreachable", "timeout", "wrong_key", "no_right"):
         with transaction() as session:
-            could_not_reach(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
-        return Went.REST
-    return Went.REFUSED
+            record_unreachable(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
+        return StepResult.IDLE
+    return StepResult.REFUSED

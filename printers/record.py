@@ -13,31 +13,31 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.core.changes import tell
+from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
 from api.domain.printing.jobs import JobStatus
-from api.domain.printing.printers import back_off, get_printer, saw
+from api.domain.printing.printers import back_off, get_printer, record_observation
 from api.domain.printing.runs import (
     BEFORE_START,
     LIVE,
     Run,
+    RunCommand,
     RunStatus,
-    Wish,
     finish,
     get_run,
     keep_hold,
     list_unfiled,
     move_run,
-    saw_progress,
+    record_progress,
 )
-from printers.decide import Act, Decision, Look, Stored
-from printers.port import ACTIVE, PrinterError, Seen
+from printers.decide import Action, Decision, PrinterView, Stored
+from printers.port import ACTIVE, Observation, PrinterError
 
 BACK_OFF = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
-class Mine:
+class LiveRun:
     """The live run of a printer, as it was read: what is recorded later must still find it so."""
 
     run_id: UUID
@@ -48,7 +48,7 @@ class Mine:
 
 
 @dataclass(frozen=True)
-class Left:
+class UnfiledRun:
     """The file of an ended run, to be put away."""
 
     run_id: UUID
@@ -57,7 +57,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Task:
+class PrinterFacts:
     """What one step needs to know, read in one short transaction."""
 
     printer_id: int
@@ -65,36 +65,36 @@ class Task:
     sealed_key: str
     machine: str
     claims: bool
-    mine: Mine | None
-    #: Ended runs whose file still lies where a late start would find it.
-    unfiled: tuple[Left, ...] = ()
+    mine: LiveRun | None
+    # Ended runs whose file still lies where a late start would find it.
+    unfiled: tuple[UnfiledRun, ...] = ()
 
 
-def read_task(session: Session, printer_id: int, now: datetime) -> Task:
+def read_facts(session: Session, printer_id: int, now: datetime) -> PrinterFacts:
     printer = get_printer(session, printer_id)
     claims = printer.plate_clear and not printer.in_maintenance and printer.resource.retired_at is None
     unfiled = list_unfiled(session, printer_id=printer_id)
-    mine = next((mine_of(run, now) for run in unfiled if run.status in LIVE), None)
-    left = tuple(Left(run.id, run.path, run.started_at is not None) for run in unfiled if run.status not in LIVE)
-    return Task(printer_id, printer.url, printer.sealed_key, printer.machine, claims, mine, left)
+    mine = next((live_run_of(run, now) for run in unfiled if run.status in LIVE), None)
+    left = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in unfiled if run.status not in LIVE)
+    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, mine, left)
 
 
-def mine_of(run: Run, now: datetime) -> Mine:
+def live_run_of(run: Run, now: datetime) -> LiveRun:
     stored = Stored(
         status=run.status,
         path=run.path,
         size=run.slice.size,
         sha1=run.slice.sha1,
-        wish=Wish.CANCEL if run.job.status == JobStatus.CANCELLED else run.wish,
+        command=RunCommand.CANCEL if run.job.status == JobStatus.CANCELLED else run.command,
         since_s=(now - run.status_at).total_seconds(),
         lost_s=None if run.lost_at is None else (now - run.lost_at).total_seconds(),
     )
-    return Mine(run.id, stored, run.done_path, run.slice.gcode_key, run.lost_at)
+    return LiveRun(run.id, stored, run.done_path, run.slice.gcode_key, run.lost_at)
 
 
-def note(session: Session, task: Task, seen: Seen, now: datetime) -> None:
+def note(session: Session, task: PrinterFacts, seen: Observation, now: datetime) -> None:
     """Record what was seen of the printer."""
-    saw(
+    record_observation(
         session,
         printer_id=task.printer_id,
         now=now,
@@ -105,21 +105,21 @@ def note(session: Session, task: Task, seen: Seen, now: datetime) -> None:
         left_s=seen.left_s,
     )
     if seen.machine != task.machine:
-        tell(session, printer=task.printer_id)
+        publish(session, printer=task.printer_id)
 
 
-def note_run(session: Session, mine: Mine, seen: Seen, decision: Decision, now: datetime) -> None:
+def note_run(session: Session, mine: LiveRun, seen: Observation, decision: Decision, now: datetime) -> None:
     """Record how far our print is, or since when it is missed."""
     if decision.lost:
         session.execute(update(Run).where(Run.id == mine.run_id, Run.lost_at.is_(None)).values(lost_at=now))
     elif seen.path == mine.stored.path and seen.machine in ACTIVE:
         run = get_run(session, mine.run_id)
         if run.status in LIVE:
-            saw_progress(session, run=run, progress=seen.progress, left_s=seen.left_s, print_s=seen.elapsed_s)
+            record_progress(session, run=run, progress=seen.progress, left_s=seen.left_s, print_s=seen.elapsed_s)
             keep_hold(session, run=run, now=now)
 
 
-def fresh(session: Session, mine: Mine) -> Run:
+def fresh(session: Session, mine: LiveRun) -> Run:
     """The run, if it still stands as it did when we looked; raises Stale when another worker took it further."""
     run = get_run(session, mine.run_id)
     if run.status != mine.stored.status:
@@ -127,7 +127,7 @@ def fresh(session: Session, mine: Mine) -> Run:
     return run
 
 
-def move(mine: Mine, status: RunStatus, now: datetime) -> None:
+def move(mine: LiveRun, status: RunStatus, now: datetime) -> None:
     """Record a step before the start; a step that is done again records nothing."""
     with transaction() as session:
         run = fresh(session, mine)
@@ -135,14 +135,14 @@ def move(mine: Mine, status: RunStatus, now: datetime) -> None:
             move_run(session, run, status, now=now)
 
 
-def commit_start(mine: Mine, now: datetime) -> None:
+def commit_start(mine: LiveRun, now: datetime) -> None:
     """The intent, before the act: of all workers that decided to start, only one gets past here. Raises Stale.
 
     To start again (the first start was lost), the winner is who ends the loss that both have seen.
     """
     with transaction() as session:
         run = fresh(session, mine)
-        if run.wish == Wish.CANCEL:
+        if run.command == RunCommand.CANCEL:
             raise Stale()
         if run.status != RunStatus.STARTING:
             move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
@@ -152,13 +152,13 @@ def commit_start(mine: Mine, now: datetime) -> None:
             raise Stale()
 
 
-def record_outcome(mine: Mine, decision: Decision, look: Look, now: datetime) -> None:
+def record_outcome(mine: LiveRun, decision: Decision, look: PrinterView, now: datetime) -> None:
     """Write down what was seen: a running print, or an end with all its consequences."""
     assert decision.status is not None  # noqa: S101  # BELIEVE and END carry one
     with transaction() as session:
         run = fresh(session, mine)
-        if decision.act == Act.BELIEVE:
-            _answer_wish(session, run)
+        if decision.act == Action.BELIEVE:
+            _clear_command(session, run)
             move_run(session, run, decision.status, now=now, started_at=run.started_at or now)
             return
         history = look.history
@@ -176,15 +176,15 @@ def record_outcome(mine: Mine, decision: Decision, look: Look, now: datetime) ->
             run.filed_at = now
 
 
-def _answer_wish(session: Session, run: Run) -> None:
+def _clear_command(session: Session, run: Run) -> None:
     """What is seen answers a pause or resume, unless it was asked before the print began. A cancel stays, also one that
     came after we read the row: hence the condition in the statement."""
     if run.status in (RunStatus.PRINTING, RunStatus.PAUSED):
-        answered = update(Run).where(Run.id == run.id, Run.wish != Wish.CANCEL)
-        session.execute(answered.values(wish=None))
+        answered = update(Run).where(Run.id == run.id, Run.command != RunCommand.CANCEL)
+        session.execute(answered.values(command=None))
 
 
-def give_back(task: Task, mine: Mine, error: PrinterError, now: datetime) -> None:
+def give_back(task: PrinterFacts, mine: LiveRun, error: PrinterError, now: datetime) -> None:
     """End a run that was not started, so that another printer can have its plate; this one rests for a while."""
     with transaction() as session:
         run = get_run(session, mine.run_id)

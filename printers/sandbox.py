@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-#: Root gives its rights up to this account. It needs no entry in passwd, and nothing else runs or owns files under it.
+# Root gives its rights up to this account. It needs no entry in passwd, and nothing else runs or owns files under it.
 SANDBOX_UID = 62_533
 _STDERR_BYTES = 16_384
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}  # noqa: S108  the sandbox's own /tmp
@@ -33,7 +33,7 @@ class SandboxKind(StrEnum):
     LIMITS = "limits"
 
 
-class Ended(StrEnum):
+class EndReason(StrEnum):
     """How the program ended."""
 
     OK = "ok"
@@ -44,7 +44,7 @@ class Ended(StrEnum):
 
 
 @dataclass(frozen=True)
-class Limits:
+class SandboxLimits:
     """What one run may use. `processes` come on top of those of the account: the kernel counts by account."""
 
     wall_s: float = 300
@@ -56,10 +56,10 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SandboxResult:
     """`status` as a shell tells it (128 + signal); `stderr_tail` is the end of what the program said."""
 
-    kind: Ended
+    kind: EndReason
     status: int
     stderr_tail: str
 
@@ -74,7 +74,9 @@ def open_room(prefix: str = "etabli-") -> Iterator[Path]:
         yield room
 
 
-def run_sandboxed(argv: Sequence[str], *, room: Path, limits: Limits, kind: SandboxKind | None = None) -> Outcome:
+def run_sandboxed(
+    argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: SandboxKind | None = None
+) -> SandboxResult:
     """Run `argv` in `room` (paths such as `in/model.stl` and `out/part.gcode`), at the lowest priority.
 
     Neither the program nor its children outlive this call or, should it be killed, this process. (With "limits" a child
@@ -111,7 +113,7 @@ def _bubblewrap_works() -> bool:
     script = "test ! -e /etc/shadow && read line < in/asked && echo $line > out/answered"
     with open_room("etabli-trial-") as room:
         (room / "in" / "asked").write_text("yes\n")
-        trial = Limits(wall_s=20)
+        trial = SandboxLimits(wall_s=20)
         run_sandboxed(["/bin/sh", "-c", script], room=room, limits=trial, kind=SandboxKind.BUBBLEWRAP)
         answered = room / "out" / "answered"
         return answered.exists() and answered.read_text() == "yes\n"
@@ -128,7 +130,7 @@ def _hand_over(room: Path) -> None:
     os.chown(room / "out", SANDBOX_UID, SANDBOX_UID)
 
 
-def _command(argv: Sequence[str], *, room: Path, limits: Limits, kind: SandboxKind) -> list[str]:
+def _command(argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: SandboxKind) -> list[str]:
     """Small programs of util-linux, each of which becomes the next: limits, priority, walls, account, program."""
     account = _give_up_root()
     walls = _bubblewrap(room) if kind is SandboxKind.BUBBLEWRAP else []
@@ -145,7 +147,7 @@ def _give_up_root() -> list[str]:
     return [f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"]
 
 
-def _rlimits(limits: Limits) -> list[str]:
+def _rlimits(limits: SandboxLimits) -> list[str]:
     wanted = [
         ("as", resource.RLIMIT_AS, limits.memory_bytes),
         ("fsize", resource.RLIMIT_FSIZE, limits.file_bytes),
@@ -219,15 +221,15 @@ def _tail(fd: int) -> str:
 _OUT_OF_MEMORY = re.compile("bad_alloc|[Cc]annot allocate|failed to map segment|MemoryError")
 
 
-def _outcome(returncode: int, *, in_time: bool, text: str) -> Outcome:
+def _outcome(returncode: int, *, in_time: bool, text: str) -> SandboxResult:
     status = returncode if returncode >= 0 else 128 - returncode
-    kind = Ended.FAILED
+    kind = EndReason.FAILED
     if status == 0:
-        kind = Ended.OK
+        kind = EndReason.OK
     if not in_time or status == 128 + signal.SIGXCPU:
-        kind = Ended.TIMEOUT
+        kind = EndReason.TIMEOUT
     elif status and _OUT_OF_MEMORY.search(text):
-        kind = Ended.OUT_OF_MEMORY
+        kind = EndReason.OUT_OF_MEMORY
     elif status in {128 + signal.SIGKILL, 128 + signal.SIGXFSZ, 128 + signal.SIGTERM}:
-        kind = Ended.KILLED
-    return Outcome(kind=kind, status=status, stderr_tail=text)
+        kind = EndReason.KILLED
+    return SandboxResult(kind=kind, status=status, stderr_tail=text)

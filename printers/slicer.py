@@ -17,7 +17,7 @@ from typing import NoReturn
 from api.domain.core.errors import Busy, Invalid
 from api.domain.printing import mesh
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
-from printers.sandbox import Ended, Limits, Outcome, open_room, run_sandboxed
+from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_room, run_sandboxed
 
 _PROGRAM = "prusa-slicer"
 _ESTIMATE_BYTES = 65_536
@@ -60,7 +60,7 @@ class EstimateMissing(Invalid):
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SlicerFigures:
     """What the slicer says of one plate: `grams` of filament, purge line included."""
 
     seconds: int
@@ -88,7 +88,7 @@ def slice_model(
     scale: float = 1.0,
     copies: int = 1,
     turned: bool = False,
-    limits: Limits | None = None,
+    limits: SandboxLimits | None = None,
 ) -> Sliced:
     """Slice `copies` of a model onto one plate of `machine`, into `out_dir/part.gcode`.
 
@@ -102,9 +102,9 @@ def slice_model(
         argv = [_program(), "--export-gcode", "--load", "in/profile.ini", "--scale", f"{scale * 100:.6f}%"]
         argv += ["--rotate", "90"] if turned else []
         argv += ["--duplicate", str(copies), "--output", "out/part.gcode", "in/model.stl"]
-        outcome = run_sandboxed(argv, room=room, limits=limits or Limits())
+        outcome = run_sandboxed(argv, room=room, limits=limits or SandboxLimits())
         made = room / "out" / "part.gcode"
-        if outcome.kind is not Ended.OK or not made.is_file() or made.is_symlink():
+        if outcome.kind is not EndReason.OK or not made.is_file() or made.is_symlink():
             _refuse(outcome, copies=copies)
         return _accept(made, machine=machine, out=out_dir / "part.gcode")
 
@@ -155,13 +155,13 @@ _GRAMS = re.compile(r"^; total filament used \[g\] = ([\d.]+)$", re.MULTILINE)
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
-def parse_estimate(tail: str) -> Estimate:
+def parse_estimate(tail: str) -> SlicerFigures:
     """Time and weight from the end of a file of PrusaSlicer: "1d 2h 3m 4s" and grams. Raises EstimateMissing."""
     time, grams = _TIME.search(tail), _GRAMS.search(tail)
     if time is None or grams is None:
         raise EstimateMissing
     seconds = sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"(\d+)([dhms])", time[1]))
-    return Estimate(seconds=max(1, seconds), grams=Decimal(grams[1]))
+    return SlicerFigures(seconds=max(1, seconds), grams=Decimal(grams[1]))
 
 
 _COMPLAINTS: list[tuple[re.Pattern[str], type[Invalid]]] = [
@@ -173,11 +173,11 @@ _COMPLAINTS: list[tuple[re.Pattern[str], type[Invalid]]] = [
 ]
 
 
-def _refuse(outcome: Outcome, *, copies: int) -> NoReturn:
+def _refuse(outcome: SandboxResult, *, copies: int) -> NoReturn:
     """Say in a hobbyist's words why there is no G-code."""
-    if outcome.kind is Ended.OUT_OF_MEMORY:
+    if outcome.kind is EndReason.OUT_OF_MEMORY:
         raise SliceOutOfMemory
-    if outcome.kind in {Ended.TIMEOUT, Ended.KILLED}:
+    if outcome.kind in {EndReason.TIMEOUT, EndReason.KILLED}:
         raise SliceTooComplex
     if re.search("could not fit on the bed|outside of the print volume", outcome.stderr_tail):
         raise PlateOverfull(copies=copies)

@@ -15,26 +15,26 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.db import transaction
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Busy, DomainError, Stale
 from api.domain.pricing.materials import Material
-from api.domain.printing.jobs import Job, JobSlice, slice_came
+from api.domain.printing.jobs import Job, JobSlice, settle_slices
 from api.domain.printing.mesh import fits
 from api.domain.printing.printers import PrinterKind
-from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from api.settings import settings
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
-from printers.sandbox import Limits
+from printers.sandbox import SandboxLimits
 from printers.slicer import Sliced, SliceTooComplex, slice_model
 
 log = structlog.get_logger()
 
-#: Another worker made the slice meanwhile: before we looked, or between our look and our write.
-TOO_LATE = (NotFromHere, Stale)
+# Another worker made the slice meanwhile: before we looked, or between our look and our write.
+TOO_LATE = (ForbiddenMove, Stale)
 
 
 @dataclass(frozen=True)
-class Order:
+class SliceTask:
     """One slice to make, as plain facts: no row is held while the slicer works."""
 
     stl_key: str
@@ -51,7 +51,7 @@ def make_slice(slice_id: int) -> None:
         found = session.get(Slice, slice_id)
         if found is None or found.status != SliceStatus.PENDING:
             return
-        order = _order(found)
+        order = _read_task(found)
     try:
         with tempfile.TemporaryDirectory(prefix="etabli-slice-") as folder, files.as_path(order.stl_key) as stl:
             sliced = _run(order, stl, Path(folder))
@@ -59,12 +59,12 @@ def make_slice(slice_id: int) -> None:
             files.put(gcode_key, sliced.gcode)
     except DomainError as error:
         log.info("not sliced", slice=slice_id, code=error.code())
-        _tell_failure(slice_id, error)
+        _record_failure(slice_id, error)
         return
-    _tell_success(slice_id, sliced, gcode_key)
+    _record_success(slice_id, sliced, gcode_key)
 
 
-def _run(order: Order, stl: Path, folder: Path) -> Sliced:
+def _run(order: SliceTask, stl: Path, folder: Path) -> Sliced:
     return slice_model(
         stl,
         order.profile_ini,
@@ -73,14 +73,14 @@ def _run(order: Order, stl: Path, folder: Path) -> Sliced:
         scale=order.scale,
         copies=order.copies,
         turned=order.turned,
-        limits=Limits(wall_s=settings().slice_wall_s),
+        limits=SandboxLimits(wall_s=settings().slice_wall_s),
     )
 
 
-def _order(found: Slice) -> Order:
+def _read_task(found: Slice) -> SliceTask:
     machine = machine_spec(found.kind)
     x, y, z = (side * float(found.scale) for side in found.model.size_mm)
-    return Order(
+    return SliceTask(
         stl_key=found.model.stl_key,
         profile_ini=render_profile(
             machine, material_spec(found.material), found.quality, found.kind.config_ini or None
@@ -111,12 +111,12 @@ def material_spec(material: Material) -> MaterialSpec:
     )
 
 
-def _tell_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
+def _record_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
     now = datetime.now(UTC)
     try:
         with transaction() as session:
             found = session.get_one(Slice, slice_id)
-            slice_ready(
+            mark_ready(
                 session,
                 found=found,
                 seconds=sliced.seconds,
@@ -126,23 +126,23 @@ def _tell_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
                 sha1=sliced.sha1,
                 now=now,
             )
-            tell_jobs(session, slice_id, now)
+            update_jobs(session, slice_id, now)
     except TOO_LATE:
         files.delete(gcode_key)  # another worker was faster: its G-code stays
 
 
-def _tell_failure(slice_id: int, error: DomainError) -> None:
+def _record_failure(slice_id: int, error: DomainError) -> None:
     """A missing slicer or a time-out may pass; a model that cannot be sliced stays so."""
     again = isinstance(error, Busy | SliceTooComplex)
     now = datetime.now(UTC)
     with contextlib.suppress(*TOO_LATE), transaction() as session:
         found = session.get_one(Slice, slice_id)
-        slice_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
-        tell_jobs(session, slice_id, now)
+        mark_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
+        update_jobs(session, slice_id, now)
 
 
-def tell_jobs(session: Session, slice_id: int, now: datetime) -> None:
+def update_jobs(session: Session, slice_id: int, now: datetime) -> None:
     """Each job that waits for this slice looks at it."""
     jobs = session.scalars(select(Job).join(JobSlice).where(JobSlice.slice_id == slice_id).order_by(Job.id))
     for job in jobs.unique():
-        slice_came(session, job=job, now=now)
+        settle_slices(session, job=job, now=now)

@@ -16,15 +16,15 @@ from api.db import conninfo, transaction
 from api.domain.printing.printers import list_printers, poke
 from printers.fleet import key_of
 from printers.port import PrinterError
-from printers.push import Push, watch
+from printers.push import PushMessage, watch
 
 log = structlog.get_logger()
 
-#: First key of the two-part advisory lock; the second is the printer's id.
+# First key of the two-part advisory lock; the second is the printer's id.
 LOCK_SPACE = 20_841
-#: How often new, changed and orphaned printers are looked for.
+# How often new, changed and orphaned printers are looked for.
 ADOPT_S = 5.0
-#: One act at a printer makes several events; one look after the last serves them all.
+# One act at a printer makes several events; one look after the last serves them all.
 SETTLE_S = 0.15
 
 
@@ -87,7 +87,7 @@ async def _watch(printer: Watched) -> None:
 
     heard = asyncio.Event()
 
-    async def on_push(push: Push) -> None:
+    async def on_push(push: PushMessage) -> None:
         heard.set()
 
     async with asyncio.TaskGroup() as both:

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from api import outbox, tasks
 from api.adapters import mail
 from api.db import conninfo, transaction
-from api.domain.core.changes import ask
+from api.domain.core.changes import enqueue
 from api.domain.core.errors import NotFound
 from api.domain.messages.notifications import Mail
 from api.domain.printing.printers import poke
@@ -111,7 +111,7 @@ def test_steps_of_a_savepoint_wait_for_the_whole(installation: Path) -> None:
 def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
     with transaction() as session:
         poke(session, 7)
-        ask(session, "slice", once="slice:1", slice_id=1)
+        enqueue(session, "slice", once="slice:1", slice_id=1)
         rows = "SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY 1"
     with transaction() as session:
         found = [tuple(row) for row in session.connection().exec_driver_sql(rows)]
@@ -210,7 +210,7 @@ def _write_letter() -> None:
         letter = Mail(user_id=user.id, kind="x", about="y", recipient=user.email, subject="s", body="b", created_at=NOW)
         session.add(letter)
         session.flush()
-        ask(session, "send_mail", once=f"mail:{letter.id}", mail_id=letter.id)
+        enqueue(session, "send_mail", once=f"mail:{letter.id}", mail_id=letter.id)
 
 
 def test_a_letter_that_could_not_be_sent_says_why(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def make_user(session: Session, name: str = "Dana", **facts: Any) -> User:
 def make_site(session: Session, name: str = "L'Atelier", *, approves_prints: bool = False, **facts: Any) -> Site:
     """Open and staffed every day from 9 to 18."""
     slug = facts.pop("slug", f"site-{next(_number)}")
-    site = sites.make_site(
+    site = sites.create_site(
         session, slug=slug, name=name, now=NOW, **{"city": "Mende", "approves_prints": approves_prints, **facts}
     )
     sites.set_hours(session, site=site, rows=[(day, time(9), time(18), True) for day in range(7)])
@@ -164,7 +164,7 @@ def make_sliced(
     job = make_submitted(session, site, owner, **facts)
     for wanted in job.slices:
         if wanted.slice.status == slices.SliceStatus.PENDING:
-            slices.slice_ready(
+            slices.mark_ready(
                 session,
                 found=wanted.slice,
                 seconds=seconds,
@@ -174,7 +174,7 @@ def make_sliced(
                 sha1="0" * 40,
                 now=NOW,
             )
-    jobs.slice_came(session, job=job, now=NOW)
+    jobs.settle_slices(session, job=job, now=NOW)
     return job
 
 
@@ -207,7 +207,7 @@ def make_world(session: Session, **site_facts: Any) -> World:
     roles.grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
     roles.grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)
     roles.grant(session, user=charlie, site_id=elsewhere.id, level=Level.MANAGER, now=NOW)
-    acme = accounts.found_organisation(session, name="Acme", slug=f"acme-{next(_number)}", owner=charlie, now=NOW)
+    acme = accounts.add_organisation(session, name="Acme", slug=f"acme-{next(_number)}", owner=charlie, now=NOW)
     material = make_material(session)
     make_tariff(session)
     return World(site, make_printer(session, site), material, alice, bob, charlie, acme)

@@ -26,9 +26,9 @@ from api.examples import add_examples
 from api.problems import Problem
 from web.hardening import Hardened
 from web.live import Live
-from web.render import STATIC, draw_problem, tell
+from web.render import STATIC, show_problem, text_for
 
-#: Faces for programs: they are answered in JSON whatever they accept.
+# Faces for programs: they are answered in JSON whatever they accept.
 FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz", "/metrics")
 
 
@@ -55,7 +55,7 @@ def make_app() -> FastAPI:
         redoc_url=None,
         dependencies=[Depends(refuse_forgery)],
     )
-    problems.install(app, show=show, words=tell)
+    problems.install(app, show=show, words=text_for)
     app.state.live = Live(conninfo)
     app.state.check_configuration = printers.profile.check_profile
     app.include_router(health)
@@ -87,7 +87,7 @@ def show(request: Request, problem: Problem) -> Response:
         return problems.as_json(request, problem)
     if problem.status == 401:
         return _to_login(request)
-    return draw_problem(request, problem)
+    return show_problem(request, problem)
 
 
 def _to_login(request: Request) -> Response:

@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.domain.people.accounts import (
+    add_organisation,
     find_token_user,
     find_user,
-    found_organisation,
     issue_token,
     sign_up,
 )
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import Kind, Site, list_sites, make_resource, make_site, set_hours
+from api.domain.places.sites import ResourceKind, Site, create_resource, create_site, list_sites, set_hours
 from api.domain.pricing.materials import Colour, Material
 from api.domain.pricing.prices import Tariff
 from api.domain.pricing.tariffs import set_tariff
@@ -73,7 +73,7 @@ def _make_network(session: Session, now: datetime) -> None:
         ("florac", "La Fabrique", "Florac", "Bureaux partagés, calme et coups de main.", (9, 18)),
     ]
     for slug, name, city, about, (opens, closes) in places:
-        site = make_site(
+        site = create_site(
             session,
             slug=slug,
             name=name,
@@ -98,12 +98,12 @@ def _seed_bookings(session: Session, now: datetime) -> None:
 
 def _make_resources(session: Session, site: Site, now: datetime) -> None:
     things = {
-        "atelier": [(Kind.VR_KIT, "Casque VR 1")],
-        "telecentre": [(Kind.ROOM, "Salle de réunion et visio")],
-        "florac": [(Kind.WORKSTATION, "Bureau près de la fenêtre"), (Kind.WORKSTATION, "Bureau calme")],
+        "atelier": [(ResourceKind.VR_KIT, "Casque VR 1")],
+        "telecentre": [(ResourceKind.ROOM, "Salle de réunion et visio")],
+        "florac": [(ResourceKind.WORKSTATION, "Bureau près de la fenêtre"), (ResourceKind.WORKSTATION, "Bureau calme")],
     }
     for kind, name in things[site.slug]:
-        make_resource(session, site=site, kind=kind, name=name, now=now)
+        create_resource(session, site=site, kind=kind, name=name, now=now)
 
 
 def seed_materials(session: Session) -> None:
@@ -155,7 +155,7 @@ def _make_people(session: Session, now: datetime) -> None:
             if role == "staff":
                 grant(session, user=user, site_id=site.id, level=Level.MANAGER, now=now)
         if role == "buyer":
-            organisation = found_organisation(
+            organisation = add_organisation(
                 session, name="Menuiserie du Gévaudan", slug="menuiserie", owner=user, now=now
             )
             organisation.siren, organisation.siret = "732829320", "73282932000074"

@@ -8,14 +8,14 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Wanted, book, find_slots, look_up
+from api.domain.booking.bookings import BookingRequest, book, find_slots, find_terms
 from api.domain.booking.gatherings import announce
-from api.domain.booking.kits import make_kit
+from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, Rule, set_rule
 from api.domain.people.accounts import User
 from api.domain.places.conventions import add_door, sign_convention
-from api.domain.places.sites import Kind, Resource, Site, local, make_resource
-from api.domain.places.skills import make_skill
+from api.domain.places.sites import Resource, ResourceKind, Site, create_resource, local
+from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 
 
@@ -39,19 +39,19 @@ def _set_rules(session: Session, sites: list[Site], now: datetime) -> None:
     room = Policy(max_minutes=600, quota_week_minutes=1200, cancel_minutes=24 * 60, late_fee_cents=500, rates=hourly)
     printer = Policy(min_minutes=30, step_minutes=30, max_minutes=480, at_once=2)
     for site in sites:
-        set_rule(session, site=site, kind=Kind.ROOM, policy=room, now=now)
-        set_rule(session, site=site, kind=Kind.PRINTER, policy=printer, now=now)
+        set_rule(session, site=site, kind=ResourceKind.ROOM, policy=room, now=now)
+        set_rule(session, site=site, kind=ResourceKind.PRINTER, policy=printer, now=now)
 
 
 def _make_vr(session: Session, site: Site, now: datetime) -> Resource:
     """The headset of the demo (made by it already, or here) with its play area, as one kit."""
-    query = select(Resource).where(Resource.site_id == site.id, Resource.kind == Kind.VR_KIT)
+    query = select(Resource).where(Resource.site_id == site.id, Resource.kind == ResourceKind.VR_KIT)
     for lone in session.scalars(query):
         lone.retired_at = now
-    headset = make_resource(session, site=site, kind=Kind.MACHINE, name="Casque VR", now=now)
-    area = make_resource(session, site=site, kind=Kind.ROOM, name="Aire de jeu VR", now=now)
+    headset = create_resource(session, site=site, kind=ResourceKind.MACHINE, name="Casque VR", now=now)
+    area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire de jeu VR", now=now)
     items = [("Casque", "VR-0001"), ("Manette gauche", "VR-0002"), ("Manette droite", "VR-0003")]
-    kit = make_kit(
+    kit = create_kit(
         session,
         site=site,
         name="Kit VR 1",
@@ -62,19 +62,25 @@ def _make_vr(session: Session, site: Site, now: datetime) -> Resource:
         deposit_cents=20_000,
     )
     policy = Policy(min_minutes=30, step_minutes=30, max_minutes=120, after_minutes=30, no_show_minutes=15)
-    set_rule(session, site=site, kind=Kind.VR_KIT, policy=policy, now=now)
+    set_rule(session, site=site, kind=ResourceKind.VR_KIT, policy=policy, now=now)
     return kit.resource or session.get_one(Resource, kit.id)
 
 
 def _make_helper(session: Session, site: Site, now: datetime) -> None:
     hours = {"hours": [[1, "14:00", "17:00"], [3, "09:00", "12:00"]]}
-    make_resource(session, site=site, kind=Kind.PERSON, name="Aide aux démarches", now=now, facts=hours)
+    create_resource(session, site=site, kind=ResourceKind.PERSON, name="Aide aux démarches", now=now, facts=hours)
 
 
 def _sign(session: Session, site: Site, staff: User, member: User, now: datetime) -> None:
     """The meeting room on weekday evenings, for one person, with a door that checks codes offline."""
-    rooms = session.scalars(select(Resource).where(Resource.site_id == site.id, Resource.kind == Kind.ROOM)).all()
-    room = rooms[0] if rooms else make_resource(session, site=site, kind=Kind.ROOM, name="Salle du soir", now=now)
+    rooms = session.scalars(
+        select(Resource).where(Resource.site_id == site.id, Resource.kind == ResourceKind.ROOM)
+    ).all()
+    room = (
+        rooms[0]
+        if rooms
+        else create_resource(session, site=site, kind=ResourceKind.ROOM, name="Salle du soir", now=now)
+    )
     today = now.date()
     sign_convention(
         session,
@@ -94,7 +100,7 @@ def _sign(session: Session, site: Site, staff: User, member: User, now: datetime
 
 
 def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
-    skill = make_skill(session, slug="impression-3d", name="Impression 3D", now=now)
+    skill = create_skill(session, slug="impression-3d", name="Impression 3D", now=now)
     for days, title, seats, taught in ((7, "Formation impression 3D", 6, skill), (12, "Soirée jeux", 20, None)):
         start = local(site, (now + timedelta(days=days)).date(), time(18)).astimezone(UTC)
         announce(
@@ -111,7 +117,7 @@ def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
 
 
 def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
-    asked = look_up(session, resource_id=kit.id, user=member)
+    asked = find_terms(session, resource_id=kit.id, user=member)
     slots = find_slots(session, asked=[asked], minutes=60, start=now, end=now + timedelta(days=14), count=1)
     for start, end in slots[kit.id]:
-        book(session, wanted=Wanted(kit.id, start, end, youngest_age=30), user=member, now=now)
+        book(session, wanted=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 
 from api.domain.core.errors import DomainError, NotFound
 from api.problems import status_of
-from web.render import tell
+from web.render import text_for
 
 
 class Form:
@@ -49,7 +49,7 @@ class Form:
 
     def refuse(self, error: DomainError, *, field: str | None = None) -> None:
         """Put the error beside its field; one of no field stands above the form, under ""."""
-        self.errors[field or error.field or ""] = tell(self.request, error.msgid(), error.params)
+        self.errors[field or error.field or ""] = text_for(self.request, error.msgid(), error.params)
         self.status = status_of(error)
 
 

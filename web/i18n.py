@@ -18,7 +18,7 @@ LOCALES = Path(__file__).parent / "locales"
 COOKIE = "locale"
 Catalogue = dict[str, tuple[str, ...]]
 
-#: The French count 0 and 1 as one, the English only 1.
+# The French count 0 and 1 as one, the English only 1.
 PLURAL: dict[Locale, Callable[[int], int]] = {
     Locale.FR: lambda n: int(abs(n) > 1),
     Locale.EN: lambda n: int(n != 1),

@@ -27,7 +27,7 @@ class NoDatabase(Exception):
     """There is no database to speak to; the text says how to get one."""
 
 
-def settle(data_dir: Path | None) -> Path:
+def prepare_data_dir(data_dir: Path | None) -> Path:
     """Choose and make the data directory, and tell it to this process and its children by ETABLI_DATA_DIR.
 
     Root's own home is closed to the server's account, so root's default is /var/lib/etabli.
@@ -43,7 +43,7 @@ def settle(data_dir: Path | None) -> Path:
 
 
 @contextmanager
-def alone_on(data_dir: Path) -> Iterator[None]:
+def exclusive(data_dir: Path) -> Iterator[None]:
     """Hold the data directory for this process; the lock goes with the process, however it ends."""
     with (data_dir / "supervisor.lock").open("a+") as lock:
         try:
@@ -86,7 +86,7 @@ def database(data_dir: Path) -> Iterator[str]:
         join_database(data_dir)
         yield os.environ["ETABLI_DATABASE_URL"]
         return
-    with alone_on(data_dir):
+    with exclusive(data_dir):
         use_database(server.start())
         try:
             yield os.environ["ETABLI_DATABASE_URL"]

@@ -21,7 +21,7 @@ log = structlog.get_logger()
 CHANNEL = "etabli_live"
 BEAT_S = 15.0
 MOST_STREAMS = 400
-#: Told after a lost connection: whatever is shown may be old.
+# Told after a lost connection: whatever is shown may be old.
 EVERYTHING = "*"
 
 

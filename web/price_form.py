@@ -15,14 +15,14 @@ from api.domain.pricing.materials import Material
 from api.domain.pricing.prices import Tariff
 from web.forms import Form
 from web.i18n import N_
-from web.render import ReaderOf
+from web.render import PageReader
 from web.words import number, unit_price
 
-#: Lines that a form may have of quantity breaks, of urgencies and of organisations.
+# Lines that a form may have of quantity breaks, of urgencies and of organisations.
 MOST_ROWS = 30
 HUNDRED = Decimal(100)
 
-#: The plain prices of a tariff in euros: field, label, hint.
+# The plain prices of a tariff in euros: field, label, hint.
 EUROS = {
     "per_minute": N_("Machine time, € per minute"),
     "handling": N_("Handling, € per piece"),
@@ -205,7 +205,7 @@ def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
 
 
-def describe(reader: ReaderOf, tariff: Tariff, organisations: Mapping[int, str]) -> list[tuple[str, str]]:
+def describe(reader: PageReader, tariff: Tariff, organisations: Mapping[int, str]) -> list[tuple[str, str]]:
     """What the prices say, line by line, in the reader's language; what is nothing is left out."""
 
     def said(value: Decimal, unit: str) -> str:

@@ -12,7 +12,7 @@ from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer, PrinterState
 from api.domain.printing.runs import Run
 from web.i18n import N_, translate_count
-from web.render import ReaderOf
+from web.render import PageReader
 from web.states import PRINTERS
 from web.words import named, relative
 
@@ -58,7 +58,7 @@ ENDS: dict[str, str] = {
 }
 
 
-#: What is wrong with a printer of ours, and what a person does about it.
+# What is wrong with a printer of ours, and what a person does about it.
 TROUBLES: dict[str, str] = {
     "unreachable": N_("Its OctoPrint does not answer: is it switched on, and on the network?"),
     "timeout": N_("Its OctoPrint takes too long to answer: it may be starting, or very busy."),
@@ -70,7 +70,7 @@ TROUBLES: dict[str, str] = {
 }
 
 
-def wait_text(reader: ReaderOf, why: Why, job: Job | None = None) -> str:
+def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
     """One reason of the plan as a sentence; the plan's codes of filaments become the names of those of `job`."""
     params = {name: _readable(reader, name, value) for name, value in why.params}
     if job is not None and params.get("material") == job.material.code:
@@ -86,7 +86,7 @@ def wait_text(reader: ReaderOf, why: Why, job: Job | None = None) -> str:
     return reader.text(WAITS[why.code], **params)
 
 
-def _readable(reader: ReaderOf, name: str, value: Any) -> Any:
+def _readable(reader: PageReader, name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         zone = reader.site.timezone if reader.site else "Europe/Paris"
         return relative(reader.locale, value, now=reader.now, zone=zone)
@@ -97,12 +97,12 @@ def _readable(reader: ReaderOf, name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def waits(reader: ReaderOf, planned: JobPlan | None, job: Job) -> list[str]:
+def waits(reader: PageReader, planned: JobPlan | None, job: Job) -> list[str]:
     """All that stands before the job, in the order of the plan, each said once."""
     return list(dict.fromkeys(wait_text(reader, why, job) for why in planned.why)) if planned else []
 
 
-def job_text(reader: ReaderOf, job: Job) -> str:
+def job_text(reader: PageReader, job: Job) -> str:
     """Why it is refused or on hold: a person's own words, or those of the error."""
     if not job.reason:
         return ""
@@ -111,17 +111,17 @@ def job_text(reader: ReaderOf, job: Job) -> str:
     return error_text(reader, str(job.reason.get("code", "")), dict(job.reason.get("params", {})))
 
 
-def run_text(reader: ReaderOf, run: Run) -> str:
+def run_text(reader: PageReader, run: Run) -> str:
     return error_text(reader, run.reason, {}) if run.reason else ""
 
 
-def trouble_text(reader: ReaderOf, printer: Printer) -> str:
+def trouble_text(reader: PageReader, printer: Printer) -> str:
     """What is wrong with a printer: in our words where the reason is known, else in its server's."""
     known = TROUBLES.get(printer.trouble_reason) or ENDS.get(printer.trouble_reason)
     return reader.text(known) if known else printer.trouble
 
 
-def error_text(reader: ReaderOf, code: str, params: dict[str, Any]) -> str:
+def error_text(reader: PageReader, code: str, params: dict[str, Any]) -> str:
     """A stored code in words; one that nobody knows any more is shown as it is, never hidden."""
     if code in ENDS:
         return reader.text(ENDS[code])

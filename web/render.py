@@ -17,7 +17,7 @@ from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.deps import DbSession, Known, MaybeUser, Now, session_cookie
+from api.deps import DbSession, Identity, MaybeUser, Now, session_cookie
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, User
 from api.domain.places import sites
@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 STATIC = HERE / "static"
 FLASH, SITE = "flash", "site"
 
-#: The five words of a member; one is shown once its page exists.
+# The five words of a member; one is shown once its page exists.
 NAVIGATION = (
     ("/print", N_("Print")),
     ("/book", N_("Book")),
@@ -81,11 +81,11 @@ def static(path: str) -> str:
 
 
 @dataclass
-class ReaderOf:
+class PageReader:
     """Who looks, in which language, from which place; draws pages for them."""
 
     request: Request
-    user: User | Known | None
+    user: User | Identity | None
     now: datetime
     sites: list[Site] = field(default_factory=list)
     staffs: list[Site] = field(default_factory=list)
@@ -150,8 +150,8 @@ class ReaderOf:
         return answer
 
 
-def reader(request: Request, session: DbSession, user: MaybeUser, now: Now) -> ReaderOf:
-    return ReaderOf(
+def reader(request: Request, session: DbSession, user: MaybeUser, now: Now) -> PageReader:
+    return PageReader(
         request=request,
         user=user,
         now=now,
@@ -160,7 +160,7 @@ def reader(request: Request, session: DbSession, user: MaybeUser, now: Now) -> R
     )
 
 
-Reader = Annotated[ReaderOf, Depends(reader)]
+Reader = Annotated[PageReader, Depends(reader)]
 
 
 def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> None:
@@ -170,7 +170,7 @@ def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> No
     )
 
 
-def tell(request: Request, msgid: str, params: dict[str, Any]) -> str:
+def text_for(request: Request, msgid: str, params: dict[str, Any]) -> str:
     """A text in the language of who asks: how `api.problems` speaks."""
     locale = locale_of(request)
     return fill(locale, translate(locale, msgid), params)
@@ -190,9 +190,9 @@ def _read_flash(request: Request) -> Flash | None:
         return None
 
 
-def draw_problem(request: Request, problem: Problem) -> HTMLResponse:
+def show_problem(request: Request, problem: Problem) -> HTMLResponse:
     """An error as a page. It touches no database, which may be what is broken."""
-    bare = ReaderOf(request=request, user=getattr(request.state, "known", None), now=datetime.now(UTC))
+    bare = PageReader(request=request, user=getattr(request.state, "known", None), now=datetime.now(UTC))
     template = "_problem.html" if bare.wants_fragment else "problem.html"
     return bare.page(template, status=problem.status, problem=problem)
 

@@ -13,7 +13,7 @@ from api.domain.pricing.prices.parts import BadTariff
 from web.forms import Form
 from web.i18n import N_
 
-#: field of the form, its words, the unit or hint; all whole numbers that must be given.
+# field of the form, its words, the unit or hint; all whole numbers that must be given.
 NUMBERS = {
     "min_minutes": (N_("Shortest booking"), N_("minutes")),
     "max_minutes": (N_("Longest booking"), N_("minutes")),
@@ -24,7 +24,7 @@ NUMBERS = {
     "after_minutes": (N_("Kept free after"), N_("minutes, for cleaning and charging")),
     "cancel_minutes": (N_("Cancelling is free until"), N_("minutes before the start")),
 }
-#: The same, but empty means without limit.
+# The same, but empty means without limit.
 LIMITS = {
     "quota_day_minutes": (N_("Per person and day"), N_("minutes; empty: no limit")),
     "quota_week_minutes": (N_("Per person and week"), N_("minutes; empty: no limit")),
@@ -36,7 +36,7 @@ SWITCHES = {
     "needs_approval": N_("The staff approve each booking"),
     "members_only": N_("Only people with a role at this place see it"),
 }
-#: Who pays which part of the price, in percent.
+# Who pays which part of the price, in percent.
 ROLES = {
     "visitor": N_("Without a role here"),
     "member": N_("Members"),
@@ -51,7 +51,7 @@ class WholeNumberMissing(Invalid):
     """Enter a whole number here, zero or more."""
 
 
-class AmountWrong(Invalid):
+class FeeWrong(Invalid):
     """Enter an amount here, zero or more."""
 
 
@@ -109,9 +109,9 @@ def _amount(form: Form, name: str) -> Decimal:
     try:
         amount = Decimal(form.get(name, "0").replace(",", "."))
     except InvalidOperation as error:
-        raise AmountWrong(field=name) from error
+        raise FeeWrong(field=name) from error
     if not amount.is_finite() or not 0 <= amount < 1_000_000:
-        raise AmountWrong(field=name)
+        raise FeeWrong(field=name)
     return amount
 
 

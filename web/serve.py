@@ -7,7 +7,7 @@ import uvicorn
 from sqlalchemy.orm import configure_mappers
 
 APPLICATION = "web.app"
-#: Live pages hold their stream open for ever: at the end nobody waits for them longer than this.
+# Live pages hold their stream open for ever: at the end nobody waits for them longer than this.
 GRACE_S = 2
 
 

@@ -14,7 +14,7 @@ from api.domain.printing.plan import JobPlan
 from api.domain.printing.printers import Printer, PrinterState
 from api.domain.printing.runs import Run, RunStatus
 from web import reasons
-from web.render import ReaderOf
+from web.render import PageReader
 from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, State
 
 WAITING = (JobStatus.SUBMITTED, JobStatus.QUEUED, JobStatus.ON_HOLD)
@@ -61,7 +61,7 @@ class ShownJob:
         return self.job.status in (*WAITING, JobStatus.PRINTING)
 
 
-def show_job(session: Session, reader: ReaderOf, job: Job, *, planned: JobPlan | None = None) -> ShownJob:
+def show_job(session: Session, reader: PageReader, job: Job, *, planned: JobPlan | None = None) -> ShownJob:
     attempts = runs.list_runs(session, job_id=job.id)
     live = [run for run in attempts if run.status in runs.LIVE]
     return ShownJob(
@@ -102,12 +102,12 @@ class ShownPrinter:
         return not self.printer.plate_clear and self.run is None and self.printer.machine not in printers.RUNNING
 
 
-def show_printers(session: Session, reader: ReaderOf, found: list[Printer]) -> list[ShownPrinter]:
+def show_printers(session: Session, reader: PageReader, found: list[Printer]) -> list[ShownPrinter]:
     live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
     return [show_printer(reader, printer, live.get(printer.id)) for printer in found]
 
 
-def show_printer(reader: ReaderOf, printer: Printer, run: Run | None) -> ShownPrinter:
+def show_printer(reader: PageReader, printer: Printer, run: Run | None) -> ShownPrinter:
     state = printers.state_of(printer, has_run=run is not None, now=reader.now)
     return ShownPrinter(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from api.domain.places.timeline import Reason
+from api.domain.places.timeline import HoldReason
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import PrinterState
-from api.domain.printing.runs import RunStatus, Wish
+from api.domain.printing.runs import RunCommand, RunStatus
 from web.i18n import N_
 
 
@@ -32,7 +32,7 @@ JOBS = {
     JobStatus.REJECTED: State("broken", N_("Refused")),
     JobStatus.CANCELLED: State("over", N_("Cancelled")),
 }
-#: Submitted, sliced, and the site wants a person's word.
+# Submitted, sliced, and the site wants a person's word.
 NEEDS_APPROVAL = State("needs", N_("Waits for approval"))
 
 JOB_MEANINGS = [
@@ -68,22 +68,22 @@ PRINTERS = {
     PrinterState.MAINTENANCE: State("over", N_("Maintenance")),
 }
 
-#: What staff may want of a live run, by what it does now.
-WISHES = {
-    RunStatus.PRINTING: [(Wish.PAUSE, N_("Pause"))],
-    RunStatus.PAUSED: [(Wish.RESUME, N_("Go on"))],
+# What staff may want of a live run, by what it does now.
+COMMANDS = {
+    RunStatus.PRINTING: [(RunCommand.PAUSE, N_("Pause"))],
+    RunStatus.PAUSED: [(RunCommand.RESUME, N_("Go on"))],
 }
 
-#: What a stretch of a timeline is taken for.
+# What a stretch of a timeline is taken for.
 HOLDS = {
-    Reason.BOOKING: N_("Booking"),
-    Reason.RUN: N_("A print"),
-    Reason.MAINTENANCE: N_("Maintenance"),
-    Reason.CLOSURE: N_("Closure"),
-    Reason.EVENT: N_("Event"),
+    HoldReason.BOOKING: N_("Booking"),
+    HoldReason.RUN: N_("A print"),
+    HoldReason.MAINTENANCE: N_("Maintenance"),
+    HoldReason.CLOSURE: N_("Closure"),
+    HoldReason.EVENT: N_("Event"),
 }
 
-#: The log's words; the log is ours in English, and a word that is not here is shown as it is.
+# The log's words; the log is ours in English, and a word that is not here is shown as it is.
 LOG_WORDS = frozenset(
     {
         N_("job"),

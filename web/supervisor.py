@@ -26,12 +26,12 @@ PARENT = "ETABLI_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1
 
 
-class Ended(Exception):
+class ProcessesEnded(Exception):
     """A process ended before it was ready; the text names it."""
 
 
 @dataclass
-class Part:
+class ManagedProcess:
     """One process: `command` is run again whenever it exits, whatever its status (Procrastinate's worker exits 0)."""
 
     name: str
@@ -91,7 +91,7 @@ class Part:
 class Supervisor:
     """`watch` is called at every look, for what is not a part: it may start PostgreSQL or a lab printer again."""
 
-    parts: list[Part]
+    parts: list[ManagedProcess]
     watch: Callable[[], None] = lambda: None
     _stop: threading.Event = field(default_factory=threading.Event)
 
@@ -117,7 +117,7 @@ class Supervisor:
         for part in self.parts:
             part.start()
 
-    def add(self, parts: list[Part]) -> None:
+    def add(self, parts: list[ManagedProcess]) -> None:
         """Start more, and look after them too."""
         for part in parts:
             part.start()
@@ -132,7 +132,7 @@ class Supervisor:
                 return True
             if time.monotonic() > deadline:
                 down = [part.name for part in self.parts if not part.running]
-                raise Ended(f"Not ready after {timeout_s:.0f} s. Not running: {', '.join(down) or 'none'}.")
+                raise ProcessesEnded(f"Not ready after {timeout_s:.0f} s. Not running: {', '.join(down) or 'none'}.")
         return False
 
     def run(self) -> None:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from api.domain.core.errors import Busy
 from api.settings import settings
 
-#: Tries in five minutes, of the whole installation.
+# Tries in five minutes, of the whole installation.
 PER_ACCOUNT = 10
 PER_ADDRESS = 60
 

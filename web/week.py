@@ -12,17 +12,17 @@ from enum import StrEnum
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from api.domain.booking.bookings.search import Taken
+from api.domain.booking.bookings.search import TakenSpan
 from api.domain.places.sites import Interval, merge
 from api.domain.places.timeline import free_between
 
 ROW = timedelta(minutes=15)
 ROWS_AN_HOUR = 4
-#: Shown of a place that has not told its hours.
+# Shown of a place that has not told its hours.
 WAKING = (8, 20)
 
 
-class What(StrEnum):
+class Occupancy(StrEnum):
     FREE = "free"
     TAKEN = "taken"
     CLOSED = "closed"
@@ -33,8 +33,8 @@ class Quarter:
     """One quarter of an hour of a day: what it is, and of a taken one by whose hold."""
 
     start: datetime
-    what: What
-    taken: Taken | None = None
+    what: Occupancy
+    taken: TakenSpan | None = None
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Stretch:
     start: datetime
     end: datetime
     rows: int
-    what: What
-    taken: Taken | None = None
+    what: Occupancy
+    taken: TakenSpan | None = None
 
     @property
     def minutes(self) -> int:
@@ -74,7 +74,7 @@ def lay_week(
     zone: ZoneInfo,
     *,
     opening: Sequence[Interval],
-    taken: Sequence[Taken],
+    taken: Sequence[TakenSpan],
     bookable: Interval,
     span: Span,
 ) -> Week:
@@ -99,7 +99,7 @@ def _hours(opening: Sequence[Interval], zone: ZoneInfo) -> tuple[int, int]:
     return (first, last) if first < last else WAKING
 
 
-def _free(opening: Sequence[Interval], taken: Sequence[Taken], bookable: Interval, span: Span) -> list[Interval]:
+def _free(opening: Sequence[Interval], taken: Sequence[TakenSpan], bookable: Interval, span: Span) -> list[Interval]:
     """Open, not taken, with room for the buffers beside what is taken, and as long as the shortest booking."""
     busy = merge([(each.start - span.after, each.end + span.before) for each in taken])
     free: list[Interval] = []
@@ -117,7 +117,7 @@ def _quarters(day: date, zone: ZoneInfo, first: int, last: int) -> list[datetime
 
 
 def _column(
-    quarters: list[datetime], free: Sequence[Interval], taken: Sequence[Taken], zone: ZoneInfo
+    quarters: list[datetime], free: Sequence[Interval], taken: Sequence[TakenSpan], zone: ZoneInfo
 ) -> dict[int, Stretch]:
     """row -> the stretch that begins there."""
     seen = [_look(start, free, taken) for start in quarters]
@@ -132,19 +132,19 @@ def _column(
     return column
 
 
-def _look(start: datetime, free: Sequence[Interval], taken: Sequence[Taken]) -> Quarter:
+def _look(start: datetime, free: Sequence[Interval], taken: Sequence[TakenSpan]) -> Quarter:
     a = start.astimezone(UTC)
     b = a + ROW
     for each in taken:
         if each.start < b and each.end > a:
-            return Quarter(start, What.TAKEN, each)
+            return Quarter(start, Occupancy.TAKEN, each)
     is_free = any(since <= a and b <= until for since, until in free)
-    return Quarter(start, What.FREE if is_free else What.CLOSED)
+    return Quarter(start, Occupancy.FREE if is_free else Occupancy.CLOSED)
 
 
-def without_twins(taken: Sequence[Taken]) -> list[Taken]:
+def without_twins(taken: Sequence[TakenSpan]) -> list[TakenSpan]:
     """The holds of a kit and of its members, each time once and in order; one's own stands before a nameless twin."""
-    kept: dict[Interval, Taken] = {}
+    kept: dict[Interval, TakenSpan] = {}
     for each in sorted(taken, key=lambda hold: (hold.start, not hold.is_own)):
         kept.setdefault((each.start, each.end), replace(each))
     return list(kept.values())

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from api.domain.people.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
-#: Read once: by its name, Babel reads it again for each time of day that a page shows.
+# Read once: by its name, Babel reads it again for each time of day that a page shows.
 TAG = {Locale.FR: babel.Locale.parse("fr_FR"), Locale.EN: babel.Locale.parse("en_GB")}
 _UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
 NB_SPACE = "\u00a0"

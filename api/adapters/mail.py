@@ -43,7 +43,7 @@ def send(mail_id: int) -> None:
         mail.sent_at, mail.trouble = sent_at, trouble
 
 
-#: Where a letter's subject has a page.
+# Where a letter's subject has a page.
 PAGES = {"booking": "/bookings/{}", "wait": "/waits/{}", "job": "/jobs/{}"}
 
 

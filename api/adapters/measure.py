@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class MeasureLimits:
     """What one file may cost. Two million triangles need 2 s of processor and 0.5 GB of address space (measured)."""
 
     memory_bytes: int = 2 << 30
@@ -31,10 +31,10 @@ class Limits:
     max_triangles: int = mesh.MAX_TRIANGLES
 
 
-LIMITS = Limits()
+LIMITS = MeasureLimits()
 
 
-def measure_untrusted(path: Path, out: Path, *, limits: Limits = LIMITS) -> mesh.Measures:
+def measure_untrusted(path: Path, out: Path, *, limits: MeasureLimits = LIMITS) -> mesh.Measures:
     """Measure the file at `path` and write it anew, clean and right side out, to `out`: the only file to slice or show.
 
     Raises the MeshRefused that the gate raised, or TooComplex if its process died or took too long; `out` is gone then.
@@ -46,7 +46,7 @@ def measure_untrusted(path: Path, out: Path, *, limits: Limits = LIMITS) -> mesh
         raise
 
 
-def _run(path: Path, out: Path, limits: Limits) -> str:
+def _run(path: Path, out: Path, limits: MeasureLimits) -> str:
     command = [sys.executable, "-m", __name__, str(path.resolve()), str(out.resolve()), json.dumps(asdict(limits))]
     try:
         done = subprocess.run(  # noqa: S603  # our own module, no shell
@@ -82,7 +82,7 @@ def _refusal(name: str, params: dict[str, Any]) -> mesh.MeshRefused:
     raise ValueError(f"the gate refused with an unknown name: {name}")
 
 
-def _inside(path: Path, out: Path, limits: Limits) -> dict[str, Any]:
+def _inside(path: Path, out: Path, limits: MeasureLimits) -> dict[str, Any]:
     """What the process does once it is limited; the answer is printed as JSON."""
     _limit(limits)
     try:
@@ -94,7 +94,7 @@ def _inside(path: Path, out: Path, limits: Limits) -> dict[str, Any]:
     return {"measures": asdict(measures)}
 
 
-def _limit(limits: Limits) -> None:
+def _limit(limits: MeasureLimits) -> None:
     for kind, most in (
         (resource.RLIMIT_AS, limits.memory_bytes),
         (resource.RLIMIT_CPU, limits.cpu_s),
@@ -105,5 +105,5 @@ def _limit(limits: Limits) -> None:
 
 
 if __name__ == "__main__":
-    answer = _inside(Path(sys.argv[1]), Path(sys.argv[2]), Limits(**json.loads(sys.argv[3])))
+    answer = _inside(Path(sys.argv[1]), Path(sys.argv[2]), MeasureLimits(**json.loads(sys.argv[3])))
     sys.stdout.write(json.dumps(answer))

@@ -12,12 +12,12 @@ from typing import Any
 
 import pikepdf
 
-#: All that moves, chooses or shows text in what our drawer writes.
+# All that moves, chooses or shows text in what our drawer writes.
 OPERATORS = "q Q cm BT ET Tm Tf Tr TJ Tj"
-#: Any other way to show text; a page that holds one is not read at all.
+# Any other way to show text; a page that holds one is not read at all.
 UNKNOWN = "' \" Td TD T*"
 INVISIBLE = 3
-#: Words on one line of print differ by less, in points.
+# Words on one line of print differ by less, in points.
 SAME_LINE_PT = 1.5
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -28,7 +28,7 @@ class UnknownDrawing(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class PageWord:
     """What one text command shows; `x` and `y` in points from the lower left corner of `page` (from 0)."""
 
     page: int
@@ -37,9 +37,9 @@ class Word:
     text: str
 
 
-def read_rows(file: pikepdf.Pdf) -> list[list[Word]]:
+def read_rows(file: pikepdf.Pdf) -> list[list[PageWord]]:
     """Lines of print from the first page's top to the last one's foot, each from left to right."""
-    rows: list[list[Word]] = []
+    rows: list[list[PageWord]] = []
     for word in sorted(read_words(file), key=lambda word: (word.page, -word.y)):
         if rows and rows[-1][0].page == word.page and rows[-1][0].y - word.y < SAME_LINE_PT:
             rows[-1].append(word)
@@ -48,12 +48,12 @@ def read_rows(file: pikepdf.Pdf) -> list[list[Word]]:
     return [sorted(row, key=lambda word: word.x) for row in rows]
 
 
-def read_words(file: pikepdf.Pdf) -> list[Word]:
+def read_words(file: pikepdf.Pdf) -> list[PageWord]:
     """In the order in which they are drawn."""
     return [word for number, page in enumerate(file.pages) for word in _words(page, number)]
 
 
-def _words(page: pikepdf.Page, number: int) -> Iterator[Word]:
+def _words(page: pikepdf.Page, number: int) -> Iterator[PageWord]:
     pen = _Pen({name: _signs(font) for name, font in page.Resources.get("/Font", {}).items()})
     for command in pikepdf.parse_content_stream(page, f"{OPERATORS} {UNKNOWN}"):
         operator = str(command.operator)
@@ -64,7 +64,7 @@ def _words(page: pikepdf.Page, number: int) -> Iterator[Word]:
         elif operator != "ET":
             pen.write(operator, command.operands)
         elif pen.shown.strip():
-            yield Word(number, pen.place[4], pen.place[5], pen.shown)
+            yield PageWord(number, pen.place[4], pen.place[5], pen.shown)
 
 
 class _Pen:

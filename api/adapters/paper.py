@@ -19,11 +19,11 @@ from api.domain.billing.facturx import (
     Address,
     DeliveryNote,
     Document,
-    Kind,
+    DocumentKind,
     Line,
-    Means,
     Party,
-    Quote,
+    PaymentMeansCode,
+    QuoteDocument,
     Sale,
     Totals,
     TraceRow,
@@ -33,16 +33,16 @@ from api.domain.billing.facturx import (
 from api.domain.pricing.legal import Mentions, Regime, mentions
 
 TITLES = {
-    Kind.INVOICE: "Facture",
-    Kind.CREDIT_NOTE: "Avoir",
-    Kind.CORRECTED: "Facture rectificative",
-    Kind.DEPOSIT: "Facture d’acompte",
+    DocumentKind.INVOICE: "Facture",
+    DocumentKind.CREDIT_NOTE: "Avoir",
+    DocumentKind.CORRECTED: "Facture rectificative",
+    DocumentKind.DEPOSIT: "Facture d’acompte",
 }
 PAID_BY = {
-    Means.CASH: "en espèces",
-    Means.CARD: "par carte",
-    Means.TRANSFER: "par virement",
-    Means.CREDIT: "sur crédit prépayé",
+    PaymentMeansCode.CASH: "en espèces",
+    PaymentMeansCode.CARD: "par carte",
+    PaymentMeansCode.TRANSFER: "par virement",
+    PaymentMeansCode.CREDIT: "sur crédit prépayé",
 }
 NO_BREAK = "\u00a0"
 
@@ -61,7 +61,7 @@ def invoice_page(document: Document) -> dict[str, Any]:
     }
 
 
-def quote_page(quote: Quote) -> dict[str, Any]:
+def quote_page(quote: QuoteDocument) -> dict[str, Any]:
     sums = totals(quote)
     legal = mentions(quote.issued_on, quote.regime, quote.buyer.customer)
     facts = [
@@ -196,7 +196,7 @@ def _invoice_facts(document: Document) -> list[tuple[str, str]]:
 
 
 def _supply_label(document: Document) -> str:
-    if document.kind is Kind.DEPOSIT:
+    if document.kind is DocumentKind.DEPOSIT:
         return "Date de l’acompte"
     return "Livraison ou prestation" if document.supplied_on else "Période de prestation"
 

@@ -21,14 +21,14 @@ from xml.etree import ElementTree
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from api.adapters import paper
-from api.domain.billing.facturx import DeliveryNote, Document, Profile, Quote
+from api.domain.billing.facturx import DeliveryNote, Document, Profile, QuoteDocument
 
 if TYPE_CHECKING:  # WeasyPrint and pikepdf take a second to load: only who draws loads them, not each start.
     import weasyprint
     from weasyprint.text.fonts import FontConfiguration
 
 _drawing = threading.Lock()
-#: All but what XML 1.0 calls a character.
+# All but what XML 1.0 calls a character.
 UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LEVELS = {Profile.EN16931: "EN 16931", Profile.EXTENDED: "EXTENDED"}
 
@@ -38,7 +38,7 @@ def render_invoice(document: Document, xml: bytes, *, stamp: datetime) -> bytes:
     return _render("invoice.html", paper.invoice_page(document), stamp, xml=xml, level=LEVELS[document.profile])
 
 
-def render_quote(quote: Quote, *, stamp: datetime) -> bytes:
+def render_quote(quote: QuoteDocument, *, stamp: datetime) -> bytes:
     return _render("quote.html", paper.quote_page(quote), stamp)
 
 

@@ -17,7 +17,7 @@ from api.domain.core.errors import Invalid
 FORMATS = ("JPEG", "PNG", "WEBP")
 LIMIT_BYTES = 12_000_000
 LIMIT_PIXELS = 50_000_000
-#: The longer side of what is kept.
+# The longer side of what is kept.
 SIDE_PX = 1600
 
 

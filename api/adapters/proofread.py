@@ -28,7 +28,7 @@ FORBIDDEN_KEYS = {"/JS", "/JavaScript", "/AA", "/OpenAction", "/Launch"}
 AMOUNT = re.compile(r"-?[\d\u202f\u00a0 ]+,\d\d\u00a0€")
 BASE = re.compile(rf"sur {AMOUNT.pattern}")
 VAT_LABEL = re.compile(r"TVA ([\d,]+)\u00a0%")
-#: What stands left of a sum -> its BT code. Without VAT the total is the net.
+# What stands left of a sum -> its BT code. Without VAT the total is the net.
 LABELS = {
     "Total HT": "BT-109",
     "Total TTC": "BT-112",

@@ -15,7 +15,7 @@ from api.db import transaction
 from api.domain.billing import platform
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.platform import DepositedAlready, Flow, FlowTrouble, Platform
-from api.domain.pricing.legal import Customer
+from api.domain.pricing.legal import CustomerType
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ def send_invoice(invoice_id: int, *, to: Platform | None = None) -> None:
         if invoice.pdf_key is None or platform.list_flows(session, invoice_id=invoice_id):
             return
         key, number, sha256 = invoice.pdf_key, invoice.number, invoice.pdf_sha256 or ""
-        is_public = invoice.document.buyer.customer is Customer.PUBLIC
+        is_public = invoice.document.buyer.customer is CustomerType.PUBLIC
     try:
         pdf = b"".join(files.read(key))
         flow_id = chosen.send(number=number, pdf=pdf, sha256=sha256, public_buyer=is_public)
@@ -83,7 +83,7 @@ def ask_platform() -> None:
     """For the sweep: wish for what is due, where the house has a platform."""
     if (chosen := platform_of_house()) is not None:
         with transaction() as session:
-            platform.ask_flows(session, platform=chosen.name, now=_now())
+            platform.enqueue_flows(session, platform=chosen.name, now=_now())
 
 
 def _now() -> datetime:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 import api.domain
 from api.db import engine
-from api.domain.core.base import Base, Utc, Word
+from api.domain.core.base import Base, EnumText, Utc
 
 ONE_AT_A_TIME = 0x657461626C69  # "etabli"; the lock ends with the transaction.
 
@@ -30,7 +30,7 @@ def as_stored(kind: str, item: Any, context: Any) -> str | Literal[False]:
     """A revision must not change with our Python types: write down what the database stores."""
     if kind == "type" and isinstance(item, Utc):
         return "sa.DateTime(timezone=True)"
-    if kind == "type" and isinstance(item, Word):
+    if kind == "type" and isinstance(item, EnumText):
         return "sa.String(40)"
     return False
 

@@ -15,10 +15,10 @@ from octorest import OctoRest
 from requests_toolbelt import MultipartEncoder
 
 from printers.octoprint.reading import read_file, read_folder, read_free, read_probe, read_seen, read_stored_path
-from printers.octoprint.wire import GuardedSession, Limits, translated
-from printers.port import PrinterError, Probe, Seen, StoredFile
+from printers.octoprint.wire import GuardedSession, HttpLimits, translated
+from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
-__all__ = ["Limits", "OctoPrint"]
+__all__ = ["HttpLimits", "OctoPrint"]
 
 
 class OctoPrint:
@@ -27,7 +27,7 @@ class OctoPrint:
     `installation` is stored beside each upload as a hint to a person who meets the file; it is never read back.
     """
 
-    def __init__(self, url: str, key: str, *, installation: str = "", limits: Limits | None = None) -> None:
+    def __init__(self, url: str, key: str, *, installation: str = "", limits: HttpLimits | None = None) -> None:
         self._installation = installation
         try:
             self._http = GuardedSession(url, key, limits=limits)
@@ -36,7 +36,7 @@ class OctoPrint:
         except (TypeError, ValueError) as wrong:
             raise PrinterError("This is not the address of a server", permanent=True) from wrong
 
-    def probe(self) -> Probe:
+    def probe(self) -> ProbeResult:
         with translated():
             try:
                 version = self._get("/api/version")
@@ -44,7 +44,7 @@ class OctoPrint:
                 raise self._explained(refused) from refused
             return read_probe(version, self._get("/api/currentuser"))
 
-    def look(self) -> Seen:
+    def observe(self) -> Observation:
         """One call, that OctoPrint answers even when its printer is away (/api/printer would be a 409)."""
         with translated():
             return read_seen(self._asked(self._rest.job_info))

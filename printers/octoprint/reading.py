@@ -5,9 +5,9 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from printers.port import Machine, PrinterError, Probe, Seen, StoredFile
+from printers.port import Machine, Observation, PrinterError, ProbeResult, StoredFile
 
-#: The rights that dispatch needs, by OctoPrint's permission keys.
+# The rights that dispatch needs, by OctoPrint's permission keys.
 NEEDED_RIGHTS = (
     "STATUS",
     "FILES_LIST",
@@ -18,10 +18,10 @@ NEEDED_RIGHTS = (
     "PRINT",
     "CONNECTION",
 )
-#: More than we need: with these a stolen key sends G-code, changes the server or runs commands on it.
+# More than we need: with these a stolen key sends G-code, changes the server or runs commands on it.
 DANGEROUS_RIGHTS = ("ADMIN", "SETTINGS", "SYSTEM", "CONTROL", "PLUGIN_APPKEYS_ADMIN")
 
-#: The text that OctoPrint's state begins with (comm.getStateString), longest first where one begins another.
+# The text that OctoPrint's state begins with (comm.getStateString), longest first where one begins another.
 _STATES: tuple[tuple[str, Machine], ...] = (
     ("Operational", Machine.IDLE),
     ("Starting", Machine.STARTING),
@@ -48,7 +48,7 @@ def read_machine(text: str) -> Machine:
     return next((machine for start, machine in _STATES if text.startswith(start)), Machine.ERROR)
 
 
-def read_seen(job: Any) -> Seen:
+def read_seen(job: Any) -> Observation:
     """From GET /api/job. Raises PrinterError `bad_answer` when it is not one."""
     state = job.get("state") if isinstance(job, dict) else None
     if not isinstance(state, str):
@@ -57,7 +57,7 @@ def read_seen(job: Any) -> Seen:
     machine = read_machine(text)
     about, progress = _dict(job.get("job")), _dict(job.get("progress"))
     completion, filepos = _number(progress.get("completion")), _number(progress.get("filepos"))
-    return Seen(
+    return Observation(
         machine=machine,
         path=_read_path(_dict(about.get("file"))),
         error=(clean(job.get("error")) or text) if machine is Machine.ERROR else "",
@@ -97,7 +97,7 @@ def read_folder(answer: Any) -> list[StoredFile]:
     return [read_file(child) for child in children if _dict(child).get("type") != "folder" and "hash" in _dict(child)]
 
 
-def read_probe(version: Any, user: Any) -> Probe:
+def read_probe(version: Any, user: Any) -> ProbeResult:
     """From GET /api/version and GET /api/currentuser. Raises `bad_answer`, or `wrong_key` when the key is nobody's."""
     server = _dict(version).get("server")
     if not isinstance(server, str):
@@ -107,7 +107,7 @@ def read_probe(version: Any, user: Any) -> Probe:
         raise PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
     listed = _dict(user).get("permissions")
     rights = {right for right in listed if isinstance(right, str)} if isinstance(listed, list) else set()
-    return Probe(
+    return ProbeResult(
         version=clean(server, 40),
         user=name,
         missing_rights=tuple(right for right in NEEDED_RIGHTS if right not in rights),

@@ -19,7 +19,7 @@ from printers.port import PrinterError
 
 
 @dataclass(frozen=True)
-class Limits:
+class HttpLimits:
     """Seconds and bytes that one call may take; `body_s` is for the whole answer, against one byte a second."""
 
     connect_s: float = 2.0
@@ -42,12 +42,12 @@ class GuardedSession(requests.Session):
     `base` may have a path (OctoPrint behind a prefix): octorest knows only the origin, so it is put in here.
     """
 
-    def __init__(self, base: str, key: str = "", *, limits: Limits | None = None) -> None:
+    def __init__(self, base: str, key: str = "", *, limits: HttpLimits | None = None) -> None:
         super().__init__()
         parts = urlsplit(base)
         self.origin = f"{parts.scheme}://{parts.netloc}"
         self.base = base.rstrip("/")
-        self.limits = limits or Limits()
+        self.limits = limits or HttpLimits()
         self.trust_env = False
         self.mount("http://", _WideAdapter())
         self.mount("https://", _WideAdapter())
@@ -70,7 +70,7 @@ class GuardedSession(requests.Session):
         return response
 
 
-def _read_capped(response: requests.Response, limits: Limits) -> bytes:
+def _read_capped(response: requests.Response, limits: HttpLimits) -> bytes:
     """Raises PrinterError `bad_answer` beyond `answer_bytes`, `timeout` beyond `body_s`, and drops the connection."""
     deadline = time.monotonic() + limits.body_s
     body = bytearray()
@@ -105,7 +105,7 @@ def translated() -> Iterator[None]:
         raise PrinterError("The printer's server cannot be reached") from broken
 
 
-#: status -> (message, permanent, reason); what is not named is judged by its class in `raise_for_refusal`.
+# status -> (message, permanent, reason); what is not named is judged by its class in `raise_for_refusal`.
 _REFUSALS: dict[int, tuple[str, bool, str]] = {
     401: ("The key may not do this", True, "no_right"),
     403: ("The key may not do this", True, "no_right"),

@@ -52,7 +52,7 @@ class SimulatedPrinter:
     elapsed_s: float = 0.0
     started: list[str] = field(default_factory=list)
     ended: list[tuple[str, bool]] = field(default_factory=list)
-    #: Held by whoever serves a request or plays the world.
+    # Held by whoever serves a request or plays the world.
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property

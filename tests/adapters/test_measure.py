@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.adapters.measure import LIMITS, Limits, measure_untrusted
+from api.adapters.measure import LIMITS, MeasureLimits, measure_untrusted
 from api.domain.printing import mesh
 from tests import corpus
 
@@ -61,10 +61,17 @@ def test_the_limit_on_triangles_is_handed_over(upload: Upload) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(wall_s=0.01), Limits(file_bytes=100), Limits(memory_bytes=64 << 20), Limits(cpu_s=0)],
+    [
+        MeasureLimits(wall_s=0.01),
+        MeasureLimits(file_bytes=100),
+        MeasureLimits(memory_bytes=64 << 20),
+        MeasureLimits(cpu_s=0),
+    ],
     ids=["time", "disk", "memory", "processor"],
 )
-def test_a_process_that_goes_over_a_limit_is_too_complex_and_leaves_nothing(upload: Upload, limits: Limits) -> None:
+def test_a_process_that_goes_over_a_limit_is_too_complex_and_leaves_nothing(
+    upload: Upload, limits: MeasureLimits
+) -> None:
     path, out = upload(corpus.big(200_000))
     with pytest.raises(mesh.TooComplex):
         measure_untrusted(path, out, limits=limits)

@@ -14,7 +14,7 @@ from api import deps
 from api.domain.booking.bookings import Booking
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from tests.domain.test_feeds import read_by_hand, read_by_library
 from tests.serving import client_of
 from tests.world import NOW, World, make_world
@@ -25,7 +25,7 @@ SLOT = {"start": f"{TOMORROW}T10:00:00", "end": f"{TOMORROW}T11:00:00"}
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture
@@ -234,7 +234,7 @@ def test_of_many_requests_at_once_one_is_201_and_the_others_409(committed: Engin
     """More clients than threads and connections: nobody gets a 5xx, and the server does not stop."""
     with Session(committed) as session, session.begin():
         world = make_world(session)
-        room = make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+        room = create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
         token = accounts.issue_token(session, user=world.alice, name="race", now=NOW)
         body = {"resource_id": room.id, **SLOT}
     with client_of(own_app, headers={"Authorization": f"Bearer {token}"}) as client:
@@ -259,7 +259,7 @@ def test_of_many_requests_at_once_one_is_201_and_the_others_409(committed: Engin
 def test_a_booking_is_stored_before_the_answer_leaves(committed: Engine, own_app: FastAPI) -> None:
     with Session(committed) as session, session.begin():
         world = make_world(session)
-        room = make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+        room = create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
         token, room_id = accounts.issue_token(session, user=world.alice, name="x", now=NOW), room.id
     with client_of(own_app, headers={"Authorization": f"Bearer {token}"}) as client:
         for n in range(5):

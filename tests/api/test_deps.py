@@ -51,7 +51,7 @@ def make_app(engine: Engine) -> FastAPI:
     @app.post("/organisations", status_code=201)
     def found(body: NameIn, session: deps.DbSession, user: deps.CurrentUser, once: deps.DoOnce) -> NameOut:
         def make() -> NameOut:
-            made = accounts.found_organisation(session, name=body.name, slug=body.name, owner=user, now=NOW)
+            made = accounts.add_organisation(session, name=body.name, slug=body.name, owner=user, now=NOW)
             return NameOut(id=made.id, name=made.name)
 
         return once(NameOut, make, about=body)

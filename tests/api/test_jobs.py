@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.printing.runs import RunStatus
-from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from tests.api.conftest import Program
 from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
 
@@ -161,7 +161,7 @@ def test_lists_page_on(session: Session, alice: Program, world: World) -> None:
 
 def slices_arrive(session: Session) -> None:
     for found in session.scalars(select(Slice).where(Slice.status == SliceStatus.PENDING)):
-        slice_ready(
+        mark_ready(
             session,
             found=found,
             seconds=3600,
@@ -203,7 +203,7 @@ def test_what_cannot_be_sliced_says_why_beside_the_estimate(
 ) -> None:
     asked = {"model_id": model_id, "site_id": world.site.id}
     alice("POST", "/jobs/quote", json=asked)
-    slice_failed(
+    mark_failed(
         session, found=session.scalars(select(Slice)).one(), code="slicer-crashed", params={}, again=False, now=NOW
     )
     said = alice("POST", "/jobs/quote", json=asked).json()

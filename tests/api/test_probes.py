@@ -21,7 +21,7 @@ def test_staff_add_a_printer_by_json(bob: Program, session: Session, world: Worl
     assert unseal(probe.sealed_key, about="http://octopi.local") == "k" * 32
     early = bob("POST", f"/probes/{probe.id}/add", json={"name": "Cobalt"})
     found = {"version": "1.11.8", "user": "etabli", "missing": [], "dangerous": []}
-    probes.answered(session, probe=probe, sealed_key=probe.sealed_key, **found)
+    probes.record_answer(session, probe=probe, sealed_key=probe.sealed_key, **found)
     assert bob("GET", f"/probes/{probe.id}").json()["answer"] == found
     size = {"volume_mm": [250, 210, 220], "nozzle_mm": 0.6}
     added = bob("POST", f"/probes/{probe.id}/add", json={"name": "Cobalt", **size})
@@ -35,7 +35,7 @@ def test_staff_add_a_printer_by_json(bob: Program, session: Session, world: Worl
 def test_what_is_no_printer_is_refused_at_its_field(bob: Program, session: Session, world: World) -> None:
     assert bob("POST", "/probes", json={"site_id": world.site.id, "url": " "}).json()["field"] == "url"
     probe = asked(bob, session, world)
-    probes.answered(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
+    probes.record_answer(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
     for wrong in ({"name": " "}, {"name": "A", "volume_mm": [1, 1, 1]}, {"name": "A", "nozzle_mm": 9}):
         assert bob("POST", f"/probes/{probe.id}/add", json=wrong).status_code == 422
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api import straight
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from tests.world import NOW, World
 
 SLOT = {"start": "2026-11-24T10:00:00", "end": "2026-11-24T11:00:00"}
@@ -18,7 +18,7 @@ ORDINARY = {"Content-Type": "application/json; charset=utf-8"}
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from api.domain.people.accounts import Organisation
 from api.domain.pricing.legal import Regime
 from api.domain.printing.jobs import JobRequest
 from api.domain.sales import quotes
-from api.domain.sales.quotes import Asked, Quote
+from api.domain.sales.quotes import Quote, RequestedLine
 from tests.documents.make import (
     make_bank,
     make_buyer,
@@ -66,16 +66,17 @@ def add_seller(session: Session, *, regime: Regime = Regime.PAYER, **over: Any) 
 def make_shop(session: Session, *, details: Details | None = None, **site_facts: Any) -> Shop:
     world = make_world(session, **site_facts)
     seller = add_seller(session)
-    company = organisations.found(session, owner=world.alice, details=details or make_details(), now=NOW)
+    company = organisations.create_organisation(session, owner=world.alice, details=details or make_details(), now=NOW)
     return Shop(world, seller, company)
 
 
 def ask(session: Session, shop: Shop, *, models: int = 1, copies: int = 2, now: datetime = NOW, **over: Any) -> Quote:
     """A quote of alice for so many cubes."""
     asked = [
-        Asked(_cube(session, shop, f"piece-{n}.stl", copies), rush=over.pop("rush", "standard")) for n in range(models)
+        RequestedLine(_cube(session, shop, f"piece-{n}.stl", copies), rush=over.pop("rush", "standard"))
+        for n in range(models)
     ]
-    return quotes.ask_quote(
+    return quotes.create_quote(
         session,
         site=shop.world.site,
         organisation=over.pop("organisation", shop.company),

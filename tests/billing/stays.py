@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Booking, Wanted, book
+from api.domain.booking.bookings import Booking, BookingRequest, book
 from api.domain.booking.rules import Policy, set_rule
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.pricing.prices import BookingRates
 from api.domain.printing.jobs import Job
 from api.domain.printing.runs import RunStatus, claim_next, finish
@@ -24,7 +24,7 @@ HOUR = timedelta(hours=1)
 
 def make_room(session: Session, shop: Shop, **policy: Any) -> Resource:
     """A room at 12.50 an hour; a late cancellation costs 5."""
-    room = make_resource(session, site=shop.world.site, kind=Kind.ROOM, name="Salle Lot", now=NOW)
+    room = create_resource(session, site=shop.world.site, kind=ResourceKind.ROOM, name="Salle Lot", now=NOW)
     numbers = {"cancel_minutes": 24 * 60, "late_fee_cents": 500, "step_minutes": 15, "max_minutes": 600, **policy}
     rates = BookingRates(tiers=((0, Decimal("12.50")),))
     set_rule(session, site=shop.world.site, resource=room, policy=Policy(rates=rates, **numbers), now=NOW)
@@ -36,7 +36,7 @@ def stay(
 ) -> Booking:
     """Alice books for her company; two hours are 25 euros."""
     room = room or make_room(session, shop)
-    wanted = Wanted(
+    wanted = BookingRequest(
         resource_id=room.id,
         start=start,
         end=start + hours * HOUR,

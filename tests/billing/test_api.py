@@ -12,7 +12,7 @@ from api.adapters import files
 from api.adapters.gateways import FakeGateway
 from api.domain.billing import organisations, payments
 from api.domain.billing.invoices import Invoice
-from api.domain.people.accounts import Buying, User
+from api.domain.people.accounts import BuyingRight, User
 from api.domain.sales.orders import Order
 from api.routes.billing.payments import get_gateway
 from api.settings import settings
@@ -113,7 +113,7 @@ def things(session: Session, shop: Shop) -> dict[str, int | str]:
     payment = payments.pay(
         session,
         invoice=invoice,
-        means=payments.Means.CASH,
+        means=payments.PaymentMeans.CASH,
         cents=1,
         received_on=invoice.issued_on,
         key="one",
@@ -203,7 +203,7 @@ def test_a_buyer_is_not_staff(calls: Calls, shop: Shop, things: dict[str, Any]) 
 
 def test_a_viewer_reads_and_buys_nothing(session: Session, calls: Calls, shop: Shop, things: dict[str, Any]) -> None:
     dana = make_user(session)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
     viewer = calls(dana)
 
     assert viewer("GET", f"/quotes/{things['quote']}").status_code == 200

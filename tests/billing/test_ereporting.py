@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.ereporting import PeriodTooShort, PlatformUnnamed, report_sales
 from api.domain.billing.invoices import DayTotal
-from api.domain.billing.invoices.reporting import Operation
+from api.domain.billing.invoices.reporting import VatOperation
 from api.domain.people.accounts import User
 from api.settings import settings
 from tests.billing.conftest import Caller
@@ -22,10 +22,10 @@ FIRST, END = date(2026, 11, 1), date(2026, 12, 1)
 #: 00:30 on the first of December in Paris.
 NOW = datetime(2026, 11, 30, 23, 30, tzinfo=UTC)
 SALES = [
-    DayTotal(date(2026, 11, 3), Operation.GOODS, Decimal("5.5"), 1000, 55),
-    DayTotal(date(2026, 11, 3), Operation.GOODS, Decimal("20.0"), 2500, 500),
-    DayTotal(date(2026, 11, 3), Operation.SERVICES, Decimal(20), 999, 200),
-    DayTotal(date(2026, 11, 4), Operation.EXEMPT, Decimal(0), -300, 0),
+    DayTotal(date(2026, 11, 3), VatOperation.GOODS, Decimal("5.5"), 1000, 55),
+    DayTotal(date(2026, 11, 3), VatOperation.GOODS, Decimal("20.0"), 2500, 500),
+    DayTotal(date(2026, 11, 3), VatOperation.SERVICES, Decimal(20), 999, 200),
+    DayTotal(date(2026, 11, 4), VatOperation.EXEMPT, Decimal(0), -300, 0),
 ]
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.adapters import invoicing
 from api.adapters.facturx import ValidatorAbsent
 from api.domain.billing import invoices, ledger
-from api.domain.billing.facturx import Document, Kind, Means, deduct, totals
+from api.domain.billing.facturx import Document, DocumentKind, PaymentMeansCode, deduct, totals
 from api.domain.billing.facturx.faults import CreditAboveRemaining, WrongSiren
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Entry, Journal, Leg, Unbalanced
@@ -194,7 +194,7 @@ def test_a_full_credit_brings_the_ledger_to_zero(session: Session, shop: Shop) -
     before = invoice.snapshot
     note = credit(session, shop, invoice)
 
-    assert note.kind is Kind.CREDIT_NOTE
+    assert note.kind is DocumentKind.CREDIT_NOTE
     assert note.document.originals[0].number == invoice.number
     assert [balance(session, shop, account) for account in Account] == [0] * len(Account)
     assert session.scalar(select(Invoice.snapshot).where(Invoice.id == invoice.id)) == before
@@ -243,8 +243,12 @@ def test_a_deposit_and_its_final_invoice_bear_the_vat_of_the_sale(session: Sessi
     assert balance(session, shop, Account.CUSTOMER) == whole.total_cents
 
 
-@pytest.mark.parametrize(("means", "account"), [(Means.CARD, Account.CARD), (Means.CASH, Account.CASH)])
-def test_a_sale_paid_at_the_desk_owes_nothing(session: Session, shop: Shop, means: Means, account: Account) -> None:
+@pytest.mark.parametrize(
+    ("means", "account"), [(PaymentMeansCode.CARD, Account.CARD), (PaymentMeansCode.CASH, Account.CASH)]
+)
+def test_a_sale_paid_at_the_desk_owes_nothing(
+    session: Session, shop: Shop, means: PaymentMeansCode, account: Account
+) -> None:
     draft = replace(make_document(seller=shop.seller.party), buyer=make_consumer(), purchase_order=None)
     total = totals(draft).total_cents
     paid = replace(as_paid(draft, total), means=means)

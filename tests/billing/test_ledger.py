@@ -11,11 +11,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, ledger, payments
-from api.domain.billing.facturx import Allowance, DocumentAllowance, Means, Nature, totals
+from api.domain.billing.facturx import Allowance, DocumentAllowance, Nature, PaymentMeansCode, totals
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Journal, Leg, PostedAlready, Posting, Unbalanced
-from api.domain.billing.payments import Means as PaidBy
 from api.domain.billing.payments import Payment
+from api.domain.billing.payments import PaymentMeans as PaidBy
 from api.domain.billing.payments.table import AmountWrong, ReversedAlready, SinglePurposeCredit
 from api.domain.billing.sellers import WalletKind
 from api.domain.core.errors import NotFound
@@ -213,10 +213,15 @@ def test_a_free_sale_is_numbered_and_moves_no_money(session: Session, shop: Shop
 
 
 @pytest.mark.parametrize(
-    ("means", "journal"), [(Means.CASH, Journal.CASH), (Means.CARD, Journal.BANK), (Means.TRANSFER, Journal.BANK)]
+    ("means", "journal"),
+    [
+        (PaymentMeansCode.CASH, Journal.CASH),
+        (PaymentMeansCode.CARD, Journal.BANK),
+        (PaymentMeansCode.TRANSFER, Journal.BANK),
+    ],
 )
 def test_money_that_came_with_the_sale_stands_in_its_own_journal(
-    session: Session, shop: Shop, means: Means, journal: Journal
+    session: Session, shop: Shop, means: PaymentMeansCode, journal: Journal
 ) -> None:
     sale = make_document(seller=shop.seller.party, means=means)
     issue(session, shop, draft=as_paid(sale, totals(sale).total_cents))

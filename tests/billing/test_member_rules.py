@@ -13,7 +13,7 @@ from api.domain.billing.organisations import AlreadyMember, BuyersOnly, CostCent
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people import accounts
-from api.domain.people.accounts import Buying
+from api.domain.people.accounts import BuyingRight
 from api.domain.sales.orders import spent_cents
 from api.domain.sales.orders.place import OverLimit
 from tests.billing.make import Shop, ask, make_details, make_shop
@@ -29,7 +29,7 @@ def shop(session: Session) -> Shop:
 
 
 def invite(session: Session, shop: Shop, **over: Any) -> str:
-    facts = {"actor": shop.world.alice, "email": "new@example.org", "buying": Buying.BUYER, "now": NOW, **over}
+    facts = {"actor": shop.world.alice, "email": "new@example.org", "buying": BuyingRight.BUYER, "now": NOW, **over}
     return organisations.invite(session, organisation=shop.company, **facts)
 
 
@@ -44,7 +44,7 @@ def set_limit(session: Session, shop: Shop, user_id: int, cents: int | None, **o
 
 def test_only_a_buyer_invites_and_nobody_who_is_there_already(session: Session, shop: Shop) -> None:
     dana = make_user(session)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
     with pytest.raises(BuyersOnly):
         invite(session, shop, actor=dana)
     with pytest.raises(NotFound):
@@ -74,7 +74,7 @@ def test_only_the_hash_of_an_invitation_is_kept(session: Session, shop: Shop) ->
 
 def test_a_monthly_limit_is_set_changed_and_taken_away(session: Session, shop: Shop) -> None:
     dana = make_user(session)
-    join(session, shop, dana, Buying.BUYER, 5000)
+    join(session, shop, dana, BuyingRight.BUYER, 5000)
     told = [limit_of(session, shop)["Dana"]]
     for cents in (7000, None, None, 0):
         set_limit(session, shop, dana.id, cents)
@@ -111,7 +111,7 @@ def test_the_limit_counts_a_month_in_paris(session: Session, shop: Shop) -> None
 
 def test_what_one_buyer_spent_is_not_anothers(session: Session, shop: Shop) -> None:
     dana, quote = make_user(session), ask(session, shop)
-    join(session, shop, dana, Buying.BUYER, quote.total_cents)
+    join(session, shop, dana, BuyingRight.BUYER, quote.total_cents)
     accept(session, shop, ask(session, shop))
 
     assert accept(session, shop, quote, actor=dana).placed_by == dana.id
@@ -119,14 +119,14 @@ def test_what_one_buyer_spent_is_not_anothers(session: Session, shop: Shop) -> N
 
 def test_a_viewer_accepts_nothing(session: Session, shop: Shop) -> None:
     dana = make_user(session)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
     with pytest.raises(BuyersOnly):
         accept(session, shop, ask(session, shop), actor=dana)
 
 
 def test_a_member_is_removed_and_sees_nothing_any_more(session: Session, shop: Shop) -> None:
     dana = make_user(session)
-    join(session, shop, dana, Buying.BUYER, 100)
+    join(session, shop, dana, BuyingRight.BUYER, 100)
     for gone in (shop.world.alice.id, dana.id):
         if gone == dana.id:
             with pytest.raises(organisations.LastBuyer):
@@ -158,14 +158,18 @@ def test_cost_centres_are_listed_by_code(session: Session, shop: Shop) -> None:
 def test_a_wrong_delivery_address_is_told_at_its_own_field(session: Session) -> None:
     place = DeliverTo(name="", address=make_details().address.__class__(lines=(" ",), postcode="", city=""))
     with pytest.raises(IncompleteAddress) as told:
-        organisations.found(session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW)
+        organisations.create_organisation(
+            session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW
+        )
 
     assert told.value.field == "deliver_to"
 
 
 def test_a_right_delivery_address_is_read_back(session: Session) -> None:
     place = DeliverTo(name="Quai 3", address=make_buyer().address)
-    company = organisations.found(session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW)
+    company = organisations.create_organisation(
+        session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW
+    )
     read = organisations.read_details(session, organisation=company)
 
     assert read is not None
@@ -174,7 +178,7 @@ def test_a_right_delivery_address_is_read_back(session: Session) -> None:
 
 def test_a_public_body_is_nothing_without_its_siret(session: Session) -> None:
     with pytest.raises(MissingIdentifier) as told:
-        organisations.found(
+        organisations.create_organisation(
             session, owner=make_user(session), details=make_details(is_public=True, siret=None), now=NOW
         )
 

@@ -10,12 +10,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.billing.facturx import Kind, totals
+from api.domain.billing.facturx import DocumentKind, totals
 from api.domain.billing.invoices import Invoice, closed_until
 from api.domain.billing.payments import credit_balance_cents, open_cents
 from api.domain.billing.sellers import Seller, list_regimes
 from api.domain.people import accounts
-from api.domain.people.accounts import Buying, Locale, User
+from api.domain.people.accounts import BuyingRight, Locale, User
 from api.domain.pricing.legal import Regime
 from api.domain.sales import quotes
 from api.domain.sales.orders import draft_of
@@ -159,7 +159,7 @@ def test_an_invoice_is_credited_by_line_and_never_above_the_rest(session: Sessio
     assert 'id="error-quantity"' in bob.post(page, {"what": "lines", "reason": "Broken"}).text
     assert 'id="error-quantity-0"' in bob.post(page, {"what": "lines", "reason": "x", "quantity-0": "-1"}).text
     made = bob.post(page, {"what": "lines", "reason": "Broken", "quantity-0": str(first.quantity)})
-    note = session.scalars(select(Invoice).where(Invoice.kind == Kind.CREDIT_NOTE)).one()
+    note = session.scalars(select(Invoice).where(Invoice.kind == DocumentKind.CREDIT_NOTE)).one()
 
     assert made.headers["location"] == f"/invoices/{note.id}"
     assert note.document.lines[0].description == first.description
@@ -186,7 +186,7 @@ def test_a_deposit_is_asked_on_the_order_page(session: Session, shop: Shop, alic
     page = f"/orders/{order.id}"
     assert 'id="error-percent"' in bob.post(f"{page}/deposit", {"percent": "91"}).text
     bob.post(f"{page}/deposit", {"percent": "30"})
-    deposit = session.scalars(select(Invoice).where(Invoice.kind == Kind.DEPOSIT)).one()
+    deposit = session.scalars(select(Invoice).where(Invoice.kind == DocumentKind.DEPOSIT)).one()
 
     assert deposit.number in alice.get(page).text
     assert abs(deposit.total_cents - Decimal(order.quote.total_cents) * 30 / 100) <= 5
@@ -199,7 +199,7 @@ def test_a_credited_deposit_is_not_deducted_and_gives_way_to_another(
     order = accept(session, shop, ask(session, shop))
     page = f"/orders/{order.id}"
     bob.post(f"{page}/deposit", {"percent": "30"})
-    deposit = session.scalars(select(Invoice).where(Invoice.kind == Kind.DEPOSIT)).one()
+    deposit = session.scalars(select(Invoice).where(Invoice.kind == DocumentKind.DEPOSIT)).one()
     bob.post(f"/invoices/{deposit.id}/credit", {"what": "lines", "reason": "Half", "quantity-0": "0.5"})
     with pytest.raises(DepositHalfCredited):
         draft_of(session, orders=[order], on=date(2026, 11, 23))
@@ -293,7 +293,7 @@ def test_cost_centres_are_added_once_used_and_closed(session: Session, shop: Sho
 
 def test_a_members_limit_is_set_and_the_last_buyer_stays(session: Session, shop: Shop, alice: Browser) -> None:
     page, person = f"/org/{shop.company.slug}", shop.world.bob
-    join(session, shop, person, Buying.BUYER)
+    join(session, shop, person, BuyingRight.BUYER)
     alice.post(f"{page}/members/{person.id}/limit", {f"limit-{person.id}": "99,90"})
     assert "€99.90" in alice.get(page).text
     assert (

@@ -172,7 +172,7 @@ def test_a_validator_that_is_away_is_no_refusal(session: Session, shop: Shop) ->
 def test_asking_names_each_tab_once(session: Session, shop: Shop) -> None:
     stay(session, shop)
     session.info["steps"] = []
-    tabs.ask_months(session, now=FIRST)
+    tabs.enqueue_months(session, now=FIRST)
 
     assert session.info["steps"] == [
         (

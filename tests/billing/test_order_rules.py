@@ -131,7 +131,9 @@ def test_a_promise_waits_for_a_plan_that_can_say(session: Session, shop: Shop, o
 def test_orders_of_two_customers_are_two_invoices(session: Session, shop: Shop, order: Order) -> None:
     siren = make_siren(81)
     theirs = make_details(name="Autre", siren=siren, siret=make_siret(siren), vat_number=make_vat_number(siren))
-    other = replace(shop, company=organisations.found(session, owner=shop.world.alice, details=theirs, now=NOW))
+    other = replace(
+        shop, company=organisations.create_organisation(session, owner=shop.world.alice, details=theirs, now=NOW)
+    )
     second = accept(session, other, ask(session, other))
     for each in (order, second):
         produce(session, shop, each)
@@ -145,7 +147,7 @@ def test_orders_of_two_customers_are_two_invoices(session: Session, shop: Shop, 
 @pytest.mark.parametrize("percent", [Decimal(0), Decimal(91)])
 def test_a_deposit_is_a_part_of_the_sale(session: Session, shop: Shop, order: Order, percent: Decimal) -> None:
     with pytest.raises(DepositWrong):
-        orders.ask_deposit(session, order=order, percent=percent, judge=accept_all, actor=shop.world.bob, now=NOW)
+        orders.request_deposit(session, order=order, percent=percent, judge=accept_all, actor=shop.world.bob, now=NOW)
 
 
 def test_what_was_quoted_must_still_be_there_to_be_bought(session: Session, shop: Shop) -> None:

@@ -16,7 +16,7 @@ from api.domain.billing.facturx.faults import MissingEngagement
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.messages import dunning
 from api.domain.messages.notifications import Mail
-from api.domain.people.accounts import Buying
+from api.domain.people.accounts import BuyingRight
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush
 from api.domain.printing import jobs, runs, slices
@@ -48,7 +48,7 @@ def slice_all(session: Session, order: Order) -> None:
         for each in part.prints:
             for wanted in each.job.slices:
                 if wanted.slice.status == slices.SliceStatus.PENDING:
-                    slices.slice_ready(
+                    slices.mark_ready(
                         session,
                         found=wanted.slice,
                         seconds=9000,
@@ -58,7 +58,7 @@ def slice_all(session: Session, order: Order) -> None:
                         sha1="0" * 40,
                         now=NOW,
                     )
-            jobs.slice_came(session, job=each.job, now=NOW)
+            jobs.settle_slices(session, job=each.job, now=NOW)
 
 
 def print_next(session: Session, shop: Shop, *, outcome: RunStatus = RunStatus.DONE) -> None:
@@ -127,7 +127,7 @@ def test_the_site_says_who_looks_at_a_quote(
         ({"copies": 501}, CopiesWrong),
         ({"rush": "yesterday"}, NoSuchRush),
         ({"wanted_on": date(2026, 11, 22)}, quotes.DateWrong),
-        ({"models": 0}, quotes.NothingAsked),
+        ({"models": 0}, quotes.EmptyQuote),
     ],
 )
 def test_a_wrong_quote_is_refused_by_name(
@@ -147,19 +147,19 @@ def test_a_part_that_fits_nowhere_or_has_no_price_is_refused(session: Session, s
         (abs_part, NoPriceForMaterial),
     ):
         with pytest.raises(error):
-            quotes.ask_quote(
+            quotes.create_quote(
                 session,
                 site=shop.world.site,
                 organisation=shop.company,
                 actor=shop.world.alice,
-                asked=[quotes.Asked(request)],
+                asked=[quotes.RequestedLine(request)],
                 now=NOW,
             )
 
 
 def test_strangers_and_viewers_cannot_ask_or_accept(session: Session, shop: Shop) -> None:
     dana, quote = make_user(session), ask(session, shop)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
 
     for actor, error in ((shop.world.charlie, NotFound), (dana, organisations.BuyersOnly)):
         with pytest.raises(error):
@@ -224,7 +224,7 @@ def test_the_database_keeps_the_quoted_price(session: Session, shop: Shop) -> No
 
 def test_a_monthly_limit_holds_over_several_orders(session: Session, shop: Shop) -> None:
     dana, first = make_user(session), ask(session, shop)
-    join(session, shop, dana, Buying.BUYER, monthly_cents=first.total_cents + 10)
+    join(session, shop, dana, BuyingRight.BUYER, monthly_cents=first.total_cents + 10)
     accept(session, shop, first, actor=dana)
     second = ask(session, shop)
     with pytest.raises(OverLimit):
@@ -279,7 +279,7 @@ def test_orders_of_a_month_stand_on_one_invoice_once(session: Session, shop: Sho
 def test_a_deposit_is_taken_off_the_final_invoice(session: Session, shop: Shop) -> None:
     quote = ask(session, shop, copies=20)
     order = accept(session, shop, quote)
-    deposit = orders.ask_deposit(
+    deposit = orders.request_deposit(
         session, order=order, percent=Decimal(30), judge=accept_all, actor=shop.world.bob, now=NOW
     )
     produce(session, shop, order)

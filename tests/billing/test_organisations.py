@@ -16,7 +16,7 @@ from api.domain.billing.facturx.faults import (
     WrongVatNumber,
 )
 from api.domain.core.errors import DomainError, NotFound
-from api.domain.people.accounts import Buying, Organisation, User
+from api.domain.people.accounts import BuyingRight, Organisation, User
 from tests.billing.make import Shop, make_details, make_shop
 from tests.documents.make import make_siren, make_siret, make_vat_number
 from tests.world import NOW, make_user
@@ -46,7 +46,7 @@ def test_what_is_wrong_is_named_at_its_field(
     session: Session, wrong: dict[str, object], error: type[DomainError], field: str
 ) -> None:
     with pytest.raises(error) as told:
-        organisations.found(session, owner=make_user(session), details=make_details(**wrong), now=NOW)
+        organisations.create_organisation(session, owner=make_user(session), details=make_details(**wrong), now=NOW)
 
     assert told.value.field == field
 
@@ -54,13 +54,13 @@ def test_what_is_wrong_is_named_at_its_field(
 def test_keys_are_taken_with_the_spaces_of_a_letterhead(session: Session) -> None:
     siren = make_siren(40)
     spaced = make_details(siren=f"{siren[:3]} {siren[3:6]} {siren[6:]}", vat_number=None, siret=None)
-    made = organisations.found(session, owner=make_user(session), details=spaced, now=NOW)
+    made = organisations.create_organisation(session, owner=make_user(session), details=spaced, now=NOW)
 
     assert made.siren == siren
 
 
 def test_two_of_one_name_get_two_addresses(session: Session, shop: Shop) -> None:
-    second = organisations.found(session, owner=shop.world.charlie, details=make_details(), now=NOW)
+    second = organisations.create_organisation(session, owner=shop.world.charlie, details=make_details(), now=NOW)
 
     assert (shop.company.slug, second.slug) == ("menuiserie-essai-40", "menuiserie-essai-40-2")
 
@@ -74,7 +74,9 @@ def test_a_stranger_never_sees_it(session: Session, shop: Shop) -> None:
         )
 
 
-def join(session: Session, shop: Shop, user: User, buying: Buying, monthly_cents: int | None = None) -> Organisation:
+def join(
+    session: Session, shop: Shop, user: User, buying: BuyingRight, monthly_cents: int | None = None
+) -> Organisation:
     token = organisations.invite(
         session,
         organisation=shop.company,
@@ -90,7 +92,7 @@ def join(session: Session, shop: Shop, user: User, buying: Buying, monthly_cents
 
 def test_a_viewer_sees_and_changes_nothing(session: Session, shop: Shop) -> None:
     dana = make_user(session)
-    company = join(session, shop, dana, Buying.VIEWER)
+    company = join(session, shop, dana, BuyingRight.VIEWER)
 
     assert organisations.get_organisation(session, company.slug, user=dana) is company
     with pytest.raises(organisations.BuyersOnly):
@@ -100,7 +102,7 @@ def test_a_viewer_sees_and_changes_nothing(session: Session, shop: Shop) -> None
 def test_an_invitation_is_for_one_person_once_and_in_time(session: Session, shop: Shop) -> None:
     dana = make_user(session)
     token = organisations.invite(
-        session, organisation=shop.company, actor=shop.world.alice, email=dana.email, buying=Buying.BUYER, now=NOW
+        session, organisation=shop.company, actor=shop.world.alice, email=dana.email, buying=BuyingRight.BUYER, now=NOW
     )
     late = NOW + timedelta(days=15)
     for user, given, now in ((shop.world.charlie, token, NOW), (dana, "guess", NOW), (dana, token, late)):

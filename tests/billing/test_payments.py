@@ -19,7 +19,7 @@ from api.adapters.gateways import FakeGateway, StripeGateway, sign
 from api.domain.billing import invoices, ledger, payments
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, PostedAlready, Posting
-from api.domain.billing.payments import Fit, Means, Outcome, Payment, WebhookForged
+from api.domain.billing.payments import MatchQuality, Payment, PaymentMeans, WebhookForged, WebhookOutcome
 from api.domain.billing.payments.table import AmountWrong, CreditTooSmall, MoreThanOpen, NothingOpen, ReversedAlready
 from api.domain.core.errors import DomainError
 from api.domain.messages import dunning
@@ -32,7 +32,7 @@ SECRET = "whsec_test"
 
 
 def pay(session: Session, invoice: Invoice, cents: int, key: str = "k", **over: Any) -> Payment:
-    facts = {"means": Means.TRANSFER, "received_on": TODAY, "now": NOW, **over}
+    facts = {"means": PaymentMeans.TRANSFER, "received_on": TODAY, "now": NOW, **over}
     return payments.pay(session, invoice=invoice, cents=cents, key=key, **facts)
 
 
@@ -104,15 +104,15 @@ def test_prepaid_credit_is_a_debt_until_it_is_used(session: Session, shop: Shop)
         session,
         seller=shop.seller,
         user=alice,
-        means=Means.CASH,
+        means=PaymentMeans.CASH,
         cents=2000,
         received_on=TODAY,
         key="t1",
         now=NOW,
     )
     with pytest.raises(CreditTooSmall):
-        pay(session, invoice, 2001, means=Means.CREDIT)
-    pay(session, invoice, 1500, means=Means.CREDIT)
+        pay(session, invoice, 2001, means=PaymentMeans.CREDIT)
+    pay(session, invoice, 1500, means=PaymentMeans.CREDIT)
 
     left = payments.credit_balance_cents(session, seller_id=shop.seller.id, party=f"user:{alice.id}")
     assert left == 500 == -balance(session, shop, Account.CREDIT)
@@ -131,7 +131,7 @@ def french(cents: int) -> str:
 
 
 def bank(session: Session, shop: Shop, raw: bytes) -> list[payments.BankLine]:
-    return payments.take_in(session, seller=shop.seller, lines=read_statement(raw), actor=shop.world.bob, now=NOW)
+    return payments.import_lines(session, seller=shop.seller, lines=read_statement(raw), actor=shop.world.bob, now=NOW)
 
 
 def test_a_csv_statement_is_imported_once_matched_and_confirmed(session: Session, shop: Shop) -> None:
@@ -142,7 +142,7 @@ def test_a_csv_statement_is_imported_once_matched_and_confirmed(session: Session
     assert bank(session, shop, raw) == []
     [found] = payments.propose(session, seller=shop.seller)
 
-    assert (found.invoice, found.fit) == (invoice, Fit.EXACT)
+    assert (found.invoice, found.fit) == (invoice, MatchQuality.EXACT)
     payments.confirm(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
     assert payments.open_cents(session, invoice=invoice) == 0
     assert payments.propose(session, seller=shop.seller) == []
@@ -177,7 +177,10 @@ def test_camt_lines_fit_by_number_by_amount_or_not_at_all(session: Session, shop
     bank(session, shop, raw)
     found = payments.propose(session, seller=shop.seller)
 
-    assert [(each.invoice, each.fit) for each in found] == [(first, Fit.AMOUNT_DIFFERS), (second, Fit.AMOUNT_ONLY)]
+    assert [(each.invoice, each.fit) for each in found] == [
+        (first, MatchQuality.AMOUNT_DIFFERS),
+        (second, MatchQuality.AMOUNT_ONLY),
+    ]
     assert len(payments.list_new_lines(session, seller_id=shop.seller.id)) == 3
 
 
@@ -295,15 +298,15 @@ def asked(session: Session, shop: Shop) -> Invoice:
     return invoice
 
 
-def receive(session: Session, cents: int | None, event: str = "evt_1", currency: str = "eur") -> Outcome:
+def receive(session: Session, cents: int | None, event: str = "evt_1", currency: str = "eur") -> WebhookOutcome:
     told = payments.Event(event, "cs_1", cents, currency)
     return payments.receive(session, gateway="fake", event=told, now=NOW)
 
 
 def test_a_webhook_pays_once(session: Session, asked: Invoice) -> None:
-    assert receive(session, asked.total_cents) is Outcome.PAID
-    assert receive(session, asked.total_cents) is Outcome.REPLAYED
-    assert receive(session, asked.total_cents, "evt_2") is Outcome.FLAGGED
+    assert receive(session, asked.total_cents) is WebhookOutcome.PAID
+    assert receive(session, asked.total_cents) is WebhookOutcome.REPLAYED
+    assert receive(session, asked.total_cents, "evt_2") is WebhookOutcome.FLAGGED
     assert count(session, Payment) == 1
 
 
@@ -311,12 +314,12 @@ def test_a_webhook_pays_once(session: Session, asked: Invoice) -> None:
 def test_another_amount_is_flagged_and_not_booked(session: Session, asked: Invoice, off: int, currency: str) -> None:
     before = count(session, Posting)
 
-    assert receive(session, asked.total_cents + off, currency=currency) is Outcome.FLAGGED
+    assert receive(session, asked.total_cents + off, currency=currency) is WebhookOutcome.FLAGGED
     assert (count(session, Payment), count(session, Posting)) == (0, before)
 
 
 def test_a_message_about_something_else_changes_nothing(session: Session, asked: Invoice) -> None:
-    assert receive(session, None) is Outcome.IGNORED
+    assert receive(session, None) is WebhookOutcome.IGNORED
     assert count(session, Payment) == 0
 
 

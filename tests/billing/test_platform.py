@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files, sending
-from api.adapters.flows import AfnorFlow, FakePlatform, ManualDeposit, Mode, platform_of_house
+from api.adapters.flows import AfnorFlow, FakePlatform, FakePlatformMode, ManualDeposit, platform_of_house
 from api.db import transaction
 from api.domain.billing import invoices, platform
 from api.domain.billing.invoices import Customer, Invoice
@@ -71,7 +71,7 @@ async def read_part(part: Any) -> bytes:
 def fake_flow_service() -> FastAPI:
     """The three routes of XP Z12-013 that we use, a token that runs out after one use, and the modes of a fake."""
     app = FastAPI()
-    app.state.flows, app.state.tokens, app.state.mode = {}, [], Mode.WELL
+    app.state.flows, app.state.tokens, app.state.mode = {}, [], FakePlatformMode.WELL
 
     @app.post("/token")
     async def token(request: Request) -> Any:
@@ -86,7 +86,7 @@ def fake_flow_service() -> FastAPI:
         app.state.tokens = ["used"] * len(app.state.tokens)
         if not known:
             return Response(status_code=401)
-        return Response(status_code=503) if app.state.mode is Mode.OFFLINE else None
+        return Response(status_code=503) if app.state.mode is FakePlatformMode.OFFLINE else None
 
     @app.post("/v1/flows/search")
     async def search(request: Request) -> Any:
@@ -102,11 +102,11 @@ def fake_flow_service() -> FastAPI:
         async with request.form() as form:
             info = json.loads(await read_part(form["flowInfo"]))
             raw = await read_part(form["file"])
-        if app.state.mode is Mode.REFUSES or not raw.startswith(b"%PDF"):
+        if app.state.mode is FakePlatformMode.REFUSES or not raw.startswith(b"%PDF"):
             return Response(status_code=400)
         flow_id = f"flow-{len(app.state.flows)}"
         app.state.flows[flow_id] = info
-        if app.state.mode is Mode.SLOW:
+        if app.state.mode is FakePlatformMode.SLOW:
             await asyncio.sleep(2 * HURRY_S)  # it took the file; nobody hears of it
         return {"flowId": flow_id}
 
@@ -114,7 +114,7 @@ def fake_flow_service() -> FastAPI:
     async def show(flow_id: str, request: Request) -> Any:
         if (refused := refusal(request)) is not None:
             return refused
-        if app.state.mode is Mode.SLOW:
+        if app.state.mode is FakePlatformMode.SLOW:
             await asyncio.sleep(2 * HURRY_S)
         found = flow_id in app.state.flows
         return {"acknowledgement": {"status": "Ok"}} if found else Response(status_code=404)
@@ -127,7 +127,7 @@ class Outside:
     """A platform, and what lets it misbehave; `count` is how many flows it holds."""
 
     platform: Any
-    set_mode: Callable[[Mode], None]
+    set_mode: Callable[[FakePlatformMode], None]
     count: Callable[[], int]
 
 
@@ -161,18 +161,20 @@ def test_contract_a_platform_takes_a_pdf_and_knows_it_later(outside: Outside) ->
 
 
 def test_contract_one_number_is_one_flow_also_when_the_answer_was_lost(outside: Outside) -> None:
-    outside.set_mode(Mode.SLOW)
+    outside.set_mode(FakePlatformMode.SLOW)
     with pytest.raises(FlowTrouble) as told:
         outside.platform.send(number="F2026-00001", pdf=b"%PDF-1.7", **FACTS)
-    outside.set_mode(Mode.WELL)
+    outside.set_mode(FakePlatformMode.WELL)
     flow_ids = [outside.platform.send(number="F2026-00001", pdf=b"%PDF-1.7", **FACTS) for _ in range(2)]
 
     assert not told.value.permanent
     assert len(set(flow_ids)) == outside.count() == 1
 
 
-@pytest.mark.parametrize(("mode", "permanent"), [(Mode.OFFLINE, False), (Mode.REFUSES, True)])
-def test_contract_what_goes_wrong_says_whether_to_try_again(outside: Outside, mode: Mode, permanent: bool) -> None:
+@pytest.mark.parametrize(("mode", "permanent"), [(FakePlatformMode.OFFLINE, False), (FakePlatformMode.REFUSES, True)])
+def test_contract_what_goes_wrong_says_whether_to_try_again(
+    outside: Outside, mode: FakePlatformMode, permanent: bool
+) -> None:
     outside.set_mode(mode)
     with pytest.raises(FlowTrouble) as told:
         outside.platform.send(number="F2026-00001", pdf=b"%PDF-1.7", **FACTS)
@@ -180,8 +182,8 @@ def test_contract_what_goes_wrong_says_whether_to_try_again(outside: Outside, mo
     assert (told.value.permanent, outside.count()) == (permanent, 0)
 
 
-@pytest.mark.parametrize("mode", [Mode.OFFLINE, Mode.SLOW])
-def test_contract_no_answer_about_a_flow_is_no_status(outside: Outside, mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [FakePlatformMode.OFFLINE, FakePlatformMode.SLOW])
+def test_contract_no_answer_about_a_flow_is_no_status(outside: Outside, mode: FakePlatformMode) -> None:
     flow_id = outside.platform.send(number="F2026-00001", pdf=b"%PDF-1.7", **FACTS)
     outside.set_mode(mode)
     with pytest.raises(FlowTrouble) as told:
@@ -282,7 +284,7 @@ def test_steps_are_asked_for_what_is_due(session: Session, shop: Shop) -> None:
     invoices.release(session, invoice=sent, now=NOW, **DRAWN)
     flow = platform.note_deposit(session, invoice=sent, platform="afnor", flow_id="f", now=NOW)
     session.info["steps"] = []
-    platform.ask_flows(session, platform="afnor", now=NOW)
+    platform.enqueue_flows(session, platform="afnor", now=NOW)
 
     assert session.info["steps"] == [
         ("send_invoice", f"flow:{invoice.id}", {"invoice_id": invoice.id}),
@@ -297,15 +299,15 @@ def test_the_steps_send_once_note_trouble_and_ask(installation: Path, outside: O
         shop = make_shop(session)
         invoice = issue(session, shop)
         invoices.release(session, invoice=invoice, now=NOW, **{**DRAWN, "pdf_key": "invoices/a.pdf"})
-    outside.set_mode(Mode.OFFLINE)
+    outside.set_mode(FakePlatformMode.OFFLINE)
     sending.send_invoice(invoice.id, to=outside.platform)
-    outside.set_mode(Mode.WELL)
+    outside.set_mode(FakePlatformMode.WELL)
     for _ in range(2):
         sending.send_invoice(invoice.id, to=outside.platform)
     with transaction() as session:
         (flow,) = platform.list_flows(session, invoice_id=invoice.id)
         assert session.scalars(select(FlowTry.tries)).all() == [1]
-    for mode in (Mode.OFFLINE, Mode.WELL):
+    for mode in (FakePlatformMode.OFFLINE, FakePlatformMode.WELL):
         outside.set_mode(mode)
         sending.poll_flow(flow.id, at=outside.platform)
 

@@ -122,7 +122,7 @@ def test_a_file_that_another_model_stands_on_is_kept(session: Session, shop: Sho
 
 def test_each_due_model_is_asked_for_once(session: Session, model: Model) -> None:
     session.info["steps"] = []
-    purges.ask_purges(session, now=LATER, after_days=DAYS)
+    purges.enqueue_purges(session, now=LATER, after_days=DAYS)
 
     assert session.info["steps"] == [("purge_model", f"purge:{model.id}", {"model_id": model.id})]
 

@@ -111,7 +111,7 @@ def test_the_last_cent_is_taken_once_by_two_clerks(committed: Engine, shop: Shop
         payments.pay(
             session,
             invoice=invoice,
-            means=payments.Means.CASH,
+            means=payments.PaymentMeans.CASH,
             cents=invoice.total_cents,
             received_on=TODAY,
             key=f"desk:{random.random()}",
@@ -136,7 +136,7 @@ def test_one_cause_posts_once_also_at_once(committed: Engine, shop: Shop, invoic
         payments.pay(
             session,
             invoice=session.get_one(Invoice, invoice_id),
-            means=payments.Means.CASH,
+            means=payments.PaymentMeans.CASH,
             cents=1,
             received_on=TODAY,
             key="same",
@@ -176,7 +176,7 @@ def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Sh
         customer = invoices.Customer(user_id=alice.id)
         left = iter([issue(session, shop, customer=customer).id for _ in range(2)])
         total = session.get_one(Invoice, next(iter(session.scalars(select(Invoice.id))))).total_cents
-        means = payments.Means.CASH
+        means = payments.PaymentMeans.CASH
         payments.top_up(
             session, seller=seller, user=alice, means=means, cents=total, received_on=TODAY, key="t", now=NOW
         )
@@ -184,7 +184,7 @@ def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Sh
     def act(session: Session) -> None:
         invoice = session.get_one(Invoice, next(left))
         cents, key = invoice.total_cents, f"credit:{invoice.id}"
-        means = payments.Means.CREDIT
+        means = payments.PaymentMeans.CREDIT
         payments.pay(session, invoice=invoice, means=means, cents=cents, received_on=TODAY, key=key, now=NOW)
 
     assert at_once(committed, act) == ["", "CreditTooSmall"]

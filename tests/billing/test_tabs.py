@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge as real_judge
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Document, Means, Nature, check
+from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check
 from api.domain.billing.facturx.faults import MissingEngagement
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.organisations import BuyersOnly, NotBillable
@@ -20,7 +20,7 @@ from api.domain.billing.sellers import set_regime
 from api.domain.booking import bookings
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.core.errors import NotFound
-from api.domain.people.accounts import Buying
+from api.domain.people.accounts import BuyingRight
 from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import Resource
 from api.domain.pricing.legal import Regime
@@ -190,7 +190,7 @@ def test_only_a_buyer_says_who_bears_a_booking(session: Session, shop: Shop) -> 
     booked, dana = stay(session, shop), make_user(session)
     with pytest.raises(NotFound):
         tabs.charge_to(session, booking=booked, cost_centre_id=None, actor=dana)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
     with pytest.raises(BuyersOnly):
         tabs.charge_to(session, booking=booked, cost_centre_id=None, actor=dana)
     theirs = organisations.add_cost_centre(
@@ -248,7 +248,7 @@ def test_nothing_owed_is_no_invoice(session: Session, shop: Shop) -> None:
 # --- at the desk ------------------------------------------------------------------------------------------------------
 
 
-def sell(session: Session, shop: Shop, *, means: Means = Means.CASH, **over: Any) -> Invoice:
+def sell(session: Session, shop: Shop, *, means: PaymentMeansCode = PaymentMeansCode.CASH, **over: Any) -> Invoice:
     found = over.pop("owed", None) or owed(session, shop, user_id=shop.world.alice.id)
     facts = {"actor": shop.world.bob, "judge": accept_all, "now": LATER, "user": shop.world.alice, **over}
     return tabs.sell(session, seller=shop.seller, owed=found, means=means, **facts)
@@ -282,15 +282,15 @@ def test_a_member_pays_a_print_and_a_booking_in_cash_and_every_judge_accepts(
     assert (document.frame, document.paid_cents, document.paid_on) == ("M2", invoice.total_cents, LATER.date())
     assert invoice.net_cents == 2500 + job.net_cents
     assert tabs.till_cents(session, seller=shop.seller, on=LATER.date()) == {
-        Means.CASH: invoice.total_cents,
-        Means.CARD: 0,
+        PaymentMeansCode.CASH: invoice.total_cents,
+        PaymentMeansCode.CARD: 0,
     }
     assert owed(session, shop, user_id=shop.world.alice.id) == []
 
 
 def test_a_sale_at_the_desk_is_in_the_days_e_reporting(session: Session, shop: Shop, at_home: None) -> None:
     stay(session, shop, organisation_id=None)
-    invoice = sell(session, shop, means=Means.CARD)
+    invoice = sell(session, shop, means=PaymentMeansCode.CARD)
     rows = invoices.b2c_totals(session, seller_id=shop.seller.id, start=LATER.date(), end=LATER.date() + timedelta(1))
 
     assert [(x.operation.value, x.rate, x.base_cents, x.vat_cents) for x in rows] == [("TPS1", Decimal(20), 2500, 500)]
@@ -303,14 +303,14 @@ def test_prepaid_credit_pays_at_the_desk_as_far_as_it_goes(session: Session, sho
         session,
         seller=shop.seller,
         user=alice,
-        means=payments.Means.CASH,
+        means=payments.PaymentMeans.CASH,
         cents=4000,
         received_on=NOW.date(),
         key="top",
         now=NOW,
     )
     stay(session, shop, room=room, organisation_id=None)
-    first = sell(session, shop, means=Means.CREDIT, judge=real_judge)
+    first = sell(session, shop, means=PaymentMeansCode.CREDIT, judge=real_judge)
     party = f"user:{alice.id}"
 
     assert payments.credit_balance_cents(session, seller_id=shop.seller.id, party=party) == 1000
@@ -318,19 +318,19 @@ def test_prepaid_credit_pays_at_the_desk_as_far_as_it_goes(session: Session, sho
     assert ledger.balance_cents(session, seller_id=shop.seller.id, account=ledger.Account.CUSTOMER, party=party) == 0
     stay(session, shop, room=room, start=START + 3 * HOUR, organisation_id=None)
     with pytest.raises(CreditTooSmall):
-        sell(session, shop, means=Means.CREDIT)
+        sell(session, shop, means=PaymentMeansCode.CREDIT)
 
 
 def test_a_sale_at_the_desk_is_refused_with_its_reason(session: Session, shop: Shop) -> None:
     stay(session, shop, organisation_id=None)
     found = owed(session, shop, user_id=shop.world.alice.id)
-    with pytest.raises(tabs.AddressMissing):
+    with pytest.raises(tabs.BuyerAddressMissing):
         sell(session, shop)
     tabs.keep_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
     with pytest.raises(tabs.TotalChanged):
         sell(session, shop, shown_total_cents=1)
     with pytest.raises(tabs.MeansWrong):
-        sell(session, shop, means=Means.TRANSFER)
+        sell(session, shop, means=PaymentMeansCode.TRANSFER)
     sell(session, shop, shown_total_cents=3000)
     with pytest.raises(BilledAlready):
         sell(session, shop, owed=found)

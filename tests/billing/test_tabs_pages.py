@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations, platform
 from api.domain.billing.invoices import Invoice
-from api.domain.people.accounts import Buying, User
+from api.domain.people.accounts import BuyingRight, User
 from tests.billing.make import Shop, issue
 from tests.billing.stays import make_room, stay
 from tests.billing.test_organisations import join
@@ -92,7 +92,7 @@ def test_a_buyer_chooses_who_bears_a_booking_and_a_viewer_only_reads(
     session: Session, alice: Browser, log_in: Callable[[User], Browser], shop: Shop, room: Any
 ) -> None:
     booked, dana = stay(session, shop, room=room, start=PAST), make_user(session)
-    join(session, shop, dana, Buying.VIEWER)
+    join(session, shop, dana, BuyingRight.VIEWER)
     centre = organisations.add_cost_centre(
         session, organisation=shop.company, actor=shop.world.alice, code="R-D", name="Recherche"
     )

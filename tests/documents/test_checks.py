@@ -16,10 +16,10 @@ from api.domain.billing.facturx import (
     DeliverTo,
     Document,
     DocumentAllowance,
-    Kind,
-    Means,
+    DocumentKind,
     Nature,
-    Quote,
+    PaymentMeansCode,
+    QuoteDocument,
     check,
     credit_note,
     list_faults,
@@ -141,9 +141,9 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
     (WrongBic, {"bank": replace(make_bank(), bic="X")}),
     (WrongPaidAmount, {"paid_cents": -1}),
     (WrongPaidAmount, {"paid_cents": TOTAL, "paid_on": ISSUED_ON}),  # due later: BT-9 is the day of payment
-    (BadNumber, {"kind": Kind.CREDIT_NOTE, "originals": (replace(make_reference(), number="F 1"),)}),
+    (BadNumber, {"kind": DocumentKind.CREDIT_NOTE, "originals": (replace(make_reference(), number="F 1"),)}),
     (ReferenceFromFuture, {"deposits": (replace(make_reference(), issued_on=LATER),)}),
-    (MissingReference, {"kind": Kind.CORRECTED}),
+    (MissingReference, {"kind": DocumentKind.CORRECTED}),
     (MissingIdentifier, {"buyer": make_public_buyer(siren=None, siret=None)}),
     (WrongQuantity, {"lines": (make_line(quantity=Decimal(0)),)}),
     (WrongQuantity, {"lines": (make_line(quantity=Decimal("1.00001")),)}),
@@ -166,11 +166,11 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
     (WrongPaidAmount, {"paid_cents": TOTAL + 1}),
     (WrongPaidAmount, {"paid_cents": TOTAL}),
     (WrongPaidAmount, {"paid_cents": 5, "paid_on": ISSUED_ON, "due_on": ISSUED_ON}),
-    (MissingReference, {"kind": Kind.CREDIT_NOTE}),
+    (MissingReference, {"kind": DocumentKind.CREDIT_NOTE}),
     (UnexpectedReference, {"originals": (make_reference(),)}),
     (
         ReferenceFromFuture,
-        {"kind": Kind.CREDIT_NOTE, "originals": (replace(make_reference(), issued_on=LATER),)},
+        {"kind": DocumentKind.CREDIT_NOTE, "originals": (replace(make_reference(), issued_on=LATER),)},
     ),
     (MissingServiceCode, {"buyer": make_public_buyer(service_code=None)}),
     (MissingEngagement, {"buyer": make_public_buyer(), "purchase_order": None}),
@@ -207,9 +207,9 @@ def test_vat_under_franchise_is_refused() -> None:
         as_paid(make_document(), TOTAL),
         make_document(supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)),
         make_document(agreed_total_cents=TOTAL),
-        make_document(bank=None, means=Means.CARD),
+        make_document(bank=None, means=PaymentMeansCode.CARD),
         replace(credit_note(make_document(), number="A1", issued_on=ISSUED_ON, reason="Rebut"), bank=None),
-        make_document(kind=Kind.DEPOSIT, due_on=ISSUED_ON - timedelta(days=1)),
+        make_document(kind=DocumentKind.DEPOSIT, due_on=ISSUED_ON - timedelta(days=1)),
         make_document(due_on=ISSUED_ON),
         make_document(due_on=ISSUED_ON + timedelta(days=60)),
         make_document(buyer=make_buyer(vat_number="DE123456789")),
@@ -233,7 +233,7 @@ def test_a_quote_is_checked_like_a_document_but_for_its_payment() -> None:
         "valid_until": LATER,
         "seller": sale.seller,
     }
-    quote = Quote(**facts, buyer=sale.buyer, lines=sale.lines)
+    quote = QuoteDocument(**facts, buyer=sale.buyer, lines=sale.lines)
     assert list_faults(quote) == []
     assert [type(each) for each in list_faults(replace(quote, lines=()))] == [NothingSold]
     assert [type(each) for each in list_faults(replace(quote, regime=Regime.FRANCHISE))] == [WrongVatCategory] * 4

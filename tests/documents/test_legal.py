@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from api.domain.pricing.legal import (
-    Customer,
+    CustomerType,
     NoLegalText,
     Regime,
     longest_term_days,
@@ -40,10 +40,10 @@ def test_a_day_without_a_text_is_refused() -> None:
 
 def test_public_buyers_and_consumers_have_their_own_law() -> None:
     on = date(2026, 11, 23)
-    assert longest_term_days(on, Customer.PUBLIC) == 30
-    assert longest_term_days(on, Customer.BUSINESS) == 60
-    assert "Banque centrale" in str(mentions(on, Regime.PAYER, Customer.PUBLIC).penalty)
-    assert mentions(on, Regime.PAYER, Customer.CONSUMER).penalty is None
+    assert longest_term_days(on, CustomerType.PUBLIC) == 30
+    assert longest_term_days(on, CustomerType.BUSINESS) == 60
+    assert "Banque centrale" in str(mentions(on, Regime.PAYER, CustomerType.PUBLIC).penalty)
+    assert mentions(on, Regime.PAYER, CustomerType.CONSUMER).penalty is None
 
 
 def test_rates_thresholds_and_open_questions_are_configuration() -> None:

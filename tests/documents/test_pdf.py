@@ -28,15 +28,15 @@ from api.domain.billing.facturx import (
     DeliverTo,
     DeliveryNote,
     Document,
-    Means,
-    Quote,
+    PaymentMeansCode,
+    QuoteDocument,
     TraceRow,
     credit_note,
     deduct,
     deposit_invoice,
     totals,
 )
-from api.domain.pricing.legal import Customer, mentions
+from api.domain.pricing.legal import CustomerType, mentions
 from tests.documents.make import (
     ISSUED_ON,
     as_franchise,
@@ -59,7 +59,7 @@ DOCUMENTS: dict[str, Document] = {
     "public": make_document(buyer=make_public_buyer(), vat_on_debits=True, contract="M-2026-4"),
     "credit note": credit_note(make_document(), number="A2026-0001", issued_on=ISSUED_ON, reason="Rebut"),
     "final after deposit": deduct(make_document(), [DEPOSIT]),
-    "paid by card": replace(as_paid(make_document(), TOTAL), means=Means.CARD),
+    "paid by card": replace(as_paid(make_document(), TOTAL), means=PaymentMeansCode.CARD),
     "three pages": make_document(lines=make_lines() * 9),
 }
 
@@ -126,7 +126,7 @@ def test_a_public_buyer_reads_its_service_code_and_engagement() -> None:
     text = text_of(rendered("public"))
     assert "Code service : SERV-42" in text
     assert "N° d’engagement" in text
-    assert mentions(ISSUED_ON, make_document().regime, Customer.PUBLIC).debits in text
+    assert mentions(ISSUED_ON, make_document().regime, CustomerType.PUBLIC).debits in text
     assert "d'après les débits" not in text_of(rendered("ordinary"))
 
 
@@ -223,9 +223,9 @@ def test_one_font_family_embedded_as_a_subset(name: str) -> None:
     assert names <= {"Noto-Sans", "DejaVu-Sans"}
 
 
-def make_quote() -> Quote:
+def make_quote() -> QuoteDocument:
     document = make_document()
-    return Quote(
+    return QuoteDocument(
         number="D2026-0007",
         issued_on=ISSUED_ON,
         valid_until=date(2026, 12, 23),

@@ -13,7 +13,7 @@ from api.domain.billing.facturx import (
     Category,
     Document,
     DocumentAllowance,
-    Kind,
+    DocumentKind,
     credit_note,
     deduct,
     deposit_invoice,
@@ -72,7 +72,7 @@ def test_every_sum_can_be_recounted_by_hand(seed: int) -> None:
 def test_a_whole_credit_note_is_the_invoice_with_positive_amounts_and_names_it() -> None:
     original = make_document()
     note = credit_note(original, number="A2026-0001", issued_on=ISSUED_ON, reason="Erreur")
-    assert note.kind is Kind.CREDIT_NOTE
+    assert note.kind is DocumentKind.CREDIT_NOTE
     assert totals(note).total_cents == totals(original).total_cents > 0
     assert note.originals[0].number == original.number
     assert original == make_document()
@@ -124,7 +124,7 @@ def test_credits_in_parts_never_exceed_the_invoice(price: Decimal) -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_vat_over_deposit_and_final_is_the_vat_of_the_whole_sale(seed: int) -> None:
     sale = make_random_document(seed)
-    if sale.kind is not Kind.INVOICE or totals(sale).net_cents < 5000:
+    if sale.kind is not DocumentKind.INVOICE or totals(sale).net_cents < 5000:
         sale = make_document()
     deposit = deposit_invoice(sale, number="F2026-0900", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30))
     final = deduct(sale, [deposit])

@@ -27,9 +27,9 @@ from api.domain.billing.facturx import (
     Address,
     DeliverTo,
     Document,
-    Kind,
-    Means,
+    DocumentKind,
     Nature,
+    PaymentMeansCode,
     Profile,
     credit_note,
     deduct,
@@ -65,11 +65,11 @@ RIGHT: dict[str, Document] = {
     "credit note": CREDIT,
     "deposit": DEPOSIT,
     "final after deposit": deduct(make_document(), [DEPOSIT]),
-    "paid by card": replace(as_paid(make_document(), TOTAL), means=Means.CARD),
+    "paid by card": replace(as_paid(make_document(), TOTAL), means=PaymentMeansCode.CARD),
     "over a period": make_document(
         supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)
     ),
-    "corrected": replace(CREDIT, kind=Kind.CORRECTED, number="F2026-0002"),
+    "corrected": replace(CREDIT, kind=DocumentKind.CORRECTED, number="F2026-0002"),
     "awkward text": make_document(lines=(make_line(description="Pièce <b> & « œuf » €"),)),
 }
 

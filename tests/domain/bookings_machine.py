@@ -24,11 +24,11 @@ from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingStatus, Wanted
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
 from api.domain.booking.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
 from api.domain.booking.rules import Policy, set_rule
-from api.domain.places.sites import Kind, Resource, make_resource
-from api.domain.places.timeline import Hold, Reason, Taken, hold, move_hold
+from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.places.timeline import Hold, HoldReason, Taken, hold, move_hold
 from tests.domain.bookings_world import World, make_world
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -67,10 +67,10 @@ class Bookings(RuleBasedStateMachine):
         self.world: World = make_world(self.session, hours=False)
         self.world.site.closed_on_holidays = False
         policy = Policy(min_minutes=30, step_minutes=30, horizon_days=400, max_minutes=480)
-        for kind in (Kind.ROOM, Kind.PRINTER):
+        for kind in (ResourceKind.ROOM, ResourceKind.PRINTER):
             set_rule(self.session, site=self.world.site, kind=kind, policy=policy, now=START)
-        self.printer: Resource = make_resource(
-            self.session, site=self.world.site, kind=Kind.PRINTER, name="P", now=START
+        self.printer: Resource = create_resource(
+            self.session, site=self.world.site, kind=ResourceKind.PRINTER, name="P", now=START
         )
         self.session.flush()
         self.now = START
@@ -118,7 +118,7 @@ class Bookings(RuleBasedStateMachine):
     def book(self, pick: int, wall: datetime, length: timedelta) -> None:
         resource_id = self.resource(pick)
         want = self.expected(resource_id, wall, length)
-        wanted = Wanted(resource_id, wall, wall + length)
+        wanted = BookingRequest(resource_id, wall, wall + length)
         try:
             made = bookings.book(self.session, wanted=wanted, user=self.world.alice, now=self.now)
         except Exception as error:
@@ -163,7 +163,12 @@ class Bookings(RuleBasedStateMachine):
         span = start, start + length
         try:
             held = hold(
-                self.session, resource_id=self.printer.id, start=span[0], end=span[1], reason=Reason.RUN, now=self.now
+                self.session,
+                resource_id=self.printer.id,
+                start=span[0],
+                end=span[1],
+                reason=HoldReason.RUN,
+                now=self.now,
             )
         except Taken:
             assert not self.is_free(self.printer.id, span)

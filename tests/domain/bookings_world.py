@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Booking, Wanted, book
+from api.domain.booking.bookings import Booking, BookingRequest, book
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import Kind, Resource, Site, make_resource, make_site, set_hours
+from api.domain.places.sites import Resource, ResourceKind, Site, create_resource, create_site, set_hours
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -28,8 +28,8 @@ class World:
     def book(self, start: datetime, end: datetime, **more: Any) -> Booking:
         """Alice books the room unless told otherwise."""
         values = {"user": self.alice, "now": NOW, **more}
-        facts = {name: values.pop(name) for name in list(values) if name in Wanted.__dataclass_fields__}
-        wanted = Wanted(**{"resource_id": self.room.id, "start": start, "end": end, **facts})
+        facts = {name: values.pop(name) for name in list(values) if name in BookingRequest.__dataclass_fields__}
+        wanted = BookingRequest(**{"resource_id": self.room.id, "start": start, "end": end, **facts})
         return book(self.session, wanted=wanted, **values)
 
     def rule(self, **numbers: Any) -> None:
@@ -45,10 +45,10 @@ def make_user(session: Session, name: str) -> User:
 
 
 def make_world(session: Session, *, timezone: str = "Europe/Paris", hours: bool = True, slug: str = "atelier") -> World:
-    site = make_site(session, slug=slug, name="Atelier", now=NOW, timezone=timezone)
+    site = create_site(session, slug=slug, name="Atelier", now=NOW, timezone=timezone)
     if hours:
         set_hours(session, site=site, rows=[(day, time(8), time(20), True) for day in range(6)])
-    room = make_resource(session, site=site, kind=Kind.ROOM, name="Salle", now=NOW)
+    room = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
     alice, bob, charlie = (make_user(session, name) for name in ("alice", "bob", "charlie"))
     grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
     grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)

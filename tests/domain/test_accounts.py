@@ -13,7 +13,7 @@ from api.db import transaction
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people import accounts, roles
-from api.domain.people.accounts import Buying, Locale, Membership, User
+from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.people.roles import Level
 from tests.domain.test_timeline import race
 from tests.world import NOW, PASSWORD, make_site, make_user
@@ -161,10 +161,10 @@ def test_a_user_is_found_by_id_or_not_at_all(session: Session) -> None:
         accounts.get_user(session, 0)
 
 
-@pytest.mark.parametrize(("buying", "may_buy"), [(Buying.BUYER, True), (Buying.VIEWER, False), (None, False)])
-def test_buyers_buy_viewers_look_strangers_neither(session: Session, buying: Buying | None, may_buy: bool) -> None:
+@pytest.mark.parametrize(("buying", "may_buy"), [(BuyingRight.BUYER, True), (BuyingRight.VIEWER, False), (None, False)])
+def test_buyers_buy_viewers_look_strangers_neither(session: Session, buying: BuyingRight | None, may_buy: bool) -> None:
     owner, user = make_user(session), make_user(session)
-    acme = accounts.found_organisation(session, name="Acme", slug="acme", owner=owner, now=NOW)
+    acme = accounts.add_organisation(session, name="Acme", slug="acme", owner=owner, now=NOW)
     if buying:
         session.add(Membership(organisation_id=acme.id, user_id=user.id, buying=buying, since=NOW))
         session.flush()

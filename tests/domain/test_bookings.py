@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import NEXT, Booking, BookingStatus, Wanted
+from api.domain.booking.bookings import NEXT, Booking, BookingRequest, BookingStatus
 from api.domain.booking.bookings.table import move_booking
 from api.domain.booking.bookings.terms import (
     AgeMissing,
@@ -30,14 +30,14 @@ from api.domain.booking.bookings.terms import (
     TooYoung,
 )
 from api.domain.booking.rules import Policy, RuleContradicts, set_rule
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import DomainError, NotFound
-from api.domain.people.accounts import Organisation, found_organisation
+from api.domain.people.accounts import Organisation, add_organisation
 from api.domain.people.roles import StaffOnly
-from api.domain.places.sites import Kind, make_resource, make_site
-from api.domain.places.skills import authorise, make_skill, revoke_authorisation
-from api.domain.places.timeline import EndsBeforeStart, Hold, Reason, Taken, hold
+from api.domain.places.sites import ResourceKind, create_resource, create_site
+from api.domain.places.skills import authorise, create_skill, revoke_authorisation
+from api.domain.places.timeline import EndsBeforeStart, Hold, HoldReason, Taken, hold
 from api.domain.pricing.prices import BookingRates
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
@@ -131,7 +131,7 @@ def test_contradictory_numbers_are_no_rule(numbers: dict[str, Any]) -> None:
 
 
 def test_the_rule_of_a_resource_stands_before_that_of_its_kind(world: World) -> None:
-    set_rule(world.session, site=world.site, kind=Kind.ROOM, policy=Policy(max_minutes=60), now=NOW)
+    set_rule(world.session, site=world.site, kind=ResourceKind.ROOM, policy=Policy(max_minutes=60), now=NOW)
     world.rule(max_minutes=240)
 
     assert world.book(at(3, 10), at(3, 14)).rule_id is not None
@@ -139,7 +139,7 @@ def test_the_rule_of_a_resource_stands_before_that_of_its_kind(world: World) -> 
 
 def test_only_managers_set_rules(world: World) -> None:
     with pytest.raises(StaffOnly):
-        set_rule(world.session, site=world.site, kind=Kind.ROOM, policy=Policy(), now=NOW, actor=world.alice)
+        set_rule(world.session, site=world.site, kind=ResourceKind.ROOM, policy=Policy(), now=NOW, actor=world.alice)
 
 
 def test_a_closed_day_and_a_public_holiday_are_named(world: World) -> None:
@@ -227,7 +227,7 @@ def test_a_cancelled_booking_gives_its_quota_back_and_a_missed_one_does_not(worl
     world.rule(quota_day_minutes=60, no_show_minutes=15)
     bookings.cancel(world.session, booking=world.book(at(3, 10), at(3, 11)), actor=world.alice, now=NOW)
     missed = world.book(at(3, 10), at(3, 11))
-    bookings.miss(world.session, booking=missed, now=missed.start_at + timedelta(minutes=15))
+    bookings.mark_missed(world.session, booking=missed, now=missed.start_at + timedelta(minutes=15))
 
     with pytest.raises(QuotaUsedUp):
         world.book(at(3, 16), at(3, 17))
@@ -243,7 +243,7 @@ def test_so_many_bookings_at_once(world: World) -> None:
 
 
 def test_the_authorisation_must_last_to_the_end_of_the_booking(world: World) -> None:
-    skill = make_skill(world.session, slug="laser", name="Laser", now=NOW)
+    skill = create_skill(world.session, slug="laser", name="Laser", now=NOW)
     world.rule(skill_id=skill.id)
     until = datetime(2026, 3, 3, 10, tzinfo=UTC)  # 11:00 on the wall
     granted = authorise(
@@ -310,7 +310,7 @@ def test_only_staff_book_for_others(world: World) -> None:
 
 
 def test_one_books_only_for_an_organisation_that_one_buys_for(world: World) -> None:
-    other: Organisation = found_organisation(world.session, name="O", slug="o", owner=world.charlie, now=NOW)
+    other: Organisation = add_organisation(world.session, name="O", slug="o", owner=world.charlie, now=NOW)
 
     with pytest.raises(NotFound):
         world.book(at(3, 10), at(3, 11), organisation_id=other.id)
@@ -412,14 +412,14 @@ def test_only_the_moves_of_the_table_are_possible(world: World, old: BookingStat
         move_booking(world.session, booking, new, now=NOW, actor_id=None)
         assert booking.status == new
     else:
-        with pytest.raises(NotFromHere):
+        with pytest.raises(ForbiddenMove):
             move_booking(world.session, booking, new, now=NOW, actor_id=None)
 
 
 def test_the_next_three_free_slots_are_open_on_the_grid_and_free(world: World) -> None:
     world.rule(min_minutes=30, step_minutes=30, after_minutes=30)
     world.book(at(3, 9), at(3, 10))
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.charlie)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.charlie)
 
     slots = bookings.next_free(
         world.session, asked=asked, minutes=60, after=datetime(2026, 3, 3, 8, tzinfo=UTC), now=NOW
@@ -432,7 +432,7 @@ def test_the_next_three_free_slots_are_open_on_the_grid_and_free(world: World) -
 
 
 def test_what_a_search_finds_can_be_booked_around_a_night_and_a_sunday(world: World) -> None:
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.alice)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
     saturday = datetime(2026, 3, 7, 18, 20, tzinfo=UTC)
 
     slots = bookings.find_slots(
@@ -457,8 +457,16 @@ def test_the_week_shows_reasons_to_all_and_names_to_staff_only(world: World) -> 
 
 
 def test_a_running_print_shows_as_what_it_is(world: World) -> None:
-    printer = make_resource(world.session, site=world.site, kind=Kind.PRINTER, name="P", now=NOW)
-    hold(world.session, resource_id=printer.id, start=NOW, end=NOW + HOUR, reason=Reason.RUN, now=NOW, about_id="a-run")
+    printer = create_resource(world.session, site=world.site, kind=ResourceKind.PRINTER, name="P", now=NOW)
+    hold(
+        world.session,
+        resource_id=printer.id,
+        start=NOW,
+        end=NOW + HOUR,
+        reason=HoldReason.RUN,
+        now=NOW,
+        about_id="a-run",
+    )
 
     (shown,) = bookings.list_taken(
         world.session, resource_id=printer.id, user=world.alice, start=NOW, end=NOW + timedelta(days=1)
@@ -468,8 +476,13 @@ def test_a_running_print_shows_as_what_it_is(world: World) -> None:
 
 
 def test_a_helper_is_booked_within_their_own_hours(world: World) -> None:
-    helper = make_resource(
-        world.session, site=world.site, kind=Kind.PERSON, name="Aide", now=NOW, facts={"hours": [[1, "14:00", "17:00"]]}
+    helper = create_resource(
+        world.session,
+        site=world.site,
+        kind=ResourceKind.PERSON,
+        name="Aide",
+        now=NOW,
+        facts={"hours": [[1, "14:00", "17:00"]]},
     )
 
     assert world.book(at(3, 14), at(3, 15), resource_id=helper.id).id
@@ -478,16 +491,16 @@ def test_a_helper_is_booked_within_their_own_hours(world: World) -> None:
 
 
 def test_a_rule_of_another_places_resource_is_refused(world: World) -> None:
-    other = make_site(world.session, slug="other", name="Other", now=NOW)
+    other = create_site(world.session, slug="other", name="Other", now=NOW)
 
     with pytest.raises(RuleContradicts):
         set_rule(world.session, site=other, resource=world.room, policy=Policy(), now=NOW)
 
 
 def test_age_or_consent_is_asked_where_there_is_a_minimum(world: World) -> None:
-    from api.domain.booking.kits import make_kit  # noqa: PLC0415
+    from api.domain.booking.kits import create_kit  # noqa: PLC0415
 
-    kit = make_kit(
+    kit = create_kit(
         world.session, site=world.site, name="VR", members=[world.room], items=[("Casque", "S1")], now=NOW, min_age=12
     )
     wanted: dict[str, Any] = {"resource_id": kit.id, "start": at(3, 10), "end": at(3, 11)}
@@ -500,7 +513,7 @@ def test_age_or_consent_is_asked_where_there_is_a_minimum(world: World) -> None:
 
 
 def test_check_writes_nothing(world: World) -> None:
-    wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
 
     terms = bookings.check(world.session, wanted=wanted, user=world.alice, now=NOW)
 

@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingStatus
-from api.domain.booking.bookings.change import AlreadyOver, NotMissed, NotYours, TooEarly, policy_of
+from api.domain.booking.bookings.change import AlreadyOver, BookingOfAnother, NotMissed, TooEarly, policy_of
 from api.domain.booking.rules import DEFAULT
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
 from api.domain.places.sites import set_hours
-from api.domain.places.timeline import Reason, hold
+from api.domain.places.timeline import HoldReason, hold
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
 Act = Callable[[World, Booking], object]
@@ -47,13 +47,13 @@ BY_A_STRANGER: dict[str, Act] = {
 FOR_STAFF: dict[str, Act] = {
     "approve": lambda w, b: bookings.approve(w.session, booking=b, actor=w.alice, now=NOW),
     "reject": lambda w, b: bookings.reject(w.session, booking=b, actor=w.alice, now=NOW),
-    "miss": lambda w, b: bookings.miss(w.session, booking=b, actor=w.alice, now=b.end_at),
+    "miss": lambda w, b: bookings.mark_missed(w.session, booking=b, actor=w.alice, now=b.end_at),
 }
 
 
 @pytest.mark.parametrize("verb", BY_A_STRANGER)
 def test_another_member_changes_nothing(world: World, booking: Booking, verb: str) -> None:
-    with pytest.raises(NotYours):
+    with pytest.raises(BookingOfAnother):
         BY_A_STRANGER[verb](world, booking)
     assert (booking.status, booking.note) == (BookingStatus.CONFIRMED, "")
 
@@ -80,7 +80,7 @@ WRONG_TIME: dict[str, tuple[Act, type[DomainError]]] = {
         AlreadyOver,
     ),
     "missed before its time": (
-        lambda w, b: bookings.miss(w.session, booking=b, now=b.start_at - MINUTE),
+        lambda w, b: bookings.mark_missed(w.session, booking=b, now=b.start_at - MINUTE),
         NotMissed,
     ),
 }
@@ -102,7 +102,7 @@ def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: Wo
         lambda w, b: bookings.reject(w.session, booking=b, actor=w.bob, now=NOW),
     ]
     for act in acts:
-        with pytest.raises(NotFromHere):
+        with pytest.raises(ForbiddenMove):
             act(world, booking)
 
 
@@ -160,8 +160,8 @@ def test_staff_say_that_nobody_came_once_the_grace_is_over(world: World) -> None
     world.rule(no_show_minutes=15)
     booking = world.book(at(3, 10), at(3, 12))
     with pytest.raises(NotMissed):
-        bookings.miss(world.session, booking=booking, actor=world.bob, now=booking.start_at + 14 * MINUTE)
-    bookings.miss(world.session, booking=booking, actor=world.bob, now=booking.start_at + 15 * MINUTE)
+        bookings.mark_missed(world.session, booking=booking, actor=world.bob, now=booking.start_at + 14 * MINUTE)
+    bookings.mark_missed(world.session, booking=booking, actor=world.bob, now=booking.start_at + 15 * MINUTE)
     assert (booking.status, booking.no_show_at) == (BookingStatus.NO_SHOW, booking.start_at + 15 * MINUTE)
 
 
@@ -178,14 +178,14 @@ def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: World, bo
 
 
 def free_from(world: World, *, start: datetime, days: int, minutes: int = 60, count: int = 3) -> list[str]:
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.alice)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
     end = start + timedelta(days=days)
     slots = bookings.find_slots(world.session, asked=[asked], minutes=minutes, start=start, end=end, count=count)
     return [f"{begin.astimezone(asked.zone):%d %H:%M}" for begin, _ in slots[world.room.id]]
 
 
 def fill(world: World, start: datetime, end: datetime) -> None:
-    hold(world.session, resource_id=world.room.id, start=start, end=end, reason=Reason.MAINTENANCE, now=NOW)
+    hold(world.session, resource_id=world.room.id, start=start, end=end, reason=HoldReason.MAINTENANCE, now=NOW)
 
 
 @pytest.mark.parametrize(("full_days", "first"), [(0, "02 09:00"), (1, "03 08:00"), (3, "05 08:00"), (20, "23 08:00")])
@@ -216,13 +216,13 @@ def test_a_slot_is_never_longer_than_what_is_open(world: World) -> None:
 def test_what_is_full_for_a_week_is_searched_to_the_horizon(world: World) -> None:
     world.rule(horizon_days=30)
     fill(world, NOW, NOW + timedelta(days=8))
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.alice)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
     (slot, *_) = bookings.next_free(world.session, asked=asked, minutes=60, after=NOW, now=NOW)
     assert slot[0] == NOW + timedelta(days=8)
 
 
 def test_the_free_day_is_what_is_open_and_not_taken(world: World, booking: Booking) -> None:
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.alice)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
     span = {"start": datetime(2026, 3, 3, tzinfo=UTC), "end": datetime(2026, 3, 4, tzinfo=UTC)}
     taken = bookings.list_taken(world.session, resource_id=world.room.id, user=world.alice, **span)
     free = bookings.list_free(asked, taken, **span)

@@ -11,12 +11,12 @@ from api.domain.booking import bookings
 from api.domain.booking.bookings import (
     SKIP,
     Booking,
+    BookingRequest,
     BookingStatus,
     Condition,
-    Seen,
+    ItemCheck,
     SeriesConflict,
     WaitStatus,
-    Wanted,
 )
 from api.domain.booking.bookings.handover import ChecklistIncomplete, NotAnItem
 from api.domain.booking.bookings.series import (
@@ -28,12 +28,12 @@ from api.domain.booking.bookings.series import (
     occurrences_of,
 )
 from api.domain.booking.bookings.waitlist import AlreadyWaiting, NoOffer
-from api.domain.booking.kits import Kit, MemberElsewhere, OutOfService, make_kit, put_in_service
+from api.domain.booking.kits import Kit, MemberElsewhere, OutOfService, create_kit, put_in_service
 from api.domain.core.errors import DomainError
 from api.domain.messages.notifications import Mail
-from api.domain.messages.reminders import tell_all, warn_overrun
+from api.domain.messages.reminders import send_due, warn_overrun
 from api.domain.people.roles import StaffOnly
-from api.domain.places.sites import Kind, make_resource, make_site
+from api.domain.places.sites import ResourceKind, create_resource, create_site
 from api.domain.places.timeline import Hold, Taken
 from api.domain.printing import runs
 from tests import world as printing
@@ -46,7 +46,7 @@ def world(session: Session) -> World:
 
 
 def weekly(world: World, *, rrule: str = "FREQ=WEEKLY;COUNT=3", **more: Any) -> dict[str, Any]:
-    wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     return {"wanted": wanted, "rrule": rrule, "user": world.alice, "now": NOW, **more}
 
 
@@ -111,7 +111,7 @@ def test_a_rule_that_may_not_be_used_is_a_clear_error(world: World, rrule: str, 
 
 
 def test_until_in_utc_is_the_wall_of_the_place(world: World) -> None:
-    asked = bookings.look_up(world.session, resource_id=world.room.id, user=world.alice)
+    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
 
     found = occurrences_of("FREQ=DAILY;UNTIL=20260305T090000Z", start=at(3, 10), end=at(3, 11), zone=asked.zone)
 
@@ -120,7 +120,7 @@ def test_until_in_utc_is_the_wall_of_the_place(world: World) -> None:
 
 def test_an_occurrence_in_the_missing_hour_is_shown_as_such(session: Session) -> None:
     world = make_world(session, hours=False)
-    wanted = Wanted(world.room.id, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 28, 3, 30))  # noqa: DTZ001
+    wanted = BookingRequest(world.room.id, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 28, 3, 30))  # noqa: DTZ001
 
     seen = bookings.preview_series(session, wanted=wanted, rrule="FREQ=DAILY;COUNT=3", user=world.alice, now=NOW)
 
@@ -128,7 +128,7 @@ def test_an_occurrence_in_the_missing_hour_is_shown_as_such(session: Session) ->
 
 
 def wait_for(world: World, **more: Any) -> bookings.Wait:
-    wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     return bookings.join_waitlist(world.session, **{"wanted": wanted, "user": world.charlie, "now": NOW, **more})
 
 
@@ -168,10 +168,14 @@ def test_one_stands_in_line_once_and_may_leave(world: World) -> None:
 
 def make_vr(world: World, **more: Any) -> tuple[Kit, Any, Any]:
     session, site = world.session, world.site
-    headset = make_resource(session, site=site, kind=Kind.MACHINE, name="Casque", now=NOW)
-    area = make_resource(session, site=site, kind=Kind.ROOM, name="Aire", now=NOW)
+    headset = create_resource(session, site=site, kind=ResourceKind.MACHINE, name="Casque", now=NOW)
+    area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire", now=NOW)
     items = [("Casque", "S-1"), ("Manette", "S-2")]
-    return make_kit(session, site=site, name="VR", members=[headset, area], items=items, now=NOW, **more), headset, area
+    return (
+        create_kit(session, site=site, name="VR", members=[headset, area], items=items, now=NOW, **more),
+        headset,
+        area,
+    )
 
 
 def test_a_kit_is_held_together_or_not_at_all(world: World) -> None:
@@ -205,12 +209,12 @@ def test_the_checklist_names_every_item_and_no_other(world: World) -> None:
     given: dict[str, Any] = {"booking": booking, "actor": world.bob, "now": booking.start_at}
 
     with pytest.raises(ChecklistIncomplete, match="Manette"):
-        bookings.hand_out(world.session, seen=[Seen("S-1")], **given)
+        bookings.hand_out(world.session, seen=[ItemCheck("S-1")], **given)
     with pytest.raises(NotAnItem):
-        bookings.hand_out(world.session, seen=[Seen("S-1"), Seen("S-2"), Seen("S-9")], **given)
+        bookings.hand_out(world.session, seen=[ItemCheck("S-1"), ItemCheck("S-2"), ItemCheck("S-9")], **given)
     with pytest.raises(StaffOnly):
         bookings.hand_out(world.session, seen=[], **{**given, "actor": world.alice})
-    bookings.hand_out(world.session, seen=[Seen("S-1"), Seen("S-2")], **given)
+    bookings.hand_out(world.session, seen=[ItemCheck("S-1"), ItemCheck("S-2")], **given)
     assert booking.status == BookingStatus.CHECKED_IN
 
 
@@ -218,15 +222,15 @@ def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(
     kit, _, _ = make_vr(world, deposit_cents=5000)
     booking = world.book(at(2, 10), at(2, 12), resource_id=kit.id)
     world.book(at(4, 10), at(4, 12), resource_id=kit.id, user=world.charlie)
-    items = [Seen("S-1"), Seen("S-2")]
+    items = [ItemCheck("S-1"), ItemCheck("S-2")]
     bookings.hand_out(world.session, booking=booking, seen=items, actor=world.bob, now=booking.start_at)
 
-    broken = [Seen("S-1", Condition.DAMAGED), Seen("S-2")]
+    broken = [ItemCheck("S-1", Condition.DAMAGED), ItemCheck("S-2")]
     bookings.take_back(
         world.session, booking=booking, seen=broken, actor=world.bob, now=booking.end_at, text="verre fendu"
     )
-    tell_all(world.session, now=booking.end_at)
-    tell_all(world.session, now=booking.end_at)
+    send_due(world.session, now=booking.end_at)
+    send_due(world.session, now=booking.end_at)
 
     assert booking.status == BookingStatus.CHECKED_OUT
     with pytest.raises(OutOfService):
@@ -238,18 +242,18 @@ def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(
 
 
 def test_a_kit_is_made_of_things_of_its_place(world: World) -> None:
-    elsewhere = make_site(world.session, slug="other", name="Other", now=NOW)
+    elsewhere = create_site(world.session, slug="other", name="Other", now=NOW)
 
     with pytest.raises(MemberElsewhere):
-        make_kit(world.session, site=elsewhere, name="VR", members=[world.room], items=[], now=NOW)
+        create_kit(world.session, site=elsewhere, name="VR", members=[world.room], items=[], now=NOW)
 
 
 def test_each_letter_is_written_once_and_again_after_a_move(world: World) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     for _ in range(2):
-        tell_all(world.session, now=NOW)
+        send_due(world.session, now=NOW)
     bookings.move(world.session, booking=booking, start=at(3, 12), end=at(3, 13), actor=world.alice, now=NOW)
-    tell_all(world.session, now=NOW)
+    send_due(world.session, now=NOW)
 
     subjects = world.session.scalars(select(Mail.subject).where(Mail.user_id == world.alice.id).order_by(Mail.id)).all()
     assert subjects == ["Réservé : Salle, 03/03/2026 10:00", "Réservé : Salle, 03/03/2026 12:00"]
@@ -281,7 +285,7 @@ def workshop(session: Session) -> printing.World:
 
 def book_printer(session: Session, workshop: printing.World, *, hours: float) -> Booking:
     start = printing.NOW + timedelta(hours=hours)
-    wanted = Wanted(workshop.printer.id, start, start + HOUR)
+    wanted = BookingRequest(workshop.printer.id, start, start + HOUR)
     return bookings.book(session, wanted=wanted, user=workshop.alice, now=printing.NOW)
 
 

@@ -13,11 +13,11 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, Wanted
+from api.domain.booking.bookings import Booking, BookingRequest
 from api.domain.booking.bookings.terms import HourDoesNotExist, HourExistsTwice, QuotaUsedUp, as_instant
-from api.domain.booking.kits import make_kit
+from api.domain.booking.kits import create_kit
 from api.domain.people.accounts import User
-from api.domain.places.sites import Kind, make_resource, open_intervals
+from api.domain.places.sites import ResourceKind, create_resource, open_intervals
 from api.domain.places.timeline import Hold, Taken
 from tests.domain.bookings_machine import run_machine
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_user, make_world
@@ -133,7 +133,7 @@ def test_of_many_at_one_slot_one_wins_and_the_others_hear_taken(committed: Engin
     def work(n: int) -> int:
         with made.begin() as session:
             user = session.get_one(User, world.charlie.id)
-            wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+            wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
             return bookings.book(session, wanted=wanted, user=user, now=NOW).id
 
     found = in_threads(16, work)
@@ -151,7 +151,7 @@ def test_without_the_constraint_the_same_race_oversells(committed: Engine) -> No
     def work(n: int) -> int:
         with made.begin() as session:
             user = session.get_one(User, world.charlie.id)
-            wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+            wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
             return bookings.book(session, wanted=wanted, user=user, now=NOW).id
 
     assert sum(isinstance(each, int) for each in in_threads(8, work)) > 1
@@ -164,7 +164,9 @@ def test_a_quota_holds_against_two_requests_at_once(committed: Engine) -> None:
         with made.begin() as session:
             user = session.get_one(User, world.charlie.id)
             start = at(3, 9 + n)
-            return bookings.book(session, wanted=Wanted(world.room.id, start, start + HOUR), user=user, now=NOW).id
+            return bookings.book(
+                session, wanted=BookingRequest(world.room.id, start, start + HOUR), user=user, now=NOW
+            ).id
 
     found = in_threads(8, work)
 
@@ -176,9 +178,11 @@ def test_kits_that_share_members_race_without_deadlock(committed: Engine) -> Non
     made, world = setting(committed)
     with made.begin() as session:
         site = session.merge(world.site)
-        parts = [make_resource(session, site=site, kind=Kind.MACHINE, name=f"M{n}", now=NOW) for n in range(3)]
+        parts = [
+            create_resource(session, site=site, kind=ResourceKind.MACHINE, name=f"M{n}", now=NOW) for n in range(3)
+        ]
         kits = [
-            make_kit(session, site=site, name=f"K{n}", members=[parts[n], parts[(n + 1) % 3]], items=[], now=NOW).id
+            create_kit(session, site=site, name=f"K{n}", members=[parts[n], parts[(n + 1) % 3]], items=[], now=NOW).id
             for n in range(3)
         ]
         people = [make_user(session, f"p{n}").id for n in range(9)]
@@ -187,7 +191,7 @@ def test_kits_that_share_members_race_without_deadlock(committed: Engine) -> Non
         with made.begin() as session:
             user = session.get_one(User, people[n])
             return bookings.book(
-                session, wanted=Wanted(kits[n % 3], at(3, 10), at(3, 11)), user=user, now=NOW
+                session, wanted=BookingRequest(kits[n % 3], at(3, 10), at(3, 11)), user=user, now=NOW
             ).resource_id
 
     found = in_threads(9, work)
@@ -203,7 +207,9 @@ def test_two_moves_to_each_others_place_never_both_win_nor_deadlock(committed: E
     with made.begin() as session:
         user = session.get_one(User, world.alice.id)
         ids = [
-            bookings.book(session, wanted=Wanted(world.room.id, at(3, hour), at(3, hour + 1)), user=user, now=NOW).id
+            bookings.book(
+                session, wanted=BookingRequest(world.room.id, at(3, hour), at(3, hour + 1)), user=user, now=NOW
+            ).id
             for hour in (10, 12)
         ]
 

@@ -15,7 +15,7 @@ from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.roles import StaffOnly
 from api.domain.places import conventions, doorcode
 from api.domain.places.conventions import Convention, DatesWrong, Door, NobodyNamed, NoCode
-from api.domain.places.sites import Kind, make_resource
+from api.domain.places.sites import ResourceKind, create_resource
 from tests.domain.bookings_world import NOW, World, at, make_world
 
 MASTER = b"the installation's secret"
@@ -69,7 +69,7 @@ def test_a_convention_allows_only_its_hours_and_days(world: World, more: dict[st
 
 def test_a_convention_allows_only_named_people_and_areas(world: World) -> None:
     sign(world)
-    other = make_resource(world.session, site=world.site, kind=Kind.ROOM, name="Autre", now=NOW)
+    other = create_resource(world.session, site=world.site, kind=ResourceKind.ROOM, name="Autre", now=NOW)
 
     for wrong in ({"user": world.charlie}, {"resource_id": other.id}):
         with pytest.raises(OutsideHours):

@@ -11,7 +11,7 @@ from api.domain.printing import jobs
 from api.domain.printing.jobs import ExactQuote, JobRequest, JobStatus
 from api.domain.printing.jobs.exact import MOST_PENDING
 from api.domain.printing.jobs.order import CopiesWrong
-from api.domain.printing.slices import Slice, SliceStatus, slice_failed, slice_ready
+from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from tests.world import (
     NOW,
     World,
@@ -45,11 +45,11 @@ def all_slices(session: Session) -> list[Slice]:
 
 def ready(session: Session, found: Slice, *, seconds: int = 3600, grams: str = "10") -> None:
     facts: dict[str, Any] = {"gcode_key": "gcode/none.gcode", "size": 1000, "sha1": "0" * 40, "now": NOW}
-    slice_ready(session, found=found, seconds=seconds, grams=Decimal(grams), **facts)
+    mark_ready(session, found=found, seconds=seconds, grams=Decimal(grams), **facts)
 
 
 def fail(session: Session, found: Slice, *, again: bool = False) -> None:
-    slice_failed(session, found=found, code="too-thin", params={}, again=again, now=NOW)
+    mark_failed(session, found=found, code="too-thin", params={}, again=again, now=NOW)
 
 
 def test_the_first_question_asks_for_the_slice_in_the_same_transaction(session: Session, world: World) -> None:

@@ -13,18 +13,18 @@ from api.domain.booking.gatherings import (
     Gathering,
     GatheringStatus,
     HeldElsewhere,
-    Registering,
     RegistrationOver,
+    RegistrationStatus,
     SeatsWrong,
     TitleMissing,
 )
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.messages.notifications import Mail
-from api.domain.messages.reminders import tell_all
+from api.domain.messages.reminders import send_due
 from api.domain.people.roles import StaffOnly
-from api.domain.places.sites import make_site
-from api.domain.places.skills import has_skill, make_skill
+from api.domain.places.sites import create_site
+from api.domain.places.skills import create_skill, has_skill
 from api.domain.places.timeline import EndsBeforeStart, Taken, list_holds
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
 
@@ -73,7 +73,7 @@ def test_a_gathering_that_cannot_be_is_refused(world: World, more: dict[str, Any
 
 
 def test_it_holds_things_of_its_own_place_only(world: World) -> None:
-    other = make_site(world.session, slug="other", name="Other", now=NOW)
+    other = create_site(world.session, slug="other", name="Other", now=NOW)
     world.room.site_id = other.id
 
     with pytest.raises(HeldElsewhere):
@@ -89,11 +89,11 @@ def test_who_comes_too_late_stands_in_line_and_moves_up(world: World) -> None:
     first = gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
     second = gatherings.register(world.session, gathering=gathering, user=world.charlie, now=NOW)
 
-    assert (first.status, second.status) == (Registering.REGISTERED, Registering.WAITING)
+    assert (first.status, second.status) == (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING)
     assert gatherings.withdraw(world.session, seat=first, now=NOW) is second
-    assert second.status == Registering.REGISTERED
+    assert second.status == RegistrationStatus.REGISTERED
     back = gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
-    assert back.status == Registering.WAITING
+    assert back.status == RegistrationStatus.WAITING
 
 
 def test_one_registers_once_and_not_after_the_start(world: World) -> None:
@@ -107,17 +107,17 @@ def test_one_registers_once_and_not_after_the_start(world: World) -> None:
 
 
 def test_who_came_to_a_training_is_authorised(world: World) -> None:
-    skill = make_skill(world.session, slug="laser", name="Laser", now=NOW)
+    skill = create_skill(world.session, slug="laser", name="Laser", now=NOW)
     gathering = announce(world, skill=skill)
     seat = gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
 
     with pytest.raises(StaffOnly):
-        gatherings.came(world.session, seat=seat, actor=world.alice, now=NOW + DAY)
-    gatherings.came(world.session, seat=seat, actor=world.bob, now=NOW + DAY)
+        gatherings.mark_attended(world.session, seat=seat, actor=world.alice, now=NOW + DAY)
+    gatherings.mark_attended(world.session, seat=seat, actor=world.bob, now=NOW + DAY)
 
     assert has_skill(world.session, user_id=world.alice.id, skill_id=skill.id, at=NOW + 2 * DAY)
-    with pytest.raises(NotFromHere):
-        gatherings.came(world.session, seat=seat, actor=world.bob, now=NOW + DAY)
+    with pytest.raises(ForbiddenMove):
+        gatherings.mark_attended(world.session, seat=seat, actor=world.bob, now=NOW + DAY)
 
 
 def test_a_draft_is_seen_by_staff_only(world: World) -> None:
@@ -133,11 +133,11 @@ def test_a_draft_is_seen_by_staff_only(world: World) -> None:
 def test_who_registered_hears_that_it_is_called_off(world: World) -> None:
     gathering = announce(world)
     gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
-    tell_all(world.session, now=NOW)
+    send_due(world.session, now=NOW)
     gatherings.move_gathering(
         world.session, gathering=gathering, new=GatheringStatus.CANCELLED, actor=world.bob, now=NOW
     )
-    tell_all(world.session, now=NOW)
+    send_due(world.session, now=NOW)
 
     kinds = world.session.scalars(select(Mail.kind).where(Mail.user_id == world.alice.id).order_by(Mail.id)).all()
     assert kinds == ["seat_registered", "seat_called_off"]

@@ -9,19 +9,19 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound, Stale
-from api.domain.people.accounts import Buying, Membership, User
+from api.domain.people.accounts import BuyingRight, Membership, User
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.materials import Quality
 from api.domain.pricing.tariffs import NoTariff
 from api.domain.printing import jobs, runs
-from api.domain.printing.jobs import NEXT, Job, JobStatus, NotYours
+from api.domain.printing.jobs import NEXT, Job, JobOfAnother, JobStatus
 from api.domain.printing.jobs.order import CopiesWrong, NoPrinterHere, ScaleWrong
 from api.domain.printing.jobs.table import ENDED
 from api.domain.printing.mesh.refusals import MeshRefused
-from api.domain.printing.slices import slice_failed
+from api.domain.printing.slices import mark_failed
 from tests.world import (
     NOW,
     World,
@@ -63,7 +63,7 @@ def test_a_job_moves_as_the_table_says_and_in_no_other_way(session: Session, wor
             assert (job.status, job.ended_at is not None) == (new, new in ENDED)
             assert list_changes(session, noun="job", noun_id=job.id)[-1].facts == {"old": old, "new": new}
         else:
-            with pytest.raises(NotFromHere):
+            with pytest.raises(ForbiddenMove):
                 jobs.move_job(session, job, new, now=NOW)
 
 
@@ -92,7 +92,7 @@ def test_what_staff_may_do_in_which_status(session: Session, world: World) -> No
         if status in ALLOWED[verb]:
             call(session, verb, job, world.bob)
         else:
-            with pytest.raises(NotFromHere):
+            with pytest.raises(ForbiddenMove):
                 call(session, verb, job, world.bob)
             assert job.status == status
 
@@ -143,7 +143,7 @@ def test_an_organisations_members_see_its_jobs_but_the_confidential(
 ) -> None:
     model = make_model(session, world.charlie, confidential=confidential)
     job = make_job(session, world.site, world.charlie, model=model, organisation_id=world.acme.id)
-    viewer = member_of(session, world, Buying.VIEWER)
+    viewer = member_of(session, world, BuyingRight.VIEWER)
     assert jobs.list_jobs(session, user=viewer) == ([] if confidential else [job])
     if confidential:
         with pytest.raises(NotFound):
@@ -152,7 +152,7 @@ def test_an_organisations_members_see_its_jobs_but_the_confidential(
         assert jobs.get_job(session, job.id, user=viewer) is job
 
 
-def member_of(session: Session, world: World, buying: Buying) -> User:
+def member_of(session: Session, world: World, buying: BuyingRight) -> User:
     user = make_user(session, "Dana")
     session.add(Membership(organisation_id=world.acme.id, user_id=user.id, buying=buying, since=NOW))
     session.flush()
@@ -161,11 +161,11 @@ def member_of(session: Session, world: World, buying: Buying) -> User:
 
 def test_who_only_looks_for_an_organisation_cancels_nothing(session: Session, world: World) -> None:
     job = make_job(session, world.site, world.charlie, organisation_id=world.acme.id)
-    viewer, buyer = member_of(session, world, Buying.VIEWER), member_of(session, world, Buying.BUYER)
+    viewer, buyer = member_of(session, world, BuyingRight.VIEWER), member_of(session, world, BuyingRight.BUYER)
     for actor in (viewer, world.alice):
-        with pytest.raises(NotYours):
+        with pytest.raises(JobOfAnother):
             runs.cancel_job(session, job=job, actor=actor, now=NOW)
-        with pytest.raises(NotYours):
+        with pytest.raises(JobOfAnother):
             jobs.submit(session, job=job, actor=actor, now=NOW)
     runs.cancel_job(session, job=job, actor=buyer, now=NOW)
     assert job.status == S.CANCELLED
@@ -255,8 +255,8 @@ def test_where_staff_approve_a_job_waits_for_both(session: Session) -> None:
 
 def test_a_job_that_no_printer_can_slice_is_rejected_with_the_slicers_reason(session: Session, world: World) -> None:
     job = make_submitted(session, world.site, world.alice)
-    slice_failed(session, found=job.slices[0].slice, code="too-thin", params={"mm": 0.1}, again=False, now=NOW)
-    jobs.slice_came(session, job=job, now=NOW)
+    mark_failed(session, found=job.slices[0].slice, code="too-thin", params={"mm": 0.1}, again=False, now=NOW)
+    jobs.settle_slices(session, job=job, now=NOW)
     assert job.status == S.REJECTED
     assert job.reason == {"code": "too-thin", "params": {"mm": "0.1"}, "again": False}
 
@@ -265,11 +265,11 @@ def test_one_printer_kind_that_can_is_enough(session: Session, world: World) -> 
     make_printer(session, world.site)
     job = make_submitted(session, world.site, world.alice)
     bad, good = (wanted.slice for wanted in job.slices)
-    slice_failed(session, found=bad, code="too-thin", params={}, again=False, now=NOW)
-    jobs.slice_came(session, job=job, now=NOW)
+    mark_failed(session, found=bad, code="too-thin", params={}, again=False, now=NOW)
+    jobs.settle_slices(session, job=job, now=NOW)
     assert job.status == S.SUBMITTED
     make_sliced(session, world.site, world.alice, model=job.model)
-    jobs.slice_came(session, job=job, now=NOW)
+    jobs.settle_slices(session, job=job, now=NOW)
     assert (good.status, job.status) == ("ready", S.QUEUED)
 
 
@@ -283,13 +283,13 @@ def test_the_same_part_is_sliced_once_for_all_who_ask(session: Session, world: W
 
 def test_slices_that_come_late_change_nothing(session: Session, world: World) -> None:
     job = put(session, make_submitted(session, world.site, world.alice), S.CANCELLED)
-    jobs.slice_came(session, job=job, now=NOW)
+    jobs.settle_slices(session, job=job, now=NOW)
     assert job.status == S.CANCELLED
 
 
 def test_a_job_is_submitted_once(session: Session, world: World) -> None:
     job = make_submitted(session, world.site, world.alice)
-    with pytest.raises(NotFromHere):
+    with pytest.raises(ForbiddenMove):
         jobs.submit(session, job=job, actor=world.alice, now=NOW)
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.core.errors import NotFound
-from api.domain.people.accounts import Buying, Membership
+from api.domain.people.accounts import BuyingRight, Membership
 from api.domain.printing.library import clean_name, delete_model, get_model, list_models
 from tests.world import NOW, World, make_model, make_user, make_world
 
@@ -48,7 +48,7 @@ def test_an_organisations_model_is_its_members_too_but_for_the_confidential(
 ) -> None:
     model = make_model(session, world.charlie, organisation_id=world.acme.id, confidential=confidential)
     member = make_user(session)
-    session.add(Membership(organisation_id=world.acme.id, user_id=member.id, buying=Buying.VIEWER, since=NOW))
+    session.add(Membership(organisation_id=world.acme.id, user_id=member.id, buying=BuyingRight.VIEWER, since=NOW))
     session.flush()
     with pytest.raises(NotFound):
         get_model(session, model.id, user=world.alice)

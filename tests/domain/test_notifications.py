@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.messages import notifications
-from api.domain.messages.notifications import LETTERS, Letter, Mail, ask_unsent, list_mails, notify_job, write
+from api.domain.messages.notifications import LETTERS, Letter, Mail, enqueue_unsent, list_mails, notify_job, write
 from api.domain.people.accounts import Locale, User
 from tests.world import NOW, make_job, make_model, make_site, make_user, make_world
 
@@ -84,7 +84,7 @@ def failed(session: Session, about: str, **facts: object) -> Mail:
 
 def test_a_letter_that_failed_is_tried_again(session: Session) -> None:
     letter = failed(session, "job:1")
-    ask_unsent(session, now=NOW + timedelta(minutes=1))
+    enqueue_unsent(session, now=NOW + timedelta(minutes=1))
     assert asked(session) == [f"mail:{letter.id}"]
 
 
@@ -93,7 +93,7 @@ def test_a_letter_that_failed_is_tried_again(session: Session) -> None:
 )
 def test_a_letter_sent_or_kept_or_hopeless_is_not_tried_again(session: Session, facts: dict[str, object]) -> None:
     failed(session, "job:1", **facts)
-    ask_unsent(session, now=NOW)
+    enqueue_unsent(session, now=NOW)
     assert asked(session) == []
 
 
@@ -101,5 +101,5 @@ def test_only_a_few_are_tried_at_once(session: Session, monkeypatch: pytest.Monk
     monkeypatch.setattr(notifications, "TRIED_AT_ONCE", 2)
     for number in range(3):
         failed(session, f"job:{number}")
-    ask_unsent(session, now=NOW)
+    enqueue_unsent(session, now=NOW)
     assert len(asked(session)) == 2

@@ -13,9 +13,9 @@ from api.domain.printing.plan import (
     PlanHold,
     PlanJob,
     PlanPrinter,
+    PlanSettings,
     Plate,
     PrinterState,
-    Settings,
     WhyCode,
     next_start,
     plan,
@@ -23,7 +23,7 @@ from api.domain.printing.plan import (
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # a Monday
 H = timedelta(hours=1)
-PLAIN = Settings(ratio_p50=1.0, ratio_p90=1.5, stagger_s=0, clearing_s=0, filament_change_s=600)
+PLAIN = PlanSettings(ratio_p50=1.0, ratio_p90=1.5, stagger_s=0, clearing_s=0, filament_change_s=600)
 ALWAYS = Hours(((NOW - 100 * H, NOW + 2000 * H),))
 OFFICE = Hours(tuple((NOW + day * 24 * H, NOW + day * 24 * H + 9 * H) for day in range(30)))  # 9:00 to 18:00
 
@@ -100,7 +100,7 @@ def test_a_plate_is_cleared_only_when_somebody_is_there():
 
 
 def test_clearing_takes_its_time():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300)
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300)
     made = make_plan([make_printer()], [make_job(1), make_job(2)], how=how)
     assert made.of(2).slots[0].start_p50 == NOW + H + timedelta(minutes=5)
 
@@ -144,7 +144,7 @@ def test_a_gap_is_never_filled_with_another_filament():
 
 
 def test_a_gap_leaves_the_time_to_clear_and_to_change_before_the_next_run():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300, filament_change_s=600)
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=300, filament_change_s=600)
     jobs = [make_job(1, colour="red", priority=1), make_job(2)]
     made = make_plan([make_printer()], jobs, hours=OFFICE, now=NOW + 9.5 * H, how=how)
     assert order(made) == [1, 2]
@@ -191,7 +191,7 @@ def test_plates_of_one_job_spread_over_printers():
 
 
 def test_heat_ups_of_a_site_are_staggered():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=120)
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=120)
     printers = [make_printer(1, state=PrinterState.READY, started_at=NOW), make_printer(2)]
     made = make_plan(printers, [make_job(1), make_job(2)], how=how)
     assert [slot.start_p50 - NOW for slot in made.slots] == [timedelta(minutes=2), timedelta(minutes=4)]
@@ -265,7 +265,7 @@ def test_a_printer_that_nobody_knows_the_end_of_is_not_planned(state):
 
 
 def test_a_job_with_one_plate_beyond_the_horizon_promises_no_date():
-    how = Settings(ratio_p50=1, ratio_p90=1, horizon_days=1)
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, horizon_days=1)
     made = make_plan([make_printer()], [make_job(hours=20, plates=2)], how=how)
     assert len(made.slots) == 1
     assert made.of(1).eta_p50 is None
@@ -280,7 +280,7 @@ def test_jobs_that_block_each_others_filament_are_planned_all_the_same():
 
 def test_the_slow_world_that_leaves_the_horizon_is_not_promised():
     running = make_printer(state=PrinterState.BUSY, ends_p50=NOW, ends_p90=NOW + 23 * H)
-    how = Settings(ratio_p50=1, ratio_p90=1.5, stagger_s=0, horizon_days=1)
+    how = PlanSettings(ratio_p50=1, ratio_p90=1.5, stagger_s=0, horizon_days=1)
     assert make_plan([running], [make_job()], how=how).slots == ()
 
 
@@ -305,7 +305,7 @@ def play(first, rival, *, hours_max, how=PLAIN):
 
 
 def test_a_low_priority_is_reached_within_the_ageing_of_the_difference():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
         make_job(1, priority=0, queued_at=NOW),
         lambda id_, at: make_job(id_, owner_id=id_, priority=2, queued_at=at),
@@ -317,7 +317,7 @@ def test_a_low_priority_is_reached_within_the_ageing_of_the_difference():
 
 
 def test_another_filament_is_reached_within_one_ageing():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
         make_job(1, colour="red", queued_at=NOW),
         lambda id_, at: make_job(id_, owner_id=id_, queued_at=at),
@@ -329,7 +329,7 @@ def test_another_filament_is_reached_within_one_ageing():
 
 
 def test_due_dates_of_others_do_not_starve_an_undated_job():
-    how = Settings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
+    how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
         make_job(1, queued_at=NOW),
         lambda id_, at: make_job(id_, owner_id=id_, queued_at=at, due_at=at + H),
@@ -364,7 +364,7 @@ some_jobs = st.lists(
     max_size=10,
 )  # fmt: skip
 some_hours = st.sampled_from([ALWAYS, OFFICE, Hours(OFFICE.staffed, unattended=False)])
-REAL = Settings(stagger_s=90)
+REAL = PlanSettings(stagger_s=90)
 
 
 def build(printers, holds, jobs):

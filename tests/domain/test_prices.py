@@ -14,9 +14,9 @@ from api.domain.pricing.prices import (
     NoSuchRush,
     NotAnAmount,
     NothingToMeasure,
-    Pace,
-    Reason,
-    Recipe,
+    PriceReason,
+    PrintSettings,
+    PrintSpeeds,
     Scope,
     Tariff,
     VatLine,
@@ -93,17 +93,17 @@ def test_one_piece_costs_material_time_handling_and_set_up():
     price = price_part(make_tariff(), make_work())
     assert price.unit == D("1.82")  # 0.62 + 0.70 + 0.50
     assert price.net_cents == 482
-    assert amounts(price) == {Reason.PIECES: D("1.82"), Reason.SET_UP: D("3.00")}
+    assert amounts(price) == {PriceReason.PIECES: D("1.82"), PriceReason.SET_UP: D("3.00")}
 
 
 def test_the_minimum_of_a_line_is_its_own_visible_step():
     price = price_part(make_tariff(min_line=D(6)), make_work())
     assert price.net_cents == 600
-    assert amounts(price)[Reason.MINIMUM_LINE] == D("1.18")
+    assert amounts(price)[PriceReason.MINIMUM_LINE] == D("1.18")
 
 
 def test_a_line_above_the_minimum_shows_none():
-    assert Reason.MINIMUM_LINE not in amounts(price_part(make_tariff(min_line=D("4.82")), make_work()))
+    assert PriceReason.MINIMUM_LINE not in amounts(price_part(make_tariff(min_line=D("4.82")), make_work()))
 
 
 @pytest.mark.parametrize(("quantity", "net_cents"), [(9, 1938), (10, 1938), (50, 7580)])
@@ -115,15 +115,15 @@ def test_the_highest_break_that_is_reached_counts(quantity, net_cents):
 def test_rush_and_discount_are_both_in_the_trace():
     tariff = make_tariff(rush_factors={"express": D("1.5")}, org_discount_percent=D(10), set_up=D(0))
     price = price_part(tariff, make_work(rush="express", quantity=4))
-    assert amounts(price, Scope.UNIT)[Reason.RUSH] == D("0.91")
-    assert amounts(price) == {Reason.PIECES: D("10.92"), Reason.DISCOUNT: D("-1.09")}
+    assert amounts(price, Scope.UNIT)[PriceReason.RUSH] == D("0.91")
+    assert amounts(price) == {PriceReason.PIECES: D("10.92"), PriceReason.DISCOUNT: D("-1.09")}
     assert price.net_cents == 983
 
 
 def test_the_unit_price_is_rounded_to_four_decimals_in_view():
     price = price_part(make_tariff(per_gram={"PLA": D("0.0333")}), make_work(grams=D("1.111")))
     assert price.unit == D("1.2370")
-    assert amounts(price, Scope.UNIT)[Reason.ROUNDING] == D("0.0000037")
+    assert amounts(price, Scope.UNIT)[PriceReason.ROUNDING] == D("0.0000037")
 
 
 def test_a_step_says_its_formula_and_survives_json():
@@ -145,7 +145,7 @@ def test_every_label_can_be_filled_from_its_step():
         *price_order(tariff, [part]).trace,
         *price_booking(rates, minutes=60, role="member").trace,
     ]
-    assert {step.reason for step in steps} == set(Reason)
+    assert {step.reason for step in steps} == set(PriceReason)
     assert all("{" not in step.label.format(**dict(step.params)) for step in steps)
 
 
@@ -186,7 +186,7 @@ def test_a_small_order_is_lifted_to_its_minimum():
     tariff = make_tariff(min_order=D(15))
     price = price_order(tariff, [price_part(tariff, make_work())] * 2)
     assert price.net_cents == 1500
-    assert amounts(price, Scope.ORDER) == {Reason.LINES: D("9.64"), Reason.MINIMUM_ORDER: D("5.36")}
+    assert amounts(price, Scope.ORDER) == {PriceReason.LINES: D("9.64"), PriceReason.MINIMUM_ORDER: D("5.36")}
 
 
 def test_an_order_without_lines_costs_nothing():
@@ -275,9 +275,9 @@ def test_contradictory_rates_are_refused(facts):
 
 # -- the estimate before slicing ---------------------------------------------------------------------------
 
-DRAFT = Recipe(layer_mm=0.28)
-STANDARD = Recipe(layer_mm=0.20)
-FINE = Recipe(layer_mm=0.12)
+DRAFT = PrintSettings(layer_mm=0.28)
+STANDARD = PrintSettings(layer_mm=0.20)
+FINE = PrintSettings(layer_mm=0.12)
 CUBE = (8000.0, 2400.0, (20.0, 20.0, 20.0))
 TORUS = (31178.9, 7851.4, (66.0, 66.0, 16.0))
 SPHERE = (33437.9, 5020.5, (40.0, 40.0, 40.0))
@@ -324,14 +324,14 @@ def test_scale_is_the_same_as_a_larger_model():
 
 
 def test_more_infill_weighs_more_and_never_more_than_the_solid():
-    grams = [of_cube(recipe=Recipe(layer_mm=0.2, infill=share / 10)).grams.likely for share in range(11)]
+    grams = [of_cube(recipe=PrintSettings(layer_mm=0.2, infill=share / 10)).grams.likely for share in range(11)]
     assert grams == sorted(grams)
     assert grams[-1] == pytest.approx(8 * 1.24 * 1.05)
 
 
 def test_a_slow_melting_material_and_a_slow_printer_take_longer():
-    assert of_cube(recipe=Recipe(layer_mm=0.2, flow_max_mm3_s=1)).minutes.likely > of_cube().minutes.likely
-    assert of_cube(pace=Pace(wall_mm_s=5)).minutes.likely > of_cube().minutes.likely
+    assert of_cube(recipe=PrintSettings(layer_mm=0.2, flow_max_mm3_s=1)).minutes.likely > of_cube().minutes.likely
+    assert of_cube(pace=PrintSpeeds(wall_mm_s=5)).minutes.likely > of_cube().minutes.likely
 
 
 @pytest.mark.parametrize("facts", [{"volume_mm3": 0}, {"size_mm": (1, 1, 0)}, {"scale": 0}, {"area_mm2": float("nan")}])

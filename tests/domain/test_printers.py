@@ -120,7 +120,7 @@ def test_what_is_loaded_is_what_a_person_says(session: Session, world: World, na
 
 
 def saw(session: Session, printer: Printer, **facts: Any) -> None:
-    printers.saw(session, printer_id=printer.id, now=NOW, **{"machine": "idle", "path": None, **facts})
+    printers.record_observation(session, printer_id=printer.id, now=NOW, **{"machine": "idle", "path": None, **facts})
     session.refresh(printer)
 
 
@@ -150,7 +150,7 @@ def test_why_a_printer_was_backed_off_stays_to_be_read_until_it_is_over(session:
 def test_a_printer_that_did_not_answer_keeps_what_was_last_seen(session: Session, world: World) -> None:
     saw(session, world.printer, machine="printing", path="a.gcode")
     later = NOW + timedelta(seconds=9)
-    printers.could_not_reach(session, printer_id=world.printer.id, now=later, reason="timeout", message="x" * 400)
+    printers.record_unreachable(session, printer_id=world.printer.id, now=later, reason="timeout", message="x" * 400)
     session.refresh(world.printer)
     assert (world.printer.machine, world.printer.seen_path, world.printer.reached_at) == ("printing", "a.gcode", NOW)
     assert (world.printer.looked_at, world.printer.trouble_reason, len(world.printer.trouble)) == (

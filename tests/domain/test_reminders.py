@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import BookingStatus, Wait, WaitStatus, Wanted
+from api.domain.booking.bookings import BookingRequest, BookingStatus, Wait, WaitStatus
 from api.domain.messages.notifications import Mail
-from api.domain.messages.reminders import AHEAD, tell_all, warn_overrun
+from api.domain.messages.reminders import AHEAD, send_due, warn_overrun
 from api.domain.people.accounts import Locale
 from api.domain.places import conventions
-from api.domain.places.skills import authorise, make_skill
-from api.domain.places.timeline import Reason, hold
+from api.domain.places.skills import authorise, create_skill
+from api.domain.places.timeline import HoldReason, hold
 from api.domain.printing import runs
 from tests import world as printing
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_world
@@ -32,12 +32,12 @@ def letters(session: Session, kind: str) -> list[Mail]:
 def test_who_is_offered_a_freed_slot_hears_until_when_once(world: World) -> None:
     world.charlie.locale = Locale.EN
     taken = world.book(at(3, 10), at(3, 11))
-    wanted = Wanted(world.room.id, at(3, 10), at(3, 11))
+    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     wait = bookings.join_waitlist(world.session, wanted=wanted, user=world.charlie, now=NOW)
     bookings.cancel(world.session, booking=taken, actor=world.alice, now=NOW)
 
     for _ in range(2):
-        tell_all(world.session, now=NOW)
+        send_due(world.session, now=NOW)
 
     (letter,) = letters(world.session, "wait_offered")
     assert (letter.user_id, letter.about) == (world.charlie.id, f"wait:{wait.id}")
@@ -49,7 +49,7 @@ def test_a_booking_that_is_in_use_already_needs_no_letter(world: World) -> None:
     booking = world.book(at(2, 9, 15), at(2, 11))
     bookings.check_in(world.session, booking=booking, actor=world.bob, now=NOW)
 
-    tell_all(world.session, now=NOW)
+    send_due(world.session, now=NOW)
 
     assert booking.status == BookingStatus.CHECKED_IN
     assert booking.told_at == NOW
@@ -58,7 +58,7 @@ def test_a_booking_that_is_in_use_already_needs_no_letter(world: World) -> None:
 
 @pytest.mark.parametrize(("left", "told"), [(AHEAD - HOUR, 1), (AHEAD + HOUR, 0)])
 def test_an_authorisation_that_ends_soon_is_told_once(world: World, left: timedelta, told: int) -> None:
-    skill = make_skill(world.session, slug="laser", name="Découpe laser", now=NOW)
+    skill = create_skill(world.session, slug="laser", name="Découpe laser", now=NOW)
     granted = authorise(
         world.session,
         user=world.alice,
@@ -69,7 +69,7 @@ def test_an_authorisation_that_ends_soon_is_told_once(world: World, left: timede
         expires_at=NOW + left,
     )
     for _ in range(2):
-        tell_all(world.session, now=NOW)
+        send_due(world.session, now=NOW)
 
     found = letters(world.session, "skill_ends")
     assert [(each.user_id, "Découpe laser" in each.subject) for each in found] == [(world.alice.id, True)] * told
@@ -91,7 +91,7 @@ def test_each_person_of_a_convention_hears_once_that_it_ends(world: World) -> No
         **terms,
     )
     for _ in range(2):
-        tell_all(world.session, now=NOW)
+        send_due(world.session, now=NOW)
 
     found = letters(world.session, "convention_ends")
     assert {each.user_id for each in found} == {world.alice.id, world.charlie.id}
@@ -112,7 +112,7 @@ def test_an_overrun_into_what_is_no_booking_yet_warns_the_staff_alone(session: S
             resource_id=run.printer_id,
             start=end,
             end=end + HOUR,
-            reason=Reason.BOOKING,
+            reason=HoldReason.BOOKING,
             now=printing.NOW,
             about_id=about,
         )

@@ -11,18 +11,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound, Stale
 from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import Site, set_hours
-from api.domain.places.timeline import Reason, hold
+from api.domain.places.timeline import HoldReason, hold
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import FENCED, LIVE, NEXT, Charge, Run, RunStatus, Wish, claim_next
+from api.domain.printing.runs import FENCED, LIVE, NEXT, Charge, Run, RunCommand, RunStatus, claim_next
 from api.domain.printing.runs.claim import ENOUGH_HISTORY, _served, plan_site, site_settings
-from api.domain.printing.runs.end import ReasonMissing
+from api.domain.printing.runs.end import DoubtReasonMissing
 from tests.domain.test_timeline import race
 from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced, make_user, make_world
 
@@ -62,7 +62,7 @@ def test_a_run_moves_as_the_table_says_and_in_no_other_way(session: Session, wor
             change = list_changes(session, noun="run", noun_id=run.id)[-1]
             assert (run.status, change.verb, change.facts["old"]) == (new, new, old)
         else:
-            with pytest.raises(NotFromHere):
+            with pytest.raises(ForbiddenMove):
                 runs.move_run(session, run, new, now=NOW)
 
 
@@ -165,7 +165,7 @@ def test_a_booking_that_comes_too_soon_keeps_the_printer_free(session: Session, 
         resource_id=world.printer.id,
         start=soon,
         end=soon + timedelta(hours=1),
-        reason=Reason.BOOKING,
+        reason=HoldReason.BOOKING,
         now=NOW,
     )
     assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
@@ -346,10 +346,10 @@ def test_a_job_held_while_a_plate_fails_stays_held(session: Session, world: Worl
     assert run.job.status == JobStatus.ON_HOLD
 
 
-def test_a_cancelled_job_wishes_its_live_runs_cancelled(session: Session, world: World) -> None:
+def test_a_cancelled_job_requests_the_cancel_of_its_live_runs(session: Session, world: World) -> None:
     run = a_run(session, world)
     runs.cancel_job(session, job=run.job, actor=world.alice, now=NOW)
-    assert (run.wish, run.wished_by, run.job.status) == (Wish.CANCEL, world.alice.id, JobStatus.CANCELLED)
+    assert (run.command, run.commanded_by, run.job.status) == (RunCommand.CANCEL, world.alice.id, JobStatus.CANCELLED)
     end(session, run, S.CANCELLED, "cancelled")
     assert run.job.status == JobStatus.CANCELLED
 
@@ -388,10 +388,10 @@ def test_a_doubt_is_resolved_by_staff_with_words_and_once(session: Session, worl
     end(session, run, S.IN_DOUBT)
     with pytest.raises(StaffOnly):
         runs.resolve(session, run=run, printed=True, resolution="I want it", actor=world.alice, now=NOW)
-    with pytest.raises(ReasonMissing):
+    with pytest.raises(DoubtReasonMissing):
         runs.resolve(session, run=run, printed=True, resolution=" ", actor=world.bob, now=NOW)
     runs.resolve(session, run=run, printed=True, resolution="Good", actor=world.bob, now=NOW)
-    with pytest.raises(NotFromHere):
+    with pytest.raises(ForbiddenMove):
         runs.resolve(session, run=run, printed=False, resolution="Bad", actor=world.bob, now=NOW)
 
 
@@ -430,7 +430,7 @@ def test_progress_counts_copies(session: Session, world: World) -> None:
 def test_progress_wakes_the_pages_at_each_percent_only(session: Session, world: World) -> None:
     run = a_run(session, world)
     for progress in (0.101, 0.102, None, 0.2):
-        runs.saw_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0)
+        runs.record_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0)
         session.refresh(run)
     assert (run.progress, run.left_s, run.print_s) == (0.2, 60.0, 10.0)
     assert runs.list_live_runs(session, printer_ids=[run.printer_id]) == {run.printer_id: run}

@@ -96,7 +96,7 @@ def test_an_entity_is_entered_once_and_by_who_manages_the_place(session: Session
 
     assert not sellers.may_add_seller(session, user=admin, site_id=None)
     assert not sellers.may_add_seller(session, user=world.bob, site_id=world.site.id)
-    with pytest.raises(sellers.SellerTwice):
+    with pytest.raises(sellers.DuplicateSeller):
         add_seller(session, actor=admin)
 
 
@@ -149,7 +149,7 @@ def test_a_regime_holds_from_its_day_until_the_next(session: Session, world: Wor
 @pytest.mark.parametrize(
     ("over", "error"),
     [
-        ({"start": TODAY - timedelta(days=1)}, sellers.RegimeOfThePast),
+        ({"start": TODAY - timedelta(days=1)}, sellers.RegimeInPast),
         ({"vat_on_debits": True}, faults.DebitsWithoutVat),
     ],
 )
@@ -164,7 +164,7 @@ def test_of_two_regimes_of_one_day_the_second_is_refused(session: Session, world
     seller = add_seller(session)
     plan(session, seller, world)
 
-    with pytest.raises(sellers.RegimeTwice):
+    with pytest.raises(sellers.OverlappingRegime):
         plan(session, seller, world, regime=Regime.PAYER)
 
 

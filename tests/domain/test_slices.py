@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.pricing.materials import Quality
-from api.domain.printing.slices import Slice, SliceStatus, recipe_fingerprint, slice_failed, slice_ready, want_slice
+from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready, recipe_fingerprint, request_slice
 from tests.world import NOW, make_kind, make_material, make_model, make_user
 
 
@@ -27,7 +27,7 @@ def recipe(session: Session) -> dict[str, Any]:
 
 
 def ready(session: Session, found: Slice) -> None:
-    slice_ready(session, found=found, seconds=60, grams=Decimal(2), gcode_key="gcode/x", size=9, sha1="0" * 40, now=NOW)
+    mark_ready(session, found=found, seconds=60, grams=Decimal(2), gcode_key="gcode/x", size=9, sha1="0" * 40, now=NOW)
 
 
 def asked(session: Session) -> list[str]:
@@ -36,8 +36,8 @@ def asked(session: Session) -> list[str]:
 
 def test_one_recipe_is_one_slice_whoever_asks(session: Session, recipe: dict[str, Any]) -> None:
     twin = make_model(session, make_user(session), sha256=recipe["model"].sha256)
-    one = want_slice(session, **recipe, now=NOW)
-    assert want_slice(session, **{**recipe, "model": twin}, now=NOW) is one
+    one = request_slice(session, **recipe, now=NOW)
+    assert request_slice(session, **{**recipe, "model": twin}, now=NOW) is one
     assert set(asked(session)) == {f"slice:{one.id}"}
 
 
@@ -68,9 +68,9 @@ def test_a_hotter_nozzle_makes_another_slice(session: Session, recipe: dict[str,
 
 
 def test_a_slice_that_is_ready_is_not_asked_for_again(session: Session, recipe: dict[str, Any]) -> None:
-    ready(session, want_slice(session, **recipe, now=NOW))
+    ready(session, request_slice(session, **recipe, now=NOW))
     session.info.pop("steps")
-    assert want_slice(session, **recipe, now=NOW + timedelta(days=9)).status == SliceStatus.READY
+    assert request_slice(session, **recipe, now=NOW + timedelta(days=9)).status == SliceStatus.READY
     assert asked(session) == []
 
 
@@ -78,19 +78,19 @@ def test_a_slice_that_is_ready_is_not_asked_for_again(session: Session, recipe: 
 def test_what_failed_is_tried_again_only_if_that_may_help(
     session: Session, recipe: dict[str, Any], again: bool, status: SliceStatus
 ) -> None:
-    found = want_slice(session, **recipe, now=NOW)
-    slice_failed(session, found=found, code="too-thin", params={"mm": Decimal("0.1")}, again=again, now=NOW)
+    found = request_slice(session, **recipe, now=NOW)
+    mark_failed(session, found=found, code="too-thin", params={"mm": Decimal("0.1")}, again=again, now=NOW)
     assert found.error == {"code": "too-thin", "params": {"mm": "0.1"}, "again": again}
     session.info.pop("steps")
-    assert want_slice(session, **recipe, now=NOW).status == status
+    assert request_slice(session, **recipe, now=NOW).status == status
     assert bool(asked(session)) == again
 
 
 def test_an_end_is_recorded_and_comes_once(session: Session, recipe: dict[str, Any]) -> None:
-    found = want_slice(session, **recipe, now=NOW)
+    found = request_slice(session, **recipe, now=NOW)
     ready(session, found)
-    with pytest.raises(NotFromHere):
+    with pytest.raises(ForbiddenMove):
         ready(session, found)
-    with pytest.raises(NotFromHere):
-        slice_failed(session, found=found, code="late", params={}, again=False, now=NOW)
+    with pytest.raises(ForbiddenMove):
+        mark_failed(session, found=found, code="late", params={}, again=False, now=NOW)
     assert [change.verb for change in list_changes(session, noun="slice", noun_id=found.id)] == ["ready"]

@@ -16,7 +16,7 @@ from api.domain.pricing.tariffs import (
     NetworkPrices,
     NewPrices,
     NoSuchVatRate,
-    PricesOfThePast,
+    TariffInPast,
     TariffRow,
     get_tariff,
     get_tariff_for,
@@ -62,7 +62,7 @@ def test_prices_of_today_begin_now_and_not_this_morning(session: Session, world:
 
 
 def test_the_past_keeps_its_prices(session: Session, world: World) -> None:
-    with pytest.raises(PricesOfThePast):
+    with pytest.raises(TariffInPast):
         put(session, world, world.bob, valid_on=TODAY - timedelta(days=1))
 
 
@@ -94,7 +94,7 @@ def test_versions_are_listed_per_place_the_newest_first(session: Session, world:
 
 
 def test_a_discount_goes_by_the_organisation_else_by_the_role(session: Session, world: World) -> None:
-    other = accounts.found_organisation(session, name="Autre", slug="autre", owner=world.charlie, now=NOW)
+    other = accounts.add_organisation(session, name="Autre", slug="autre", owner=world.charlie, now=NOW)
     discounts = {"organisation_percents": {world.acme.id: Decimal(15)}, "role_percents": {Level.STAFF: Decimal(50)}}
     dan = make_user(session, "Dan")
     roles.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)

@@ -10,11 +10,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.timeline import (
     EndsBeforeStart,
     Hold,
-    Reason,
+    HoldReason,
     Taken,
     find_next_start,
     free_between,
@@ -31,13 +31,13 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def room(session: Session) -> Resource:
-    return make_resource(session, site=make_site(session), kind=Kind.ROOM, name="Room", now=NOW)
+    return create_resource(session, site=make_site(session), kind=ResourceKind.ROOM, name="Room", now=NOW)
 
 
 def take(session: Session, room: Resource, start: int, end: int) -> Hold:
     """Hours from NOW."""
     first, last = NOW + start * HOUR, NOW + end * HOUR
-    return hold(session, resource_id=room.id, reason=Reason.BOOKING, now=NOW, start=first, end=last)
+    return hold(session, resource_id=room.id, reason=HoldReason.BOOKING, now=NOW, start=first, end=last)
 
 
 @pytest.mark.parametrize(("start", "end"), [(1, 3), (0, 2), (2, 4), (0, 4), (1, 2)])
@@ -55,7 +55,7 @@ def test_what_only_touches_is_free(session: Session, room: Resource, start: int,
 
 def test_another_resource_is_free_at_the_same_time(session: Session, room: Resource) -> None:
     take(session, room, 1, 3)
-    other = make_resource(session, site=room.site, kind=Kind.ROOM, name="Other", now=NOW)
+    other = create_resource(session, site=room.site, kind=ResourceKind.ROOM, name="Other", now=NOW)
     assert take(session, other, 1, 3).resource_id == other.id
 
 
@@ -165,7 +165,7 @@ def race(work: list[object]) -> list[BaseException | None]:
 
 def test_of_two_who_ask_at_once_one_wins_and_the_other_hears_taken(installation: Path) -> None:
     with transaction() as session:
-        room = make_resource(session, site=make_site(session), kind=Kind.ROOM, name="Room", now=NOW)
+        room = create_resource(session, site=make_site(session), kind=ResourceKind.ROOM, name="Room", now=NOW)
 
     def book() -> None:
         with transaction() as session:
@@ -178,7 +178,7 @@ def test_of_two_who_ask_at_once_one_wins_and_the_other_hears_taken(installation:
 def test_two_who_swap_several_resources_never_deadlock(installation: Path) -> None:
     with transaction() as session:
         site = make_site(session)
-        rooms = [make_resource(session, site=site, kind=Kind.ROOM, name=f"{n}", now=NOW) for n in range(3)]
+        rooms = [create_resource(session, site=site, kind=ResourceKind.ROOM, name=f"{n}", now=NOW) for n in range(3)]
 
     def lock(ids: list[int]) -> None:
         for _ in range(10):
@@ -191,7 +191,7 @@ def test_two_who_swap_several_resources_never_deadlock(installation: Path) -> No
 
 def test_a_new_hold_does_not_wait_for_whoever_has_locked_the_resource(installation: Path) -> None:
     with transaction() as session:
-        room = make_resource(session, site=make_site(session), kind=Kind.ROOM, name="Room", now=NOW)
+        room = create_resource(session, site=make_site(session), kind=ResourceKind.ROOM, name="Room", now=NOW)
     with transaction() as mover:
         lock_resources(mover, [room.id])
         with transaction() as booker:  # a foreign key that waits here is half of a deadlock

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import pytest
 
-from printers.port import ACTIVE, Machine, PrinterError, PrinterPort, Seen
+from printers.port import ACTIVE, Machine, Observation, PrinterError, PrinterPort
 from tests.octoprints import wait_until
 
 PATH = "etabli/run-1.gcode"
@@ -46,9 +46,9 @@ def gcode(rig: Rig, lines: int = LONG) -> Path:
     return source
 
 
-def look_until(rig: Rig, *machines: Machine) -> Seen:
-    wait_until(lambda: rig.port.look().machine in machines)
-    return rig.port.look()
+def look_until(rig: Rig, *machines: Machine) -> Observation:
+    wait_until(lambda: rig.port.observe().machine in machines)
+    return rig.port.observe()
 
 
 def printing(rig: Rig, path: str = PATH, lines: int = LONG) -> None:
@@ -67,7 +67,7 @@ class PortContract:
         assert probe.missing_rights == probe.dangerous_rights == ()
 
     def test_an_idle_printer_is_seen_idle_without_a_file(self, rig: Rig) -> None:
-        assert rig.port.look() == Seen(Machine.IDLE)
+        assert rig.port.observe() == Observation(Machine.IDLE)
 
     def test_a_file_that_is_nowhere_is_none_also_in_a_folder_that_is_nowhere(self, rig: Rig) -> None:
         missing = ("nowhere.gcode", PATH, "no/such/folder/file.gcode")
@@ -81,7 +81,7 @@ class PortContract:
         assert (stored.path, stored.size) == (PATH, source.stat().st_size)
         assert stored.sha1 == hashlib.sha1(source.read_bytes()).hexdigest()
         assert (stored.ended, stored.last_success) == (0, None)
-        assert rig.port.look() == Seen(Machine.IDLE)
+        assert rig.port.observe() == Observation(Machine.IDLE)
 
     def test_an_upload_never_overwrites(self, rig: Rig) -> None:
         rig.port.upload(PATH, gcode(rig, LONG))
@@ -94,7 +94,7 @@ class PortContract:
     def test_selecting_does_not_start(self, rig: Rig) -> None:
         rig.port.upload(PATH, gcode(rig))
         rig.port.select(PATH)
-        seen = rig.port.look()
+        seen = rig.port.observe()
         assert (seen.machine, seen.path) == (Machine.IDLE, PATH)
 
     def test_starting_by_path_prints_that_file_though_another_is_selected(self, rig: Rig) -> None:
@@ -121,7 +121,7 @@ class PortContract:
         with pytest.raises(PrinterError) as refused:
             getattr(rig.port, verb)(path)
         assert (refused.value.reason, refused.value.permanent) == ("busy", False)
-        assert rig.port.look().path == PATH
+        assert rig.port.observe().path == PATH
 
     def test_a_print_that_ended_well_counts_once_as_success(self, rig: Rig) -> None:
         printing(rig, PATH, SHORT)
@@ -200,7 +200,7 @@ class PortContract:
     def test_a_printer_that_is_switched_off_is_seen_offline_and_starts_nothing(self, rig: Rig) -> None:
         rig.port.upload(PATH, gcode(rig))
         rig.switch_off()
-        assert rig.port.look() == Seen(Machine.OFFLINE)
+        assert rig.port.observe() == Observation(Machine.OFFLINE)
         with pytest.raises(PrinterError) as refused:
             rig.port.start(PATH)
         assert refused.value.reason == "busy"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from printers import appkeys
-from printers.appkeys import Decision
+from printers.appkeys import KeyAnswer
 from printers.lab import OctoPrintServer
-from printers.octoprint import Limits, OctoPrint
+from printers.octoprint import HttpLimits, OctoPrint
 from printers.port import PrinterError
 from tests.printers.strangers import Talk, saying, silent, stranger
 
-QUICK = Limits(connect_s=0.5, read_s=0.3)
+QUICK = HttpLimits(connect_s=0.5, read_s=0.3)
 
 
 def decide(server: OctoPrintServer, *, grant: bool) -> None:
@@ -25,7 +25,7 @@ def decide(server: OctoPrintServer, *, grant: bool) -> None:
 def test_a_person_grants_a_key_that_works(octoprint: OctoPrintServer) -> None:
     assert appkeys.is_supported(octoprint.url)
     token = appkeys.ask(octoprint.url, app="Etabli", user="admin")
-    assert appkeys.poll(octoprint.url, token) == Decision("pending")
+    assert appkeys.poll(octoprint.url, token) == KeyAnswer("pending")
     decide(octoprint, grant=True)
     decision = appkeys.poll(octoprint.url, token)
     assert decision.state == "granted"
@@ -36,17 +36,17 @@ def test_a_person_grants_a_key_that_works(octoprint: OctoPrintServer) -> None:
 def test_a_person_refuses(octoprint: OctoPrintServer) -> None:
     token = appkeys.ask(octoprint.url, app="Etabli", user="admin")
     decide(octoprint, grant=False)
-    assert appkeys.poll(octoprint.url, token) == Decision("refused")
+    assert appkeys.poll(octoprint.url, token) == KeyAnswer("refused")
 
 
 @pytest.mark.real
 def test_a_token_that_nobody_gave_is_refused(octoprint: OctoPrintServer) -> None:
-    assert appkeys.poll(octoprint.url, "never-given-token") == Decision("refused")
+    assert appkeys.poll(octoprint.url, "never-given-token") == KeyAnswer("refused")
 
 
 @pytest.mark.parametrize("token", ["", "../../api/settings", "a b", "x" * 300])
 def test_a_token_that_cannot_be_one_is_never_sent(token: str) -> None:
-    assert appkeys.poll("http://127.0.0.1:1", token) == Decision("refused")
+    assert appkeys.poll("http://127.0.0.1:1", token) == KeyAnswer("refused")
 
 
 @pytest.mark.parametrize(

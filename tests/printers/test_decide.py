@@ -5,9 +5,9 @@ from itertools import product
 
 import pytest
 
-from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunStatus, Wish
-from printers.decide import SETTLE_S, Act, Decision, Look, Stored, decide
-from printers.port import ACTIVE, Machine, Seen, StoredFile
+from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunCommand, RunStatus
+from printers.decide import SETTLE_S, Action, Decision, PrinterView, Stored, decide
+from printers.port import ACTIVE, Machine, Observation, StoredFile
 
 OURS, DONE, OTHER = "etabli/r.gcode", "etabli/done/r.gcode", "by-hand.gcode"
 SIZE, SHA1 = 1000, "a" * 40
@@ -30,32 +30,34 @@ def a_file(kind: str, path: str = OURS) -> StoredFile | None:
     return StoredFile(path, size, SHA1, successes, failures, last)
 
 
-def stored(status: RunStatus, wish: Wish | None = None, lost_s: float | None = None) -> Stored:
-    return Stored(status, OURS, SIZE, SHA1, wish, since_s=1.0, lost_s=lost_s)
+def stored(status: RunStatus, command: RunCommand | None = None, lost_s: float | None = None) -> Stored:
+    return Stored(status, OURS, SIZE, SHA1, command, since_s=1.0, lost_s=lost_s)
 
 
-def look(machine: Machine = Machine.IDLE, path: str | None = OURS, file: str = "whole", done: str = "none") -> Look:
-    return Look(Seen(machine, path), a_file(file), a_file(done, DONE))
+def look(
+    machine: Machine = Machine.IDLE, path: str | None = OURS, file: str = "whole", done: str = "none"
+) -> PrinterView:
+    return PrinterView(Observation(machine, path), a_file(file), a_file(done, DONE))
 
 
-Pair = tuple[Stored, Look]
+Pair = tuple[Stored, PrinterView]
 
 
 def every_pair() -> Iterator[Pair]:
-    wishes, losses = [None, *Wish], [None, SETTLE_S / 2, SETTLE_S]
-    for status, wish, lost_s in product(LIVE, wishes, losses):
+    commands, losses = [None, *RunCommand], [None, SETTLE_S / 2, SETTLE_S]
+    for status, command, lost_s in product(LIVE, commands, losses):
         for machine, path, file, done in product(Machine, (OURS, OTHER, None), FILES, ("none", "good", "bad", "whole")):
-            yield stored(status, wish, lost_s), look(machine, path, file, done)
+            yield stored(status, command, lost_s), look(machine, path, file, done)
 
 
 PAIRS = [(was, seen, decide(was, seen)) for was, seen in every_pair()]
 
 
-def is_ours_running(seen: Look) -> bool:
+def is_ours_running(seen: PrinterView) -> bool:
     return seen.seen.machine in ACTIVE and seen.seen.path == OURS
 
 
-def wrong(rule: object) -> list[tuple[Stored, Look, Decision]]:
+def wrong(rule: object) -> list[tuple[Stored, PrinterView, Decision]]:
     """The pairs that break the rule, for the message of a failed test."""
     return [case for case in PAIRS if not rule(*case)][:3]  # type: ignore[operator]  # each rule is a lambda of three
 
@@ -69,11 +71,11 @@ def test_a_decided_status_is_an_allowed_move() -> None:
 
 
 def test_a_status_comes_with_believing_and_ending_only() -> None:
-    assert not wrong(lambda was, seen, it: (it.status is not None) == (it.act in (Act.BELIEVE, Act.END)))
+    assert not wrong(lambda was, seen, it: (it.status is not None) == (it.act in (Action.BELIEVE, Action.END)))
 
 
 def test_an_end_has_a_reason() -> None:
-    assert not wrong(lambda was, seen, it: it.act != Act.END or it.reason)
+    assert not wrong(lambda was, seen, it: it.act != Action.END or it.reason)
 
 
 def test_done_is_only_what_the_history_calls_a_success() -> None:
@@ -83,7 +85,7 @@ def test_done_is_only_what_the_history_calls_a_success() -> None:
 
 
 def test_failed_has_a_history_of_failure_or_a_bad_upload_that_never_started() -> None:
-    def rule(was: Stored, seen: Look, it: Decision) -> bool:
+    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
         if it.status != S.FAILED:
             return True
         if it.reason == "bad_upload":
@@ -94,10 +96,10 @@ def test_failed_has_a_history_of_failure_or_a_bad_upload_that_never_started() ->
 
 
 def test_a_start_needs_our_whole_file_selected_on_an_idle_printer_and_no_history() -> None:
-    def rule(was: Stored, seen: Look, it: Decision) -> bool:
+    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
         idle_on_ours = seen.seen.machine == Machine.IDLE and seen.seen.path == OURS
-        return it.act != Act.START or (
-            idle_on_ours and seen.file is not None and seen.history is None and was.wish != Wish.CANCEL
+        return it.act != Action.START or (
+            idle_on_ours and seen.file is not None and seen.history is None and was.command != RunCommand.CANCEL
         )
 
     assert not wrong(rule)
@@ -106,7 +108,7 @@ def test_a_start_needs_our_whole_file_selected_on_an_idle_printer_and_no_history
 def test_a_first_start_is_of_a_verified_upload() -> None:
     assert not wrong(
         lambda was, seen, it: (
-            it.act != Act.START
+            it.act != Action.START
             or was.status == S.STARTING
             or (was.status == S.SELECTED and seen.file and seen.file.size == SIZE)
         )
@@ -116,36 +118,36 @@ def test_a_first_start_is_of_a_verified_upload() -> None:
 def test_a_second_start_waits_for_the_grace() -> None:
     assert not wrong(
         lambda was, seen, it: (
-            not (it.act == Act.START and was.status == S.STARTING)
+            not (it.act == Action.START and was.status == S.STARTING)
             or (was.lost_s is not None and was.lost_s >= SETTLE_S)
         )
     )
 
 
 def test_a_print_that_was_seen_is_never_started_again() -> None:
-    assert not wrong(lambda was, seen, it: not (it.act == Act.START and was.status in (S.PRINTING, S.PAUSED)))
+    assert not wrong(lambda was, seen, it: not (it.act == Action.START and was.status in (S.PRINTING, S.PAUSED)))
 
 
 def test_nothing_touches_a_printer_that_prints_something_else() -> None:
-    harmless = {Act.WAIT, Act.LOOK_AGAIN, Act.END, Act.FILE, Act.BELIEVE}
+    harmless = {Action.WAIT, Action.LOOK_AGAIN, Action.END, Action.FILE, Action.BELIEVE}
     assert not wrong(
         lambda was, seen, it: not (seen.seen.machine in ACTIVE and seen.seen.path != OURS) or it.act in harmless
     )
 
 
 def test_nothing_is_uploaded_or_selected_once_the_start_was_committed() -> None:
-    assert not wrong(lambda was, seen, it: it.act not in (Act.UPLOAD, Act.SELECT) or was.status in BEFORE_START)
+    assert not wrong(lambda was, seen, it: it.act not in (Action.UPLOAD, Action.SELECT) or was.status in BEFORE_START)
 
 
 def test_pause_resume_and_cancel_are_said_to_our_running_print_only() -> None:
-    steering = {Act.PAUSE: Wish.PAUSE, Act.RESUME: Wish.RESUME, Act.CANCEL: Wish.CANCEL}
+    steering = {Action.PAUSE: RunCommand.PAUSE, Action.RESUME: RunCommand.RESUME, Action.CANCEL: RunCommand.CANCEL}
     assert not wrong(
-        lambda was, seen, it: it.act not in steering or (is_ours_running(seen) and was.wish == steering[it.act])
+        lambda was, seen, it: it.act not in steering or (is_ours_running(seen) and was.command == steering[it.act])
     )
 
 
 def test_our_running_print_is_never_ended_by_us() -> None:
-    assert not wrong(lambda was, seen, it: not is_ours_running(seen) or it.act != Act.END)
+    assert not wrong(lambda was, seen, it: not is_ours_running(seen) or it.act != Action.END)
 
 
 def test_a_doubt_needs_a_committed_start_no_history_and_the_grace() -> None:
@@ -160,8 +162,8 @@ def test_a_doubt_needs_a_committed_start_no_history_and_the_grace() -> None:
 def test_what_cannot_be_known_is_neither_cancelled_nor_failed() -> None:
     """After the start was committed, only history, or a file that is still selected, ends a run without a doubt."""
 
-    def rule(was: Stored, seen: Look, it: Decision) -> bool:
-        if was.status in BEFORE_START or it.act != Act.END or it.status == S.IN_DOUBT or seen.history is not None:
+    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
+        if was.status in BEFORE_START or it.act != Action.END or it.status == S.IN_DOUBT or seen.history is not None:
             return True
         return was.status == S.STARTING and seen.seen.path == OURS and seen.seen.machine == Machine.IDLE
 
@@ -169,95 +171,112 @@ def test_what_cannot_be_known_is_neither_cancelled_nor_failed() -> None:
 
 
 def test_an_ended_file_is_fenced_before_its_end_is_recorded() -> None:
-    def rule(was: Stored, seen: Look, it: Decision) -> bool:
-        return seen.history is None or is_ours_running(seen) or (it.act == Act.FILE) == (seen.file is not None)
+    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
+        return seen.history is None or is_ours_running(seen) or (it.act == Action.FILE) == (seen.file is not None)
 
     assert not wrong(rule)
 
 
 def test_filing_needs_a_history() -> None:
-    assert not wrong(lambda was, seen, it: it.act != Act.FILE or seen.history is not None)
+    assert not wrong(lambda was, seen, it: it.act != Action.FILE or seen.history is not None)
 
 
 def test_a_loss_is_noted_only_after_the_start_was_committed() -> None:
-    assert not wrong(lambda was, seen, it: not it.lost or (was.status not in BEFORE_START and it.act == Act.LOOK_AGAIN))
+    assert not wrong(
+        lambda was, seen, it: not it.lost or (was.status not in BEFORE_START and it.act == Action.LOOK_AGAIN)
+    )
 
 
 def test_a_cancel_is_never_forgotten() -> None:
-    """With a wish to cancel, every way leads to the end: nothing is uploaded, selected, started or resumed."""
-    forbidden = {Act.UPLOAD, Act.SELECT, Act.START, Act.PAUSE, Act.RESUME}
-    assert not wrong(lambda was, seen, it: was.wish != Wish.CANCEL or it.act not in forbidden)
+    """With a command to cancel, every way leads to the end: nothing is uploaded, selected, started or resumed."""
+    forbidden = {Action.UPLOAD, Action.SELECT, Action.START, Action.PAUSE, Action.RESUME}
+    assert not wrong(lambda was, seen, it: was.command != RunCommand.CANCEL or it.act not in forbidden)
 
 
 # The cases of octoprint.md 2.1, and the happy way, by name.
 
 CASES = {
-    "a claimed plate is uploaded": (stored(S.CLAIMED), look(path=None, file="none"), Act.UPLOAD, None),
-    "an upload that was lost is done again": (stored(S.UPLOADING), look(path=None, file="none"), Act.UPLOAD, None),
-    "a whole upload is selected": (stored(S.UPLOADING), look(path=None), Act.SELECT, None),
-    "a cut upload fails": (stored(S.UPLOADING), look(file="cut"), Act.END, S.FAILED),
-    "a selected file is started": (stored(S.SELECTED), look(), Act.START, None),
-    "a selection that somebody took is made again": (stored(S.SELECTED), look(path=OTHER), Act.SELECT, None),
-    "a selected file that vanished goes back": (stored(S.SELECTED), look(file="none"), Act.END, S.CANCELLED),
-    "a printer that went offline before the start waits": (stored(S.SELECTED), look(Machine.OFFLINE), Act.WAIT, None),
-    "an error before the start gives the plate back": (stored(S.SELECTED), look(Machine.ERROR), Act.END, S.CANCELLED),
-    "crash after start, printing": (stored(S.STARTING), look(Machine.PRINTING), Act.BELIEVE, S.PRINTING),
-    "crash after start, printed": (stored(S.STARTING), look(file="good"), Act.FILE, None),
+    "a claimed plate is uploaded": (stored(S.CLAIMED), look(path=None, file="none"), Action.UPLOAD, None),
+    "an upload that was lost is done again": (stored(S.UPLOADING), look(path=None, file="none"), Action.UPLOAD, None),
+    "a whole upload is selected": (stored(S.UPLOADING), look(path=None), Action.SELECT, None),
+    "a cut upload fails": (stored(S.UPLOADING), look(file="cut"), Action.END, S.FAILED),
+    "a selected file is started": (stored(S.SELECTED), look(), Action.START, None),
+    "a selection that somebody took is made again": (stored(S.SELECTED), look(path=OTHER), Action.SELECT, None),
+    "a selected file that vanished goes back": (stored(S.SELECTED), look(file="none"), Action.END, S.CANCELLED),
+    "a printer that went offline before the start waits": (
+        stored(S.SELECTED),
+        look(Machine.OFFLINE),
+        Action.WAIT,
+        None,
+    ),
+    "an error before the start gives the plate back": (
+        stored(S.SELECTED),
+        look(Machine.ERROR),
+        Action.END,
+        S.CANCELLED,
+    ),
+    "crash after start, printing": (stored(S.STARTING), look(Machine.PRINTING), Action.BELIEVE, S.PRINTING),
+    "crash after start, printed": (stored(S.STARTING), look(file="good"), Action.FILE, None),
     "crash after start, printed and filed": (
         stored(S.STARTING),
         look(path=None, file="none", done="good"),
-        Act.END,
+        Action.END,
         S.DONE,
     ),
-    "lost start, too early to judge": (stored(S.STARTING), look(), Act.LOOK_AGAIN, None),
-    "lost start, still within the grace": (stored(S.STARTING, lost_s=1.9), look(), Act.LOOK_AGAIN, None),
-    "lost start, still selected": (stored(S.STARTING, lost_s=2.1), look(), Act.START, None),
-    "lost start, cancelled": (stored(S.STARTING, Wish.CANCEL, 2.1), look(), Act.END, S.CANCELLED),
+    "lost start, too early to judge": (stored(S.STARTING), look(), Action.LOOK_AGAIN, None),
+    "lost start, still within the grace": (stored(S.STARTING, lost_s=1.9), look(), Action.LOOK_AGAIN, None),
+    "lost start, still selected": (stored(S.STARTING, lost_s=2.1), look(), Action.START, None),
+    "lost start, cancelled": (stored(S.STARTING, RunCommand.CANCEL, 2.1), look(), Action.END, S.CANCELLED),
     "lost start, selection forgotten: its server restarted": (
         stored(S.STARTING, lost_s=2.1),
         look(path=None),
-        Act.END,
+        Action.END,
         S.IN_DOUBT,
     ),
-    "OctoPrint restarted mid-print": (stored(S.PRINTING, lost_s=2.1), look(path=None), Act.END, S.IN_DOUBT),
+    "OctoPrint restarted mid-print": (stored(S.PRINTING, lost_s=2.1), look(path=None), Action.END, S.IN_DOUBT),
     "OctoPrint restarts, its printer not yet connected": (
         stored(S.PRINTING, lost_s=60),
         look(Machine.CONNECTING, None),
-        Act.WAIT,
+        Action.WAIT,
         None,
     ),
     "mid-print the printer is gone without a word": (
         stored(S.PRINTING, lost_s=60),
         look(Machine.OFFLINE, None),
-        Act.END,
+        Action.END,
         S.IN_DOUBT,
     ),
-    "mid-print our file is gone": (stored(S.PRINTING, lost_s=60), look(path=None, file="none"), Act.END, S.IN_DOUBT),
-    "mid-print another print runs": (stored(S.PRINTING, lost_s=60), look(Machine.PRINTING, OTHER), Act.END, S.IN_DOUBT),
+    "mid-print our file is gone": (stored(S.PRINTING, lost_s=60), look(path=None, file="none"), Action.END, S.IN_DOUBT),
+    "mid-print another print runs": (
+        stored(S.PRINTING, lost_s=60),
+        look(Machine.PRINTING, OTHER),
+        Action.END,
+        S.IN_DOUBT,
+    ),
     "firmware error": (
         stored(S.PRINTING),
         look(Machine.ERROR, None, file="none", done="bad"),
-        Act.END,
+        Action.END,
         S.FAILED,
     ),
-    "cancelled on the screen": (stored(S.PRINTING), look(file="none", done="bad"), Act.END, S.CANCELLED),
-    "cancelled by us": (stored(S.PRINTING, Wish.CANCEL), look(file="none", done="bad"), Act.END, S.CANCELLED),
-    "cancel came too late": (stored(S.PRINTING, Wish.CANCEL), look(file="none", done="good"), Act.END, S.DONE),
+    "cancelled on the screen": (stored(S.PRINTING), look(file="none", done="bad"), Action.END, S.CANCELLED),
+    "cancelled by us": (stored(S.PRINTING, RunCommand.CANCEL), look(file="none", done="bad"), Action.END, S.CANCELLED),
+    "cancel came too late": (stored(S.PRINTING, RunCommand.CANCEL), look(file="none", done="good"), Action.END, S.DONE),
     "a person prints by hand before our start": (
         stored(S.SELECTED),
         look(Machine.PRINTING, OTHER),
-        Act.END,
+        Action.END,
         S.CANCELLED,
     ),
-    "pause for ever is no failure": (stored(S.PAUSED, lost_s=None), look(Machine.PAUSED), Act.WAIT, None),
-    "paused on the screen": (stored(S.PRINTING), look(Machine.PAUSED), Act.BELIEVE, S.PAUSED),
-    "resumed on the screen": (stored(S.PAUSED), look(Machine.PRINTING), Act.BELIEVE, S.PRINTING),
-    "a wish to pause": (stored(S.PRINTING, Wish.PAUSE), look(Machine.PRINTING), Act.PAUSE, None),
-    "a wish to resume": (stored(S.PAUSED, Wish.RESUME), look(Machine.PAUSED), Act.RESUME, None),
-    "a wish to cancel": (stored(S.PAUSED, Wish.CANCEL), look(Machine.PAUSED), Act.CANCEL, None),
-    "a cancel on its way": (stored(S.PRINTING, Wish.CANCEL), look(Machine.CANCELLING), Act.WAIT, None),
-    "a cancel at the very end": (stored(S.PRINTING, Wish.CANCEL), look(Machine.FINISHING), Act.WAIT, None),
-    "hung firmware prints on": (stored(S.PRINTING), look(Machine.PRINTING), Act.WAIT, None),
+    "pause for ever is no failure": (stored(S.PAUSED, lost_s=None), look(Machine.PAUSED), Action.WAIT, None),
+    "paused on the screen": (stored(S.PRINTING), look(Machine.PAUSED), Action.BELIEVE, S.PAUSED),
+    "resumed on the screen": (stored(S.PAUSED), look(Machine.PRINTING), Action.BELIEVE, S.PRINTING),
+    "a command to pause": (stored(S.PRINTING, RunCommand.PAUSE), look(Machine.PRINTING), Action.PAUSE, None),
+    "a command to resume": (stored(S.PAUSED, RunCommand.RESUME), look(Machine.PAUSED), Action.RESUME, None),
+    "a command to cancel": (stored(S.PAUSED, RunCommand.CANCEL), look(Machine.PAUSED), Action.CANCEL, None),
+    "a cancel on its way": (stored(S.PRINTING, RunCommand.CANCEL), look(Machine.CANCELLING), Action.WAIT, None),
+    "a cancel at the very end": (stored(S.PRINTING, RunCommand.CANCEL), look(Machine.FINISHING), Action.WAIT, None),
+    "hung firmware prints on": (stored(S.PRINTING), look(Machine.PRINTING), Action.WAIT, None),
 }
 
 
@@ -291,4 +310,4 @@ def test_reason_of_an_end(name: str) -> None:
 
 
 def test_a_look_without_any_file_has_no_history() -> None:
-    assert Look(Seen(Machine.IDLE)).history is None
+    assert PrinterView(Observation(Machine.IDLE)).history is None

@@ -26,7 +26,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_client_of_a_printer_speaks_with_its_unsealed_key() -> None:
     with SimulatedOctoPrint() as sim:
         client = open_printer(sim.url, seal(sim.key, about=sim.url))
-        assert client.look().machine == "idle"
+        assert client.observe().machine == "idle"
         assert isinstance(client, OctoPrint)
         client.close()
 

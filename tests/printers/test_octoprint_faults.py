@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from printers.lab import OctoPrintServer, prints_done, prints_started
-from printers.octoprint import Limits, OctoPrint
+from printers.octoprint import HttpLimits, OctoPrint
 from printers.port import Machine, PrinterError
 from tests.octoprints import reconnect, wait_until
 
@@ -41,7 +41,7 @@ def start(port: OctoPrint, folder: Path, gcode: str) -> None:
 
 
 def look_for(port: OctoPrint, machine: Machine) -> None:
-    wait_until(lambda: port.look().machine is machine)
+    wait_until(lambda: port.observe().machine is machine)
 
 
 def failures(port: OctoPrint) -> int:
@@ -64,7 +64,7 @@ def test_a_broken_printer_is_an_error_with_its_text_and_one_failure(
 ) -> None:
     octoprint.command(f"!!DEBUG:{fault}")
     look_for(printing, Machine.ERROR)
-    assert text.lower() in printing.look().error.lower()
+    assert text.lower() in printing.observe().error.lower()
     wait_until(lambda: failures(printing) == 1)
 
 
@@ -74,7 +74,7 @@ def test_after_a_reconnect_a_broken_printer_is_idle_and_has_forgotten_its_error(
     octoprint.command("!!DEBUG:drop_connection")
     look_for(printing, Machine.ERROR)
     reconnect(octoprint)
-    seen = printing.look()
+    seen = printing.observe()
     assert (seen.machine, seen.path, seen.error) == (Machine.IDLE, None, "")
 
 
@@ -84,13 +84,13 @@ def test_cancel_on_the_printers_screen_is_one_failure_without_an_error(
     octoprint.command("!!DEBUG:action_custom cancel")
     look_for(printing, Machine.IDLE)
     wait_until(lambda: failures(printing) == 1)
-    assert printing.look().error == ""
+    assert printing.observe().error == ""
 
 
 def test_a_pause_from_the_printer_lasts_until_we_resume(printing: OctoPrint, octoprint: OctoPrintServer) -> None:
     octoprint.command("!!DEBUG:action_pause")
     look_for(printing, Machine.PAUSED)
-    assert printing.look().path == PATH
+    assert printing.observe().path == PATH
     printing.resume()
     look_for(printing, Machine.PRINTING)
 
@@ -100,7 +100,7 @@ def test_a_printer_that_hangs_up_politely_is_offline_without_a_text(
 ) -> None:
     octoprint.command("!!DEBUG:action_disconnect")
     look_for(printing, Machine.OFFLINE)
-    assert printing.look().error == ""
+    assert printing.observe().error == ""
 
 
 def test_octoprint_killed_in_a_print_comes_back_idle_without_history(
@@ -109,11 +109,11 @@ def test_octoprint_killed_in_a_print_comes_back_idle_without_history(
     started = prints_started(octoprint).count(PATH)
     octoprint.kill()
     with pytest.raises(PrinterError) as gone:
-        printing.look()
+        printing.observe()
     assert gone.value.reason == "unreachable"
     octoprint.start()
     octoprint.wait_ready()
-    seen, stored = printing.look(), printing.find_file(PATH)
+    seen, stored = printing.observe(), printing.find_file(PATH)
     assert (seen.machine, seen.path) == (Machine.IDLE, None)
     assert stored is not None
     assert (stored.ended, stored.last_success) == (0, None)
@@ -131,14 +131,14 @@ def test_the_log_tells_what_started_and_what_ended_well(
 
 
 def test_a_frozen_octoprint_is_a_timeout_and_is_itself_again_when_thawed(octoprint: OctoPrintServer) -> None:
-    port = OctoPrint(octoprint.url, octoprint.key, limits=Limits(connect_s=1, read_s=0.3))
+    port = OctoPrint(octoprint.url, octoprint.key, limits=HttpLimits(connect_s=1, read_s=0.3))
     octoprint.freeze()
     threading.Timer(0.6, octoprint.thaw).start()
     with pytest.raises(PrinterError) as frozen:
-        port.look()
+        port.observe()
     assert (frozen.value.reason, frozen.value.permanent) == ("timeout", False)
     wait_until(lambda: octoprint.state() == "Operational")
-    assert OctoPrint(octoprint.url, octoprint.key).look().machine is Machine.IDLE
+    assert OctoPrint(octoprint.url, octoprint.key).observe().machine is Machine.IDLE
 
 
 def test_a_wrong_key_is_named_everywhere(octoprint: OctoPrintServer, tmp_path: Path) -> None:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from printers.octoprint import Limits, OctoPrint
-from printers.port import Machine, PrinterError, Seen
+from printers.octoprint import HttpLimits, OctoPrint
+from printers.port import Machine, Observation, PrinterError
 from tests.printers.strangers import Talk, dripping, flooding, saying, silent, stranger
 
-QUICK = Limits(connect_s=0.5, read_s=0.3, body_s=0.5, upload_s=0.5)
+QUICK = HttpLimits(connect_s=0.5, read_s=0.3, body_s=0.5, upload_s=0.5)
 
 
 def look_at(talk: Talk) -> PrinterError:
     with stranger(talk) as url, pytest.raises(PrinterError) as failed:
-        OctoPrint(url, "key", limits=QUICK).look()
+        OctoPrint(url, "key", limits=QUICK).observe()
     return failed.value
 
 
@@ -64,7 +64,7 @@ def test_nobody_listening_is_unreachable() -> None:
     with stranger(silent) as url:
         pass
     with pytest.raises(PrinterError) as failed:
-        OctoPrint(url, "key").look()
+        OctoPrint(url, "key").observe()
     assert (failed.value.reason, failed.value.permanent) == ("unreachable", False)
 
 
@@ -78,7 +78,7 @@ def test_what_is_no_url_is_refused_when_made(url: str) -> None:
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "http://a..b/"])
 def test_what_is_nearly_a_url_is_refused_at_the_first_call(url: str) -> None:
     with pytest.raises(PrinterError):
-        OctoPrint(url, "key").look()
+        OctoPrint(url, "key").observe()
 
 
 def test_an_octoprint_behind_a_prefix_is_asked_below_it() -> None:
@@ -86,7 +86,7 @@ def test_an_octoprint_behind_a_prefix_is_asked_below_it() -> None:
     with stranger(saying(b'{"state": "Operational"}')) as url:
         port = OctoPrint(f"{url}/printers/left/", "key")
         port._http.hooks["response"].append(lambda reply, **_: asked.append(str(reply.request.path_url)))
-        assert port.look() == Seen(Machine.IDLE)
+        assert port.observe() == Observation(Machine.IDLE)
     assert asked == ["/printers/left/api/job"]
 
 

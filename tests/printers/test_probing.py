@@ -16,14 +16,14 @@ from api.domain.printing import probes
 from api.domain.printing.printers import Printer, PrinterKind
 from api.domain.printing.probes import (
     ANSWER_WITHIN,
-    AddressMissing,
+    PrinterAddressMissing,
     PrinterNameMissing,
     Probe,
     ProbeNotAnswered,
     ProbeStatus,
 )
 from printers import appkeys, probing
-from printers.appkeys import Decision
+from printers.appkeys import KeyAnswer
 from printers.probing import probe_printer
 from printers.simulator import SimulatedOctoPrint
 from tests.world import NOW, make_kind, make_site, make_user
@@ -44,7 +44,7 @@ def ask(bob: User, url: str, sealed_key: str = "", *, now: datetime | None = Non
     with transaction() as session:
         site = session.query(Site).one()
         at = now or datetime.now(UTC)
-        return probes.ask_probe(session, site=site, url=url, sealed_key=sealed_key, actor=bob, now=at).id
+        return probes.request_probe(session, site=site, url=url, sealed_key=sealed_key, actor=bob, now=at).id
 
 
 def look(probe_id: int) -> Probe:
@@ -89,36 +89,36 @@ def test_an_address_that_is_never_a_printer_is_not_spoken_to(bob: User) -> None:
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, Decision]:
+def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, KeyAnswer]:
     """OctoPrint's own page where a person decides (tests/printers/test_appkeys.py has the real one)."""
-    said = {"now": Decision("pending")}
+    said = {"now": KeyAnswer("pending")}
     monkeypatch.setattr(appkeys, "ask", lambda *_, **__: "a-token")
     monkeypatch.setattr(appkeys, "poll", lambda *_: said["now"])
     monkeypatch.setattr(probing, "POLL_S", 0)
     return said
 
 
-def test_without_a_key_a_person_agrees_on_octoprints_own_page(bob: User, page: dict[str, Decision]) -> None:
+def test_without_a_key_a_person_agrees_on_octoprints_own_page(bob: User, page: dict[str, KeyAnswer]) -> None:
     with SimulatedOctoPrint() as sim:
         probe_id = ask(bob, sim.url)
         for _ in range(3):  # asked, and twice not yet decided
             probe_printer(probe_id)
             assert (look(probe_id).status, look(probe_id).token) == (S.WAITING, "a-token")
-        page["now"] = Decision("granted", sim.key)
+        page["now"] = KeyAnswer("granted", sim.key)
         probe_printer(probe_id)
         assert unseal(look(probe_id).sealed_key, about=sim.url) == sim.key
     assert look(probe_id).status == S.ANSWERED
 
 
-def test_a_person_who_refuses_is_believed(bob: User, page: dict[str, Decision]) -> None:
+def test_a_person_who_refuses_is_believed(bob: User, page: dict[str, KeyAnswer]) -> None:
     probe_id = ask(bob, "http://127.0.0.1:9")
-    page["now"] = Decision("refused")
+    page["now"] = KeyAnswer("refused")
     for _ in range(2):
         probe_printer(probe_id)
     assert look(probe_id).answer == {"code": "key_refused"}
 
 
-def test_when_nobody_agrees_in_time_it_is_over(bob: User, page: dict[str, Decision]) -> None:
+def test_when_nobody_agrees_in_time_it_is_over(bob: User, page: dict[str, KeyAnswer]) -> None:
     probe_id = ask(bob, "http://127.0.0.1:9", now=datetime.now(UTC) - ANSWER_WITHIN)
     for _ in range(2):
         probe_printer(probe_id)
@@ -146,7 +146,7 @@ def test_only_staff_of_the_place_look_and_add_and_each_sees_only_ones_own(bob: U
 
 
 def test_a_printer_needs_an_address_a_name_and_an_answer(bob: User) -> None:
-    with pytest.raises(AddressMissing):
+    with pytest.raises(PrinterAddressMissing):
         ask(bob, "  ")
     probe_id = ask(bob, "http://127.0.0.1:9")
     with pytest.raises(PrinterNameMissing):

@@ -15,27 +15,27 @@ from websockets.http11 import Request, Response
 
 from printers import push
 from printers.lab import OctoPrintServer
-from printers.octoprint import Limits, OctoPrint
-from printers.port import Machine, PrinterError, Seen
-from printers.push import Pace, Push, PushKind, watch
+from printers.octoprint import HttpLimits, OctoPrint
+from printers.port import Machine, Observation, PrinterError
+from printers.push import PushIntervals, PushKind, PushMessage, watch
 from tests.printers.strangers import saying, stranger
 
-EAGER = Pace(state_every_s=0.5, retry_s=0.05, retry_max_s=0.1, ping_s=1.0)
-QUICK = Limits(connect_s=0.5, read_s=1.0)
+EAGER = PushIntervals(state_every_s=0.5, retry_s=0.05, retry_max_s=0.1, ping_s=1.0)
+QUICK = HttpLimits(connect_s=0.5, read_s=1.0)
 
 
 class Heard:
     """What a watch told, and a way to wait for more of it."""
 
     def __init__(self) -> None:
-        self.pushes: list[Push] = []
+        self.pushes: list[PushMessage] = []
         self._more = asyncio.Event()
 
-    async def hear(self, push: Push) -> None:
+    async def hear(self, push: PushMessage) -> None:
         self.pushes.append(push)
         self._more.set()
 
-    async def until(self, condition: Callable[[list[Push]], bool], timeout_s: float = 15.0) -> None:
+    async def until(self, condition: Callable[[list[PushMessage]], bool], timeout_s: float = 15.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition(self.pushes):
                 self._more.clear()
@@ -75,9 +75,9 @@ def test_a_print_is_told_from_start_to_end(octoprint: OctoPrintServer, tmp_path:
         return heard
 
     heard = asyncio.run(scenario())
-    assert heard.pushes[0] == Push(PushKind.CONNECTED)
+    assert heard.pushes[0] == PushMessage(PushKind.CONNECTED)
     assert heard.events().index("PrintStarted") < heard.events().index("PrintDone")
-    assert Push(PushKind.EVENT, event="PrintDone", path="etabli/pushed.gcode") in heard.pushes
+    assert PushMessage(PushKind.EVENT, event="PrintDone", path="etabli/pushed.gcode") in heard.pushes
     states = {push.seen.machine for push in heard.pushes if push.seen}
     assert {Machine.IDLE, Machine.PRINTING} <= states
 
@@ -99,12 +99,12 @@ def test_a_killed_server_is_lost_and_watched_again_when_it_is_back(octoprint: Oc
 
 @pytest.mark.real
 def test_a_wrong_key_is_told_as_such(octoprint: OctoPrintServer) -> None:
-    async def scenario() -> Push:
+    async def scenario() -> PushMessage:
         async with watching(octoprint.url, "not-the-key") as heard:
             await heard.until(lambda pushes: len(pushes) > 0)
         return heard.pushes[0]
 
-    assert asyncio.run(scenario()) == Push(PushKind.LOST, reason="wrong_key")
+    assert asyncio.run(scenario()) == PushMessage(PushKind.LOST, reason="wrong_key")
 
 
 def test_a_frame_of_a_greeting_is_an_array_of_json_texts() -> None:
@@ -134,8 +134,10 @@ def a(*messages: object) -> str:
 IDLE = {"current": {"state": {"text": "Operational"}, "job": {}, "progress": {}}}
 
 
-def hear_all(monkeypatch: pytest.MonkeyPatch, play: Play, until: Callable[[list[Push]], bool]) -> list[Push]:
-    async def scenario() -> list[Push]:
+def hear_all(
+    monkeypatch: pytest.MonkeyPatch, play: Play, until: Callable[[list[PushMessage]], bool]
+) -> list[PushMessage]:
+    async def scenario() -> list[PushMessage]:
         async with playing(monkeypatch, play) as url, watching(url, "key") as heard:
             await heard.until(until)
             return heard.pushes
@@ -155,9 +157,9 @@ def test_noise_is_skipped_and_equal_states_are_told_once(monkeypatch: pytest.Mon
 
     pushes = hear_all(monkeypatch, play, lambda pushes: any(push.event for push in pushes))
     assert pushes == [
-        Push(PushKind.CONNECTED),
-        Push(PushKind.STATE, seen=Seen(Machine.IDLE)),
-        Push(PushKind.EVENT, event="PrintDone"),
+        PushMessage(PushKind.CONNECTED),
+        PushMessage(PushKind.STATE, seen=Observation(Machine.IDLE)),
+        PushMessage(PushKind.EVENT, event="PrintDone"),
     ]
 
 
@@ -177,10 +179,10 @@ def test_a_close_a_new_login_and_a_flood_end_the_connection_and_another_follows(
         await socket.send(last)
         await socket.wait_closed()
 
-    def twice(pushes: list[Push]) -> bool:
+    def twice(pushes: list[PushMessage]) -> bool:
         if pushes and pushes[-1].kind is not PushKind.LOST:
             heard.set()
-        return pushes.count(Push(PushKind.CONNECTED)) >= 2
+        return pushes.count(PushMessage(PushKind.CONNECTED)) >= 2
 
     pushes = hear_all(monkeypatch, play, twice)
     assert PushKind.LOST in {push.kind for push in pushes}
@@ -201,7 +203,7 @@ def test_a_server_that_stops_answering_pings_is_lost(monkeypatch: pytest.MonkeyP
     assert pushes[-1].reason == "unreachable"
 
 
-def _has_lost(pushes: list[Push], release: threading.Event) -> bool:
+def _has_lost(pushes: list[PushMessage], release: threading.Event) -> bool:
     lost = any(push.kind is PushKind.LOST for push in pushes)
     if lost:
         release.set()

@@ -1,15 +1,15 @@
-"""Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, wishes, and what goes wrong."""
+"""Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, commands, faults."""
 
 from typing import Any
 
 import pytest
 
 from api.db import transaction
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, PrinterState, state_of
-from api.domain.printing.runs import LIVE, RunStatus, Wish
+from api.domain.printing.runs import LIVE, RunCommand, RunStatus
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
@@ -109,37 +109,37 @@ def test_a_plate_that_was_not_touched_stays_clear(workshop: Workshop) -> None:
 
 def test_pause_and_resume_are_done_and_then_forgotten(workshop: Workshop) -> None:
     job_id = workshop.printing()
-    workshop.wish(job_id, Wish.PAUSE)
+    workshop.command(job_id, RunCommand.PAUSE)
     for _ in range(2):
         workshop.reconcile()
-    assert (workshop.run(job_id).status, workshop.run(job_id).wish) == (S.PAUSED, None)
-    workshop.wish(job_id, Wish.RESUME)
+    assert (workshop.run(job_id).status, workshop.run(job_id).command) == (S.PAUSED, None)
+    workshop.command(job_id, RunCommand.RESUME)
     for _ in range(2):
         workshop.reconcile()
-    assert (workshop.run(job_id).status, workshop.run(job_id).wish) == (S.PRINTING, None)
+    assert (workshop.run(job_id).status, workshop.run(job_id).command) == (S.PRINTING, None)
 
 
 def test_a_pause_asked_before_the_print_began_is_done(workshop: Workshop) -> None:
     job_id = workshop.at(S.STARTING)
-    workshop.wish(job_id, Wish.PAUSE)
+    workshop.command(job_id, RunCommand.PAUSE)
     for _ in range(3):
         workshop.reconcile()
     assert workshop.run(job_id).status == S.PAUSED
 
 
-def test_a_cancel_is_not_taken_back_by_a_later_wish(workshop: Workshop) -> None:
+def test_a_cancel_is_not_taken_back_by_a_later_pause(workshop: Workshop) -> None:
     job_id = workshop.printing()
-    workshop.wish(job_id, Wish.CANCEL)
-    workshop.wish(job_id, Wish.PAUSE)
-    assert workshop.run(job_id).wish == Wish.CANCEL
+    workshop.command(job_id, RunCommand.CANCEL)
+    workshop.command(job_id, RunCommand.PAUSE)
+    assert workshop.run(job_id).command == RunCommand.CANCEL
 
 
-def test_an_ended_run_takes_no_wish(workshop: Workshop) -> None:
+def test_an_ended_run_takes_no_command(workshop: Workshop) -> None:
     job_id = workshop.printing()
     workshop.sim.printer.finish()
     workshop.reconcile()
-    with pytest.raises(NotFromHere):
-        workshop.wish(job_id, Wish.PAUSE)
+    with pytest.raises(ForbiddenMove):
+        workshop.command(job_id, RunCommand.PAUSE)
 
 
 def test_cancelled_on_the_screen_waits_for_a_person(workshop: Workshop) -> None:

@@ -77,7 +77,7 @@ def test_a_cancel_that_comes_while_a_fresh_claim_is_dispatched_prevents_the_star
 ) -> None:
     job_id = workshop.queue()
     client = Mortal(workshop.open(workshop.sim.url, workshop.sim.key), call, True)
-    client.die = lambda: workshop.cancel(job_id)  # type: ignore[method-assign]  # a wish instead of a death
+    client.die = lambda: workshop.cancel(job_id)  # type: ignore[method-assign]  # a command instead of a death
     workshop.reconcile(opener=lambda *_: client)
     assert (workshop.sim.printer.started, workshop.run(job_id).status) == ([], RunStatus.CANCELLED)
 

@@ -3,13 +3,13 @@
 from datetime import datetime, timedelta
 
 from api.db import transaction
-from api.domain.places.timeline import Reason, hold
+from api.domain.places.timeline import HoldReason, hold
 from tests.printers.workshop import Workshop
 
 
 def test_a_claim_holds_the_printer_until_its_upper_eta(workshop: Workshop) -> None:
     held = workshop.hold_of(workshop.run(workshop.printing()))
-    assert held.reason == Reason.RUN
+    assert held.reason == HoldReason.RUN
     assert held.end - held.start >= timedelta(seconds=1800 * 1.25)
 
 
@@ -48,7 +48,7 @@ def _book(workshop: Workshop, start: datetime) -> None:
             resource_id=workshop.printer_id,
             start=start,
             end=end,
-            reason=Reason.BOOKING,
+            reason=HoldReason.BOOKING,
             now=workshop.clock.now,
             created_by=workshop.alice_id,
         )

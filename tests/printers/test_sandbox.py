@@ -14,7 +14,15 @@ import psutil
 import pytest
 
 from printers import sandbox
-from printers.sandbox import Ended, Limits, Outcome, SandboxKind, open_room, run_sandboxed, sandbox_kind
+from printers.sandbox import (
+    EndReason,
+    SandboxKind,
+    SandboxLimits,
+    SandboxResult,
+    open_room,
+    run_sandboxed,
+    sandbox_kind,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,9 +41,9 @@ def kind(request: pytest.FixtureRequest) -> SandboxKind:
     return wanted
 
 
-def sh(script: str, room: Path, kind: SandboxKind | None = None, limits: Limits | None = None) -> Outcome:
+def sh(script: str, room: Path, kind: SandboxKind | None = None, limits: SandboxLimits | None = None) -> SandboxResult:
     argv = ["/usr/bin/bash", "-c", script]
-    return run_sandboxed(argv, room=room, limits=limits or Limits(wall_s=60), kind=kind)
+    return run_sandboxed(argv, room=room, limits=limits or SandboxLimits(wall_s=60), kind=kind)
 
 
 def pids_with(mark: str) -> list[int]:
@@ -56,7 +64,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
 def test_it_reads_in_and_writes_out(room: Path, kind: SandboxKind) -> None:
     (room / "in" / "asked").write_text("what\n")
     outcome = sh("cat in/asked; tr a-z A-Z < in/asked > out/answered", room, kind)
-    assert outcome == Outcome(Ended.OK, 0, "what\n")
+    assert outcome == SandboxResult(EndReason.OK, 0, "what\n")
     assert (room / "out" / "answered").read_text() == "WHAT\n"
 
 
@@ -69,13 +77,15 @@ def test_a_room_and_its_files_are_gone_at_the_end() -> None:
 @pytest.mark.parametrize(
     ("script", "ended", "status"),
     [
-        ("exit 3", Ended.FAILED, 3),
-        ("kill -ABRT $$", Ended.FAILED, 134),
-        ("kill -KILL $$", Ended.KILLED, 137),
-        ("echo 'what(): std::bad_alloc' >&2; kill -ABRT $$", Ended.OUT_OF_MEMORY, 134),
+        ("exit 3", EndReason.FAILED, 3),
+        ("kill -ABRT $$", EndReason.FAILED, 134),
+        ("kill -KILL $$", EndReason.KILLED, 137),
+        ("echo 'what(): std::bad_alloc' >&2; kill -ABRT $$", EndReason.OUT_OF_MEMORY, 134),
     ],
 )
-def test_the_outcome_tells_how_it_ended(room: Path, kind: SandboxKind, script: str, ended: Ended, status: int) -> None:
+def test_the_outcome_tells_how_it_ended(
+    room: Path, kind: SandboxKind, script: str, ended: EndReason, status: int
+) -> None:
     outcome = sh(script, room, kind)
     assert (outcome.kind, outcome.status) == (ended, status)
 
@@ -89,38 +99,38 @@ def test_only_the_end_of_what_it_says_is_kept(room: Path) -> None:
 def test_the_wall_clock_ends_it_and_all_its_children(room: Path, kind: SandboxKind) -> None:
     mark = uuid.uuid4().hex
     start_s = time.monotonic()
-    outcome = sh(f"bash -c 'sleep 600; : {mark}' & sleep 600; : {mark}", room, kind, Limits(wall_s=0.5))
-    assert outcome.kind is Ended.TIMEOUT
+    outcome = sh(f"bash -c 'sleep 600; : {mark}' & sleep 600; : {mark}", room, kind, SandboxLimits(wall_s=0.5))
+    assert outcome.kind is EndReason.TIMEOUT
     assert time.monotonic() - start_s < 20
     wait_until(lambda: not pids_with(mark))
 
 
 def test_a_child_does_not_outlive_a_program_that_ends_well(room: Path, kind: SandboxKind) -> None:
     mark = uuid.uuid4().hex
-    assert sh(f"bash -c 'sleep 600; : {mark}' & exit 0", room, kind).kind is Ended.OK
+    assert sh(f"bash -c 'sleep 600; : {mark}' & exit 0", room, kind).kind is EndReason.OK
     wait_until(lambda: not pids_with(mark))
 
 
 def test_the_processor_limit_ends_it(room: Path, kind: SandboxKind) -> None:
-    outcome = sh("while :; do :; done", room, kind, Limits(wall_s=60, cpu_s=1))
-    assert (outcome.kind, outcome.status) == (Ended.TIMEOUT, 152)
+    outcome = sh("while :; do :; done", room, kind, SandboxLimits(wall_s=60, cpu_s=1))
+    assert (outcome.kind, outcome.status) == (EndReason.TIMEOUT, 152)
 
 
 def test_the_memory_limit_ends_it(room: Path, kind: SandboxKind) -> None:
-    outcome = sh("x=$(yes)", room, kind, Limits(wall_s=60, memory_bytes=100 << 20))
-    assert outcome.kind is Ended.OUT_OF_MEMORY
+    outcome = sh("x=$(yes)", room, kind, SandboxLimits(wall_s=60, memory_bytes=100 << 20))
+    assert outcome.kind is EndReason.OUT_OF_MEMORY
 
 
 def test_a_file_cannot_grow_beyond_its_limit(room: Path, kind: SandboxKind) -> None:
     script = "exec head -c 50000000 /dev/urandom > out/big"
-    outcome = sh(script, room, kind, Limits(wall_s=60, file_bytes=1 << 20))
-    assert outcome.kind is Ended.KILLED
+    outcome = sh(script, room, kind, SandboxLimits(wall_s=60, file_bytes=1 << 20))
+    assert outcome.kind is EndReason.KILLED
     assert (room / "out" / "big").stat().st_size == 1 << 20
 
 
 def test_a_fork_bomb_stays_small(room: Path, kind: SandboxKind) -> None:
     script = "for i in $(seq 400); do sleep 600 & done; echo all > out/all"
-    outcome = sh(script, room, kind, Limits(wall_s=4, processes=30))
+    outcome = sh(script, room, kind, SandboxLimits(wall_s=4, processes=30))
     assert "fork" in outcome.stderr_tail
     assert not (room / "out" / "all").exists()
 
@@ -200,7 +210,7 @@ def test_no_escape_succeeds_under_bubblewrap(room: Path, listening: int, escape:
     (room / "in" / "model").write_text("model")
     outcome = sh(f"({ESCAPES[escape]}) && echo 'it es''caped'", room)
     assert "it escaped" not in outcome.stderr_tail
-    assert outcome.kind is Ended.FAILED
+    assert outcome.kind is EndReason.FAILED
     assert (room / "in" / "model").read_text() == "model"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from printers.octoprint import Limits, OctoPrint
-from printers.port import Machine, PrinterError, Seen
+from printers.octoprint import HttpLimits, OctoPrint
+from printers.port import Machine, Observation, PrinterError
 from printers.simulator import Mode, SimulatedOctoPrint, SimulatedPrinter
 
 PATH = "etabli/run-1.gcode"
@@ -22,7 +22,7 @@ def simulated() -> Iterator[SimulatedOctoPrint]:
 
 @pytest.fixture
 def port(simulated: SimulatedOctoPrint) -> OctoPrint:
-    return OctoPrint(simulated.url, simulated.key, limits=Limits(connect_s=0.5, read_s=0.2, upload_s=0.2))
+    return OctoPrint(simulated.url, simulated.key, limits=HttpLimits(connect_s=0.5, read_s=0.2, upload_s=0.2))
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_lost_reply_is_an_error_though_the_print_runs(
         port.start(PATH)
     assert lost.value.reason == "unreachable"
     assert simulated.printer.started == [PATH]
-    assert port.look().path == PATH
+    assert port.observe().path == PATH
 
 
 def test_a_slow_server_is_a_timeout_though_the_print_runs(
@@ -91,7 +91,7 @@ def test_a_stopped_server_comes_back_on_its_port_with_its_files(
     simulated.stop()
     simulated.stop()
     with pytest.raises(PrinterError) as gone:
-        port.look()
+        port.observe()
     assert gone.value.reason == "unreachable"
     simulated.start()
     assert port.find_file(PATH)
@@ -116,10 +116,10 @@ def test_a_print_advances_by_ticks_and_ends_at_its_duration(
     port.upload(PATH, source)
     port.start(PATH)
     simulated.printer.tick(15)
-    seen = port.look()
+    seen = port.observe()
     assert (seen.progress, seen.elapsed_s, seen.left_s, seen.filepos) == (0.25, 15, 45, 20)
     simulated.printer.tick(45)
-    assert port.look().machine is Machine.IDLE
+    assert port.observe().machine is Machine.IDLE
     assert simulated.printer.ended == [(PATH, True)]
 
 
@@ -128,7 +128,7 @@ def test_a_paused_print_does_not_advance(simulated: SimulatedOctoPrint, port: Oc
     port.start(PATH)
     port.pause()
     simulated.printer.tick(1000)
-    assert port.look().machine is Machine.PAUSED
+    assert port.observe().machine is Machine.PAUSED
 
 
 def test_a_restarted_server_knows_no_job_and_no_history(
@@ -137,7 +137,7 @@ def test_a_restarted_server_knows_no_job_and_no_history(
     port.upload(PATH, source)
     port.start(PATH)
     simulated.printer.restart()
-    assert port.look() == Seen(Machine.IDLE)
+    assert port.observe() == Observation(Machine.IDLE)
     stored = port.find_file(PATH)
     assert stored is not None
     assert stored.ended == 0
@@ -156,7 +156,7 @@ def test_switched_off_in_a_print_fails_it(simulated: SimulatedOctoPrint, port: O
     simulated.printer.print_by_hand()
     simulated.printer.disconnect()
     assert simulated.printer.ended == [("by-hand.gcode", False)]
-    assert port.look() == Seen(Machine.OFFLINE)
+    assert port.observe() == Observation(Machine.OFFLINE)
 
 
 def test_nothing_can_finish_that_does_not_print() -> None:

@@ -18,15 +18,15 @@ from api.domain.printing.plates import copies_per_plate
 from printers import slicer
 from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
 from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, gcode_limits, render_profile
-from printers.sandbox import Ended, Limits, Outcome
+from printers.sandbox import EndReason, SandboxLimits, SandboxResult
 from printers.slicer import (
-    Estimate,
     EstimateMissing,
     NothingToPrint,
     PlateOverfull,
     Sliced,
     SliceOutOfMemory,
     SlicerCrashed,
+    SlicerFigures,
     SlicerMissing,
     SlicerRefused,
     SliceTooComplex,
@@ -44,11 +44,11 @@ PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
 
 def sliced(
     stl: Path, profile: str = PROFILE, *, scale: float = 1.0, copies: int = 1, turned: bool = False,
-    machine: MachineSpec = GENERIC_220, limits: Limits | None = None,
+    machine: MachineSpec = GENERIC_220, limits: SandboxLimits | None = None,
 ) -> Sliced:  # fmt: skip
     return slice_model(
         stl, profile, machine=gcode_limits(machine), out_dir=stl.parent, scale=scale, copies=copies, turned=turned,
-        limits=limits or Limits(wall_s=120),
+        limits=limits or SandboxLimits(wall_s=120),
     )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def test_a_slicer_bomb_is_ended_in_time_and_leaves_no_process(tmp_path: Path, bo
     profile = PROFILE + f"# {tmp_path}\n"
     start_at, start_s = time.time(), time.monotonic()
     with pytest.raises(SliceTooComplex):
-        sliced(part, profile, limits=Limits(wall_s=3))
+        sliced(part, profile, limits=SandboxLimits(wall_s=3))
     assert time.monotonic() - start_s < 15
     mine = [process for process in slicers_of(start_at) if process.create_time() < start_at + 3]
     psutil.wait_procs(mine, timeout=30)  # those of other tests, on other workers, end by themselves
@@ -199,13 +199,13 @@ def test_a_slicer_bomb_is_ended_in_time_and_leaves_no_process(tmp_path: Path, bo
 @real
 def test_too_little_memory_is_told_as_such(tmp_path: Path) -> None:
     with pytest.raises(SliceOutOfMemory):
-        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=Limits(wall_s=60, memory_bytes=60 << 20))
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=SandboxLimits(wall_s=60, memory_bytes=60 << 20))
 
 
 @real
 def test_gcode_that_grows_beyond_the_limit_is_told_as_too_complex(tmp_path: Path) -> None:
     with pytest.raises(SliceTooComplex):
-        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=Limits(wall_s=60, file_bytes=20_000))
+        sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=SandboxLimits(wall_s=60, file_bytes=20_000))
 
 
 @real
@@ -243,19 +243,21 @@ TRACE = "[2026-01-02 03:04:05.678] [0x00007f] [trace]   Initializing StaticPrint
 @pytest.mark.parametrize(
     ("kind", "status", "said", "error"),
     [
-        (Ended.FAILED, 1, "No layers were detected. You might want to repair your STL file(s)\n", NothingToPrint),
-        (Ended.FAILED, 1, "The file /tmp/x/in/model.stl has the wrong size.\n", UnreadableForSlicer),
-        (Ended.FAILED, 134, "terminate called\n  what():  Objects could not fit on the bed\n", PlateOverfull),
-        (Ended.FAILED, 139, "", SlicerCrashed),
-        (Ended.FAILED, 134, "terminate called\n  what():  Unable to create convex hull\n", SlicerCrashed),
-        (Ended.FAILED, 1, "", SlicerCrashed),
-        (Ended.FAILED, 1, "error: Something new about /tmp/x/in/model.stl\n" + TRACE, SlicerRefused),
-        (Ended.KILLED, 137, "", SliceTooComplex),
+        (EndReason.FAILED, 1, "No layers were detected. You might want to repair your STL file(s)\n", NothingToPrint),
+        (EndReason.FAILED, 1, "The file /tmp/x/in/model.stl has the wrong size.\n", UnreadableForSlicer),
+        (EndReason.FAILED, 134, "terminate called\n  what():  Objects could not fit on the bed\n", PlateOverfull),
+        (EndReason.FAILED, 139, "", SlicerCrashed),
+        (EndReason.FAILED, 134, "terminate called\n  what():  Unable to create convex hull\n", SlicerCrashed),
+        (EndReason.FAILED, 1, "", SlicerCrashed),
+        (EndReason.FAILED, 1, "error: Something new about /tmp/x/in/model.stl\n" + TRACE, SlicerRefused),
+        (EndReason.KILLED, 137, "", SliceTooComplex),
     ],
 )
-def test_each_end_of_the_slicer_has_its_words(kind: Ended, status: int, said: str, error: type[DomainError]) -> None:
+def test_each_end_of_the_slicer_has_its_words(
+    kind: EndReason, status: int, said: str, error: type[DomainError]
+) -> None:
     with pytest.raises(error) as caught:
-        slicer._refuse(Outcome(kind, status, TRACE + said), copies=1)
+        slicer._refuse(SandboxResult(kind, status, TRACE + said), copies=1)
     assert "/tmp" not in str(caught.value)
     assert "trace" not in str(caught.value)
 
@@ -275,7 +277,7 @@ def test_an_estimate_is_read_from_the_end_of_the_file(time_said: str, seconds: i
         "; filament used [g] = 1.00\n; total filament used [g] = 12.34\n"
         f"; estimated printing time (normal mode) = {time_said}\n; a = b\n"
     )
-    assert parse_estimate(tail) == Estimate(seconds, Decimal("12.34"))
+    assert parse_estimate(tail) == SlicerFigures(seconds, Decimal("12.34"))
 
 
 @pytest.mark.parametrize(

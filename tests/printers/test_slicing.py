@@ -11,10 +11,10 @@ from sqlalchemy import update
 from api.adapters import files
 from api.db import transaction
 from api.domain.printing.jobs import Job, JobStatus
-from api.domain.printing.slices import Slice, SliceStatus, slice_ready
+from api.domain.printing.slices import Slice, SliceStatus, mark_ready
 from printers import slicing
 from printers.gcode import has_end_marker
-from printers.sandbox import Limits
+from printers.sandbox import SandboxLimits
 from printers.slicer import Sliced, SlicerMissing, SliceTooComplex
 from printers.slicing import make_slice
 from tests.printers.parts import box
@@ -99,7 +99,7 @@ def test_a_missing_slicer_is_no_fault_of_the_model_a_later_try_may_help(
 def test_too_slow_may_be_the_machines_fault_a_later_try_may_help(
     installation: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slicing, "Limits", lambda wall_s: Limits(wall_s=0.05))
+    monkeypatch.setattr(slicing, "Limits", lambda wall_s: SandboxLimits(wall_s=0.05))
     job_id, slice_id = submit(cube(installation))
     make_slice(slice_id)
     made = look(job_id, slice_id)[1]
@@ -116,7 +116,7 @@ def sliced(folder: Path) -> Sliced:
 def another_is_faster(slice_id: int) -> None:
     with transaction() as session:
         found = session.get_one(Slice, slice_id)
-        slice_ready(
+        mark_ready(
             session, found=found, seconds=90, grams=Decimal(2), gcode_key="gcode/first.gcode", size=9, sha1="1" * 40,
             now=NOW,
         )  # fmt: skip
@@ -166,7 +166,7 @@ def test_a_part_is_turned_only_when_it_fits_in_no_other_way(
     size_x_mm, size_y_mm = map(float, size_mm)
     slice_id = submit(cube(installation), bed_mm=(*bed_mm, 100), size_x_mm=size_x_mm, size_y_mm=size_y_mm)[1]
     with transaction() as session:
-        order = slicing._order(session.get_one(Slice, slice_id))
+        order = slicing._read_task(session.get_one(Slice, slice_id))
     assert (order.turned, order.copies, order.scale) == (turned, 1, 1.0)
 
 
@@ -175,4 +175,4 @@ def test_the_printers_own_exported_configuration_is_used(installation: Path) -> 
     with transaction() as session:
         found = session.get_one(Slice, slice_id)
         found.kind.config_ini = "perimeters = 7\n"
-        assert "perimeters = 7" in slicing._order(found).profile_ini
+        assert "perimeters = 7" in slicing._read_task(found).profile_ini

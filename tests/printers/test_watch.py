@@ -12,7 +12,7 @@ from api.adapters.seal import seal
 from api.db import conninfo, transaction
 from api.domain.printing.printers import Printer
 from printers import watch as watching
-from printers.push import OnPush, Push, PushKind
+from printers.push import OnPush, PushKind, PushMessage
 from printers.watch import run_watchers
 from tests.world import NOW, make_printer, make_site
 
@@ -95,7 +95,7 @@ def test_whatever_is_heard_pokes_the_printer_once(sockets: Sockets) -> None:
         async with watchers():
             await until(lambda: sockets.urls() == [URL])
             for kind in PushKind:
-                await sockets.open[URL, "key"](Push(kind))
+                await sockets.open[URL, "key"](PushMessage(kind))
             await until(lambda: len(pokes()) == 1)
         assert pokes() == [f"printer:{printer_id}"]
 

@@ -25,16 +25,16 @@ from api.domain.places.timeline import Hold
 from api.domain.printing import jobs, printers, runs, slices
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Charge, Run, RunStatus, Wish
+from api.domain.printing.runs import Charge, Run, RunCommand, RunStatus
 from printers import reconcile as acting
-from printers.octoprint import Limits, OctoPrint
+from printers.octoprint import HttpLimits, OctoPrint
 from printers.port import PrinterPort
 from printers.simulator import SimulatedOctoPrint
 from tests.world import NOW, make_job, make_kind, make_material, make_printer, make_site, make_tariff, make_user
 
 GCODE = b"G28\nG1 X10 Y10\n" * 50
 #: A member waits for a slow server; a test does not.
-IMPATIENT = Limits(connect_s=1.0, read_s=0.4, body_s=2.0, upload_s=0.6)
+IMPATIENT = HttpLimits(connect_s=1.0, read_s=0.4, body_s=2.0, upload_s=0.6)
 
 
 class Clock:
@@ -116,12 +116,12 @@ class Workshop:
             jobs.submit(session, job=job, actor=alice, now=self.clock.now)
             for wanted in job.slices:
                 self._slice(session, wanted.slice)
-            jobs.slice_came(session, job=job, now=self.clock.now)
+            jobs.settle_slices(session, job=job, now=self.clock.now)
             assert job.status == JobStatus.QUEUED
             return job.id
 
     def _slice(self, session: Session, found: slices.Slice) -> None:
-        slices.slice_ready(
+        slices.mark_ready(
             session,
             found=found,
             seconds=1800,
@@ -201,10 +201,10 @@ class Workshop:
         with transaction() as session:
             return list(session.scalars(select(Charge).where(Charge.job_id == job_id)))
 
-    def wish(self, job_id: int, wanted: Wish) -> None:
+    def command(self, job_id: int, wanted: RunCommand) -> None:
         with transaction() as session:
             run = runs.list_runs(session, job_id=job_id)[-1]
-            runs.wish(session, run=run, wanted=wanted, actor_id=self.alice_id, now=self.clock.now)
+            runs.request_command(session, run=run, wanted=wanted, actor_id=self.alice_id, now=self.clock.now)
 
     def cancel(self, job_id: int) -> None:
         with transaction() as session:

@@ -16,10 +16,10 @@ from sqlalchemy.orm import Session
 from api.adapters import files
 from api.domain.booking import gatherings
 from api.domain.booking.bookings import Booking, BookingStatus, Wait
-from api.domain.booking.kits import Kit, make_kit
+from api.domain.booking.kits import Kit, create_kit
 from api.domain.booking.rules import Policy, set_rule
-from api.domain.places.sites import Kind, Resource, make_resource
-from api.domain.places.skills import make_skill
+from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 from api.settings import settings
 from tests.web.conftest import Browser
@@ -30,12 +30,14 @@ TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture
 def kit(session: Session, world: World, room: Resource) -> Kit:
-    return make_kit(session, site=world.site, name="VR", members=[room], items=[("Casque", "S-1")], now=NOW, min_age=12)
+    return create_kit(
+        session, site=world.site, name="VR", members=[room], items=[("Casque", "S-1")], now=NOW, min_age=12
+    )
 
 
 def only(session: Session) -> Booking:
@@ -99,7 +101,7 @@ def test_a_wrong_form_comes_back_with_what_was_typed(
 
 
 def test_the_page_says_what_one_lacks(alice: Browser, session: Session, world: World, room: Resource) -> None:
-    skill = make_skill(session, slug="laser", name="Découpe laser", now=NOW)
+    skill = create_skill(session, slug="laser", name="Découpe laser", now=NOW)
     set_rule(session, site=world.site, resource=room, policy=Policy(skill_id=skill.id), now=NOW)
 
     assert "Découpe laser" in alice.get(f"/book/{room.id}").text

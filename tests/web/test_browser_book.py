@@ -11,10 +11,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking, BookingStatus, sweep_times
-from api.domain.booking.kits import make_kit
+from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
-from api.domain.places.sites import Kind, make_resource
+from api.domain.places.sites import ResourceKind, create_resource
 from tests.web.test_browser_print import House, chromium, house  # noqa: F401  # fixtures are found by name
 from tests.world import NOW
 
@@ -26,10 +26,10 @@ def kit_id(house: House) -> int:
     """A kit of a headset and its play area; not there after 15 minutes: it is free again. charlie has come along."""
     with Session(house.engine, expire_on_commit=False) as session, session.begin():
         site = session.merge(house.world.site)
-        area = make_resource(session, site=site, kind=Kind.ROOM, name="Aire", now=NOW)
+        area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire", now=NOW)
         items = [("Casque", "S-1"), ("Manette", "S-2")]
-        kit = make_kit(session, site=site, name="Kit VR", members=[area], items=items, now=NOW, min_age=12)
-        set_rule(session, site=site, kind=Kind.VR_KIT, policy=Policy(no_show_minutes=15), now=NOW)
+        kit = create_kit(session, site=site, name="Kit VR", members=[area], items=items, now=NOW, min_age=12)
+        set_rule(session, site=site, kind=ResourceKind.VR_KIT, policy=Policy(no_show_minutes=15), now=NOW)
         charlie = session.merge(house.world.charlie)
         charlie.locale = accounts.Locale.EN
         house.tokens["charlie"] = accounts.open_session(session, user=charlie, now=NOW)
@@ -114,7 +114,9 @@ def test_the_second_member_gets_the_next_free_slots_and_a_no_show_frees_it(
 @pytest.fixture
 def room_id(house: House) -> int:
     with Session(house.engine, expire_on_commit=False) as session, session.begin():
-        return make_resource(session, site=session.merge(house.world.site), kind=Kind.ROOM, name="Salle", now=NOW).id
+        return create_resource(
+            session, site=session.merge(house.world.site), kind=ResourceKind.ROOM, name="Salle", now=NOW
+        ).id
 
 
 def point(page: Page, day: str, part: float) -> tuple[float, float]:

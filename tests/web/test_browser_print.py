@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from api import deps
 from api.adapters import files
 from api.domain.people import accounts
-from api.domain.printing.runs import list_runs, saw_progress
+from api.domain.printing.runs import list_runs, record_progress
 from api.domain.printing.slices import Slice, SliceStatus
 from api.settings import settings
 from tests.serving import served
@@ -169,7 +169,7 @@ def test_progress_arrives_without_a_reload(chromium: Browser, house: House) -> N
     page.wait_for_selector("text=10%")
     with Session(house.engine) as session, session.begin():
         run = list_runs(session, job_id=job_id)[0]
-        saw_progress(session, run=run, progress=0.64, left_s=60, print_s=100)
+        record_progress(session, run=run, progress=0.64, left_s=60, print_s=100)
     page.wait_for_selector("text=64%")
     assert page.evaluate("window.sameLoad")
 

@@ -22,16 +22,16 @@ from printers.simulator import SimulatedOctoPrint
 from web.command import app
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
-from web.command.running import PortTaken, beside, listen
+from web.command.running import PortTaken, listen, second_socket
 from web.installation import (
     NoDatabase,
     Occupied,
-    alone_on,
     database,
+    exclusive,
     join_database,
     migrated_database,
     newest_revision,
-    settle,
+    prepare_data_dir,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def forget_process() -> None:
 
 @pytest.mark.usefixtures("own_settings")
 def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new, copy = settle(place / "old"), settle(place / "new"), place / "copy"
+    old, new, copy = prepare_data_dir(place / "old"), prepare_data_dir(place / "new"), place / "copy"
     with migrated_database(old) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'Mende' AS town")
     (old / "files" / "part.stl").write_text("solid")
@@ -103,7 +103,7 @@ def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
 
 
 def test_processes_side_by_side_share_the_visitors() -> None:
-    with listen("127.0.0.1", 0) as first, beside(first) as second:
+    with listen("127.0.0.1", 0) as first, second_socket(first) as second:
         second.listen()
         address = first.getsockname()
         visitors = [socket.create_connection(address) for _ in range(64)]
@@ -208,14 +208,14 @@ def test_the_newest_migration_is_told_by_its_files_name() -> None:
 @pytest.mark.usefixtures("own_settings")
 def test_one_process_alone_without_a_database_says_what_to_start(place: Path) -> None:
     with pytest.raises(NoDatabase, match="start `etabli up`"):
-        join_database(settle(place / "var"))
+        join_database(prepare_data_dir(place / "var"))
 
 
 @pytest.mark.usefixtures("own_settings")
 def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
-    data_dir = settle(place / "var")
+    data_dir = prepare_data_dir(place / "var")
 
-    with alone_on(data_dir), pytest.raises(Occupied, match=f"process {os.getpid()}"), alone_on(data_dir):
+    with exclusive(data_dir), pytest.raises(Occupied, match=f"process {os.getpid()}"), exclusive(data_dir):
         pass
 
 
@@ -224,7 +224,7 @@ def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
 def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(place: Path) -> None:
     place.chmod(0o700)
 
-    finding = next(examine(settle(place / "var")))
+    finding = next(examine(prepare_data_dir(place / "var")))
 
     assert (finding.verdict, finding.what) == ("fail", "PostgreSQL")
     assert f"cannot pass through {place}" in finding.text

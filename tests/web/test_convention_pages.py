@@ -14,13 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings, gatherings
-from api.domain.booking.bookings import Booking, Wanted
+from api.domain.booking.bookings import Booking, BookingRequest
 from api.domain.booking.gatherings import Gathering, GatheringStatus
 from api.domain.people.roles import Level, grant
 from api.domain.places.conventions import Convention, Door, DoorUse, list_doors
 from api.domain.places.doorcode import verify
-from api.domain.places.sites import Kind, Resource, local, make_resource
-from api.domain.places.skills import has_skill, make_skill
+from api.domain.places.sites import Resource, ResourceKind, create_resource, local
+from api.domain.places.skills import create_skill, has_skill
 from api.settings import settings
 from tests.web.conftest import Browser
 from tests.world import NOW, World
@@ -35,7 +35,7 @@ def _own_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def signed(manager: Browser, session: Session, world: World, room: Resource) -> 
 def evening(session: Session, world: World, room: Resource) -> Booking:
     """Tomorrow, a Tuesday, 19:00 to 20:00 at the place: closed, but for the convention."""
     start = local(world.site, NOW.date() + timedelta(days=1), NOW.time().replace(hour=19))
-    wanted = Wanted(room.id, start, start + timedelta(hours=1))
+    wanted = BookingRequest(room.id, start, start + timedelta(hours=1))
     return bookings.book(session, wanted=wanted, user=world.alice, now=NOW)
 
 
@@ -187,7 +187,7 @@ def test_a_report_that_is_not_signed_by_the_door_is_refused(
 def test_a_training_is_announced_and_who_came_is_authorised(
     bob: Browser, alice: Browser, session: Session, world: World, room: Resource
 ) -> None:
-    skill = make_skill(session, slug="laser", name="Laser", now=NOW)
+    skill = create_skill(session, slug="laser", name="Laser", now=NOW)
     typed = {"title": "Formation", "day": "2026-11-25", "at": "14:00", "ends": "16:00", "seats": "6"}
     wrong = bob.post("/staff/gatherings/new", {**typed, "ends": "13:00"})
     assert (wrong.status_code, 'id="error-end"' in wrong.text) == (422, True)

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from api import deps
-from api.domain.core.changes import tell
+from api.domain.core.changes import publish
 from tests.serving import served
 from web.app import make_app
 from web.live import EVERYTHING, Live, Stream, subjects_of
@@ -67,7 +67,7 @@ def url(committed: Engine) -> Iterator[str]:
 
 def say(committed: Engine, *, commit: bool, **about: int) -> None:
     with Session(committed) as session:
-        tell(session, **about)
+        publish(session, **about)
         if commit:
             session.commit()
 

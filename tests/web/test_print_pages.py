@@ -16,7 +16,7 @@ from api.adapters import files
 from api.domain.people.accounts import Locale
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.library import RESTORE_WITHIN, Model
-from api.domain.printing.runs import RunStatus, Wish
+from api.domain.printing.runs import RunCommand, RunStatus
 from api.settings import settings
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
@@ -189,11 +189,11 @@ def test_a_printing_job_shows_its_progress_in_full_page_and_fragment(
     assert "<html" not in fragment
 
 
-def test_cancelling_a_running_print_wishes_its_end(alice: Browser, session: Session, world: World) -> None:
+def test_cancelling_a_running_print_requests_its_end(alice: Browser, session: Session, world: World) -> None:
     job = make_sliced(session, world.site, alice.user)
     run = make_run(session, world.printer)
     assert alice.post(f"/jobs/{job.id}/cancel").status_code == 303
-    assert (job.status, run.wish) == (JobStatus.CANCELLED, Wish.CANCEL)
+    assert (job.status, run.command) == (JobStatus.CANCELLED, RunCommand.CANCEL)
 
 
 def test_cancelling_twice_says_that_it_is_over(alice: Browser, session: Session, world: World) -> None:

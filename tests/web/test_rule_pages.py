@@ -8,18 +8,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingStatus, Wanted
-from api.domain.booking.kits import make_kit, take_out_of_service
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
+from api.domain.booking.kits import create_kit, take_out_of_service
 from api.domain.booking.rules import Rule
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from tests.web.conftest import Browser
 from tests.world import NOW, World
 
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture
@@ -134,7 +134,9 @@ def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
     manager: Browser, session: Session, world: World, room: Resource
 ) -> None:
     start = datetime(2026, 12, 1, 10, tzinfo=UTC)
-    made = bookings.book(session, wanted=Wanted(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW)
+    made = bookings.book(
+        session, wanted=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW
+    )
 
     assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": ""}).status_code == 422
     assert (
@@ -155,7 +157,7 @@ def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
 
 
 def test_a_repaired_kit_can_be_booked_again(manager: Browser, session: Session, world: World, room: Resource) -> None:
-    kit = make_kit(session, site=world.site, name="VR", members=[room], items=[("Casque", "S-1")], now=NOW)
+    kit = create_kit(session, site=world.site, name="VR", members=[room], items=[("Casque", "S-1")], now=NOW)
     take_out_of_service(session, kit=kit, item=kit.items[0], why="fendu", actor=world.bob, now=NOW)
 
     assert "fendu" in manager.get("/staff/rules").text

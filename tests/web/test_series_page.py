@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking
-from api.domain.places.sites import Kind, Resource, make_resource
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from tests.web.conftest import Browser
 from tests.world import NOW, World
 
@@ -16,7 +16,7 @@ WEEKLY = {"day": "2026-11-24", "at": "10:00", "minutes": "60", "repeat": "FREQ=W
 
 @pytest.fixture
 def room(session: Session, world: World) -> Resource:
-    return make_resource(session, site=world.site, kind=Kind.ROOM, name="Salle", now=NOW)
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from api.domain.printing import probes
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
-from api.domain.printing.runs import RunStatus, Wish
+from api.domain.printing.runs import RunCommand, RunStatus
 from tests.web.conftest import Browser
 from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
 
@@ -74,12 +74,12 @@ def test_staff_of_another_place_see_nothing_of_this_one(charlie: Browser, sessio
     assert job.model.name not in charlie.get("/staff/log").text
 
 
-def test_a_running_print_is_paused_by_a_wish(bob: Browser, session: Session, world: World) -> None:
+def test_a_running_print_is_paused_by_a_command(bob: Browser, session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice)
     run = make_run(session, world.printer)
     assert "Pause" in bob.get(f"/staff/printers/{world.printer.id}").text
-    bob.post(f"/staff/printers/{world.printer.id}/wish", {"wish": "pause"})
-    assert run.wish == Wish.PAUSE
+    bob.post(f"/staff/printers/{world.printer.id}/command", {"command": "pause"})
+    assert run.command == RunCommand.PAUSE
 
 
 def test_filament_and_maintenance_are_noted(bob: Browser, world: World) -> None:
@@ -125,7 +125,7 @@ def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, s
     assert "Looking at it" in bob.get(f"/staff/printers/new/{probe.id}").text
     sealed = seal("k" * 32, about=probe.url)
     facts = {"version": "1.11.8", "user": "etabli", "missing": ["FILES_UPLOAD"], "dangerous": []}
-    probes.answered(session, probe=probe, sealed_key=sealed, **facts)
+    probes.record_answer(session, probe=probe, sealed_key=sealed, **facts)
     page = bob.get(f"/staff/printers/new/{probe.id}").text
     assert "OctoPrint 1.11.8" in page
     assert "FILES_UPLOAD" in page
@@ -137,7 +137,7 @@ def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, s
 
 def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world: World) -> None:
     probe = asked(bob, session)
-    probes.failed(session, probe=probe, code="wrong_key")
+    probes.record_failure(session, probe=probe, code="wrong_key")
     assert "does not accept this key" in bob.get(f"/staff/printers/new/{probe.id}").text
 
 
@@ -150,7 +150,7 @@ def test_a_wrong_answer_about_the_printer_is_said_at_its_field(
     bob: Browser, session: Session, world: World, fields: dict[str, str], said: str
 ) -> None:
     probe = asked(bob, session)
-    probes.answered(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
+    probes.record_answer(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
     size = {"width_mm": "220", "depth_mm": "220", "height_mm": "250", "nozzle_mm": "0,4"}
     answer = bob.post(f"/staff/printers/new/{probe.id}", {**size, **fields})
     assert answer.status_code == 422
@@ -178,7 +178,7 @@ def test_a_plate_cleared_by_mistake_is_taken_back_and_what_began_is_stopped(
     make_sliced(session, world.site, world.alice)
     run = make_run(session, world.printer, status=RunStatus.STARTING)
     bob.post(f"/staff/printers/{world.printer.id}/unclear")
-    assert (world.printer.plate_clear, run.wish) == (False, Wish.CANCEL)
+    assert (world.printer.plate_clear, run.command) == (False, RunCommand.CANCEL)
     assert list_changes(session, noun="printer", noun_id=world.printer.id)[-1].actor_id == bob.user.id
 
 
@@ -239,7 +239,7 @@ def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
 def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: int) -> httpx.Response:
     """Bob adds a printer that there is already, with a key that works."""
     probe = asked(bob, session, url=printer.url, site_id=str(site_id))
-    probes.answered(session, probe=probe, sealed_key="new", version="1.11.9", user="u", missing=[], dangerous=[])
+    probes.record_answer(session, probe=probe, sealed_key="new", version="1.11.9", user="u", missing=[], dangerous=[])
     assert "Renew the key of" in bob.get(f"/staff/printers/new/{probe.id}").text
     return bob.post(f"/staff/printers/new/{probe.id}", {"name": printer.name})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from web.supervisor import Ended, Part, Supervisor
+from web.supervisor import ManagedProcess, ProcessesEnded, Supervisor
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def supervise() -> Iterator[Callable[..., Supervisor]]:
     made: list[Supervisor] = []
 
     def start(*programs: str) -> Supervisor:
-        parts = [Part(f"part{n}", [sys.executable, "-c", program]) for n, program in enumerate(programs)]
+        parts = [ManagedProcess(f"part{n}", [sys.executable, "-c", program]) for n, program in enumerate(programs)]
         made.append(Supervisor(parts))
         made[-1].start()
         return made[-1]
@@ -93,7 +93,7 @@ def test_stop_ends_also_what_ignores_sigterm_and_its_children(
 def test_a_part_that_never_gets_ready_is_an_error_that_names_it(supervise: Callable[..., Supervisor]) -> None:
     supervisor = supervise(SLEEP, "raise SystemExit(3)")
 
-    with pytest.raises(Ended, match="part1"):
+    with pytest.raises(ProcessesEnded, match="part1"):
         supervisor.wait_until(lambda: False, timeout_s=1.0)
 
 

@@ -3,8 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from api.domain.booking.bookings.search import Taken
-from web.week import Span, Stretch, Week, What, lay_week, without_twins
+from api.domain.booking.bookings.search import TakenSpan
+from web.week import Occupancy, Span, Stretch, Week, lay_week, without_twins
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = date(2026, 11, 23)
@@ -16,11 +16,11 @@ def at(hour: int, minute: int = 0, day: int = 23) -> datetime:
     return datetime(2026, 11, day, hour, minute, tzinfo=PARIS).astimezone(UTC)
 
 
-def taken(start: datetime, end: datetime, reason: str = "booking", *, booking_id: int | None = None) -> Taken:
-    return Taken(start, end, reason, booking_id is not None, booking_id)
+def taken(start: datetime, end: datetime, reason: str = "booking", *, booking_id: int | None = None) -> TakenSpan:
+    return TakenSpan(start, end, reason, booking_id is not None, booking_id)
 
 
-def lay(*held: Taken, span: Span = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
+def lay(*held: TakenSpan, span: Span = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
     return lay_week([MONDAY], PARIS, opening=[(at(9), at(12))], taken=list(held), bookable=bookable, span=span)
 
 
@@ -63,7 +63,7 @@ def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_cha
     week = lay_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, span=PLAIN)
     assert len(week.rows) == 96
     assert sum(cell.rows for _, cells in week.rows for cell in cells) == 3 * 96
-    assert {cell.what for _, cells in week.rows for cell in cells} == {What.FREE}
+    assert {cell.what for _, cells in week.rows for cell in cells} == {Occupancy.FREE}
 
 
 def test_the_holds_of_a_kit_and_its_members_are_drawn_once() -> None:

@@ -13,10 +13,10 @@ import typer
 from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed
 from web.command import fleet, invoices, people, places, safety
-from web.command.clear import Clear
+from web.command.clear import CommandError
 from web.command.running import Options, PortTaken, listen, run_installation
-from web.installation import NoDatabase, Occupied, join_database, migrated_database, settle
-from web.supervisor import Ended, die_with_parent
+from web.installation import NoDatabase, Occupied, join_database, migrated_database, prepare_data_dir
+from web.supervisor import ProcessesEnded, die_with_parent
 
 app = typer.Typer(
     name="etabli",
@@ -36,7 +36,7 @@ Port = Annotated[int, typer.Option(help="Port of the pages and the API; 0 takes 
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, put a TLS proxy in front.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
 
-CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, Ended, Clear, LabFailed)
+CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, ProcessesEnded, CommandError, LabFailed)
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def web(
     """Serve the pages and the API only (`up` does this for you)."""
     from web.serve import serve  # noqa: PLC0415  heavy, and `doctor` runs without it
 
-    join_database(settle(data))
+    join_database(prepare_data_dir(data))
     serve(socket.socket(fileno=fd) if fd is not None else listen(host, port))
 
 
@@ -81,7 +81,7 @@ def printers(data: Data = None) -> None:
     """Watch the printers only: hold their push sockets and publish what is seen."""
     from printers.watch import run_watchers  # noqa: PLC0415  heavy, and `doctor` runs without it
 
-    join_database(settle(data))
+    join_database(prepare_data_dir(data))
     asyncio.run(run_watchers())
 
 
@@ -94,13 +94,13 @@ def tasks(
     """Work on background steps only: `dispatch` moves printers, `background` does all the rest."""
     from api.tasks import run_worker  # noqa: PLC0415  heavy, and `doctor` runs without it
 
-    join_database(settle(data))
+    join_database(prepare_data_dir(data))
     run_worker(queue, concurrency)
 
 
 @app.command()
 def migrate(data: Data = None) -> None:
     """Bring the database to this version's tables."""
-    with migrated_database(settle(data)):
+    with migrated_database(prepare_data_dir(data)):
         pass
     typer.echo("The database is up to date.")

@@ -25,12 +25,12 @@ from printers.address import check_printer_url
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 from printers.profile import check_profile
-from web.command.clear import Clear
+from web.command.clear import CommandError
 
-#: OctoPrint drops a request for a key that is polled more slowly than every five seconds.
+# OctoPrint drops a request for a key that is polled more slowly than every five seconds.
 POLL_S = 3.0
 
-#: What a person does about it.
+# What a person does about it.
 HELP = {
     "unreachable": "Nobody answers at this address: is OctoPrint running, and is this its port?",
     "timeout": "It takes too long to answer: is OctoPrint busy or starting?",
@@ -42,12 +42,12 @@ HELP = {
 }
 
 
-class CannotAdd(Clear):
+class CannotAdd(CommandError):
     """The printer was not added."""
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PrinterRequest:
     """What a person said of the printer; `site` "" is the only place, `key` "" asks OctoPrint for one."""
 
     url: str
@@ -61,7 +61,7 @@ class Wanted:
     colour: str = "black"
 
 
-def add_to_fleet(wanted: Wanted) -> str:
+def add_to_fleet(wanted: PrinterRequest) -> str:
     """Probe it, say what it answers, add it; what was done in one sentence. Raises CannotAdd."""
     url = wanted.url if "://" in wanted.url else f"http://{wanted.url}"
     try:
@@ -81,7 +81,7 @@ def add_to_fleet(wanted: Wanted) -> str:
         raise CannotAdd(f"{HELP.get(error.reason, '')} ({url}: {error})".strip()) from error
 
 
-def _add(session: Session, wanted: Wanted, address: str, key: str, version: str, config: str) -> Printer:
+def _add(session: Session, wanted: PrinterRequest, address: str, key: str, version: str, config: str) -> Printer:
     kind = find_or_make_kind(session, volume_mm=wanted.volume_mm, nozzle_mm=wanted.nozzle_mm, config_ini=config)
     loaded = get_material(session, wanted.material)
     return add_printer(

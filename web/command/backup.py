@@ -11,13 +11,13 @@ import psycopg
 from sqlalchemy import make_url
 
 from api.settings import settings
-from web.command.clear import Clear
-from web.installation import alone_on, database, embedded, migrate, use_database
+from web.command.clear import CommandError
+from web.installation import database, embedded, exclusive, migrate, use_database
 
 FOLDERS = ("files", "secrets")
 
 
-class CannotBackUp(Clear):
+class CannotBackUp(CommandError):
     """A backup or a restore did not happen; the text says why."""
 
 
@@ -46,7 +46,7 @@ def restore_from(data_dir: Path, source: Path) -> str:
     full = [name for name in FOLDERS if any((data_dir / name).iterdir())]
     if full:
         raise CannotBackUp(f"{data_dir / full[0]} is not empty: restore into a new --data directory.")
-    with alone_on(data_dir):
+    with exclusive(data_dir):
         server = None if os.environ.get("ETABLI_DATABASE_URL") else embedded(data_dir)
         try:
             url = server.start() if server else os.environ["ETABLI_DATABASE_URL"]

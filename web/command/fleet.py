@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import migrated_database, settle
+from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)x(\d+(?:\.\d+)?)")
@@ -41,11 +41,11 @@ def add(
 ) -> None:
     """Look at a printer, say what it answers, and add it. Its plate counts as full until a person has looked."""
     volume_mm = read_size(size)
-    with migrated_database(settle(data)):
-        from web.command.adding import Wanted, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
+    with migrated_database(prepare_data_dir(data)):
+        from web.command.adding import PrinterRequest, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
 
         nozzle_mm = Decimal(str(nozzle))
-        wanted = Wanted(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
+        wanted = PrinterRequest(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
         typer.echo(f"{add_to_fleet(wanted)} When its plate is empty, say so on its page.")
 
 

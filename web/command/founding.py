@@ -8,26 +8,26 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.db import transaction
-from api.domain.places.sites import Site, make_site, set_hours
+from api.domain.places.sites import Site, create_site, set_hours
 from api.domain.pricing.materials import Material
 from api.domain.pricing.tariffs import TariffRow, set_tariff
-from web.command.clear import Clear
+from web.command.clear import CommandError
 from web.demo import default_tariff, seed_materials
 
 WEEKDAYS = range(5)
 
 
-class CannotFound(Clear):
+class CannotSetUp(CommandError):
     """The place was not made."""
 
 
-def found_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
+def set_up_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
     """Make it, staffed Monday to Friday; says whether materials and a tariff came with it. Raises CannotFound."""
     now = datetime.now(UTC)
     with transaction() as session:
         if session.scalar(select(Site.id).where(Site.slug == slug)):
-            raise CannotFound(f"There is a place called {slug} already.")
-        site = make_site(session, slug=slug, name=name, city=city, approves_prints=approves, now=now)
+            raise CannotSetUp(f"There is a place called {slug} already.")
+        site = create_site(session, slug=slug, name=name, city=city, approves_prints=approves, now=now)
         set_hours(session, site=site, rows=[(day, opens, closes, True) for day in WEEKDAYS])
         return offer_materials(session, now=now)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import migrated_database, settle
+from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 
@@ -29,6 +29,6 @@ def export(folder: Path, data: Data = None) -> None:
     from api.adapters.archive import export as write  # noqa: PLC0415  heavy, and `doctor` runs without it
     from api.db import transaction  # noqa: PLC0415
 
-    with migrated_database(settle(data)), transaction() as session:
+    with migrated_database(prepare_data_dir(data)), transaction() as session:
         count = write(session, folder)
     typer.echo(f"{count} documents in {folder}")

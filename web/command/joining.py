@@ -7,26 +7,26 @@ from datetime import UTC, datetime
 from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.people.accounts import find_user, issue_token, sign_up
-from web.command.clear import Clear
+from web.command.clear import CommandError
 
 
-class CannotJoin(Clear):
+class CannotAddPerson(CommandError):
     """Nobody was added."""
 
 
-def join(*, email: str, name: str, password: str, admin: bool) -> None:
+def add_person(*, email: str, name: str, password: str, admin: bool) -> None:
     """Raises CannotJoin with what is wrong."""
     try:
         with transaction() as session:
             user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
             user.is_admin = admin
     except DomainError as error:
-        raise CannotJoin(str(error)) from error
+        raise CannotAddPerson(str(error)) from error
 
 
 def make_token(*, email: str, name: str) -> str:
     with transaction() as session:
         user = find_user(session, email=email)
         if user is None:
-            raise CannotJoin(f"Nobody has the address {email}.")
+            raise CannotAddPerson(f"Nobody has the address {email}.")
         return issue_token(session, user=user, name=name, now=datetime.now(UTC))

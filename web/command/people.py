@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import migrated_database, settle
+from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 
@@ -29,10 +29,10 @@ def add_user(
     data: Data = None,
 ) -> None:
     """Add a person. The password is asked for; ETABLI needs one admin to begin with."""
-    with migrated_database(settle(data)):
-        from web.command.joining import join  # noqa: PLC0415  heavy, and every start loads this file
+    with migrated_database(prepare_data_dir(data)):
+        from web.command.joining import add_person  # noqa: PLC0415  heavy, and every start loads this file
 
-        join(email=email, name=name, password=password, admin=admin)
+        add_person(email=email, name=name, password=password, admin=admin)
     typer.echo(f"{email} can log in{' and is an administrator' if admin else ''}.")
 
 
@@ -41,7 +41,7 @@ def add_token(
     email: str, name: Annotated[str, typer.Option(help="What it is for.")] = "API", data: Data = None
 ) -> None:
     """Print a new bearer token of a person. It is shown only now."""
-    with migrated_database(settle(data)):
+    with migrated_database(prepare_data_dir(data)):
         from web.command.joining import make_token  # noqa: PLC0415  heavy, and every start loads this file
 
         typer.echo(make_token(email=email, name=name))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import migrated_database, settle
+from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 
@@ -39,10 +39,10 @@ def add_site(
     if not re.fullmatch(r"[a-z0-9-]{1,40}", slug):
         raise typer.BadParameter("small letters, digits and hyphens only", param_hint="SLUG")
     opens, closes = read_hours(hours)
-    with migrated_database(settle(data)):
-        from web.command.founding import found_site  # noqa: PLC0415  heavy, and every start loads this file
+    with migrated_database(prepare_data_dir(data)):
+        from web.command.founding import set_up_site  # noqa: PLC0415  heavy, and every start loads this file
 
-        seeded = found_site(slug=slug, name=name, city=city, opens=opens, closes=closes, approves=approves)
+        seeded = set_up_site(slug=slug, name=name, city=city, opens=opens, closes=closes, approves=approves)
     typer.echo(f"{name} is open Monday to Friday, {opens:%H:%M} to {closes:%H:%M}.")
     if seeded:
         typer.echo("PLA, PETG and TPU are offered, at a tariff to begin with.")

@@ -20,13 +20,13 @@ from typing import Any
 from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
 from api.settings import settings
 from web.command.lab import DemoPrinters
-from web.installation import alone_on, embedded, migrate, settle, use_database
-from web.supervisor import Part, Supervisor, say
+from web.installation import embedded, exclusive, migrate, prepare_data_dir, use_database
+from web.supervisor import ManagedProcess, Supervisor, say
 
 READY_WITHIN_S = 120.0
 WATCH_EVERY_S = 2.0
-US = [sys.executable, "-m", "web.part"]
-#: One interpreter books 200 a second at most, and stands still for all while it draws a large page for one.
+PART_COMMAND = [sys.executable, "-m", "web.part"]
+# One interpreter books 200 a second at most, and stands still for all while it draws a large page for one.
 WEB_PROCESSES = 2
 
 
@@ -51,8 +51,8 @@ def run_installation(options: Options) -> None:
     if options.json_file:
         options.json_file.unlink(missing_ok=True)
     with listen(options.host, options.port) as listening:
-        data_dir = settle(options.data)
-        with alone_on(data_dir), _demo_printers(options, data_dir) as demo, _database(data_dir) as server:
+        data_dir = prepare_data_dir(options.data)
+        with exclusive(data_dir), _demo_printers(options, data_dir) as demo, _database(data_dir) as server:
             _run(options, data_dir, listening, server, demo)
 
 
@@ -74,7 +74,7 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
-def beside(listening: socket.socket) -> socket.socket:
+def second_socket(listening: socket.socket) -> socket.socket:
     """Another socket on the same port. Once it listens, the kernel deals visitors out over both; sharing one socket
     instead gave one process 16 of 16 connections (measured)."""
     host, port = listening.getsockname()[:2]
@@ -144,7 +144,7 @@ def _run(
     os.environ["ETABLI_DEMO"] = str(int(options.demo))
     os.environ.setdefault("ETABLI_WEB_PROCESSES", str(min(WEB_PROCESSES, os.cpu_count() or 1)))
     settings.cache_clear()
-    doors = [beside(listening) for _ in range(settings().web_processes - 1)]
+    doors = [second_socket(listening) for _ in range(settings().web_processes - 1)]
     supervisor = Supervisor(_parts(listening), _Watch(server, demo))
     supervisor.catch_signals()
     try:
@@ -169,22 +169,22 @@ def _url(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _parts(listening: socket.socket) -> list[Part]:
+def _parts(listening: socket.socket) -> list[ManagedProcess]:
     return [
         _web("web", listening),
-        Part("printers", [*US, "printers"]),
-        Part("dispatch", [*US, "tasks", "8", "dispatch"]),
+        ManagedProcess("printers", [*PART_COMMAND, "printers"]),
+        ManagedProcess("dispatch", [*PART_COMMAND, "tasks", "8", "dispatch"]),
     ]
 
 
-def _late_parts(doors: list[socket.socket]) -> list[Part]:
+def _late_parts(doors: list[socket.socket]) -> list[ManagedProcess]:
     """What nobody waits for: a step that is asked for meanwhile lies in the queue for a second."""
     more = [_web(f"web-{number}", each) for number, each in enumerate(doors, start=2)]
-    return [Part("background", [*US, "tasks", "2", "background"]), *more]
+    return [ManagedProcess("background", [*PART_COMMAND, "tasks", "2", "background"]), *more]
 
 
-def _web(name: str, listening: socket.socket) -> Part:
-    return Part(name, [*US, "web", str(listening.fileno())], pass_fds=(listening.fileno(),))
+def _web(name: str, listening: socket.socket) -> ManagedProcess:
+    return ManagedProcess(name, [*PART_COMMAND, "web", str(listening.fileno())], pass_fds=(listening.fileno(),))
 
 
 class _Watch:

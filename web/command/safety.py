@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import settle
+from web.installation import prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
@@ -23,7 +23,7 @@ def doctor(data: Data = None) -> None:
     """Look at everything that the installation needs, and say what to do about what is missing."""
     from web.command.doctor import examine  # noqa: PLC0415  heavy, and every start loads this file
 
-    found = list(examine(settle(data)))
+    found = list(examine(prepare_data_dir(data)))
     for finding in found:
         typer.echo(f"{MARKS[finding.verdict]}  {finding.what:<12} {finding.text}")
     raise typer.Exit(1 if any(finding.verdict == "fail" for finding in found) else 0)
@@ -33,7 +33,7 @@ def backup(to: Annotated[Path, typer.Argument(help="A new directory.")], data: D
     """Copy the database, the files and the secrets to a new directory, while everything runs."""
     from web.command.backup import back_up  # noqa: PLC0415
 
-    typer.echo(back_up(settle(data), to))
+    typer.echo(back_up(prepare_data_dir(data), to))
 
 
 def restore(
@@ -42,4 +42,4 @@ def restore(
     """Bring a backup into an EMPTY installation (new --data directory, or empty database)."""
     from web.command.backup import restore_from  # noqa: PLC0415
 
-    typer.echo(restore_from(settle(data), from_))
+    typer.echo(restore_from(prepare_data_dir(data), from_))

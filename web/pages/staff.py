@@ -12,7 +12,7 @@ from api.domain.printing.printers import PrinterState, list_printers
 from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text
-from web.render import ReaderOf
+from web.render import PageReader
 from web.shown import show_job, show_printers
 
 router = APIRouter(include_in_schema=False)
@@ -25,7 +25,7 @@ def staff_page(reader: StaffReader, session: DbSession) -> Response:
     return draw_now(reader, session, Form(reader.request))
 
 
-def draw_now(reader: ReaderOf, session: Session, form: Form, *, status: int = 200) -> Response:
+def draw_now(reader: PageReader, session: Session, form: Form, *, status: int = 200) -> Response:
     """Also what a refused act comes back to, with its error."""
     places = site_ids(reader)
     shown = show_printers(session, reader, list_printers(session, site_ids=places))

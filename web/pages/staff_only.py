@@ -8,17 +8,17 @@ from fastapi import Depends
 
 from api.deps import CurrentUser
 from api.domain.people.roles import StaffOnly
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 
 
-def staff_reader(reader: Reader, user: CurrentUser) -> ReaderOf:
+def staff_reader(reader: Reader, user: CurrentUser) -> PageReader:
     if not reader.staffs:
         raise StaffOnly()
     return reader
 
 
-StaffReader = Annotated[ReaderOf, Depends(staff_reader)]
+StaffReader = Annotated[PageReader, Depends(staff_reader)]
 
 
-def site_ids(reader: ReaderOf) -> list[int]:
+def site_ids(reader: PageReader) -> list[int]:
     return [site.id for site in reader.staffs]

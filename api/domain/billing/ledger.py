@@ -16,7 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.billing import paper_numbers
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller
-from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.errors import Conflict, Invalid
 
 
@@ -83,9 +83,9 @@ class Posting(Base):
     seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
     year: Mapped[int]
     no: Mapped[int]
-    journal: Mapped[Journal] = mapped_column(Word(Journal))
+    journal: Mapped[Journal] = mapped_column(EnumText(Journal))
     on: Mapped[date]
-    #: Number and date of the document that proves it (PieceRef, PieceDate).
+    # Number and date of the document that proves it (PieceRef, PieceDate).
     piece: Mapped[str] = mapped_column(String(60))
     piece_on: Mapped[date]
     text: Mapped[str] = mapped_column(String(200))
@@ -108,7 +108,7 @@ class Entry(Base):
 
     id: Mapped[Id]
     posting_id: Mapped[int] = mapped_column(ForeignKey("postings.id"))
-    account: Mapped[Account] = mapped_column(Word(Account))
+    account: Mapped[Account] = mapped_column(EnumText(Account))
     party: Mapped[str | None] = mapped_column(String(40))
     party_name: Mapped[str | None] = mapped_column(String(200))
     debit_cents: Mapped[Cents] = mapped_column(default=0)
@@ -146,7 +146,7 @@ def post(
     if not kept or left_cents != 0:
         raise Unbalanced()
     # The number first: its lock makes a twin wait here, and find our key below; a refusal gives the number back.
-    no, _ = paper_numbers.take(session, seller=seller, paper=Paper.POSTING, on=on)
+    no, _ = paper_numbers.take_number(session, seller=seller, paper=Paper.POSTING, on=on)
     if session.scalar(select(Posting.id).where(Posting.key == key)):
         raise PostedAlready()
     posting = Posting(

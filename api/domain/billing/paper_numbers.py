@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.sellers import Seller
-from api.domain.core.base import Base, Id, Word
+from api.domain.core.base import Base, EnumText, Id
 
 
 class Paper(StrEnum):
@@ -29,40 +29,43 @@ class Paper(StrEnum):
 LETTERS = {Paper.QUOTE: "D", Paper.ORDER: "C", Paper.DELIVERY_NOTE: "L", Paper.POSTING: "E"}
 
 
-class Series(Base):
+class PaperCounter(Base):
     """`last` number given in `year`."""
 
-    __tablename__ = "number_series"
+    __tablename__ = "paper_counters"
     __table_args__ = (UniqueConstraint("seller_id", "paper", "year"),)
 
     id: Mapped[Id]
     seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
-    paper: Mapped[Paper] = mapped_column(Word(Paper))
+    paper: Mapped[Paper] = mapped_column(EnumText(Paper))
     year: Mapped[int]
     last: Mapped[int]
 
 
-def take(session: Session, *, seller: Seller, paper: Paper, on: date) -> tuple[int, str]:
+def take_number(session: Session, *, seller: Seller, paper: Paper, on: date) -> tuple[int, str]:
     """The next (count, number); whoever comes second waits for the first one's commit, and a rollback gives it back."""
     count = session.execute(
-        insert(Series)
+        insert(PaperCounter)
         .values(seller_id=seller.id, paper=paper, year=on.year, last=1)
         .on_conflict_do_update(
-            index_elements=[Series.seller_id, Series.paper, Series.year], set_={"last": Series.last + 1}
+            index_elements=[PaperCounter.seller_id, PaperCounter.paper, PaperCounter.year],
+            set_={"last": PaperCounter.last + 1},
         )
-        .returning(Series.last)
+        .returning(PaperCounter.last)
         .execution_options(synchronize_session=False)
     ).scalar_one()
-    return count, number(seller, paper, on, count)
+    return count, format_number(seller, paper, on, count)
 
 
-def peek(session: Session, *, seller: Seller, paper: Paper, on: date) -> int:
+def peek_number(session: Session, *, seller: Seller, paper: Paper, on: date) -> int:
     """What the next count would be, without taking it: for a dry run only."""
-    query = select(Series.last).where(Series.seller_id == seller.id, Series.paper == paper, Series.year == on.year)
+    query = select(PaperCounter.last).where(
+        PaperCounter.seller_id == seller.id, PaperCounter.paper == paper, PaperCounter.year == on.year
+    )
     return (session.scalar(query) or 0) + 1
 
 
-def number(seller: Seller, paper: Paper, on: date, count: int) -> str:
+def format_number(seller: Seller, paper: Paper, on: date, count: int) -> str:
     """F2026-00042: always of one length, so that a dry run can stand in for it."""
     prefix = seller.prefix if paper is Paper.INVOICE else LETTERS[paper]
     return f"{prefix}{on.year}-{count:05d}"

@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice, require_released
-from api.domain.core.base import Base, Id, Instant, Word
-from api.domain.core.changes import ask, record, tell
+from api.domain.core.base import Base, EnumText, Id, Instant
+from api.domain.core.changes import enqueue, publish, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 
@@ -35,11 +35,11 @@ class FlowStatus(StrEnum):
     REJECTED = "213"
 
 
-#: After these nothing more comes.
+# After these nothing more comes.
 FINAL = (FlowStatus.REFUSED, FlowStatus.PAID, FlowStatus.REJECTED)
-#: How long after a failed try the next one comes; then always the last of them.
+# How long after a failed try the next one comes; then always the last of them.
 WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
-#: What lies longer is not sent behind anybody's back: it was deposited by hand, or nobody wanted it sent.
+# What lies longer is not sent behind anybody's back: it was deposited by hand, or nobody wanted it sent.
 SENT_WITHIN = timedelta(days=30)
 POLL_EACH, POLL_FOR = timedelta(hours=1), timedelta(days=90)
 
@@ -86,9 +86,9 @@ class Flow(Base):
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
     platform: Mapped[str] = mapped_column(String(40))
     flow_id: Mapped[str] = mapped_column(String(120))
-    status: Mapped[FlowStatus] = mapped_column(Word(FlowStatus))
+    status: Mapped[FlowStatus] = mapped_column(EnumText(FlowStatus))
     sent_at: Mapped[Instant]
-    #: When the platform was last asked what became of it.
+    # When the platform was last asked what became of it.
     polled_at: Mapped[Instant | None]
 
 
@@ -114,7 +114,7 @@ class FlowEvent(Base):
 
     id: Mapped[Id]
     flow_id: Mapped[int] = mapped_column(ForeignKey("flows.id"))
-    status: Mapped[FlowStatus] = mapped_column(Word(FlowStatus))
+    status: Mapped[FlowStatus] = mapped_column(EnumText(FlowStatus))
     reason: Mapped[str] = mapped_column(String(300), default="")
     at: Mapped[Instant]
     typed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -145,7 +145,7 @@ def note_status(
     session.add(FlowEvent(flow_id=flow.id, status=status, reason=reason.strip()[:300], at=now, typed_by=actor_id))
     session.flush()
     record(session, noun="invoice", noun_id=flow.invoice_id, verb=f"flow_{status}", now=now, actor_id=actor_id)
-    tell(session, invoice=flow.invoice_id)
+    publish(session, invoice=flow.invoice_id)
 
 
 def find_flow(session: Session, *, invoice_id: int, platform: str) -> Flow | None:
@@ -156,12 +156,12 @@ def list_flows(session: Session, *, invoice_id: int) -> list[Flow]:
     return list(session.scalars(select(Flow).where(Flow.invoice_id == invoice_id).order_by(Flow.id)))
 
 
-def ask_flows(session: Session, *, platform: str, now: datetime) -> None:
+def enqueue_flows(session: Session, *, platform: str, now: datetime) -> None:
     """Let background steps send what waits, and ask what became of what was sent. Asking twice adds none."""
     for invoice_id in list_to_send(session, platform=platform, now=now):
-        ask(session, "send_invoice", once=f"flow:{invoice_id}", invoice_id=invoice_id)
+        enqueue(session, "send_invoice", once=f"flow:{invoice_id}", invoice_id=invoice_id)
     for flow_id in list_to_poll(session, platform=platform, now=now):
-        ask(session, "poll_flow", once=f"poll:{flow_id}", flow_id=flow_id)
+        enqueue(session, "poll_flow", once=f"poll:{flow_id}", flow_id=flow_id)
 
 
 def list_to_send(session: Session, *, platform: str, now: datetime, limit: int = 50) -> list[int]:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.facturx import Address, Bank, Party, bank_faults, party_faults
 from api.domain.billing.facturx import faults as wrong
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
@@ -25,7 +25,7 @@ from api.domain.people.roles import StaffOnly, may_manage, may_staff, require_ma
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.legal import Regime
 
-#: The day of a French document is the day in Paris, whatever the clock of the server.
+# The day of a French document is the day in Paris, whatever the clock of the server.
 PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -46,7 +46,7 @@ class PrefixWrong(Invalid):
     field = "prefix"
 
 
-class SellerTwice(Conflict):
+class DuplicateSeller(Conflict):
     """This place has its legal entity already: change that one."""
 
     field = "site"
@@ -74,13 +74,13 @@ class AnotherEntity(Invalid):
     field = "siren"
 
 
-class RegimeOfThePast(Invalid):
+class RegimeInPast(Invalid):
     """A VAT regime begins today or later: what was invoiced keeps the regime of its day."""
 
     field = "start"
 
 
-class RegimeTwice(Conflict):
+class OverlappingRegime(Conflict):
     """Another VAT regime begins on that day already."""
 
     field = "start"
@@ -108,9 +108,9 @@ class Seller(Base):
     iban: Mapped[str] = mapped_column(String(34))
     bic: Mapped[str] = mapped_column(String(11))
     bank_name: Mapped[str] = mapped_column(String(120))
-    #: The first letters of its numbers: F makes F2026-00001.
+    # The first letters of its numbers: F makes F2026-00001.
     prefix: Mapped[str] = mapped_column(String(8), default="F")
-    wallet_kind: Mapped[WalletKind] = mapped_column(Word(WalletKind), default=WalletKind.MULTI)
+    wallet_kind: Mapped[WalletKind] = mapped_column(EnumText(WalletKind), default=WalletKind.MULTI)
     created_at: Mapped[Instant]
 
     @property
@@ -140,7 +140,7 @@ class SellerRegime(Base):
     id: Mapped[Id]
     seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
     start: Mapped[date]
-    regime: Mapped[Regime] = mapped_column(Word(Regime))
+    regime: Mapped[Regime] = mapped_column(EnumText(Regime))
     vat_on_debits: Mapped[bool] = mapped_column(default=False)
 
 
@@ -190,7 +190,7 @@ def add_seller(
     if not re.fullmatch(r"[A-Z0-9-]{1,8}", prefix):
         raise PrefixWrong()
     if find_own_seller(session, site_id=site.id if site else None) is not None:
-        raise SellerTwice()
+        raise DuplicateSeller()
     seller = Seller(
         site_id=site.id if site else None,
         name=party.name,
@@ -275,9 +275,9 @@ def plan_regime(
     """
     require_seller_manager(session, user=actor, seller=seller)
     if start < today(now):
-        raise RegimeOfThePast()
+        raise RegimeInPast()
     if any(row.start == start for row in list_regimes(session, seller=seller)):
-        raise RegimeTwice()
+        raise OverlappingRegime()
     _check_regime(seller.vat_number, regime, vat_on_debits)
     row = set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
     record(

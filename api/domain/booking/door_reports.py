@@ -29,9 +29,9 @@ from api.domain.places.conventions import (
     log_use,
 )
 
-#: A device without a line for longer than this has lost what it kept.
+# A device without a line for longer than this has lost what it kept.
 OLDEST = timedelta(days=400)
-#: Its clock may be a little ahead of ours.
+# Its clock may be a little ahead of ours.
 AHEAD = timedelta(minutes=10)
 
 
@@ -42,7 +42,7 @@ class ReportOutOfTime(Invalid):
 
 
 @dataclass(frozen=True)
-class Try:
+class CodeAttempt:
     """One try at a door, as its device saw it; `hint` is the code's last two digits."""
 
     at: datetime
@@ -62,7 +62,9 @@ def check_signature(master: bytes, *, door: Door, body: bytes, signature: str) -
         raise NotFound()
 
 
-def take_report(session: Session, *, master: bytes, door: Door, tries: Iterable[Try], now: datetime) -> list[DoorUse]:
+def record_report(
+    session: Session, *, master: bytes, door: Door, tries: Iterable[CodeAttempt], now: datetime
+) -> list[DoorUse]:
     """Write each try once; raises ReportOutOfTime, and then writes none of them."""
     tries = list(tries)
     if any(not now - OLDEST < each.at < now + AHEAD for each in tries):
@@ -81,7 +83,7 @@ def take_report(session: Session, *, master: bytes, door: Door, tries: Iterable[
     ]
 
 
-def _booking_of(session: Session, master: bytes, door: Door, each: Try) -> int | None:
+def _booking_of(session: Session, master: bytes, door: Door, each: CodeAttempt) -> int | None:
     """The booking whose code ended so and was good then; None when none was, or more than one."""
     query = (
         select(Booking, Convention)

@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, Select, String, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, selectinload
 
 from api.domain.booking.bookings import COUNTED, LIVE, Booking, BookingStatus
-from api.domain.booking.gatherings import Gathering, Registering, Registration, list_gatherings
+from api.domain.booking.gatherings import Gathering, Registration, RegistrationStatus, list_gatherings
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import list_changes, record
 from api.domain.core.errors import NotFound
@@ -23,10 +23,10 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
 
-#: How far back a feed reaches; clients keep what they have read.
+# How far back a feed reaches; clients keep what they have read.
 PAST = timedelta(days=60)
 HOST = "etabli.invalid"
-#: A booking that will not take place.
+# A booking that will not take place.
 ENDED = (BookingStatus.REJECTED, BookingStatus.CANCELLED, BookingStatus.NO_SHOW)
 _STATUS = {BookingStatus.REQUESTED: "TENTATIVE"} | dict.fromkeys(ENDED, "CANCELLED")
 
@@ -114,7 +114,7 @@ def _own_calendar(session: Session, user: User, now: datetime) -> bytes:
         .join(Gathering)
         .where(
             Registration.user_id == user.id,
-            Registration.status.in_([Registering.REGISTERED, Registering.CAME]),
+            Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.CAME]),
             Gathering.end_at > now - PAST,
         )
     )

@@ -15,14 +15,14 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Cents, Id, Instant, NotFromHere, Word, advance
+from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.sites import Resource, Site
 from api.domain.places.skills import Skill, authorise
-from api.domain.places.timeline import Hold, Reason, hold, lock_resources, release, span
+from api.domain.places.timeline import Hold, HoldReason, hold, lock_resources, release, span
 
 
 class GatheringStatus(StrEnum):
@@ -38,7 +38,7 @@ NEXT: dict[GatheringStatus, frozenset[GatheringStatus]] = {
 }
 
 
-class Registering(StrEnum):
+class RegistrationStatus(StrEnum):
     REGISTERED = "registered"
     WAITING = "waiting"
     WITHDRAWN = "withdrawn"
@@ -90,7 +90,7 @@ class Gathering(Base):
     seats: Mapped[int]
     price_cents: Mapped[Cents] = mapped_column(default=0)
     skill_id: Mapped[int | None] = mapped_column(ForeignKey("skills.id"))
-    status: Mapped[GatheringStatus] = mapped_column(Word(GatheringStatus), default=GatheringStatus.DRAFT)
+    status: Mapped[GatheringStatus] = mapped_column(EnumText(GatheringStatus), default=GatheringStatus.DRAFT)
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Instant]
     changed_at: Mapped[Instant]
@@ -109,8 +109,8 @@ class Registration(Base):
     id: Mapped[Id]
     gathering_id: Mapped[int] = mapped_column(ForeignKey("gatherings.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    status: Mapped[Registering] = mapped_column(Word(Registering))
-    #: The order of the waitlist; a person who comes back stands at its end.
+    status: Mapped[RegistrationStatus] = mapped_column(EnumText(RegistrationStatus))
+    # The order of the waitlist; a person who comes back stands at its end.
     joined_at: Mapped[Instant]
     told_at: Mapped[Instant | None]
 
@@ -172,7 +172,7 @@ def _hold_all(session: Session, gathering: Gathering, resources: list[Resource],
             resource_id=resource.id,
             start=gathering.start_at,
             end=gathering.end_at,
-            reason=Reason.EVENT,
+            reason=HoldReason.EVENT,
             now=now,
             about_id=f"gathering:{gathering.id}",
             note=gathering.title,
@@ -215,7 +215,7 @@ def move_gathering(session: Session, *, gathering: Gathering, new: GatheringStat
 
 
 def _holds_of(session: Session, gathering: Gathering) -> list[Hold]:
-    query = select(Hold).where(Hold.reason == Reason.EVENT, Hold.about_id == f"gathering:{gathering.id}")
+    query = select(Hold).where(Hold.reason == HoldReason.EVENT, Hold.about_id == f"gathering:{gathering.id}")
     return list(session.scalars(query.where(Hold.released_at.is_(None)).order_by(Hold.resource_id)))
 
 
@@ -250,7 +250,7 @@ def list_announced(session: Session, *, site_ids: list[int], since: datetime) ->
 def seats_left(session: Session, *, gathering: Gathering) -> int:
     taken = select(func.count()).where(
         Registration.gathering_id == gathering.id,
-        Registration.status.in_([Registering.REGISTERED, Registering.CAME]),
+        Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.CAME]),
     )
     return gathering.seats - (session.scalar(taken) or 0)
 
@@ -266,12 +266,12 @@ def register(session: Session, *, gathering: Gathering, user: User, now: datetim
     if gathering.status != GatheringStatus.PUBLISHED or gathering.start_at <= now:
         raise RegistrationOver()
     seat = find_registration(session, gathering=gathering, user=user)
-    if seat is not None and seat.status != Registering.WITHDRAWN:
+    if seat is not None and seat.status != RegistrationStatus.WITHDRAWN:
         raise AlreadyRegistered()
     has_seat = seats_left(session, gathering=gathering) > 0
     seat = seat or Registration(gathering_id=gathering.id, user_id=user.id)
     session.add(seat)
-    seat.status = Registering.REGISTERED if has_seat else Registering.WAITING
+    seat.status = RegistrationStatus.REGISTERED if has_seat else RegistrationStatus.WAITING
     seat.joined_at, seat.told_at = now, None
     _record(session, gathering, seat.status, now, user.id, user=user.id)
     return seat
@@ -285,32 +285,32 @@ def _lock(session: Session, gathering: Gathering) -> None:
 def withdraw(session: Session, *, seat: Registration, now: datetime) -> Registration | None:
     """Give the seat back; answers who gets it from the line."""
     _lock(session, seat.gathering)
-    if seat.status not in (Registering.REGISTERED, Registering.WAITING):
-        raise NotFromHere(old=seat.status, new=Registering.WITHDRAWN)
-    had_seat = seat.status == Registering.REGISTERED
-    seat.status = Registering.WITHDRAWN
+    if seat.status not in (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING):
+        raise ForbiddenMove(old=seat.status, new=RegistrationStatus.WITHDRAWN)
+    had_seat = seat.status == RegistrationStatus.REGISTERED
+    seat.status = RegistrationStatus.WITHDRAWN
     _record(session, seat.gathering, "withdrawn", now, seat.user_id, user=seat.user_id)
     return _next_in_line(session, seat.gathering, now) if had_seat else None
 
 
 def _next_in_line(session: Session, gathering: Gathering, now: datetime) -> Registration | None:
     query = select(Registration).where(
-        Registration.gathering_id == gathering.id, Registration.status == Registering.WAITING
+        Registration.gathering_id == gathering.id, Registration.status == RegistrationStatus.WAITING
     )
     first = session.scalar(query.order_by(Registration.joined_at, Registration.id).limit(1))
     if first is not None and gathering.start_at > now:
-        first.status, first.told_at = Registering.REGISTERED, None
+        first.status, first.told_at = RegistrationStatus.REGISTERED, None
         _record(session, gathering, "moved_up", now, first.user_id, user=first.user_id)
     return first
 
 
-def came(session: Session, *, seat: Registration, actor: User, now: datetime) -> None:
+def mark_attended(session: Session, *, seat: Registration, actor: User, now: datetime) -> None:
     """Staff say that this person was there; at a training session they are authorised."""
     gathering = seat.gathering
     require_staff(session, user=actor, site_id=gathering.site_id)
-    if seat.status != Registering.REGISTERED:
-        raise NotFromHere(old=seat.status, new=Registering.CAME)
-    seat.status = Registering.CAME
+    if seat.status != RegistrationStatus.REGISTERED:
+        raise ForbiddenMove(old=seat.status, new=RegistrationStatus.CAME)
+    seat.status = RegistrationStatus.CAME
     _record(session, gathering, "came", now, actor.id, user=seat.user_id)
     if gathering.skill is not None:
         authorise(session, user=seat.user, skill=gathering.skill, actor=actor, site_id=gathering.site_id, now=now)

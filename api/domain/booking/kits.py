@@ -16,7 +16,7 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
-from api.domain.places.sites import Kind, Resource, Site, make_resource
+from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 
 
 class MemberElsewhere(Invalid):
@@ -73,7 +73,7 @@ class KitItem(Base):
     damage: Mapped[str] = mapped_column(String(300), default="")
 
 
-def make_kit(
+def create_kit(
     session: Session,
     *,
     site: Site,
@@ -83,13 +83,13 @@ def make_kit(
     now: datetime,
     min_age: int = 0,
     deposit_cents: int = 0,
-    kind: Kind = Kind.VR_KIT,
+    kind: ResourceKind = ResourceKind.VR_KIT,
 ) -> Kit:
     """A kit of these members, with (name, serial number) items; raises MemberElsewhere."""
     members = list(members)
     if any(member.site_id != site.id for member in members):
         raise MemberElsewhere()
-    resource = make_resource(session, site=site, kind=kind, name=name, now=now)
+    resource = create_resource(session, site=site, kind=kind, name=name, now=now)
     kit = Kit(id=resource.id, min_age=min_age, deposit_cents=deposit_cents)
     kit.members = [KitMember(resource_id=member.id) for member in members]
     kit.items = [KitItem(name=item, serial=serial) for item, serial in items]

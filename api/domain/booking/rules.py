@@ -17,12 +17,12 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
-from api.domain.places.sites import Closure, Kind, OpeningHours, Resource, Site
+from api.domain.places.sites import Closure, OpeningHours, Resource, ResourceKind, Site
 from api.domain.pricing.prices import BookingRates
 from api.domain.pricing.prices.parts import BadTariff
 
@@ -47,16 +47,16 @@ class Policy:
     quota_day_minutes: int | None = None
     quota_week_minutes: int | None = None
     quota_month_minutes: int | None = None
-    #: How many bookings that are not over one person may have under this rule.
+    # How many bookings that are not over one person may have under this rule.
     at_once: int | None = None
     skill_id: int | None = None
     needs_approval: bool = False
-    #: Only people with a role at the site may see and book it.
+    # Only people with a role at the site may see and book it.
     members_only: bool = False
-    #: Cancelling later than this before the start costs `late_fee_cents`.
+    # Cancelling later than this before the start costs `late_fee_cents`.
     cancel_minutes: int = 0
     late_fee_cents: int = 0
-    #: Not checked in so long after the start: the slot is freed; None means that nobody watches.
+    # Not checked in so long after the start: the slot is freed; None means that nobody watches.
     no_show_minutes: int | None = None
     rates: BookingRates = field(default_factory=BookingRates)
 
@@ -117,7 +117,7 @@ class Rule(Base):
 
     id: Mapped[Id]
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
-    kind: Mapped[Kind | None] = mapped_column(Word(Kind))
+    kind: Mapped[ResourceKind | None] = mapped_column(EnumText(ResourceKind))
     resource_id: Mapped[int | None] = mapped_column(ForeignKey("resources.id"))
     min_minutes: Mapped[int]
     max_minutes: Mapped[int]
@@ -172,7 +172,7 @@ def set_rule(
     policy: Policy,
     now: datetime,
     actor: User | None = None,
-    kind: Kind | None = None,
+    kind: ResourceKind | None = None,
     resource: Resource | None = None,
 ) -> Rule:
     """Set the rule of one resource, or of a kind at the site, instead of the one before. Managers only."""
@@ -194,7 +194,7 @@ def set_rule(
     return rule
 
 
-def _find_exact(session: Session, site: Site, kind: Kind | None, resource: Resource | None) -> Rule | None:
+def _find_exact(session: Session, site: Site, kind: ResourceKind | None, resource: Resource | None) -> Rule | None:
     if resource is not None:
         return session.scalar(select(Rule).where(Rule.resource_id == resource.id))
     return session.scalar(select(Rule).where(Rule.site_id == site.id, Rule.kind == kind, Rule.resource_id.is_(None)))

@@ -44,7 +44,7 @@ class Base(DeclarativeBase):
 E = TypeVar("E", bound=StrEnum)
 
 
-class Word(TypeDecorator[E]):
+class EnumText(TypeDecorator[E]):
     """A StrEnum stored as text: adding a status needs no migration, and psql stays readable."""
 
     impl = String(40)
@@ -66,7 +66,7 @@ Instant = Annotated[datetime, mapped_column(Utc())]
 Cents = Annotated[int, mapped_column(BigInteger)]
 
 
-class NotFromHere(Conflict):
+class ForbiddenMove(Conflict):
     """This cannot go from "{old}" to "{new}"."""
 
 
@@ -85,7 +85,7 @@ def advance(
     """
     old = getattr(row, status.key)
     if new not in moves.get(old, frozenset()):
-        raise NotFromHere(old=old, new=new)
+        raise ForbiddenMove(old=old, new=new)
     table = type(row)
     columns = [attribute.key for attribute in inspect(table).column_attrs]
     won = session.execute(

@@ -52,7 +52,7 @@ def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change
     return list(session.scalars(query))
 
 
-def ask(session: Session, step: str, *, once: str | None = None, **arguments: Any) -> None:
+def enqueue(session: Session, step: str, *, once: str | None = None, **arguments: Any) -> None:
     """Wish for a background step (api.tasks), deferred in this very transaction when it commits.
 
     `once` names the wish: while one of that name waits in the queue, another is not added.
@@ -60,6 +60,6 @@ def ask(session: Session, step: str, *, once: str | None = None, **arguments: An
     session.info.setdefault("steps", []).append((step, once, arguments))
 
 
-def tell(session: Session, **about: int | str) -> None:
+def publish(session: Session, **about: int | str) -> None:
     """Wake the live pages that show this (`job=5`, `printer=1`), when and only when the transaction commits."""
     session.info.setdefault("news", {})[json.dumps(about)] = None

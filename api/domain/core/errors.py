@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 class DomainError(Exception):
     """Something went against the rules."""
 
-    #: The form field the error belongs to; a raiser may override it by `field=`.
+    # The form field the error belongs to; a raiser may override it by `field=`.
     field: str | None = None
-    #: Set on the five families only.
+    # Set on the five families only.
     family: ClassVar[str] = "invalid"
 
     def __init__(self, *, field: str | None = None, **params: Any) -> None:

@@ -51,6 +51,6 @@ def claim(session: Session, *, user_id: int, key: str, fingerprint: str, now: da
     return slot, False
 
 
-def forget_old(session: Session, *, now: datetime) -> None:
+def purge_keys(session: Session, *, now: datetime) -> None:
     """Keys are for retries, not for ever."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))

@@ -10,19 +10,19 @@ from datetime import date, datetime
 from sqlalchemy import ForeignKey, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.billing.invoices import Invoice, ask_document, list_unreleased
+from api.domain.billing.invoices import Invoice, enqueue_document, list_unreleased
 from api.domain.billing.payments import list_open
 from api.domain.billing.sellers import Seller, today
 from api.domain.core.base import Base, Cents, Id, Instant
 from api.domain.core.changes import record
 from api.domain.messages.notifications import LETTERS, Letter, write
-from api.domain.people.accounts import Buying, Locale, Membership, User
-from api.domain.pricing.legal import Customer, mentions
+from api.domain.people.accounts import BuyingRight, Locale, Membership, User
+from api.domain.pricing.legal import CustomerType, mentions
 from api.domain.sales.orders import Order, list_open_orders, move_promise
 
-#: Days after the due date of the first, second and last reminder.
+# Days after the due date of the first, second and last reminder.
 AFTER_DAYS = (1, 15, 30)
-#: C. com. art. D. 441-5, owed by professionals from the first day.
+# C. com. art. D. 441-5, owed by professionals from the first day.
 INDEMNITY_CENTS = 4000
 
 _L = Locale
@@ -70,10 +70,10 @@ class Reminder(Base):
     sent_at: Mapped[Instant]
 
 
-def look_after_billing(session: Session, *, now: datetime) -> None:
+def sweep_billing(session: Session, *, now: datetime) -> None:
     """What a clock must see to, every minute or so: lost drawings, reminders, promises. Repeating it is harmless."""
     for invoice_id in list_unreleased(session, now=now):
-        ask_document(session, invoice_id)
+        enqueue_document(session, invoice_id)
     for seller in session.scalars(select(Seller).order_by(Seller.id)):
         remind(session, seller=seller, now=now)
     follow_orders(session, now=now)
@@ -98,7 +98,7 @@ def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]
 
 def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
     customer = invoice.document.buyer.customer
-    indemnity = 0 if customer is Customer.CONSUMER else INDEMNITY_CENTS
+    indemnity = 0 if customer is CustomerType.CONSUMER else INDEMNITY_CENTS
     reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
     session.add(reminder)
     session.flush()
@@ -128,7 +128,7 @@ def _readers(session: Session, invoice: Invoice) -> list[User]:
     query = (
         select(User)
         .join(Membership, Membership.user_id == User.id)
-        .where(Membership.organisation_id == invoice.organisation_id, Membership.buying == Buying.BUYER)
+        .where(Membership.organisation_id == invoice.organisation_id, Membership.buying == BuyingRight.BUYER)
     )
     return list(session.scalars(query.order_by(User.id)))
 

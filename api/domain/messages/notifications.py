@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
-from api.domain.core.changes import ask
+from api.domain.core.changes import enqueue
 from api.domain.people.accounts import Locale, User
 from api.domain.places.sites import Site
 from api.domain.printing.jobs import Job
@@ -130,7 +130,7 @@ def write(
         .returning(Mail.id)
     )
     if mail_id is not None:
-        ask_sending(session, mail_id)
+        enqueue_mail(session, mail_id)
 
 
 def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> None:
@@ -164,15 +164,15 @@ def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -
     )
 
 
-def ask_unsent(session: Session, *, now: datetime) -> None:
+def enqueue_unsent(session: Session, *, now: datetime) -> None:
     """Letters whose sending failed are tried again for a day, a few at a time: a mail server is down now and then."""
     failed = select(Mail.id).where(Mail.sent_at.is_(None), Mail.trouble != "", Mail.created_at > now - TRIED_FOR)
     for mail_id in session.scalars(failed.order_by(func.random()).limit(TRIED_AT_ONCE)):  # one hopeless cannot block
-        ask_sending(session, mail_id)
+        enqueue_mail(session, mail_id)
 
 
-def ask_sending(session: Session, mail_id: int) -> None:
-    ask(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
+def enqueue_mail(session: Session, mail_id: int) -> None:
+    enqueue(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
 
 
 def list_mails(session: Session, *, site_ids: list[int], limit: int = 100) -> list[Mail]:

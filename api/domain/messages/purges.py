@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.domain.billing.sellers import today
-from api.domain.core.changes import ask, record
+from api.domain.core.changes import enqueue, record
 from api.domain.printing.jobs import Job
 from api.domain.printing.jobs.table import ENDED, JobSlice
 from api.domain.printing.library import Model
@@ -60,9 +60,9 @@ def _is_open(now: datetime) -> ColumnElement[bool]:
     return Quote.status.in_([QuoteStatus.IN_REVIEW, QuoteStatus.OFFERED]) & (Quote.valid_until >= today(now))
 
 
-def ask_purges(session: Session, *, now: datetime, after_days: int) -> None:
+def enqueue_purges(session: Session, *, now: datetime, after_days: int) -> None:
     for model_id in list_due(session, now=now, after_days=after_days):
-        ask(session, "purge_model", once=f"purge:{model_id}", model_id=model_id)
+        enqueue(session, "purge_model", once=f"purge:{model_id}", model_id=model_id)
 
 
 def claim(session: Session, *, model_id: int, now: datetime, after_days: int) -> Files | None:

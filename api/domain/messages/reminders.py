@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_hit_by
-from api.domain.booking.gatherings import Gathering, GatheringStatus, Registering, Registration
+from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.notifications import LETTERS, Letter, write
 from api.domain.people.accounts import Locale, User
@@ -22,10 +22,10 @@ from api.domain.people.roles import RANK, Level, Role
 from api.domain.places.conventions import Convention
 from api.domain.places.sites import Site, get_site
 from api.domain.places.skills import list_ending
-from api.domain.places.timeline import Hold, Reason
+from api.domain.places.timeline import Hold, HoldReason
 from api.domain.printing.runs import Run, get_run
 
-#: People hear so long before an authorisation or a convention ends.
+# People hear so long before an authorisation or a convention ends.
 AHEAD = timedelta(days=30)
 AT_ONCE = 200
 
@@ -110,7 +110,7 @@ LETTERS.update(
 )
 
 
-def tell_all(session: Session, *, now: datetime) -> None:
+def send_due(session: Session, *, now: datetime) -> None:
     """Write every letter that is due."""
     _tell_bookings(session, now)
     _tell_offers(session, now)
@@ -169,7 +169,7 @@ def _tell_offers(session: Session, now: datetime) -> None:
 
 
 def _tell_seats(session: Session, now: datetime) -> None:
-    told = [Registering.REGISTERED, Registering.WAITING]
+    told = [RegistrationStatus.REGISTERED, RegistrationStatus.WAITING]
     query = select(Registration).where(Registration.told_at.is_(None), Registration.status.in_(told)).limit(AT_ONCE)
     for seat in session.scalars(query.with_for_update(skip_locked=True)):
         called_off = seat.gathering.status == GatheringStatus.CANCELLED
@@ -265,7 +265,7 @@ def _next_booking(session: Session, run: Run, now: datetime) -> Booking | None:
     """Whose hold is the next on this printer: found by the hold, because buffers count."""
     query = select(Hold).where(
         Hold.resource_id == run.printer_id,
-        Hold.reason == Reason.BOOKING,
+        Hold.reason == HoldReason.BOOKING,
         Hold.released_at.is_(None),
         Hold.during.op(">>")(run.hold.during) if run.hold else Hold.during.op("@>")(now),
     )

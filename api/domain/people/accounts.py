@@ -14,7 +14,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, bindpa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 
@@ -84,7 +84,7 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(120))
     password_hash: Mapped[str | None] = mapped_column(Text)
-    locale: Mapped[Locale] = mapped_column(Word(Locale), default=Locale.FR)
+    locale: Mapped[Locale] = mapped_column(EnumText(Locale), default=Locale.FR)
     is_admin: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Instant]
     disabled_at: Mapped[Instant | None]
@@ -132,7 +132,7 @@ class Organisation(Base):
     created_at: Mapped[Instant]
 
 
-class Buying(StrEnum):
+class BuyingRight(StrEnum):
     BUYER = "buyer"
     VIEWER = "viewer"
 
@@ -146,7 +146,7 @@ class Membership(Base):
     id: Mapped[Id]
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), index=True)
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
-    buying: Mapped[Buying] = mapped_column(Word(Buying), default=Buying.BUYER)
+    buying: Mapped[BuyingRight] = mapped_column(EnumText(BuyingRight), default=BuyingRight.BUYER)
     since: Mapped[Instant]
 
 
@@ -300,7 +300,7 @@ def revoke_token(session: Session, *, user: User, token_id: int, now: datetime) 
     record(session, noun="user", noun_id=user.id, verb="token_revoked", now=now, actor_id=user.id)
 
 
-#: Built once: this is asked at each request of a program, and building it costs more than asking.
+# Built once: this is asked at each request of a program, and building it costs more than asking.
 _BY_TOKEN = (
     select(User, ApiToken.id, ApiToken.used_at)
     .join(ApiToken, User.id == ApiToken.user_id)
@@ -326,7 +326,7 @@ def disable(session: Session, *, user: User, actor: User, now: datetime) -> None
     record(session, noun="user", noun_id=user.id, verb="disabled", now=now, actor_id=actor.id)
 
 
-def found_organisation(session: Session, *, name: str, slug: str, owner: User, now: datetime) -> Organisation:
+def add_organisation(session: Session, *, name: str, slug: str, owner: User, now: datetime) -> Organisation:
     """A new organisation with `owner` as its first buyer."""
     organisation = Organisation(name=name, slug=slug, created_at=now)
     session.add(organisation)
@@ -345,7 +345,7 @@ def may_buy_for(session: Session, *, user: User, organisation_id: int) -> bool:
     query = select(Membership.id).where(
         Membership.user_id == user.id,
         Membership.organisation_id == organisation_id,
-        Membership.buying == Buying.BUYER,
+        Membership.buying == BuyingRight.BUYER,
     )
     return session.scalar(query) is not None
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy import ForeignKey, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotAllowed
 from api.domain.people.accounts import User
@@ -38,7 +38,7 @@ class Role(Base):
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id", ondelete="CASCADE"), index=True)
-    level: Mapped[Level] = mapped_column(Word(Level))
+    level: Mapped[Level] = mapped_column(EnumText(Level))
     since: Mapped[Instant]
 
 

@@ -25,7 +25,7 @@ from api.domain.people.roles import may_staff, require_manager, require_staff
 from api.domain.places import doorcode
 from api.domain.places.sites import HoursWrong, Interval, OpeningHours, Resource, Site, local, merge, open_intervals
 
-#: The door opens so long before the booking begins, and lets in so long after its end was planned.
+# The door opens so long before the booking begins, and lets in so long after its end was planned.
 EARLY = LATE = timedelta(minutes=15)
 
 Stretch = tuple[int, time, time]
@@ -75,13 +75,13 @@ class Convention(Base):
     signed_on: Mapped[date]
     starts_on: Mapped[date]
     ends_on: Mapped[date]
-    #: `[[weekday, "18:00", "23:00"], ..]` in the site's local time; "00:00" closes at midnight.
+    # `[[weekday, "18:00", "23:00"], ..]` in the site's local time; "00:00" closes at midnight.
     hours: Mapped[list[Any]] = mapped_column(JSONB)
-    #: Whether it also allows public holidays and closures.
+    # Whether it also allows public holidays and closures.
     on_closed_days: Mapped[bool] = mapped_column(default=False)
     suspended_at: Mapped[Instant | None]
     created_at: Mapped[Instant]
-    #: When its people were told that it ends soon.
+    # When its people were told that it ends soon.
     warned_at: Mapped[Instant | None]
 
     site: Mapped[Site] = relationship()
@@ -125,7 +125,7 @@ class Door(Base):
     id: Mapped[Id]
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"), index=True)
     name: Mapped[str] = mapped_column(String(120))
-    #: Counted up when a device was lost: its secret, and every code made with it, is then void.
+    # Counted up when a device was lost: its secret, and every code made with it, is then void.
     generation: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[Instant]
     retired_at: Mapped[Instant | None]

@@ -10,9 +10,9 @@ import hmac
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-#: Windows begin and end on quarters of an hour, counted from 1970-01-01 00:00 UTC.
+# Windows begin and end on quarters of an hour, counted from 1970-01-01 00:00 UTC.
 QUARTER_S = 15 * 60
-#: No window is longer than 16 hours: a door tries at most 64 x 65 / 2 windows.
+# No window is longer than 16 hours: a door tries at most 64 x 65 / 2 windows.
 LONGEST_QUARTERS = 64
 MAC_DIGITS = 9
 

@@ -13,7 +13,7 @@ from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import RANK, Level, Role
@@ -34,11 +34,11 @@ class Site(Base):
     about: Mapped[str] = mapped_column(Text, default="")
     timezone: Mapped[str] = mapped_column(String(60), default="Europe/Paris")
     closed_on_holidays: Mapped[bool] = mapped_column(Boolean, default=True)
-    #: A print waits for a member of staff before it may run.
+    # A print waits for a member of staff before it may run.
     approves_prints: Mapped[bool] = mapped_column(Boolean, default=True)
-    #: Seconds between two heat-ups, where the wiring is weak; 0 means none.
+    # Seconds between two heat-ups, where the wiring is weak; 0 means none.
     stagger_s: Mapped[int] = mapped_column(default=0)
-    #: Prints may run while nobody is there.
+    # Prints may run while nobody is there.
     prints_unattended: Mapped[bool] = mapped_column(Boolean, default=True)
     created_at: Mapped[Instant]
     closed_at: Mapped[Instant | None]
@@ -76,7 +76,7 @@ class Closure(Base):
     reason: Mapped[str] = mapped_column(String(200), default="")
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     PRINTER = "printer"
     VR_KIT = "vr_kit"
     ROOM = "room"
@@ -93,7 +93,7 @@ class Resource(Base):
 
     id: Mapped[Id]
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
-    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    kind: Mapped[ResourceKind] = mapped_column(EnumText(ResourceKind))
     name: Mapped[str] = mapped_column(String(120))
     about: Mapped[str] = mapped_column(Text, default="")
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
@@ -130,7 +130,7 @@ def get_default_site(session: Session) -> Site:
     query = (
         select(Site)
         .join(Resource)
-        .where(Site.closed_at.is_(None), Resource.kind == Kind.PRINTER, Resource.retired_at.is_(None))
+        .where(Site.closed_at.is_(None), Resource.kind == ResourceKind.PRINTER, Resource.retired_at.is_(None))
     )
     if site := session.scalars(query.order_by(Site.id).limit(1)).first():
         return site
@@ -148,7 +148,7 @@ def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
     return list(session.scalars(query))
 
 
-def make_site(session: Session, *, slug: str, name: str, now: datetime, **facts: Any) -> Site:
+def create_site(session: Session, *, slug: str, name: str, now: datetime, **facts: Any) -> Site:
     """A new place; `facts` are columns of Site."""
     site = Site(slug=slug, name=name, created_at=now, **facts)
     session.add(site)
@@ -166,7 +166,9 @@ def set_hours(session: Session, *, site: Site, rows: Iterable[tuple[int, time, t
     session.flush()
 
 
-def make_resource(session: Session, *, site: Site, kind: Kind, name: str, now: datetime, **facts: Any) -> Resource:
+def create_resource(
+    session: Session, *, site: Site, kind: ResourceKind, name: str, now: datetime, **facts: Any
+) -> Resource:
     resource = Resource(site_id=site.id, kind=kind, name=name, created_at=now, **facts)
     session.add(resource)
     session.flush()

@@ -58,14 +58,14 @@ class Authorisation(Base):
     granted_at: Mapped[Instant]
     expires_at: Mapped[Instant | None]
     revoked_at: Mapped[Instant | None]
-    #: When its holder was told that it ends soon.
+    # When its holder was told that it ends soon.
     warned_at: Mapped[Instant | None]
 
     skill: Mapped[Skill] = relationship()
     user: Mapped[User] = relationship(foreign_keys=[user_id])
 
 
-def make_skill(
+def create_skill(
     session: Session, *, slug: str, name: str, now: datetime, about: str = "", valid_months: int | None = 24
 ) -> Skill:
     if session.scalar(select(Skill.id).where(Skill.slug == slug)):

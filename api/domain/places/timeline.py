@@ -15,12 +15,12 @@ from sqlalchemy.dialects.postgresql import TSTZRANGE, ExcludeConstraint, Range, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.places.sites import Interval, Resource
 
 
-class Reason(StrEnum):
+class HoldReason(StrEnum):
     BOOKING = "booking"
     RUN = "run"
     MAINTENANCE = "maintenance"
@@ -65,8 +65,8 @@ class Hold(Base):
     id: Mapped[Id]
     resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
     during: Mapped[Range[datetime]] = mapped_column(TSTZRANGE)
-    reason: Mapped[Reason] = mapped_column(Word(Reason))
-    #: What it is for: the booking's id, the run's uuid, ... as text.
+    reason: Mapped[HoldReason] = mapped_column(EnumText(HoldReason))
+    # What it is for: the booking's id, the run's uuid, ... as text.
     about_id: Mapped[str | None] = mapped_column(String(60))
     note: Mapped[str] = mapped_column(String(200), default="")
     created_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -97,7 +97,7 @@ def hold(
     resource_id: int,
     start: datetime,
     end: datetime,
-    reason: Reason,
+    reason: HoldReason,
     now: datetime,
     about_id: object = None,
     note: str = "",

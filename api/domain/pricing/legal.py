@@ -25,7 +25,7 @@ class Regime(StrEnum):
     EXEMPT_ASSOCIATION = "exempt_association"
 
 
-class Customer(StrEnum):
+class CustomerType(StrEnum):
     """Whose law of payment applies; a consumer has neither penalties nor indemnity."""
 
     BUSINESS = "business"
@@ -52,9 +52,9 @@ class Mentions:
     mixed: str
 
 
-def mentions(on: date, regime: Regime, customer: Customer = Customer.BUSINESS) -> Mentions:
+def mentions(on: date, regime: Regime, customer: CustomerType = CustomerType.BUSINESS) -> Mentions:
     exemption = None if regime is Regime.PAYER else _entry("exemption", on, regime=regime)
-    professional = customer is not Customer.CONSUMER
+    professional = customer is not CustomerType.CONSUMER
     return Mentions(
         exemption=exemption["text"] if exemption else None,
         exemption_code=exemption["code"] if exemption else None,
@@ -76,9 +76,9 @@ def normal_vat_rate(on: date) -> Decimal:
     return Decimal(_entry("vat_rates", on)["normal"])
 
 
-def longest_term_days(on: date, customer: Customer) -> int | None:
+def longest_term_days(on: date, customer: CustomerType) -> int | None:
     """Days from issue to due date that the law allows at most; None for a consumer."""
-    return None if customer is Customer.CONSUMER else int(_entry("term", on, customer=customer)["days"])
+    return None if customer is CustomerType.CONSUMER else int(_entry("term", on, customer=customer)["days"])
 
 
 def threshold_cents(on: date, name: str) -> int:
@@ -144,4 +144,4 @@ def _entry(subject: str, on: date, **wanted: str) -> dict[str, Any]:
 
 @cache
 def _legal() -> dict[str, list[dict[str, Any]]]:
-    return tomllib.loads(files("api.domain").joinpath("legal.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(files("api.domain.pricing").joinpath("legal.toml").read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ class Material(Base):
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(80))
-    #: For readers of English; "": the name serves them too.
+    # For readers of English; "": the name serves them too.
     name_en: Mapped[str] = mapped_column(String(80), default="")
     density_g_cm3: Mapped[Decimal] = mapped_column(Numeric(6, 4))
     nozzle_c: Mapped[int]

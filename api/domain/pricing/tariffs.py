@@ -42,7 +42,7 @@ class NetworkPrices(NotAllowed):
     """Only an administrator of the network may set the prices of all its places."""
 
 
-class PricesOfThePast(Invalid):
+class TariffInPast(Invalid):
     """New prices begin today or later: what was sold keeps the prices of its day."""
 
     field = "valid_on"
@@ -134,7 +134,7 @@ def require_publishable(session: Session, *, prices: NewPrices, actor: User, now
     elif not actor.is_admin:
         raise NetworkPrices()
     if prices.valid_on < now.astimezone(ZoneInfo(prices.zone)).date():
-        raise PricesOfThePast()
+        raise TariffInPast()
     if prices.tariff.vat_rate not in vat_rates(prices.valid_on):
         raise NoSuchVatRate(rate=str(prices.tariff.vat_rate))
 

@@ -17,7 +17,7 @@ from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Membership, User
 
-#: So long a removed model can be had back.
+# So long a removed model can be had back.
 RESTORE_WITHIN = timedelta(hours=1)
 
 
@@ -42,15 +42,15 @@ class Model(Base):
     area_mm2: Mapped[float]
     shells: Mapped[int]
     closed: Mapped[bool]
-    #: All else that was measured (open edges, inverted, likely unit, ...): api.domain.printing.mesh.Measures as JSON.
+    # All else that was measured (open edges, inverted, likely unit, ...): api.domain.printing.mesh.Measures as JSON.
     measures: Mapped[dict[str, Any]] = mapped_column(JSONB)
     created_at: Mapped[Instant]
     deleted_at: Mapped[Instant | None]
-    #: A confidential model is for its owner and the staff who print it; its files go some days after its last use.
+    # A confidential model is for its owner and the staff who print it; its files go some days after its last use.
     confidential: Mapped[bool] = mapped_column(default=False)
-    #: When its files were deleted: the row stays, because jobs and invoices tell of it.
+    # When its files were deleted: the row stays, because jobs and invoices tell of it.
     purged_at: Mapped[Instant | None]
-    #: The factor that makes millimetres of what was probably drawn in inches or metres; None: it looks right.
+    # The factor that makes millimetres of what was probably drawn in inches or metres; None: it looks right.
     suggested_scale: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
 
     owner: Mapped[User] = relationship()

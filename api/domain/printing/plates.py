@@ -9,11 +9,11 @@ import math
 
 from api.domain.printing.mesh.fit import TOLERANCE_MM
 
-#: Between two parts of one plate, edge to edge: our slicing profiles tell PrusaSlicer so.
+# Between two parts of one plate, edge to edge: our slicing profiles tell PrusaSlicer so.
 SPACING_MM = 6.0
-#: What PrusaSlicer leaves free of the bed when it arranges several parts.
+# What PrusaSlicer leaves free of the bed when it arranges several parts.
 PLAY_MM = 0.5
-#: More than this on one plate and one failure spoils too much.
+# More than this on one plate and one failure spoils too much.
 MOST_PER_PLATE = 36
 
 

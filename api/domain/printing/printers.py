@@ -14,14 +14,14 @@ from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, ca
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
-from api.domain.core.changes import ask, record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
-from api.domain.places.sites import Kind, Resource, Site, make_resource
+from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.pricing.materials import Colour, Material
 
-#: A printer that nobody could reach for this long is shown offline.
+# A printer that nobody could reach for this long is shown offline.
 SILENT_AFTER = timedelta(seconds=45)
 
 
@@ -46,7 +46,7 @@ class PrinterKind(Base):
     depth_mm: Mapped[float] = mapped_column(Float)
     height_mm: Mapped[float] = mapped_column(Float)
     nozzle_mm: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal("0.4"))
-    #: A PrusaSlicer configuration exported by staff; empty means our own generic one.
+    # A PrusaSlicer configuration exported by staff; empty means our own generic one.
     config_ini: Mapped[str] = mapped_column(Text, default="")
 
     @property
@@ -83,7 +83,7 @@ class Printer(Base):
     seen_path: Mapped[str] = mapped_column(String(300), default="")
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
-    #: After a failed dispatch nothing is claimed for it before this instant.
+    # After a failed dispatch nothing is claimed for it before this instant.
     not_before: Mapped[Instant | None]
     server_version: Mapped[str] = mapped_column(String(40), default="")
 
@@ -111,7 +111,7 @@ class PlateBusy(Conflict):
     """{name} is printing: its plate cannot be cleared now."""
 
 
-#: The machine's words (printers.port.Machine) that mean that something runs.
+# The machine's words (printers.port.Machine) that mean that something runs.
 RUNNING = frozenset({"starting", "printing", "pausing", "paused", "resuming", "cancelling", "finishing"})
 
 
@@ -145,7 +145,7 @@ def add_printer(
     **facts: Any,
 ) -> Printer:
     """A new printer of a site. Its plate counts as full until a person has looked."""
-    resource = make_resource(session, site=site, kind=Kind.PRINTER, name=name, now=now)
+    resource = create_resource(session, site=site, kind=ResourceKind.PRINTER, name=name, now=now)
     printer = Printer(id=resource.id, kind_id=kind.id, url=url.rstrip("/"), sealed_key=sealed_key, **facts)
     session.add(printer)
     session.flush()
@@ -235,7 +235,7 @@ def renew_key(
 
 def poke(session: Session, printer_id: int) -> None:
     """Ask the dispatch worker to look at this printer; many pokes at once are one."""
-    ask(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
+    enqueue(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
 
 
 def get_printer(session: Session, printer_id: int) -> Printer:
@@ -261,7 +261,7 @@ def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetim
 
 
 def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
-    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile, `runs.wish` stops."""
+    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile, `runs.command` stops."""
     if printer.plate_clear:
         _set_plate(session, printer, clear=False, now=now, actor_id=actor.id)
 
@@ -321,7 +321,7 @@ def load_filament(
     poke(session, printer.id)
 
 
-def saw(
+def record_observation(
     session: Session,
     *,
     printer_id: int,
@@ -365,7 +365,7 @@ def back_off(session: Session, *, printer_id: int, until: datetime, now: datetim
     )
 
 
-def could_not_reach(session: Session, *, printer_id: int, now: datetime, reason: str, message: str) -> None:
+def record_unreachable(session: Session, *, printer_id: int, now: datetime, reason: str, message: str) -> None:
     """Record that nobody answered, or not to us; the last thing seen stays for reading."""
     session.execute(
         update(Printer)

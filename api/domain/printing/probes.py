@@ -13,15 +13,15 @@ from sqlalchemy import ForeignKey, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Id, Instant, Word, advance
-from api.domain.core.changes import ask, record
+from api.domain.core.base import Base, EnumText, Id, Instant, advance
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
 from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, renew_key
 
-#: OctoPrint forgets a request for a key that nobody answers; so do we.
+# OctoPrint forgets a request for a key that nobody answers; so do we.
 ANSWER_WITHIN = timedelta(minutes=5)
 
 
@@ -45,7 +45,7 @@ class ProbeNotAnswered(Conflict):
     """This printer has not answered yet, or was added already."""
 
 
-class AddressMissing(Invalid):
+class PrinterAddressMissing(Invalid):
     """Enter the address of the printer's OctoPrint."""
 
     field = "url"
@@ -72,33 +72,33 @@ class Probe(Base):
     asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
     url: Mapped[str] = mapped_column(String(300))
-    #: "" until a person has agreed that we get one.
+    # "" until a person has agreed that we get one.
     sealed_key: Mapped[str] = mapped_column(Text, default="")
     token: Mapped[str] = mapped_column(String(300), default="")
-    status: Mapped[ProbeStatus] = mapped_column(Word(ProbeStatus), default=ProbeStatus.ASKED)
+    status: Mapped[ProbeStatus] = mapped_column(EnumText(ProbeStatus), default=ProbeStatus.ASKED)
     answer: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     created_at: Mapped[Instant]
 
     site: Mapped[Site] = relationship()
 
 
-def ask_probe(session: Session, *, site: Site, url: str, sealed_key: str, actor: User, now: datetime) -> Probe:
+def request_probe(session: Session, *, site: Site, url: str, sealed_key: str, actor: User, now: datetime) -> Probe:
     """Ask the worker to look at `url`; without a key it first asks OctoPrint for one. Staff of the site only."""
     require_staff(session, user=actor, site_id=site.id)
     if not url.strip():
-        raise AddressMissing()
+        raise PrinterAddressMissing()
     probe = Probe(
         asked_by=actor.id, site_id=site.id, url=url.strip().rstrip("/")[:300], sealed_key=sealed_key, created_at=now
     )
     session.add(probe)
     session.flush()
     record(session, noun="probe", noun_id=probe.id, verb="asked", now=now, actor_id=actor.id, site_id=site.id)
-    look_again(session, probe=probe)
+    retry_probe(session, probe=probe)
     return probe
 
 
-def look_again(session: Session, *, probe: Probe) -> None:
-    ask(session, "probe_printer", once=f"probe:{probe.id}", probe_id=probe.id)
+def retry_probe(session: Session, *, probe: Probe) -> None:
+    enqueue(session, "probe_printer", once=f"probe:{probe.id}", probe_id=probe.id)
 
 
 def get_probe(session: Session, probe_id: int, *, user: User) -> Probe:
@@ -113,12 +113,12 @@ def wait_for_person(session: Session, *, probe: Probe, token: str) -> None:
     advance(session, probe, ProbeStatus.WAITING, moves=NEXT, status=Probe.status, token=token)
 
 
-def answered(session: Session, *, probe: Probe, sealed_key: str, **answer: Any) -> None:
+def record_answer(session: Session, *, probe: Probe, sealed_key: str, **answer: Any) -> None:
     """It is an OctoPrint and the key works; `answer` says which and with what rights."""
     advance(session, probe, ProbeStatus.ANSWERED, moves=NEXT, status=Probe.status, sealed_key=sealed_key, answer=answer)
 
 
-def failed(session: Session, *, probe: Probe, **answer: Any) -> None:
+def record_failure(session: Session, *, probe: Probe, **answer: Any) -> None:
     advance(session, probe, ProbeStatus.FAILED, moves=NEXT, status=Probe.status, sealed_key="", token="", answer=answer)
 
 

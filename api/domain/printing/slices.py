@@ -16,13 +16,13 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Numeric, String,
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Id, Instant, Word, advance
-from api.domain.core.changes import ask, record
+from api.domain.core.base import Base, EnumText, Id, Instant, advance
+from api.domain.core.changes import enqueue, record
 from api.domain.pricing.materials import LAYER_MM, Material, Quality
 from api.domain.printing.library import Model
 from api.domain.printing.printers import PrinterKind
 
-#: Raise when the profiles that printers/ renders change: old G-code is then not reused.
+# Raise when the profiles that printers/ renders change: old G-code is then not reused.
 PROFILE_VERSION = 1
 
 
@@ -52,16 +52,16 @@ class Slice(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), index=True)
     kind_id: Mapped[int] = mapped_column(ForeignKey("printer_kinds.id"))
     material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
-    quality: Mapped[Quality] = mapped_column(Word(Quality))
+    quality: Mapped[Quality] = mapped_column(EnumText(Quality))
     scale: Mapped[Decimal] = mapped_column(Numeric(8, 4))
     copies: Mapped[int]
-    status: Mapped[SliceStatus] = mapped_column(Word(SliceStatus), default=SliceStatus.PENDING)
+    status: Mapped[SliceStatus] = mapped_column(EnumText(SliceStatus), default=SliceStatus.PENDING)
     seconds: Mapped[int] = mapped_column(default=0)
     grams: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=0)
     gcode_key: Mapped[str] = mapped_column(String(200), default="")
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     sha1: Mapped[str] = mapped_column(String(40), default="")
-    #: Why it failed: the name of a domain error and its parameters, told in the reader's language.
+    # Why it failed: the name of a domain error and its parameters, told in the reader's language.
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]
@@ -96,7 +96,7 @@ def recipe_fingerprint(
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def want_slice(
+def request_slice(
     session: Session,
     *,
     model: Model,
@@ -135,15 +135,15 @@ def want_slice(
     if found.status == SliceStatus.FAILED and found.error and found.error.get("again"):
         advance(session, found, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None)
     if found.status == SliceStatus.PENDING:
-        ask_slice(session, found.id)
+        enqueue_slice(session, found.id)
     return found
 
 
-def ask_slice(session: Session, slice_id: int) -> None:
-    ask(session, "slice", once=f"slice:{slice_id}", slice_id=slice_id)
+def enqueue_slice(session: Session, slice_id: int) -> None:
+    enqueue(session, "slice", once=f"slice:{slice_id}", slice_id=slice_id)
 
 
-def slice_ready(
+def mark_ready(
     session: Session,
     *,
     found: Slice,
@@ -171,7 +171,7 @@ def slice_ready(
     record(session, noun="slice", noun_id=found.id, verb="ready", now=now, seconds=seconds, grams=str(grams))
 
 
-def slice_failed(
+def mark_failed(
     session: Session, *, found: Slice, code: str, params: dict[str, Any], again: bool, now: datetime
 ) -> None:
     """It cannot be sliced; `again` says that a later try may help (a time-out of a busy machine, a missing slicer)."""

@@ -15,7 +15,7 @@ from api.adapters import ereporting, files, sheets
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
 from api.domain.billing import invoices, ledger, organisations, payments, platform
-from api.domain.billing.facturx import Kind
+from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.platform import FlowStatus
 from api.domain.billing.sellers import get_seller, list_sellers, today
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/api/v1", tags=["invoices"])
 class InvoiceOut(BaseModel):
     id: int
     number: str
-    kind: Kind
+    kind: DocumentKind
     seller_id: int
     organisation_id: int | None
     original_id: int | None
@@ -165,7 +165,7 @@ def render(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut
     """Staff ask for the document again, when it was blocked and its cause is gone."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     get_seller(session, invoice.seller_id, user=user)
-    invoices.ask_document(session, invoice.id)
+    invoices.enqueue_document(session, invoice.id)
     return InvoiceOut.of(session, invoice)
 
 

@@ -15,7 +15,7 @@ from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import Details
 from api.domain.billing.sellers import Seller, list_sellers
 from api.domain.people import accounts
-from api.domain.people.accounts import Buying, Organisation
+from api.domain.people.accounts import BuyingRight, Organisation
 
 router = APIRouter(prefix="/api/v1/organisations", tags=["organisations"])
 
@@ -111,7 +111,7 @@ class MemberOut(BaseModel):
     user_id: int
     name: str
     email: str
-    buying: Buying
+    buying: BuyingRight
     since: datetime
     monthly_cents: int | None
 
@@ -120,7 +120,7 @@ class InvitationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     email: str = Field(max_length=254)
-    buying: Buying = Buying.BUYER
+    buying: BuyingRight = BuyingRight.BUYER
     monthly_cents: int | None = None
 
 
@@ -165,11 +165,11 @@ class StatementOut(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def found(asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrganisationOut:
+def create(asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrganisationOut:
     """Enter an organisation; whoever does is its first buyer."""
 
     def make() -> OrganisationOut:
-        row = organisations.found(session, owner=user, details=asked.read(), now=now)
+        row = organisations.create_organisation(session, owner=user, details=asked.read(), now=now)
         return OrganisationOut.of(session, row)
 
     return do_once(OrganisationOut, make, about=asked)

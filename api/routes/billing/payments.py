@@ -13,7 +13,7 @@ from api.adapters.bank import read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
 from api.deps import CurrentUser, DbSession, DoOnce, Now
 from api.domain.billing import invoices, payments
-from api.domain.billing.payments import Fit, LineStatus, Means, Payment, PaymentGateway
+from api.domain.billing.payments import LineStatus, MatchQuality, Payment, PaymentGateway, PaymentMeans
 from api.domain.billing.sellers import get_seller, today
 from api.domain.core.errors import Busy, NotFound
 from api.domain.people import accounts
@@ -48,7 +48,7 @@ class GatewayAway(Busy):
 class PaymentIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    means: Means
+    means: PaymentMeans
     cents: int
     received_on: date | None = Field(default=None, description="Without it: today.")
     reference: str = Field(default="", max_length=200)
@@ -58,11 +58,11 @@ class TopUpIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: int
-    means: Means
+    means: PaymentMeans
     cents: int
 
 
-class ReasonIn(BaseModel):
+class ReversalIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str = Field(min_length=1, max_length=200)
@@ -78,7 +78,7 @@ class PaymentOut(BaseModel):
     id: int
     invoice_id: int | None
     user_id: int | None
-    means: Means
+    means: PaymentMeans
     cents: int
     received_on: date
     reference: str
@@ -103,7 +103,7 @@ class ProposalOut(BaseModel):
     invoice_id: int
     number: str
     open_cents: int
-    fit: Fit
+    fit: MatchQuality
 
 
 class ImportOut(BaseModel):
@@ -157,7 +157,7 @@ def list_taken(invoice_id: int, session: DbSession, user: CurrentUser) -> list[P
 
 
 @router.post("/payments/{payment_id}/reverse", status_code=status.HTTP_201_CREATED)
-def reverse(payment_id: int, said: ReasonIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
+def reverse(payment_id: int, said: ReversalIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
     """Staff take back a payment that was none."""
     row = session.get(Payment, payment_id)
     if row is None:
@@ -196,7 +196,7 @@ def import_statement(seller_id: int, file: UploadFile, session: DbSession, user:
     """Read a CSV or CAMT.053 statement; movements that are known are left out, matches are only proposed."""
     seller = get_seller(session, seller_id, user=user)
     read = read_statement(file.file.read(5_000_001))
-    added = payments.take_in(session, seller=seller, lines=read, actor=user, now=now)
+    added = payments.import_lines(session, seller=seller, lines=read, actor=user, now=now)
     found = payments.propose(session, seller=seller)
     return ImportOut(new=len(added), read=len(read), proposals=[_proposal_out(each) for each in found])
 

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, DoOnce, LoginNeeded, Now, Once, OneTrip, find_asking_user
+from api.deps import CurrentUser, DbSession, DoOnce, LoginNeeded, Now, Once, OneTrip, find_current_user
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, Wanted
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, Wait, WaitStatus
 from api.domain.booking.feeds import booking_ics
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
-from api.domain.places.sites import Kind
+from api.domain.places.sites import ResourceKind
 from api.straight import Straight
 
 router = APIRouter(prefix="/api/v1", tags=["bookings"])
@@ -43,8 +43,8 @@ class BookingIn(BaseModel):
     youngest_age: int | None = Field(default=None, ge=0, le=130)
     guardian_consent: bool = False
 
-    def wanted(self) -> Wanted:
-        return Wanted(**self.model_dump(exclude={"user_id"}))
+    def wanted(self) -> BookingRequest:
+        return BookingRequest(**self.model_dump(exclude={"user_id"}))
 
 
 class BookingOut(BaseModel):
@@ -99,7 +99,7 @@ class BookingChange(BaseModel):
     note: str | None = Field(default=None, max_length=2000)
 
 
-class Act(StrEnum):
+class BookingAction(StrEnum):
     """What may be done to a booking but moving and cancelling it."""
 
     APPROVE = "approve"
@@ -109,12 +109,12 @@ class Act(StrEnum):
     MISS = "no-show"
 
 
-VERBS: dict[Act, Callable[..., None]] = {
-    Act.APPROVE: bookings.approve,
-    Act.REJECT: bookings.reject,
-    Act.CHECK_IN: bookings.check_in,
-    Act.CHECK_OUT: bookings.check_out,
-    Act.MISS: bookings.miss,
+VERBS: dict[BookingAction, Callable[..., None]] = {
+    BookingAction.APPROVE: bookings.approve,
+    BookingAction.REJECT: bookings.reject,
+    BookingAction.CHECK_IN: bookings.check_in,
+    BookingAction.CHECK_OUT: bookings.check_out,
+    BookingAction.MISS: bookings.mark_missed,
 }
 
 
@@ -174,7 +174,7 @@ def create(
     """Book a resource. 409 when somebody was faster, 422 when a rule says no."""
     answer = Response(status_code=201, media_type="application/json")
     with trip() as session:
-        user = find_asking_user(request, session, now)
+        user = find_current_user(request, session, now)
         if user is None:
             raise LoginNeeded()
         route = f"{request.method} {request.url.path}"
@@ -243,7 +243,7 @@ def cancel(booking_id: int, session: DbSession, user: CurrentUser, now: Now) -> 
 
 
 @router.post("/bookings/{booking_id}/{act}")
-def act(booking_id: int, act: Act, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
+def act(booking_id: int, act: BookingAction, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
     """Approve or reject a request, check in, check out, or say that nobody came."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
     VERBS[act](session, booking=booking, actor=user, now=now)
@@ -272,8 +272,8 @@ def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: No
     return once(SeriesOut, make, about=body)
 
 
-def _series_wanted(body: SeriesIn) -> Wanted:
-    return Wanted(**body.model_dump(exclude={"user_id", "rrule", "skip", "move"}))
+def _series_wanted(body: SeriesIn) -> BookingRequest:
+    return BookingRequest(**body.model_dump(exclude={"user_id", "rrule", "skip", "move"}))
 
 
 def _choices(body: SeriesIn) -> dict[int, str | datetime]:
@@ -324,7 +324,7 @@ def calendar(
     start: Annotated[datetime, Query(alias="from")],
     end: Annotated[datetime, Query(alias="to")],
     site_id: int | None = None,
-    kind: Kind | None = None,
+    kind: ResourceKind | None = None,
 ) -> Response:
     """All resources with their holds in `[from, to)`; names of others only for staff of the place."""
     check_range(start, end)

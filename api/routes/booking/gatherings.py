@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from api.deps import CurrentUser, DbSession, DoOnce, MaybeUser, Now
 from api.domain.booking import gatherings
-from api.domain.booking.gatherings import Gathering, GatheringStatus, Registering
+from api.domain.booking.gatherings import Gathering, GatheringStatus, RegistrationStatus
 from api.domain.core.errors import NotFound
 from api.domain.places.sites import get_resource, get_site
 from api.domain.places.skills import get_skill
@@ -69,7 +69,7 @@ class SeatOut(BaseModel):
     """`waiting` is a place in line: no seat was left."""
 
     slug: str
-    status: Registering
+    status: RegistrationStatus
 
 
 @router.get("/gatherings")

@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Bookable
-from api.domain.places.sites import Kind, Resource
-from api.domain.places.timeline import Reason
+from api.domain.booking.bookings import BookingTerms
+from api.domain.places.sites import Resource, ResourceKind
+from api.domain.places.timeline import HoldReason
 from api.routes.booking.bookings import check_range
 
 router = APIRouter(prefix="/api/v1", tags=["resources"])
@@ -48,7 +48,7 @@ class ResourceOut(BaseModel):
 
     id: int
     site_id: int
-    kind: Kind
+    kind: ResourceKind
     name: str
     timezone: str
     member_ids: list[int]
@@ -58,7 +58,7 @@ class ResourceOut(BaseModel):
     rule: RuleOut
 
     @classmethod
-    def of(cls, asked: Bookable) -> ResourceOut:
+    def of(cls, asked: BookingTerms) -> ResourceOut:
         policy = asked.policy
         plain = {name: getattr(policy, name) for name in RuleOut.model_fields if not name.startswith("euros_")}
         rates = policy.rates
@@ -88,7 +88,7 @@ class StretchOut(BaseModel):
 class TakenOut(StretchOut):
     """Why it is not free; `booking_id` only of one's own."""
 
-    reason: Reason
+    reason: HoldReason
     mine: bool
     booking_id: int | None
 
@@ -113,25 +113,27 @@ class FoundOut(BaseModel):
 
 @router.get("/resources")
 def list_resources(
-    session: DbSession, user: CurrentUser, site_id: int | None = None, kind: Kind | None = None
+    session: DbSession, user: CurrentUser, site_id: int | None = None, kind: ResourceKind | None = None
 ) -> ResourcesOut:
     """Everything that can be booked, of one place or kind, or all."""
     found = visible(session, user, site_id, kind)
     return ResourcesOut(items=[ResourceOut.of(each) for each in found])
 
 
-def visible(session: DbSession, user: CurrentUser, site_id: int | None, kind: Kind | None) -> list[Bookable]:
+def visible(
+    session: DbSession, user: CurrentUser, site_id: int | None, kind: ResourceKind | None
+) -> list[BookingTerms]:
     query = select(Resource.id).where(Resource.retired_at.is_(None))
     if site_id is not None:
         query = query.where(Resource.site_id == site_id)
     if kind is not None:
         query = query.where(Resource.kind == kind)
-    return bookings.look_up_many(session, resource_ids=list(session.scalars(query)), user=user)
+    return bookings.list_terms(session, resource_ids=list(session.scalars(query)), user=user)
 
 
 @router.get("/resources/{resource_id}")
 def read(resource_id: int, session: DbSession, user: CurrentUser) -> ResourceOut:
-    return ResourceOut.of(bookings.look_up(session, resource_id=resource_id, user=user))
+    return ResourceOut.of(bookings.find_terms(session, resource_id=resource_id, user=user))
 
 
 @router.get("/resources/{resource_id}/availability")
@@ -144,14 +146,14 @@ def availability(
 ) -> AvailabilityOut:
     """When it is free and when not, in `[from, to)`; at most 62 days."""
     check_range(start, end)
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     taken = bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
     free = bookings.list_free(asked, taken, start=start, end=end)
     return AvailabilityOut(
         resource_id=resource_id,
         free=[StretchOut(start=a, end=b) for a, b in free],
         taken=[
-            TakenOut(start=t.start, end=t.end, reason=Reason(t.reason), mine=t.is_own, booking_id=t.booking_id)
+            TakenOut(start=t.start, end=t.end, reason=HoldReason(t.reason), mine=t.is_own, booking_id=t.booking_id)
             for t in taken
         ],
     )
@@ -166,7 +168,7 @@ def free_slots(
     end: Annotated[datetime, Query(alias="to")],
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
     site_id: int | None = None,
-    kind: Kind | None = None,
+    kind: ResourceKind | None = None,
     count: Annotated[int, Query(ge=1, le=10)] = 3,
 ) -> FoundOut:
     """The next free slots of so many minutes of every resource asked for, in `[from, to)`."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import DbSession, Now
-from api.domain.booking.door_reports import Try, check_signature, take_report
+from api.domain.booking.door_reports import CodeAttempt, check_signature, record_report
 from api.domain.places.conventions import get_door
 from api.settings import settings
 
@@ -58,6 +58,6 @@ def report(
     in hexadecimal; 404 when it does not fit."""
     master, door = settings().secret("doors").encode(), get_door(session, door_id)
     check_signature(master, door=door, body=body, signature=x_door_signature)
-    seen = [Try(each.at, each.accepted, each.hint) for each in tries.tries]
-    uses = take_report(session, master=master, door=door, tries=seen, now=now)
+    seen = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
+    uses = record_report(session, master=master, door=door, tries=seen, now=now)
     return ReportOut(uses=[UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id) for use in uses])

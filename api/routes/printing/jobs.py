@@ -44,7 +44,7 @@ class JobIn(BaseModel):
     submit: bool = Field(default=True, description="False keeps a draft, to be submitted later.")
 
 
-class TextIn(BaseModel):
+class ReasonTextIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(default="", max_length=500)
@@ -149,7 +149,7 @@ class JobOut(BaseModel):
         )
 
 
-class QuoteOut(BaseModel):
+class JobQuoteOut(BaseModel):
     """What a job would cost, VAT included in `price_cents`."""
 
     price_exact: bool = Field(description="False: estimated from the mesh; True: from the slice, and what is paid.")
@@ -164,7 +164,7 @@ class QuoteOut(BaseModel):
     error: dict[str, object] | None = Field(default=None, description="Why it cannot be sliced: a code and figures.")
 
     @classmethod
-    def of(cls, session: Session, request: JobRequest, now: datetime) -> QuoteOut:
+    def of(cls, session: Session, request: JobRequest, now: datetime) -> JobQuoteOut:
         estimated = jobs.quote_job(session, request, now=now)
         exact = jobs.exact_quote(session, request=request, now=now)
         if exact is None or exact.price is None:
@@ -229,16 +229,16 @@ def _request(session: Session, asked: JobIn, user: User) -> JobRequest:
 
 
 @router.post("/quote")
-def quote(asked: JobIn, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+def quote(asked: JobIn, session: DbSession, user: CurrentUser, now: Now) -> JobQuoteOut:
     """The price of what would be asked for: at once from the mesh, exact as soon as it is sliced. Makes no job.
 
     Ask again while `slicing` is true; handing the same in afterwards costs the exact price and finds the same slice.
     """
-    return QuoteOut.of(session, _request(session, asked, user), now)
+    return JobQuoteOut.of(session, _request(session, asked, user), now)
 
 
 @router.post("/{job_id}/quote")
-def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobQuoteOut:
     """The same for a job that is kept as a draft."""
     job = jobs.get_job(session, job_id, user=user)
     request = JobRequest(
@@ -251,7 +251,7 @@ def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) ->
         scale=job.scale,
         organisation_id=job.organisation_id,
     )
-    return QuoteOut.of(session, request, now)
+    return JobQuoteOut.of(session, request, now)
 
 
 @router.get("")
@@ -297,7 +297,7 @@ def approve(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> Job
 
 
 @router.post("/{job_id}/reject")
-def reject(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+def reject(job_id: int, said: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """Staff refuse it, and say why."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.reject(session, job=job, actor=user, text=said.text, now=now)
@@ -305,7 +305,7 @@ def reject(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now
 
 
 @router.post("/{job_id}/hold")
-def hold(job_id: int, said: TextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+def hold(job_id: int, said: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """Staff keep it from printing, and say why."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.put_on_hold(session, job=job, actor=user, text=said.text, now=now)

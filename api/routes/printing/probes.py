@@ -63,7 +63,7 @@ def ask(asked: ProbeIn, session: DbSession, user: CurrentUser, now: Now) -> Prob
     url = url if "://" in url or not url else f"http://{url}"
     sealed_key = seal(asked.key, about=url) if asked.key else ""
     site = get_site(session, asked.site_id)
-    return ProbeOut.of(probes.ask_probe(session, site=site, url=url, sealed_key=sealed_key, actor=user, now=now))
+    return ProbeOut.of(probes.request_probe(session, site=site, url=url, sealed_key=sealed_key, actor=user, now=now))
 
 
 @router.get("/{probe_id}")

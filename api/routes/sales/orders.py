@@ -88,7 +88,7 @@ class CheckIn(BaseModel):
     text: str = Field(default="", max_length=300, description="What was wrong with the others.")
 
 
-class TextIn(BaseModel):
+class NoteIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(default="", max_length=300)
@@ -134,7 +134,7 @@ def _part(order: Order, position: int) -> Part:
 
 
 @router.post("/{order_id}/parts/{position}/replace")
-def replace(order_id: int, position: int, said: TextIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+def replace(order_id: int, position: int, said: NoteIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
     """Staff start again what a rejected or cancelled job was to print."""
     order = orders.get_order(session, order_id, user=user)
     orders.replace_lost(session, order=order, part=_part(order, position), actor=user, now=now, text=said.text)
@@ -165,7 +165,7 @@ def deposit(
 
     def make() -> InvoiceOut:
         order = orders.get_order(session, order_id, user=user)
-        made = orders.ask_deposit(session, order=order, percent=said.percent, judge=judge, actor=user, now=now)
+        made = orders.request_deposit(session, order=order, percent=said.percent, judge=judge, actor=user, now=now)
         return InvoiceOut.of(session, made)
 
     return do_once(InvoiceOut, make, about=said)

@@ -18,7 +18,7 @@ from api.domain.pricing.materials import Quality, get_colour, get_material
 from api.domain.printing.jobs import JobRequest
 from api.domain.printing.library import get_model
 from api.domain.sales import orders, quotes
-from api.domain.sales.quotes import Asked, Quote, QuoteLine, QuoteStatus
+from api.domain.sales.quotes import Quote, QuoteLine, QuoteStatus, RequestedLine
 from api.routes.sales.orders import OrderOut
 
 router = APIRouter(prefix="/api/v1/quotes", tags=["quotes"])
@@ -131,7 +131,7 @@ def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, do_once
 
     def make() -> QuoteOut:
         site = get_site(session, asked.site_id) if asked.site_id is not None else get_default_site(session)
-        quote = quotes.ask_quote(
+        quote = quotes.create_quote(
             session,
             site=site,
             organisation=_organisation(session, asked.organisation_id),
@@ -154,7 +154,7 @@ def _organisation(session: Session, organisation_id: int) -> Organisation:
     raise NotFound(field="organisation_id")
 
 
-def _line(session: Session, line: LineIn, user: User, site: Site) -> Asked:
+def _line(session: Session, line: LineIn, user: User, site: Site) -> RequestedLine:
     material = get_material(session, line.material)
     request = JobRequest(
         model=get_model(session, line.model_id, user=user),
@@ -165,7 +165,7 @@ def _line(session: Session, line: LineIn, user: User, site: Site) -> Asked:
         copies=line.quantity,
         scale=line.scale,
     )
-    return Asked(request, line.rush, line.wanted_on)
+    return RequestedLine(request, line.rush, line.wanted_on)
 
 
 @router.get("")

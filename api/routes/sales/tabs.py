@@ -12,19 +12,19 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, DoOnce, Now
 from api.domain.billing import invoices
-from api.domain.billing.facturx import Address, Means
+from api.domain.billing.facturx import Address, PaymentMeansCode
 from api.domain.billing.sellers import Seller, get_seller, today
 from api.domain.booking import bookings
 from api.domain.people import accounts
 from api.domain.sales import tabs
-from api.domain.sales.tabs import Owed, Tab, What
+from api.domain.sales.tabs import Owed, OwedKind, Tab
 from api.routes.billing.invoices import InvoiceOut
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
 
 
 class OwedOut(BaseModel):
-    what: What
+    what: OwedKind
     id: int
     user_id: int
     organisation_id: int | None
@@ -76,7 +76,7 @@ class BillIn(Chosen):
     purchase_order: str | None = Field(default=None, max_length=100)
 
 
-class AddressIn(BaseModel):
+class BuyerAddressIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     lines: list[str] = Field(min_length=1, max_length=3)
@@ -89,10 +89,10 @@ class SaleIn(Chosen):
     user_id: int
     means: Literal["cash", "card", "credit"]
     total_cents: int | None = Field(default=None, description="What the person was told; another total is refused.")
-    address: AddressIn | None = Field(default=None, description="Kept for the next time.")
+    address: BuyerAddressIn | None = Field(default=None, description="Kept for the next time.")
 
 
-class CostCentreIn(BaseModel):
+class ChargeIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     cost_centre_id: int | None
@@ -184,7 +184,9 @@ def _owed(session: Session, seller: Seller, said: SaleIn, now: Now) -> list[Owed
     found = tabs.list_owed(session, seller=seller, now=now, user_id=said.user_id)
     if said.booking_ids is said.job_ids is None:
         return found
-    wanted = {(What.BOOKING, each) for each in said.booking_ids or []} | {(What.JOB, n) for n in said.job_ids or []}
+    wanted = {(OwedKind.BOOKING, each) for each in said.booking_ids or []} | {
+        (OwedKind.JOB, n) for n in said.job_ids or []
+    }
     return [each for each in found if (each.what, each.id) in wanted]
 
 
@@ -193,7 +195,7 @@ def read_till(seller_id: int, session: DbSession, user: CurrentUser, now: Now, o
     """Cash and cards of a day, for the count in the evening."""
     seller = get_seller(session, seller_id, user=user)
     cents = tabs.till_cents(session, seller=seller, on=on or today(now))
-    return TillOut(cash_cents=cents[Means.CASH], card_cents=cents[Means.CARD])
+    return TillOut(cash_cents=cents[PaymentMeansCode.CASH], card_cents=cents[PaymentMeansCode.CARD])
 
 
 @router.get("/sellers/{seller_id}/tabs/refused")
@@ -205,7 +207,7 @@ def list_refused(seller_id: int, session: DbSession, user: CurrentUser) -> list[
 
 
 @router.put("/bookings/{booking_id}/cost-centre", status_code=status.HTTP_204_NO_CONTENT)
-def charge_to(booking_id: int, said: CostCentreIn, session: DbSession, user: CurrentUser) -> None:
+def charge_to(booking_id: int, said: ChargeIn, session: DbSession, user: CurrentUser) -> None:
     """A buyer says which cost centre of the organisation bears a booking, until it is invoiced."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     tabs.charge_to(session, booking=booking, cost_centre_id=said.cost_centre_id, actor=user)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
-from api.domain.billing.payments import Means
+from api.domain.billing.payments import PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, may_manage_seller, today
 from api.domain.core.errors import Invalid
 from api.domain.messages import dunning
@@ -20,11 +20,11 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
 from web.price_form import read_cents, read_day
-from web.render import ReaderOf
+from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
-MEANS = {Means.CASH: N_("Cash"), Means.CARD: N_("Card"), Means.TRANSFER: N_("Transfer")}
+MEANS = {PaymentMeans.CASH: N_("Cash"), PaymentMeans.CARD: N_("Card"), PaymentMeans.TRANSFER: N_("Transfer")}
 
 
 class NobodyKnown(Invalid):
@@ -71,7 +71,7 @@ def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
                 session,
                 seller=seller,
                 user=person,
-                means=next((means for means in MEANS if means == form["means"]), Means.CASH),
+                means=next((means for means in MEANS if means == form["means"]), PaymentMeans.CASH),
                 cents=read_cents(form, "cents"),
                 received_on=today(reader.now),
                 key=f"credit:{seller.id}:{form['once'][:40]}",
@@ -83,7 +83,7 @@ def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
     return reader.to("/staff/books", N_("The credit of {name} is noted."), name=person.name)
 
 
-def _draw(reader: ReaderOf, session: Session, user: User, form: Form, of_id: int, *, status: int = 200) -> Response:
+def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: int, *, status: int = 200) -> Response:
     """`of_id` is the entity whose form holds the errors."""
     on = today(reader.now)
     return reader.page(

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
-from api.domain.billing.facturx import Kind, totals
+from api.domain.billing.facturx import DocumentKind, totals
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments import Means
+from api.domain.billing.payments import PaymentMeans
 from api.domain.billing.sellers import get_seller, may_handle_money, today
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import Organisation, User
@@ -20,22 +20,22 @@ from api.domain.sales import orders
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.price_form import decimal_of
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
 
 KINDS = {
-    Kind.INVOICE: N_("Invoice {number}"),
-    Kind.CREDIT_NOTE: N_("Credit note {number}"),
-    Kind.CORRECTED: N_("Corrected invoice {number}"),
-    Kind.DEPOSIT: N_("Deposit invoice {number}"),
+    DocumentKind.INVOICE: N_("Invoice {number}"),
+    DocumentKind.CREDIT_NOTE: N_("Credit note {number}"),
+    DocumentKind.CORRECTED: N_("Corrected invoice {number}"),
+    DocumentKind.DEPOSIT: N_("Deposit invoice {number}"),
 }
 MEANS = {
-    Means.TRANSFER: N_("Transfer"),
-    Means.CASH: N_("Cash"),
-    Means.CARD: N_("Card"),
-    Means.CREDIT: N_("Prepaid credit"),
-    Means.ONLINE: N_("Card, on line"),
+    PaymentMeans.TRANSFER: N_("Transfer"),
+    PaymentMeans.CASH: N_("Cash"),
+    PaymentMeans.CARD: N_("Card"),
+    PaymentMeans.CREDIT: N_("Prepaid credit"),
+    PaymentMeans.ONLINE: N_("Card, on line"),
 }
 
 
@@ -130,7 +130,7 @@ def reverse(
 
 
 def _draw(
-    reader: ReaderOf, session: Session, user: User, invoice: Invoice, form: Form, *, status: int = 200
+    reader: PageReader, session: Session, user: User, invoice: Invoice, form: Form, *, status: int = 200
 ) -> Response:
     document = invoice.document
     sums = totals(document)

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from api.adapters.bank import NotAStatement, read_statement
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
-from api.domain.billing.payments import Fit, Means
+from api.domain.billing.payments import MatchQuality, PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
 from api.domain.messages import dunning
@@ -18,17 +18,17 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
 from web.price_form import read_cents
-from web.render import ReaderOf
+from web.render import PageReader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
 
 FITS = {
-    Fit.EXACT: State("good", N_("Number and amount fit")),
-    Fit.AMOUNT_DIFFERS: State("needs", N_("The amount differs")),
-    Fit.AMOUNT_ONLY: State("waiting", N_("Only the amount fits")),
+    MatchQuality.EXACT: State("good", N_("Number and amount fit")),
+    MatchQuality.AMOUNT_DIFFERS: State("needs", N_("The amount differs")),
+    MatchQuality.AMOUNT_ONLY: State("waiting", N_("Only the amount fits")),
 }
-DESK = {Means.TRANSFER: N_("Transfer"), Means.CASH: N_("Cash"), Means.CARD: N_("Card")}
+DESK = {PaymentMeans.TRANSFER: N_("Transfer"), PaymentMeans.CASH: N_("Cash"), PaymentMeans.CARD: N_("Card")}
 
 
 @router.get("/staff/money")
@@ -36,7 +36,7 @@ def money_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
     return _draw(reader, session, user, Form(reader.request))
 
 
-def _draw(reader: ReaderOf, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
+def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
     sellers = list_sellers(session, user=user)
     waiting = quotes.list_quotes(session, user=user, site_ids=site_ids(reader), limit=100)
     return reader.page(
@@ -50,7 +50,7 @@ def _draw(reader: ReaderOf, session: Session, user: CurrentUser, form: Form, *, 
     )
 
 
-def _book(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     recent = invoices.list_invoices(session, seller_id=seller.id, limit=30)
     return {
         "seller": seller,
@@ -72,7 +72,7 @@ def import_statement(
         if file is None:
             raise NotAStatement(why="-", field="statement")
         read = read_statement(file.file.read(5_000_001))
-        added = payments.take_in(session, seller=seller, lines=read, actor=user, now=reader.now)
+        added = payments.import_lines(session, seller=seller, lines=read, actor=user, now=reader.now)
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
     return reader.to("/staff/money", N_("{count} new movements."), count=len(added))
@@ -106,7 +106,7 @@ def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id:
         payments.pay(
             session,
             invoice=invoice,
-            means=next((means for means in DESK if means == form["means"]), Means.TRANSFER),
+            means=next((means for means in DESK if means == form["means"]), PaymentMeans.TRANSFER),
             cents=read_cents(form, "amount"),
             received_on=today(reader.now),
             key=f"desk:{invoice.id}:{form.int('payments')}",

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Address, DeliverTo, Kind
+from api.domain.billing.facturx import Address, DeliverTo, DocumentKind
 from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import Details
 from api.domain.billing.sellers import list_sellers
 from api.domain.people import accounts
-from api.domain.people.accounts import Buying, Organisation, User
+from api.domain.people.accounts import BuyingRight, Organisation, User
 from api.domain.sales import orders, quotes
 from api.settings import settings
 from web.forms import Form, Sent, trying
@@ -22,7 +22,7 @@ from web.i18n import N_
 from web.pages.sales.orders import STATES
 from web.pages.sales.quotes import state_of
 from web.price_form import read_cents
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
 
@@ -38,9 +38,9 @@ def new_page(reader: Reader, user: CurrentUser) -> Response:
 
 
 @router.post("/org/new")
-def found(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+def create(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     with trying(session, form):
-        row = organisations.found(session, owner=user, details=read_details(form), now=reader.now)
+        row = organisations.create_organisation(session, owner=user, details=read_details(form), now=reader.now)
     if form.errors:
         return _draw_form(reader, form, "/org/new", status=form.status)
     return reader.to(f"/org/{row.slug}", N_("“{name}” is entered."), name=row.name)
@@ -91,7 +91,7 @@ def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, for
             organisation=row,
             actor=user,
             email=form["email"],
-            buying=Buying.VIEWER if form["buying"] == Buying.VIEWER else Buying.BUYER,
+            buying=BuyingRight.VIEWER if form["buying"] == BuyingRight.VIEWER else BuyingRight.BUYER,
             monthly_cents=read_cents(form, "monthly") if form["monthly"] else None,
             now=reader.now,
         )
@@ -146,7 +146,7 @@ def close_cost_centre(
 
 
 def _after(
-    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, said: str
+    reader: PageReader, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, said: str
 ) -> Response:
     """Back to the part of the page, or the page with the error beside `field`."""
     if form.errors:
@@ -210,12 +210,19 @@ def _typed_delivery(place: DeliverTo) -> dict[str, str]:
     }
 
 
-def _draw_form(reader: ReaderOf, form: Form, action: str, *, status: int = 200) -> Response:
+def _draw_form(reader: PageReader, form: Form, action: str, *, status: int = 200) -> Response:
     return reader.page("billing/org_form.html", status=status, form=form, action=action)
 
 
 def _draw(
-    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, token: str = "", status: int = 200
+    reader: PageReader,
+    session: Session,
+    user: User,
+    row: Organisation,
+    form: Form,
+    *,
+    token: str = "",
+    status: int = 200,
 ) -> Response:
     membership = organisations.find_membership(session, user=user, organisation_id=row.id)
     party = party_code(organisation_id=row.id, user_id=None)
@@ -231,7 +238,7 @@ def _draw(
         form=form,
         row=row,
         details=organisations.read_details(session, organisation=row),
-        may_buy=membership is not None and membership.buying is Buying.BUYER,
+        may_buy=membership is not None and membership.buying is BuyingRight.BUYER,
         members=[
             (
                 member,
@@ -251,7 +258,7 @@ def _draw(
             for order in orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
         ],
         bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
-        credited={bill.original_id for bill in bills if bill.kind is Kind.CREDIT_NOTE},
+        credited={bill.original_id for bill in bills if bill.kind is DocumentKind.CREDIT_NOTE},
         statements=statements,
         join_url=f"{(settings().base_url or str(reader.request.base_url)).rstrip('/')}/org/join?token={token}",
         invited=bool(token),

@@ -19,7 +19,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
 from web.price_form import read_day
-from web.render import ReaderOf
+from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 NETWORK = "network"
@@ -127,7 +127,7 @@ def plan(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
     return reader.to("/staff/sellers", N_("The VAT regime is planned."))
 
 
-def _find_place(reader: ReaderOf, slug: str) -> Site | None:
+def _find_place(reader: PageReader, slug: str) -> Site | None:
     place = next((site for site in reader.staffs if site.slug == slug), None)
     if place is None and slug != NETWORK:
         raise NotFound()
@@ -173,7 +173,7 @@ def _typed(seller: Seller) -> dict[str, str]:
 
 
 def _draw_form(
-    reader: ReaderOf, form: Form, seller: Seller | None, place: Site | None, *, status: int = 200
+    reader: PageReader, form: Form, seller: Seller | None, place: Site | None, *, status: int = 200
 ) -> Response:
     return reader.page(
         "billing/seller_form.html",
@@ -187,7 +187,7 @@ def _draw_form(
 
 
 def _draw(
-    reader: ReaderOf, session: Session, user: User, form: Form, of_id: int | None, *, status: int = 200
+    reader: PageReader, session: Session, user: User, form: Form, of_id: int | None, *, status: int = 200
 ) -> Response:
     """`of_id` is the entity whose form of the regime holds the errors."""
     on = today(reader.now)

@@ -15,12 +15,12 @@ from api.adapters import files
 from api.adapters.photos import keep_photo
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings, gatherings
-from api.domain.booking.bookings import Booking, BookingStatus, Condition, Direction, Seen, Wait, WaitStatus
+from api.domain.booking.bookings import Booking, BookingStatus, Condition, Direction, ItemCheck, Wait, WaitStatus
 from api.domain.booking.bookings.handover import ChecklistIncomplete
 from api.domain.booking.bookings.terms import price_of
 from api.domain.booking.door_reports import list_entries
 from api.domain.booking.feeds import booking_ics, open_feed
-from api.domain.booking.gatherings import Registering
+from api.domain.booking.gatherings import RegistrationStatus
 from api.domain.booking.kits import KitItem, find_kit
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
@@ -32,7 +32,7 @@ from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, turn_of, wanted_of, week_of
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -52,7 +52,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "cancel": (bookings.cancel, N_("Cancelled.")),
     "check-in": (bookings.check_in, N_("Checked in.")),
     "check-out": (bookings.check_out, N_("Checked out.")),
-    "no-show": (bookings.miss, N_("Noted: nobody came.")),
+    "no-show": (bookings.mark_missed, N_("Noted: nobody came.")),
 }
 CONDITIONS = {
     Condition.GOOD: State("good", N_("Good")),
@@ -100,7 +100,7 @@ def booking_page(
 
 
 def _booking(
-    reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form, *, turn: int | None = None
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, *, turn: int | None = None
 ) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
     free = bookings.may_cancel_free(session, booking=booking, now=reader.now)
@@ -126,11 +126,11 @@ def _booking(
 
 
 def _moving(
-    reader: ReaderOf, session: Session, user: User, booking: Booking, form: Form, turn: int | None
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, turn: int | None
 ) -> dict[str, Any]:
     """The week in which it could move, while it may; at first the one in which it is."""
     movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
-    found = bookings.look_up_many(session, resource_ids=[booking.resource_id], user=user) if movable else []
+    found = bookings.list_terms(session, resource_ids=[booking.resource_id], user=user) if movable else []
     day = booking.start_at.astimezone(ZoneInfo(booking.site.timezone)).date().isoformat()
     shown: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or turn is not None, "week": None}
     if not found:
@@ -140,7 +140,7 @@ def _moving(
     return {**shown, "asked": found[0], "week": week, "turn": turn, "reasons": REASONS}
 
 
-def _codes(session: Session, booking: Booking, reader: ReaderOf) -> list[tuple[str, str]]:
+def _codes(session: Session, booking: Booking, reader: PageReader) -> list[tuple[str, str]]:
     """(door, code) of a confirmed booking under a convention, while it is good."""
     convention = session.get(Convention, booking.convention_id) if booking.convention_id else None
     live = booking.status in (BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN)
@@ -171,7 +171,7 @@ def booking_calendar(session: DbSession, user: CurrentUser, booking_id: int) -> 
 def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, form: Sent) -> Response:
     booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
     with trying(session, form):
-        asked = bookings.look_up(session, resource_id=booking.resource_id, user=booking.user)
+        asked = bookings.find_terms(session, resource_id=booking.resource_id, user=booking.user)
         wanted = wanted_of(asked, form)
         bookings.move(session, booking=booking, start=wanted.start, end=wanted.end, actor=user, now=reader.now)
     if form.errors:
@@ -190,7 +190,7 @@ def hand_over(
         require_staff(session, user=user, site_id=booking.site_id)
         kit = find_kit(session, booking.resource_id)
         items = kit.items if kit else []
-        seen = [Seen(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
+        seen = [ItemCheck(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
         key = keep_photo(photo.file) if photo else ""
         verb = bookings.hand_out if direction == "out" else bookings.take_back
         verb(session, booking=booking, seen=seen, actor=user, now=reader.now, text=form["text"], photo=key)
@@ -246,9 +246,9 @@ def wait_page(reader: Reader, session: DbSession, user: CurrentUser, wait_id: in
     return _wait(reader, session, user, wait, Form(reader.request))
 
 
-def _wait(reader: ReaderOf, session: Session, user: User, wait: Wait, form: Form) -> Response:
+def _wait(reader: PageReader, session: Session, user: User, wait: Wait, form: Form) -> Response:
     is_kept = wait.status == WaitStatus.OFFERED and wait.offered_until is not None and wait.offered_until > reader.now
-    asked = bookings.look_up(session, resource_id=wait.resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=wait.resource_id, user=user)
     return reader.page(
         "booking/wait.html",
         status=form.status,
@@ -290,7 +290,7 @@ def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
         gathering=found,
         zone=found.site.timezone,
         left=gatherings.seats_left(session, gathering=found),
-        seat=seat.status if seat else Registering.WITHDRAWN,
+        seat=seat.status if seat else RegistrationStatus.WITHDRAWN,
     )
 
 
@@ -303,7 +303,7 @@ def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, 
         seat = gatherings.find_registration(session, gathering=found, user=user)
         if what == "register":
             seat = gatherings.register(session, gathering=found, user=user, now=reader.now)
-            said = N_("You are registered.") if seat.status == Registering.REGISTERED else N_("You are in line.")
+            said = N_("You are registered.") if seat.status == RegistrationStatus.REGISTERED else N_("You are in line.")
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)
     if form.errors:

@@ -15,29 +15,29 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Bookable, Wanted
+from api.domain.booking.bookings import BookingRequest, BookingTerms
 from api.domain.booking.bookings.terms import AgeMissing, NoSuchTime, SkillMissing, as_instant, is_staff, price_of
 from api.domain.core.errors import DomainError, Invalid
 from api.domain.people.accounts import User
 from api.domain.places.conventions import list_open_for
-from api.domain.places.sites import Interval, Kind, Resource, Site, local
+from api.domain.places.sites import Interval, Resource, ResourceKind, Site, local
 from api.domain.places.skills import get_skill, has_skill
 from api.domain.places.timeline import Taken
 from api.domain.pricing.prices import Price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.render import Reader, ReaderOf, tell
+from web.render import PageReader, Reader, text_for
 from web.week import Span, Week, lay_week, without_twins
 
 router = APIRouter(include_in_schema=False)
 
 KINDS = {
-    Kind.VR_KIT: N_("VR kits"),
-    Kind.ROOM: N_("Rooms"),
-    Kind.WORKSTATION: N_("Workstations"),
-    Kind.MACHINE: N_("Machines"),
-    Kind.PERSON: N_("Help"),
-    Kind.PRINTER: N_("Printers"),
+    ResourceKind.VR_KIT: N_("VR kits"),
+    ResourceKind.ROOM: N_("Rooms"),
+    ResourceKind.WORKSTATION: N_("Workstations"),
+    ResourceKind.MACHINE: N_("Machines"),
+    ResourceKind.PERSON: N_("Help"),
+    ResourceKind.PRINTER: N_("Printers"),
 }
 REASONS = {
     "booking": N_("Taken"),
@@ -49,9 +49,9 @@ REASONS = {
 
 
 LENGTHS = (15, 30, 60, 90, 120, 180, 240, 480)
-#: Nobody reads more resources than this at once.
+# Nobody reads more resources than this at once.
 AT_ONCE = 30
-#: What a series may repeat by: its RFC 5545 rule, and the word for it.
+# What a series may repeat by: its RFC 5545 rule, and the word for it.
 REPEATS = {
     "FREQ=WEEKLY": N_("Every week"),
     "FREQ=WEEKLY;INTERVAL=2": N_("Every second week"),
@@ -70,7 +70,7 @@ class TimeMissing(Invalid):
 class Shelf:
     """One resource on the page, with its next free slots."""
 
-    asked: Bookable
+    asked: BookingTerms
     slots: list[Interval]
 
 
@@ -79,7 +79,7 @@ def book_page(
     reader: Reader,
     session: DbSession,
     user: CurrentUser,
-    kind: Kind | None = None,
+    kind: ResourceKind | None = None,
     minutes: Annotated[int, Query(ge=5, le=1440)] = 60,
     week: Annotated[int, Query(ge=0, le=52)] = 0,
     resource: int | None = None,
@@ -104,30 +104,30 @@ def book_page(
     )
 
 
-def _bookable(session: Session, site: Site, user: User) -> list[Bookable]:
+def _bookable(session: Session, site: Site, user: User) -> list[BookingTerms]:
     ids = session.scalars(select(Resource.id).where(Resource.site_id == site.id, Resource.retired_at.is_(None)))
-    return bookings.look_up_many(session, resource_ids=list(ids), user=user)
+    return bookings.list_terms(session, resource_ids=list(ids), user=user)
 
 
-def _lengths(asked: list[Bookable], minutes: int) -> list[int]:
+def _lengths(asked: list[BookingTerms], minutes: int) -> list[int]:
     """What the choice of lengths offers: those that a rule here allows, and the one that was asked for."""
     allowed = {each for each in LENGTHS if any(_suits(one, each) for one in asked)}
     return sorted(allowed | {minutes})
 
 
-def _suits(asked: Bookable, minutes: int) -> bool:
+def _suits(asked: BookingTerms, minutes: int) -> bool:
     policy = asked.policy
     return policy.min_minutes <= minutes <= policy.max_minutes and minutes % policy.step_minutes == 0
 
 
-def _shelves(session: Session, reader: ReaderOf, asked: list[Bookable], minutes: int) -> list[Shelf]:
+def _shelves(session: Session, reader: PageReader, asked: list[BookingTerms], minutes: int) -> list[Shelf]:
     """Slots in one statement for all."""
     now = reader.now
     slots = bookings.find_slots(session, asked=asked, minutes=minutes, start=now, end=now + timedelta(days=30))
     return [Shelf(each, slots.get(each.resource_id, [])) for each in asked]
 
 
-def week_of(session: Session, reader: ReaderOf, asked: Bookable, user: User, turn: int) -> Week:
+def week_of(session: Session, reader: PageReader, asked: BookingTerms, user: User, turn: int) -> Week:
     """Seven days from today on, or so many weeks later, as this person may book them."""
     zone, now, policy = asked.zone, reader.now, asked.policy
     first = now.astimezone(zone).date() + timedelta(weeks=turn)
@@ -168,13 +168,13 @@ def ask_page(
     week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:
     """One resource at one time: what it costs, what the rules are, what one lacks, and the button."""
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     length = minutes if start else max(asked.policy.min_minutes, min(minutes, asked.policy.max_minutes))
     form = Form(reader.request, _typed(asked, start, length) if start else {"minutes": str(length)})
     return show_ask(reader, session, user, asked, form, turn=week)
 
 
-def _typed(asked: Bookable, start: datetime, minutes: int) -> dict[str, str]:
+def _typed(asked: BookingTerms, start: datetime, minutes: int) -> dict[str, str]:
     """As if these had been typed; the exact instant goes along, for the hour that exists twice."""
     wall = as_instant(start, zone=asked.zone).astimezone(asked.zone) if start.tzinfo else start
     return {
@@ -186,7 +186,7 @@ def _typed(asked: Bookable, start: datetime, minutes: int) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Offer:
+class BookingOffer:
     """What this time would cost, or why it cannot be booked and what is free next."""
 
     price: Price | None = None
@@ -196,7 +196,7 @@ class Offer:
 
 
 def show_ask(
-    reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form, *, turn: int | None = None
+    reader: PageReader, session: Session, user: User, asked: BookingTerms, form: Form, *, turn: int | None = None
 ) -> Response:
     """The form beside the week in which its day lies."""
     turn = turn_of(reader, asked, form) if turn is None else turn
@@ -215,7 +215,7 @@ def show_ask(
     )
 
 
-def turn_of(reader: ReaderOf, asked: Bookable, form: Form) -> int:
+def turn_of(reader: PageReader, asked: BookingTerms, form: Form) -> int:
     """How many weeks ahead the day of the form is; 0 when it says none."""
     try:
         ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(asked.zone).date()
@@ -224,27 +224,29 @@ def turn_of(reader: ReaderOf, asked: Bookable, form: Form) -> int:
     return min(max(ahead.days // 7, 0), 52)
 
 
-def _offer(reader: ReaderOf, session: Session, user: User, asked: Bookable, form: Form) -> Offer:
+def _offer(reader: PageReader, session: Session, user: User, asked: BookingTerms, form: Form) -> BookingOffer:
     """Nothing where no time is said; what is wrong with the person (an age, a training) the form says itself."""
     if not (form["day"] and form["at"]):
-        return Offer()
+        return BookingOffer()
     try:
         wanted = wanted_of(asked, form)
         start, end = (as_instant(when, zone=asked.zone) for when in (wanted.start, wanted.end))
     except DomainError as error:
-        return Offer(trouble="" if form.errors else tell(reader.request, error.msgid(), error.params))
-    wrong = bookings.why_not(session, wanted=wanted, user=user, now=reader.now)
+        return BookingOffer(trouble="" if form.errors else text_for(reader.request, error.msgid(), error.params))
+    wrong = bookings.find_refusal(session, wanted=wanted, user=user, now=reader.now)
     if wrong is not None and not isinstance(wrong, AgeMissing | SkillMissing):
-        said = "" if form.errors else tell(reader.request, wrong.msgid(), wrong.params)
-        return Offer(
+        said = "" if form.errors else text_for(reader.request, wrong.msgid(), wrong.params)
+        return BookingOffer(
             trouble=said, slots=_next_free(reader, session, asked, form, start), is_taken=isinstance(wrong, Taken)
         )
     if end <= start:
-        return Offer()
-    return Offer(price=price_of(asked, start=start, end=end))
+        return BookingOffer()
+    return BookingOffer(price=price_of(asked, start=start, end=end))
 
 
-def _next_free(reader: ReaderOf, session: Session, asked: Bookable, form: Form, start: datetime) -> list[Interval]:
+def _next_free(
+    reader: PageReader, session: Session, asked: BookingTerms, form: Form, start: datetime
+) -> list[Interval]:
     minutes = form.int("minutes", otherwise=60)
     if not _suits(asked, minutes) or asked.out_of_service:
         return []
@@ -252,7 +254,7 @@ def _next_free(reader: ReaderOf, session: Session, asked: Bookable, form: Form, 
 
 
 def free_after(
-    reader: ReaderOf, session: Session, asked: Bookable, start: datetime, minutes: int, *, count: int = 3
+    reader: PageReader, session: Session, asked: BookingTerms, start: datetime, minutes: int, *, count: int = 3
 ) -> list[Interval]:
     """The next free slots after `start`; from now on, where that lies beyond the horizon."""
     horizon = reader.now + timedelta(days=asked.policy.horizon_days)
@@ -263,13 +265,13 @@ def free_after(
 @router.get("/book/{resource_id}/offer")
 def offer(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int) -> Response:
     """Price or trouble of the time in the form, as a fragment, for every change of it."""
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     form = Form(reader.request, dict(reader.request.query_params))
     found = _offer(reader, session, user, asked, form)
     return reader.page("booking/_offer.html", asked=asked, form=form, offer=found, zone=asked.calendar.timezone)
 
 
-def _lacks(session: Session, asked: Bookable, user: User, now: datetime) -> str:
+def _lacks(session: Session, asked: BookingTerms, user: User, now: datetime) -> str:
     """The name of the training that this person needs first; "" when none."""
     skill_id = asked.policy.skill_id
     if skill_id is None or has_skill(session, user_id=user.id, skill_id=skill_id, at=now):
@@ -277,7 +279,7 @@ def _lacks(session: Session, asked: Bookable, user: User, now: datetime) -> str:
     return get_skill(session, skill_id).name
 
 
-def wanted_of(asked: Bookable, form: Form) -> Wanted:
+def wanted_of(asked: BookingTerms, form: Form) -> BookingRequest:
     """What the form says, as wall time of the place (with its offset, where the page gave one)."""
     try:
         start = datetime.fromisoformat(f"{form['day']}T{form['at']}{_offset(form)}")
@@ -289,7 +291,7 @@ def wanted_of(asked: Bookable, form: Form) -> Wanted:
         raise NoSuchTime(field="minutes") from error
     if start.tzinfo is not None:
         start, end = (as_instant(when, zone=asked.zone) for when in (start, end))
-    return Wanted(
+    return BookingRequest(
         resource_id=asked.resource_id,
         start=start,
         end=end,
@@ -307,7 +309,7 @@ def _offset(form: Form) -> str:
 @router.post("/book/{resource_id}")
 def book(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
     """Book it, or say why not and what is free next; or only show the price of what was typed."""
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     if form["act"] == "look":
         return show_ask(reader, session, user, asked, form)
     with trying(session, form):
@@ -320,7 +322,7 @@ def book(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int
 @router.post("/book/{resource_id}/wait")
 def wait(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
     """Stand in line for a slot that is taken."""
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     with trying(session, form):
         bookings.join_waitlist(session, wanted=wanted_of(asked, form), user=user, now=reader.now)
     if form.errors:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.places.timeline import Reason, list_holds
+from api.domain.places.timeline import HoldReason, list_holds
 from api.domain.printing.runs import Run
 from web.pages.booking.agenda import STATES
 from web.pages.booking.book import REASONS
@@ -62,7 +62,7 @@ def calendar_page(
 def _notes(session: Session, resource_ids: list[int], edges: list[datetime]) -> dict[tuple[int, datetime], Note]:
     """(resource, start) -> what a hold that is no booking is: the part that prints, the event, the repair."""
     holds = list_holds(session, resource_ids=resource_ids, start=edges[0], end=edges[-1])
-    others = {each.id: each for each in holds if each.reason != Reason.BOOKING}
+    others = {each.id: each for each in holds if each.reason != HoldReason.BOOKING}
     notes = {(each.resource_id, each.start): Note(each.note) for each in others.values() if each.note}
     for run in session.scalars(select(Run).where(Run.hold_id.in_(others))):
         held = others[run.hold_id or 0]

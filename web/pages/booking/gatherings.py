@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import gatherings
 from api.domain.booking.bookings import as_instant
-from api.domain.booking.gatherings import Gathering, GatheringStatus, Registering, Registration
+from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource, Site
@@ -23,13 +23,13 @@ from web.i18n import N_
 from web.pages.booking.book import TimeMissing
 from web.pages.booking.rules import place_of
 from web.pages.staff_only import StaffReader, site_ids
-from web.render import ReaderOf
-from web.rule_form import AmountWrong
+from web.render import PageReader
+from web.rule_form import FeeWrong
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
 
-#: Those of the last days stay on the list: who came is often told the day after.
+# Those of the last days stay on the list: who came is often told the day after.
 PAST = timedelta(days=14)
 STATES = {
     GatheringStatus.DRAFT: State("waiting", N_("Draft")),
@@ -37,9 +37,9 @@ STATES = {
     GatheringStatus.CANCELLED: State("broken", N_("Called off")),
 }
 SEATS = {
-    Registering.REGISTERED: State("good", N_("Registered")),
-    Registering.WAITING: State("waiting", N_("In line")),
-    Registering.CAME: State("good", N_("Came")),
+    RegistrationStatus.REGISTERED: State("good", N_("Registered")),
+    RegistrationStatus.WAITING: State("waiting", N_("In line")),
+    RegistrationStatus.CAME: State("good", N_("Came")),
 }
 
 
@@ -55,7 +55,7 @@ def new_page(reader: StaffReader, session: DbSession) -> Response:
     return _new(reader, session, Form(reader.request, {"seats": "10"}))
 
 
-def _new(reader: ReaderOf, session: Session, form: Form) -> Response:
+def _new(reader: PageReader, session: Session, form: Form) -> Response:
     site = place_of(reader)
     query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
     return reader.page(
@@ -85,7 +85,7 @@ def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
     return reader.to(f"/staff/gatherings/{made.slug}", N_("“{title}” is announced."), title=made.title)
 
 
-def _announce(session: Session, reader: ReaderOf, site: Site, user: User, form: Form) -> Gathering:
+def _announce(session: Session, reader: PageReader, site: Site, user: User, form: Form) -> Gathering:
     query = select(Resource).where(Resource.id.in_(_chosen(form)), Resource.site_id == site.id)
     return gatherings.announce(
         session,
@@ -115,13 +115,13 @@ def _price_cents(form: Form) -> int:
     try:
         amount = Decimal(form.get("price", "0").replace(",", "."))
     except InvalidOperation as error:
-        raise AmountWrong(field="price") from error
+        raise FeeWrong(field="price") from error
     if not amount.is_finite() or not 0 <= amount < 1_000_000:
-        raise AmountWrong(field="price")
+        raise FeeWrong(field="price")
     return int(amount * 100)
 
 
-def _get(reader: ReaderOf, session: Session, slug: str, user: User) -> Gathering:
+def _get_gathering(reader: PageReader, session: Session, slug: str, user: User) -> Gathering:
     found = gatherings.get_gathering(session, slug=slug, user=user)
     if found.site_id not in site_ids(reader):
         raise NotFound()
@@ -130,11 +130,11 @@ def _get(reader: ReaderOf, session: Session, slug: str, user: User) -> Gathering
 
 @router.get("/staff/gatherings/{slug}")
 def gathering_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str) -> Response:
-    found = _get(reader, session, slug, user)
+    found = _get_gathering(reader, session, slug, user)
     return _show(reader, session, found, Form(reader.request))
 
 
-def _show(reader: ReaderOf, session: Session, found: Gathering, form: Form) -> Response:
+def _show(reader: PageReader, session: Session, found: Gathering, form: Form) -> Response:
     return reader.page(
         "booking/staff_gathering.html",
         status=form.status,
@@ -149,16 +149,16 @@ def _show(reader: ReaderOf, session: Session, found: Gathering, form: Form) -> R
 
 
 @router.post("/staff/gatherings/{slug}/came/{registration_id}")
-def came(
+def mark_attended(
     reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, registration_id: int, form: Sent
 ) -> Response:
     """This person was there; after a training they are authorised."""
-    found = _get(reader, session, slug, user)
+    found = _get_gathering(reader, session, slug, user)
     seat = session.get(Registration, registration_id)
     if seat is None or seat.gathering_id != found.id:
         raise NotFound()
     with trying(session, form):
-        gatherings.came(session, seat=seat, actor=user, now=reader.now)
+        gatherings.mark_attended(session, seat=seat, actor=user, now=reader.now)
     if form.errors:
         return _show(reader, session, found, form)
     said = N_("{name} came, and is authorised.") if found.skill_id else N_("{name} came.")
@@ -168,7 +168,7 @@ def came(
 @router.post("/staff/gatherings/{slug}/call-off")
 def call_off(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
     """It will not take place: its rooms are free, and those who registered are written to."""
-    found = _get(reader, session, slug, user)
+    found = _get_gathering(reader, session, slug, user)
     with trying(session, form):
         gatherings.move_gathering(session, gathering=found, new=GatheringStatus.CANCELLED, actor=user, now=reader.now)
     if form.errors:

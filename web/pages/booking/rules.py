@@ -14,13 +14,13 @@ from api.domain.booking.rules import DEFAULT, Policy, Rule, RuleContradicts, lis
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage, require_manager
-from api.domain.places.sites import Kind, Resource, Site
+from api.domain.places.sites import Resource, ResourceKind, Site
 from api.domain.places.skills import list_skills
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import KINDS
 from web.pages.staff_only import StaffReader, site_ids
-from web.render import ReaderOf
+from web.render import PageReader
 from web.rule_form import LIMITS, NUMBERS, ROLES, SWITCHES, as_typed, read_policy, tiers
 
 router = APIRouter(include_in_schema=False)
@@ -31,7 +31,7 @@ class About:
     """What a rule is about: a kind of the place, or one resource of it."""
 
     site: Site
-    kind: Kind
+    kind: ResourceKind
     resource: Resource | None = None
 
     @property
@@ -41,7 +41,7 @@ class About:
 
 
 @dataclass(frozen=True)
-class Line:
+class RuleLine:
     """One rule on the list; `is_own` says that it stands for itself, not for its kind or by default."""
 
     about: About
@@ -49,7 +49,7 @@ class Line:
     is_own: bool
 
 
-def place_of(reader: ReaderOf) -> Site:
+def place_of(reader: PageReader) -> Site:
     """The place that this browser chose, if its reader staffs it; else the first of theirs."""
     return reader.site if reader.site in reader.staffs and reader.site else reader.staffs[0]
 
@@ -59,7 +59,7 @@ def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
     site = place_of(reader)
     rules = list_rules(session, site_id=site.id)
     resources = _resources(session, site)
-    kinds = [kind for kind in Kind if any(each.kind == kind for each in resources)]
+    kinds = [kind for kind in ResourceKind if any(each.kind == kind for each in resources)]
     return reader.page(
         "booking/rules.html",
         place=site,
@@ -77,15 +77,19 @@ def _resources(session: Session, site: Site) -> list[Resource]:
     return list(session.scalars(query.order_by(Resource.kind, Resource.name, Resource.id)))
 
 
-def _of_kind(site: Site, kind: Kind, rules: list[Rule]) -> Line:
+def _of_kind(site: Site, kind: ResourceKind, rules: list[Rule]) -> RuleLine:
     found = next((rule for rule in rules if rule.kind == kind and rule.resource_id is None), None)
-    return Line(About(site, kind), found.policy if found else DEFAULT, found is not None)
+    return RuleLine(About(site, kind), found.policy if found else DEFAULT, found is not None)
 
 
-def _of_resource(site: Site, resource: Resource, rules: list[Rule]) -> Line:
+def _of_resource(site: Site, resource: Resource, rules: list[Rule]) -> RuleLine:
     found = next((rule for rule in rules if rule.resource_id == resource.id), None)
     about = About(site, resource.kind, resource)
-    return Line(about, found.policy, True) if found else Line(about, _of_kind(site, resource.kind, rules).policy, False)
+    return (
+        RuleLine(about, found.policy, True)
+        if found
+        else RuleLine(about, _of_kind(site, resource.kind, rules).policy, False)
+    )
 
 
 @router.get("/staff/rules/{slug}/{what}/{which}")
@@ -95,21 +99,21 @@ def rule_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: 
     return _show(reader, session, line, Form(reader.request, as_typed(line.policy)))
 
 
-def _line(reader: ReaderOf, session: Session, slug: str, what: str, which: str) -> Line:
+def _line(reader: PageReader, session: Session, slug: str, what: str, which: str) -> RuleLine:
     """The rule that stands for it now; NotFound for a place that the reader does not staff."""
     site = next((each for each in reader.staffs if each.slug == slug), None)
     if site is None:
         raise NotFound()
     rules = list_rules(session, site_id=site.id)
-    if what == "kind" and which in set(Kind):
-        return _of_kind(site, Kind(which), rules)
+    if what == "kind" and which in set(ResourceKind):
+        return _of_kind(site, ResourceKind(which), rules)
     resource = session.get(Resource, int(which)) if what == "resource" and which.isdigit() else None
     if resource is None or resource.site_id != site.id:
         raise NotFound()
     return _of_resource(site, resource, rules)
 
 
-def _show(reader: ReaderOf, session: Session, line: Line, form: Form) -> Response:
+def _show(reader: PageReader, session: Session, line: RuleLine, form: Form) -> Response:
     return reader.page(
         "booking/rule.html",
         status=form.status,
@@ -140,7 +144,7 @@ def change_rule(
     return reader.to("/staff/rules", N_("The rule is set; it counts from now on."))
 
 
-def _set(session: Session, reader: ReaderOf, user: User, about: About, form: Form) -> None:
+def _set(session: Session, reader: PageReader, user: User, about: About, form: Form) -> None:
     """What contradicts itself is told in the reader's language."""
     try:
         policy = read_policy(form)

@@ -14,14 +14,14 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.booking.bookings import SKIP, Bookable, Occurrence, SeriesConflict, Wanted
+from api.domain.booking.bookings import SKIP, BookingRequest, BookingTerms, Occurrence, SeriesConflict
 from api.domain.booking.bookings.series import Choice, RuleEndless
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REPEATS, TimeMissing, free_after, show_ask, wanted_of
-from web.render import Reader, ReaderOf, tell
+from web.render import PageReader, Reader, text_for
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,7 +35,7 @@ class LastDayWrong(Invalid):
 
 
 @dataclass(frozen=True)
-class Line:
+class OccurrenceLine:
     """One time on the page: what stands against it, what was chosen, and where it could go instead."""
 
     each: Occurrence
@@ -48,7 +48,7 @@ class Line:
 @router.post("/book/{resource_id}/series")
 def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
     """Show all the times; with `act=confirm` book those that are kept, or show what still stands against it."""
-    asked = bookings.look_up(session, resource_id=resource_id, user=user)
+    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     seen, made = list[Occurrence](), 0
     with trying(session, form):
         wanted, rrule, choices = wanted_of(asked, form), rule_of(form), choices_of(form)
@@ -71,7 +71,7 @@ def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: i
 
 
 def _book(
-    session: Session, reader: ReaderOf, user: User, wanted: Wanted, rrule: str, choices: Mapping[int, Choice]
+    session: Session, reader: PageReader, user: User, wanted: BookingRequest, rrule: str, choices: Mapping[int, Choice]
 ) -> Sequence[object]:
     return bookings.book_series(session, wanted=wanted, rrule=rrule, user=user, now=reader.now, choices=choices)
 
@@ -117,7 +117,7 @@ def _moved_to(form: Form, index: str) -> datetime:
         raise TimeMissing() from error
 
 
-def _show(reader: ReaderOf, session: Session, asked: Bookable, form: Form, seen: list[Occurrence]) -> Response:
+def _show(reader: PageReader, session: Session, asked: BookingTerms, form: Form, seen: list[Occurrence]) -> Response:
     lines = [_line(reader, session, asked, form, each) for each in seen]
     return reader.page(
         "booking/series.html",
@@ -139,18 +139,18 @@ def _show(reader: ReaderOf, session: Session, asked: Bookable, form: Form, seen:
 PERSON = ("note", "youngest_age", "guardian_consent")
 
 
-def _line(reader: ReaderOf, session: Session, asked: Bookable, form: Form, each: Occurrence) -> Line:
+def _line(reader: PageReader, session: Session, asked: BookingTerms, form: Form, each: Occurrence) -> OccurrenceLine:
     """Of one that cannot be booked, the next free slot is proposed as the place where it could go."""
-    trouble = tell(reader.request, each.trouble.msgid(), each.trouble.params) if each.trouble else ""
+    trouble = text_for(reader.request, each.trouble.msgid(), each.trouble.params) if each.trouble else ""
     choice = form[f"choice-{each.index}"] or ("" if not trouble else SKIP)
     day, at = form[f"day-{each.index}"], form[f"at-{each.index}"]
     if trouble and not (day and at):
         wall = _proposal(reader, session, asked, each)
         day, at = wall.date().isoformat(), wall.strftime("%H:%M")
-    return Line(each, trouble, choice, day, at)
+    return OccurrenceLine(each, trouble, choice, day, at)
 
 
-def _proposal(reader: ReaderOf, session: Session, asked: Bookable, each: Occurrence) -> datetime:
+def _proposal(reader: PageReader, session: Session, asked: BookingTerms, each: Occurrence) -> datetime:
     after = each.start.replace(tzinfo=asked.zone)
     minutes = int((each.end - each.start) / timedelta(minutes=1))
     slots = free_after(reader, session, asked, after, minutes, count=1)

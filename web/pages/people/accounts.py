@@ -10,7 +10,7 @@ from api.domain.people.accounts import Locale, User
 from web import i18n, throttle
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.render import Reader, ReaderOf, local_path, set_cookie
+from web.render import PageReader, Reader, local_path, set_cookie
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,7 +68,7 @@ def _shown(form: Form) -> int:
     return 429 if form.status == 429 else 422
 
 
-def _enter(reader: ReaderOf, session: DbSession, token: str, form: Form) -> Response:
+def _enter(reader: PageReader, session: DbSession, token: str, form: Form) -> Response:
     """Always a new session token; the one before, if any, ends here."""
     if old := reader.request.cookies.get(session_cookie()):
         accounts.log_out(session, token=old)
@@ -103,7 +103,7 @@ def me(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     return _me(reader, session, user, Form(reader.request))
 
 
-def _me(reader: ReaderOf, session: DbSession, user: User, form: Form, new_token: str = "") -> Response:
+def _me(reader: PageReader, session: DbSession, user: User, form: Form, new_token: str = "") -> Response:
     return reader.page(
         "people/me.html",
         sessions=accounts.list_sessions(session, user=user),

@@ -22,7 +22,7 @@ from web.hours_form import WEEKDAYS, read_hours
 from web.i18n import N_
 from web.pages.booking.rules import place_of
 from web.pages.staff_only import StaffReader, site_ids
-from web.render import ReaderOf
+from web.render import PageReader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +64,7 @@ def conventions_page(reader: StaffReader, session: DbSession, user: CurrentUser)
     return _list(reader, session, user, Form(reader.request))
 
 
-def _list(reader: ReaderOf, session: Session, user: User, form: Form, *, secret: str = "") -> Response:
+def _list(reader: PageReader, session: Session, user: User, form: Form, *, secret: str = "") -> Response:
     site, today = place_of(reader), reader.now.date()
     return reader.page(
         "places/conventions.html",
@@ -84,7 +84,7 @@ def new_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Resp
     return _new(reader, session, Form(reader.request))
 
 
-def _new(reader: ReaderOf, session: Session, form: Form) -> Response:
+def _new(reader: PageReader, session: Session, form: Form) -> Response:
     site = place_of(reader)
     query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
     return reader.page(
@@ -160,7 +160,7 @@ def _day(form: Form, name: str) -> date:
         raise DatesWrong(field=name) from error
 
 
-def _get(reader: ReaderOf, session: Session, convention_id: int, user: User) -> Convention:
+def _get(reader: PageReader, session: Session, convention_id: int, user: User) -> Convention:
     found = conventions.get_convention(session, convention_id=convention_id, user=user)
     if found.site_id not in site_ids(reader):
         raise NotFound()
@@ -212,7 +212,7 @@ def secret_of(door: Door) -> str:
     return conventions.door_secret(settings().secret("doors").encode(), door=door).hex()
 
 
-def _door(reader: ReaderOf, session: Session, door_id: int) -> Door:
+def _door(reader: PageReader, session: Session, door_id: int) -> Door:
     door = conventions.get_door(session, door_id)
     if door.site_id not in site_ids(reader):
         raise NotFound()
@@ -224,7 +224,7 @@ def door_page(reader: StaffReader, session: DbSession, user: CurrentUser, door_i
     return _show_door(reader, session, user, _door(reader, session, door_id))
 
 
-def _show_door(reader: ReaderOf, session: Session, user: User, door: Door, *, secret: str = "") -> Response:
+def _show_door(reader: PageReader, session: Session, user: User, door: Door, *, secret: str = "") -> Response:
     return reader.page(
         "places/door.html",
         door=door,

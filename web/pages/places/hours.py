@@ -19,15 +19,15 @@ from web.hours_form import WEEKDAYS, hours_as_typed, read_hours
 from web.i18n import N_
 from web.pages.booking.rules import place_of
 from web.pages.staff_only import StaffReader, site_ids
-from web.render import ReaderOf
+from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
-#: Morning and afternoon.
+# Morning and afternoon.
 A_DAY = 2
 
 
-class ReasonMissing(Invalid):
+class ClosureReasonMissing(Invalid):
     """Please say why: those whose bookings are cancelled read it."""
 
     field = "reason"
@@ -47,7 +47,7 @@ def _typed(site: Site) -> dict[str, str]:
     return typed
 
 
-def _show(reader: ReaderOf, session: Session, user: User, form: Form) -> Response:
+def _show(reader: PageReader, session: Session, user: User, form: Form) -> Response:
     site = place_of(reader)
     today = reader.now.date()
     return reader.page(
@@ -81,7 +81,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
     form.data = {**_typed(site), **dict(form.data)}
     with trying(session, form):
         if not form["reason"]:
-            raise ReasonMissing()
+            raise ClosureReasonMissing()
         first_on, last_on = _days(form)
         hit = bookings.close_days(
             session,

@@ -25,7 +25,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
 from web.price_form import EUROS, PERCENTS, ROLES, describe, read_day, read_tariff, rows_of, typed
-from web.render import ReaderOf
+from web.render import PageReader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -42,7 +42,7 @@ def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
     return reader.page("pricing/tariffs.html", places=[_place(reader, session, user, site) for site in places])
 
 
-def _place(reader: ReaderOf, session: Session, user: User, site: Site | None) -> dict[str, object]:
+def _place(reader: PageReader, session: Session, user: User, site: Site | None) -> dict[str, object]:
     site_id = site.id if site else None
     rows = tariffs.list_versions(session, site_id=site_id)
     began = next((row.id for row in rows if row.valid_from <= reader.now), None)
@@ -57,13 +57,13 @@ def _place(reader: ReaderOf, session: Session, user: User, site: Site | None) ->
     }
 
 
-def _state(row: TariffRow, in_force: int | None, reader: ReaderOf) -> State:
+def _state(row: TariffRow, in_force: int | None, reader: PageReader) -> State:
     if row.id == in_force:
         return IN_FORCE
     return PLANNED if row.valid_from > reader.now else PAST
 
 
-def _known(session: Session, reader: ReaderOf, row: TariffRow | None) -> dict[int, str]:
+def _known(session: Session, reader: PageReader, row: TariffRow | None) -> dict[int, str]:
     """Names of the organisations that bought at the places of this reader, and of those in the prices."""
     body = tariffs.unpack(row.body).organisation_percents if row else {}
     return quotes.list_buyers(session, site_ids=site_ids(reader), more_ids=list(body))
@@ -83,7 +83,7 @@ def new_page(
     return _draw(reader, session, user, form, place, start)
 
 
-def _find_place(reader: ReaderOf, slug: str) -> Site | None:
+def _find_place(reader: PageReader, slug: str) -> Site | None:
     if slug == NETWORK:
         return None
     place = next((site for site in reader.staffs if site.slug == slug), None)
@@ -92,7 +92,7 @@ def _find_place(reader: ReaderOf, slug: str) -> Site | None:
     return place
 
 
-def _start(session: Session, reader: ReaderOf, slug: str, like: int) -> Tariff | None:
+def _start(session: Session, reader: PageReader, slug: str, like: int) -> Tariff | None:
     place = _find_place(reader, slug)
     rows = tariffs.list_versions(session, site_id=place.id if place else None)
     if (row := next((row for row in rows if row.id == like), None)) is not None:
@@ -133,7 +133,7 @@ def _digest(prices: NewPrices) -> str:
 
 
 def _draw(
-    reader: ReaderOf,
+    reader: PageReader,
     session: Session,
     user: User,
     form: Form,

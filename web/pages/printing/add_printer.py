@@ -17,7 +17,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
 from web.reasons import error_text
-from web.render import ReaderOf
+from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,7 +27,7 @@ def new_page(reader: StaffReader) -> Response:
     return _new(reader, Form(reader.request))
 
 
-def _new(reader: ReaderOf, form: Form, *, status: int = 200) -> Response:
+def _new(reader: PageReader, form: Form, *, status: int = 200) -> Response:
     return reader.page("printing/printer_new.html", status=status, form=form)
 
 
@@ -40,7 +40,7 @@ def ask(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) 
         url = url if "://" in url or not url else f"http://{url}"
         key = form["key"]
         sealed = seal(key, about=url[:300]) if key else ""
-        probe = probes.ask_probe(session, site=site, url=url, sealed_key=sealed, actor=user, now=reader.now)
+        probe = probes.request_probe(session, site=site, url=url, sealed_key=sealed, actor=user, now=reader.now)
     if form.errors:
         return _new(reader, form, status=form.status)
     return reader.to(f"/staff/printers/new/{probe.id}")
@@ -52,7 +52,7 @@ def probe_page(reader: StaffReader, session: DbSession, user: CurrentUser, probe
     return _probe(reader, session, probe, Form(reader.request))
 
 
-def _probe(reader: ReaderOf, session: Session, probe: Probe, form: Form, *, status: int = 200) -> Response:
+def _probe(reader: PageReader, session: Session, probe: Probe, form: Form, *, status: int = 200) -> Response:
     answer = probe.answer
     code = str(answer.get("code", ""))
     return reader.page(

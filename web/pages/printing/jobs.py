@@ -16,7 +16,7 @@ from api.domain.printing.jobs import Job
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.reasons import run_text
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 from web.shown import show_job
 from web.states import RUNS
 
@@ -44,7 +44,7 @@ def job_page(
 
 
 def _job(
-    reader: ReaderOf,
+    reader: PageReader,
     session: Session,
     user: User,
     job: Job,

@@ -27,11 +27,11 @@ from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.reasons import error_text
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
 
-#: What the address of the page of choices can carry.
+# What the address of the page of choices can carry.
 CHOICES = ("material", "colour", "quality", "copies", "scale", "site_id", "organisation_id", "note")
 
 QUALITIES = {
@@ -52,7 +52,7 @@ class NotANumber(Invalid):
 
 
 @dataclass(frozen=True)
-class Offer:
+class PrintOffer:
     """What is asked for, what it would cost, or why it cannot be; `shrink_to` is the scale in % that would fit.
 
     `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is awaited.
@@ -72,7 +72,7 @@ def print_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respons
     return _drop_zone(reader, session, user, Form(reader.request))
 
 
-def _drop_zone(reader: ReaderOf, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
+def _drop_zone(reader: PageReader, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
     if reader.wants_fragment and form.errors:
         return reader.page("printing/_refused.html", status=status, form=form)
     models = library.list_models(session, user=user, limit=12)
@@ -127,7 +127,7 @@ def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id:
 
 
 def _show_choices(
-    reader: ReaderOf, session: Session, user: User, model: Model, form: Form, *, status: int = 200
+    reader: PageReader, session: Session, user: User, model: Model, form: Form, *, status: int = 200
 ) -> Response:
     values = _choices(reader, session, user, model, form)
     return reader.page("printing/choose.html", status=status, **values)
@@ -160,7 +160,7 @@ def restore(reader: Reader, session: DbSession, user: CurrentUser, model_id: int
     return reader.to(f"/print/{model.id}", N_("“{name}” is back."), name=model.name)
 
 
-def _choices(reader: ReaderOf, session: Session, user: User, model: Model, form: Form) -> dict[str, Any]:
+def _choices(reader: PageReader, session: Session, user: User, model: Model, form: Form) -> dict[str, Any]:
     """All that the page of choices shows."""
     offered = materials.list_materials(session)
     fleet = printers.list_printers(session)
@@ -188,7 +188,7 @@ def _choices(reader: ReaderOf, session: Session, user: User, model: Model, form:
     }
 
 
-def _place(reader: ReaderOf, places: list[Site], form: Form) -> Site | None:
+def _place(reader: PageReader, places: list[Site], form: Form) -> Site | None:
     """The one asked for, else this browser's, else the first that has a printer."""
     wanted = [form["site_id"], str(reader.site.id) if reader.site else ""]
     return next((s for w in wanted for s in places if str(s.id) == w), places[0] if places else None)
@@ -216,13 +216,15 @@ def _unit_doubt(model: Model) -> dict[str, object] | None:
     return {"msgid": mesh.UNIT_REASONS[unit], "params": params, "scale": f"{factor * 100:g}"}
 
 
-def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: Form, fleet: list[Printer]) -> Offer:
+def _offer(
+    session: Session, reader: PageReader, user: User, model: Model, form: Form, fleet: list[Printer]
+) -> PrintOffer:
     try:
         request = read_request(session, reader, user, model, form)
         quote = jobs.quote_job(session, request, now=reader.now)
         fitting = mesh.fits(request.size_mm, {printer.id: printer.kind.volume_mm for printer in fleet}).printers
         exact = jobs.find_exact_quote(session, request=request, now=reader.now)
-        return Offer(
+        return PrintOffer(
             quote,
             fitting=[printer for printer in fleet if printer.id in fitting],
             exact=exact if exact and not exact.error else None,
@@ -231,18 +233,18 @@ def _offer(session: Session, reader: ReaderOf, user: User, model: Model, form: F
         )
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
-        return Offer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))
+        return PrintOffer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))
     except DomainError as error:
-        return Offer(error=reader.text(error.msgid(), **error.params))
+        return PrintOffer(error=reader.text(error.msgid(), **error.params))
 
 
-def _failure(reader: ReaderOf, exact: ExactQuote | None) -> str:
+def _failure(reader: PageReader, exact: ExactQuote | None) -> str:
     if exact is None or exact.error is None:
         return ""
     return error_text(reader, str(exact.error.get("code", "")), dict(exact.error.get("params", {})))
 
 
-def read_request(session: Session, reader: ReaderOf, user: User, model: Model, form: Form) -> JobRequest:
+def read_request(session: Session, reader: PageReader, user: User, model: Model, form: Form) -> JobRequest:
     """The choices of the form; raises the error of the field that is wrong."""
     fleet_sites = {printer.site_id for printer in printers.list_printers(session)}
     place = _place(reader, [site for site in reader.sites if site.id in fleet_sites], form)

@@ -14,16 +14,16 @@ from api.domain.places import timeline
 from api.domain.pricing import materials
 from api.domain.printing import printers, runs
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Wish
+from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.home import start_of_day
 from web.pages.printing.staff_acts import get_staffed_printer
 from web.pages.staff_only import StaffReader
 from web.reasons import run_text
-from web.render import ReaderOf
+from web.render import PageReader
 from web.shown import show_printer
-from web.states import HOLDS, RUNS, WISHES
+from web.states import COMMANDS, HOLDS, RUNS
 
 router = APIRouter(include_in_schema=False)
 
@@ -36,7 +36,7 @@ def printer_page(reader: StaffReader, session: DbSession, user: CurrentUser, pri
     return draw_printer(reader, session, printer, Form(reader.request))
 
 
-def draw_printer(reader: ReaderOf, session: Session, printer: Printer, form: Form, *, status: int = 200) -> Response:
+def draw_printer(reader: PageReader, session: Session, printer: Printer, form: Form, *, status: int = 200) -> Response:
     run = runs.find_live_run(session, printer_id=printer.id)
     start = start_of_day(printer.resource.site, reader.now)
     past = list_printer_runs(session, printer_id=printer.id, limit=SHOWN_RUNS)
@@ -48,7 +48,7 @@ def draw_printer(reader: ReaderOf, session: Session, printer: Printer, form: For
         printer=printer,
         run=run,
         run_states=RUNS,
-        wishes=WISHES,
+        commands=COMMANDS,
         hold_words=HOLDS,
         day=timeline.list_holds(session, resource_ids=[printer.id], start=start, end=start + timedelta(days=1)),
         past=[(each, run_text(reader, each)) for each in past],
@@ -80,14 +80,14 @@ def maintain(reader: StaffReader, session: DbSession, user: CurrentUser, printer
     return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
 
 
-@router.post("/staff/printers/{printer_id:int}/wish")
-def wish(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
+@router.post("/staff/printers/{printer_id:int}/command")
+def command(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
     """Pause, resume or cancel what runs: noted here, done by the worker within a second."""
     printer = get_staffed_printer(session, printer_id, user=user)
     run = runs.find_live_run(session, printer_id=printer.id)
-    if run is not None and form["wish"] in set(Wish):
+    if run is not None and form["command"] in set(RunCommand):
         with trying(session, form):
-            runs.wish(session, run=run, wanted=Wish(form["wish"]), actor_id=user.id, now=reader.now)
+            runs.request_command(session, run=run, wanted=RunCommand(form["command"]), actor_id=user.id, now=reader.now)
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
     return reader.to(f"/staff/printers/{printer.id}")

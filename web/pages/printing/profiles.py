@@ -20,7 +20,7 @@ from web.pages.staff_only import StaffReader
 
 router = APIRouter(include_in_schema=False)
 
-#: Nothing longer is read; the check refuses it before.
+# Nothing longer is read; the check refuses it before.
 MOST_BYTES = 1_000_000
 
 

@@ -15,12 +15,12 @@ from api.domain.people.roles import may_staff, require_staff
 from api.domain.printing import jobs, printers, runs
 from api.domain.printing.jobs import Job
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Wish
+from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff import draw_now
 from web.pages.staff_only import StaffReader
-from web.render import ReaderOf, local_path
+from web.render import PageReader, local_path
 
 router = APIRouter(include_in_schema=False)
 
@@ -59,7 +59,7 @@ def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_
     """The plate was not clear after all: nothing more starts on it, and what has begun since is stopped."""
     printer = get_staffed_printer(session, printer_id, user=user)
     if run := runs.find_live_run(session, printer_id=printer.id):
-        runs.wish(session, run=run, wanted=Wish.CANCEL, actor_id=user.id, now=reader.now)
+        runs.request_command(session, run=run, wanted=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
     printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
     said = N_("{printer}: its plate is not clear. Nothing starts on it.")
     return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
@@ -69,7 +69,7 @@ Verb = Callable[..., None]
 
 
 def _act(
-    reader: ReaderOf,
+    reader: PageReader,
     session: Session,
     user: User,
     job_id: int,

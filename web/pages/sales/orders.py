@@ -20,7 +20,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
 from web.price_form import decimal_of
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -50,7 +50,7 @@ def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page:
     return _draw_list(reader, session, found, page, "sales/staff_orders.html")
 
 
-def _draw_list(reader: ReaderOf, session: Session, found: list[Order], page: Page, template: str) -> Response:
+def _draw_list(reader: PageReader, session: Session, found: list[Order], page: Page, template: str) -> Response:
     shown = found[: page.limit]
     return reader.page(
         template,
@@ -59,7 +59,7 @@ def _draw_list(reader: ReaderOf, session: Session, found: list[Order], page: Pag
     )
 
 
-def _done(session: Session, order: Order, reader: ReaderOf) -> float | None:
+def _done(session: Session, order: Order, reader: PageReader) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
     if order.status is not OrderStatus.IN_PRODUCTION:
         return None
@@ -107,18 +107,18 @@ def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id:
     order = orders.get_order(session, order_id, user=user)
     with trying(session, form):
         percent = decimal_of(form["percent"]) or Decimal(0)
-        orders.ask_deposit(session, order=order, percent=percent, judge=judge, actor=user, now=reader.now)
+        orders.request_deposit(session, order=order, percent=percent, judge=judge, actor=user, now=reader.now)
     return _after(reader, session, user, order, form, N_("The deposit invoice is issued."))
 
 
-def _after(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, said: str) -> Response:
+def _after(reader: PageReader, session: Session, user: User, order: Order, form: Form, said: str) -> Response:
     if form.errors:
         session.refresh(order)
         return _draw(reader, session, user, order, form, status=form.status)
     return reader.to(f"/orders/{order.id}", said)
 
 
-def _draw(reader: ReaderOf, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
+def _draw(reader: PageReader, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
     asked = orders.list_deposits(session, order=order)
     living = [deposit.id for deposit, credited_cents in asked if credited_cents < deposit.total_cents]
     bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)

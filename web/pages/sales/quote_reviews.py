@@ -16,7 +16,7 @@ from web.i18n import N_
 from web.pages.sales.quotes import state_of
 from web.pages.staff_only import StaffReader, site_ids
 from web.price_form import read_cents
-from web.render import ReaderOf
+from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,7 +52,7 @@ def set_rule(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
     return reader.to("/staff/quotes", N_("This counts for quotes asked from now on."))
 
 
-def _draw(reader: ReaderOf, session: Session, user: User, form: Form, of_slug: str, *, status: int = 200) -> Response:
+def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug: str, *, status: int = 200) -> Response:
     """`of_slug` is the place whose rule holds the errors."""
     mine = set(site_ids(reader))
     found = quotes.list_quotes(session, user=user, site_ids=list(mine), limit=200)
@@ -73,7 +73,7 @@ def _draw(reader: ReaderOf, session: Session, user: User, form: Form, of_slug: s
     )
 
 
-def _rule_form(reader: ReaderOf, session: Session, site_id: int) -> Form:
+def _rule_form(reader: PageReader, session: Session, site_id: int) -> Form:
     rule = quotes.get_rule(session, site_id=site_id)
     typed = {
         "review": rule.review.value,

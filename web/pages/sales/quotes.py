@@ -19,18 +19,18 @@ from api.domain.people.roles import may_staff
 from api.domain.places.sites import Site, get_site
 from api.domain.pricing import materials
 from api.domain.pricing.materials import Quality
-from api.domain.pricing.prices import LABELS, STANDARD, Reason, Scope
+from api.domain.pricing.prices import LABELS, STANDARD, PriceReason, Scope
 from api.domain.pricing.tariffs import NoTariff, get_tariff
 from api.domain.printing import printers
 from api.domain.printing.jobs import JobRequest
 from api.domain.printing.library import Model, get_model
 from api.domain.sales import orders, quotes
-from api.domain.sales.quotes import Asked, Quote, QuoteStatus
+from api.domain.sales.quotes import Quote, QuoteStatus, RequestedLine
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.print import QUALITIES
 from web.price_form import decimal_of, read_cents
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 from web.states import State
 from web.words import number, unit_price
 
@@ -71,7 +71,7 @@ class DateUnreadable(Invalid):
     field = "wanted_on"
 
 
-def state_of(quote: Quote, reader: ReaderOf) -> State:
+def state_of(quote: Quote, reader: PageReader) -> State:
     return EXPIRED if quote.is_expired(reader.now) else STATES[quote.status]
 
 
@@ -118,7 +118,7 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
     wanted = _models(session, user, form["models"])
     with trying(session, form):
         place = _place(session, form)
-        quote = quotes.ask_quote(
+        quote = quotes.create_quote(
             session,
             site=place,
             organisation=_organisation(session, user, form),
@@ -167,11 +167,11 @@ def _date(text: str) -> date | None:
         raise DateUnreadable() from e
 
 
-def _line(form: Form, model: Model, site: Site, session: Session) -> Asked:
+def _line(form: Form, model: Model, site: Site, session: Session) -> RequestedLine:
     material = materials.get_material(session, form.get(f"material-{model.id}", "PLA"))
     colour = form[f"colour-{model.id}"]
     quality = form.get(f"quality-{model.id}", Quality.STANDARD)
-    return Asked(
+    return RequestedLine(
         JobRequest(
             model=model,
             site=site,
@@ -185,7 +185,7 @@ def _line(form: Form, model: Model, site: Site, session: Session) -> Asked:
 
 
 def _draw_new(
-    reader: ReaderOf, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
+    reader: PageReader, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
 ) -> Response:
     own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
     printing = {printer.site_id for printer in printers.list_printers(session)}
@@ -206,7 +206,7 @@ def _draw_new(
     )
 
 
-def _rushes(session: Session, reader: ReaderOf) -> dict[str, Decimal]:
+def _rushes(session: Session, reader: PageReader) -> dict[str, Decimal]:
     """Urgencies of the reader's place with their surcharge in percent; another place refuses what it does not offer."""
     if reader.site is None:
         return {}
@@ -267,7 +267,7 @@ def decide(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int,
     return reader.to(f"/quotes/{quote.id}", SAID.get(verb, ""))
 
 
-def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
+def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
     order = orders.find_order(session, quote_id=quote.id)
     expired = quote.is_expired(reader.now)
     return reader.page(
@@ -291,17 +291,17 @@ def _draw(reader: ReaderOf, session: Session, user: User, quote: Quote, form: Fo
     )
 
 
-def _step(reader: ReaderOf, step: dict[str, Any]) -> tuple[str, str]:
+def _step(reader: PageReader, step: dict[str, Any]) -> tuple[str, str]:
     """(what, how much) of one step of the trace, in the reader's language; of one piece where it says so."""
     params = {name: _written(reader, value) for name, value in step["params"].items()}
     amount = unit_price(reader.locale, Decimal(step["amount"]))
     each = step["scope"] == Scope.UNIT
-    return reader.text(LABELS[Reason(step["reason"])], **params), (
+    return reader.text(LABELS[PriceReason(step["reason"])], **params), (
         reader.text(N_("{amount} each"), amount=amount) if each else amount
     )
 
 
-def _written(reader: ReaderOf, value: str) -> str:
+def _written(reader: PageReader, value: str) -> str:
     """A number of the trace as the language writes it; a word as it is."""
     found = decimal_of(value)
     return value if found is None else number(reader.locale, found, 4)

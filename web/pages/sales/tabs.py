@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, organisations, payments, platform
-from api.domain.billing.facturx import Address, Means
+from api.domain.billing.facturx import Address, PaymentMeansCode
 from api.domain.billing.organisations import CostCentre
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.booking import bookings
@@ -21,11 +21,15 @@ from api.domain.sales.tabs import Owed, Tab
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
-from web.render import Reader, ReaderOf
+from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
 
-MEANS = {Means.CASH: N_("Cash"), Means.CARD: N_("Card"), Means.CREDIT: N_("Prepaid credit")}
+MEANS = {
+    PaymentMeansCode.CASH: N_("Cash"),
+    PaymentMeansCode.CARD: N_("Card"),
+    PaymentMeansCode.CREDIT: N_("Prepaid credit"),
+}
 
 
 @router.get("/staff/tabs")
@@ -33,7 +37,7 @@ def tabs_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
     return _draw_tabs(reader, session, user, Form(reader.request))
 
 
-def _draw_tabs(reader: ReaderOf, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
+def _draw_tabs(reader: PageReader, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
     return reader.page(
         "sales/tabs.html",
         status=status,
@@ -42,7 +46,7 @@ def _draw_tabs(reader: ReaderOf, session: Session, user: User, form: Form, *, st
     )
 
 
-def _book(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     refused = tabs.list_refused(session, seller_id=seller.id)
     return {
         "seller": seller,
@@ -90,7 +94,7 @@ def till_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
     )
 
 
-def _till(session: Session, seller: Seller, reader: ReaderOf) -> dict[str, object]:
+def _till(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     owed = tabs.list_owed(session, seller=seller, now=reader.now)
     own = sorted((each for each in owed if each.organisation_id is None), key=lambda each: each.user_id)
     people = [(rows[0], sum(each.promised_cents for each in rows)) for rows in _by_person(own)]
@@ -109,7 +113,7 @@ def person_page(reader: StaffReader, session: DbSession, user: CurrentUser, sell
 
 
 def _draw_person(
-    reader: ReaderOf, session: Session, seller: Seller, person: User, form: Form, *, status: int = 200
+    reader: PageReader, session: Session, seller: Seller, person: User, form: Form, *, status: int = 200
 ) -> Response:
     owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
     return reader.page(
@@ -141,7 +145,7 @@ def sell(
             seller=seller,
             user=person,
             owed=[each for each in owed if form[f"{each.what}-{each.id}"]],
-            means=tabs.AT_DESK.get(form["means"], Means.TRANSFER),
+            means=tabs.AT_DESK.get(form["means"], PaymentMeansCode.TRANSFER),
             judge=judge,
             now=reader.now,
             actor=user,
@@ -175,7 +179,7 @@ def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slu
 
 
 def _draw_bookings(
-    reader: ReaderOf, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
+    reader: PageReader, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
 ) -> Response:
     return reader.page(
         "billing/org_bookings.html",

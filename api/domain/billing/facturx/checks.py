@@ -23,34 +23,34 @@ from api.domain.billing.facturx.document import (
     Bank,
     Category,
     Document,
-    Kind,
+    DocumentKind,
     Line,
-    Means,
     Party,
-    Quote,
+    PaymentMeansCode,
+    QuoteDocument,
     Sale,
 )
 from api.domain.billing.facturx.totals import Totals, half_up_cents, totals
 from api.domain.core.errors import Invalid
-from api.domain.pricing.legal import Customer, Regime, longest_term_days, vat_rates
+from api.domain.pricing.legal import CustomerType, Regime, longest_term_days, vat_rates
 
 NUMBER = re.compile(r"[A-Za-z0-9+\-_/]{1,35}")
-#: What XML 1.0 cannot hold, and what would turn the reading direction of a printed line.
+# What XML 1.0 cannot hold, and what would turn the reading direction of a printed line.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 LONGEST_TEXT = 1000
 
 
-def check(sale: Document | Quote) -> None:
+def check(sale: Document | QuoteDocument) -> None:
     for fault in _faults(sale):
         raise fault
 
 
-def list_faults(sale: Document | Quote) -> list[Invalid]:
+def list_faults(sale: Document | QuoteDocument) -> list[Invalid]:
     """Everything that is wrong, in the order in which the reader finds it on the page."""
     return list(_faults(sale))
 
 
-def _faults(sale: Document | Quote) -> Iterator[Invalid]:
+def _faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
     if not NUMBER.fullmatch(sale.number):
         yield f.BadNumber(number=sale.number)
     yield from party_faults(sale.seller)
@@ -203,7 +203,7 @@ def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
 
 def _date_faults(document: Document) -> Iterator[Invalid]:
     """An invoice already paid, or for a deposit, may fall due before its issue (BR-FR-CO-07)."""
-    early_is_fine = document.is_paid or document.kind is Kind.DEPOSIT
+    early_is_fine = document.is_paid or document.kind is DocumentKind.DEPOSIT
     if document.due_on < document.issued_on and not early_is_fine:
         yield f.DueBeforeIssue(due_on=document.due_on, issued_on=document.issued_on)
     longest = longest_term_days(document.issued_on, document.buyer.customer)
@@ -226,12 +226,12 @@ def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
         yield f.WrongPaidAmount(field="due_on")
     if document.bank:
         yield from bank_faults(document.bank)
-    elif document.means is Means.TRANSFER and sums.due_cents > 0 and not document.is_credit_note:
+    elif document.means is PaymentMeansCode.TRANSFER and sums.due_cents > 0 and not document.is_credit_note:
         yield f.MissingBank()
 
 
 def _reference_faults(document: Document) -> Iterator[Invalid]:
-    must_refer = document.kind in {Kind.CREDIT_NOTE, Kind.CORRECTED}
+    must_refer = document.kind in {DocumentKind.CREDIT_NOTE, DocumentKind.CORRECTED}
     if must_refer and not document.originals:
         yield f.MissingReference()
     if document.originals and not must_refer:
@@ -246,7 +246,7 @@ def _reference_faults(document: Document) -> Iterator[Invalid]:
 def _public_buyer_faults(document: Document) -> Iterator[Invalid]:
     """Chorus Pro: SIRET always (BR-FR-CPRO-10); service code and engagement number when this buyer says so."""
     buyer = document.buyer
-    if buyer.customer is not Customer.PUBLIC:
+    if buyer.customer is not CustomerType.PUBLIC:
         return
     if not buyer.siren or not buyer.siret:
         yield f.MissingIdentifier(party=buyer.name, what="SIREN and SIRET")

@@ -14,12 +14,12 @@ from api.domain.billing.facturx.document import (
     Document,
     DocumentAllowance,
     Line,
-    Means,
     Party,
+    PaymentMeansCode,
     Sale,
 )
 from api.domain.billing.facturx.totals import Totals, VatSum, half_up_cents, totals
-from api.domain.pricing.legal import Customer, Mentions, Regime, mentions
+from api.domain.pricing.legal import CustomerType, Mentions, Regime, mentions
 
 SIREN_SCHEME, SIRET_SCHEME, ADDRESS_SCHEME, ROUTING_SCHEME = "0002", "0009", "0225", "0224"
 
@@ -74,7 +74,7 @@ def _head(document: Document) -> dict[str, Any]:
 
 def _notes(document: Document, legal: Mentions) -> list[dict[str, str]]:
     """BAR says which treatment is meant; PMT, PMD and AAB stand exactly once (BR-FR-05, BR-FR-06)."""
-    treatment = "B2C" if document.buyer.customer is Customer.CONSUMER else "B2B"
+    treatment = "B2C" if document.buyer.customer is CustomerType.CONSUMER else "B2B"
     coded = {"BAR": treatment, "PMT": legal.indemnity, "PMD": legal.penalty, "AAB": legal.discount}
     notes = [{"BT-21": code, "BT-22": text} for code, text in coded.items() if text]
     notes += [{"BT-22": nature_text(document, legal)}]
@@ -137,7 +137,7 @@ def _payment(document: Document, sums: Totals) -> dict[str, Any]:
         payment["BT-20"] = "Avoir à imputer ou à rembourser"
     elif sums.due_cents:
         payment["BT-20"] = f"À régler au plus tard le {document.due_on:%d/%m/%Y}"
-    if document.bank and document.means is Means.TRANSFER:
+    if document.bank and document.means is PaymentMeansCode.TRANSFER:
         payment |= {"BT-84": document.bank.iban, "BT-85": document.seller.name, "BT-86": document.bank.bic}
     return payment
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from api.domain.billing.facturx.document import Allowance, Document, DocumentAllowance, Kind, Line, Reference
+from api.domain.billing.facturx.document import Allowance, Document, DocumentAllowance, DocumentKind, Line, Reference
 from api.domain.billing.facturx.faults import CreditAboveRemaining, NoSuchLine
 from api.domain.billing.facturx.totals import half_up_cents, totals
 
@@ -33,7 +33,7 @@ def credit_note(
     """
     document = replace(
         original,
-        kind=Kind.CREDIT_NOTE,
+        kind=DocumentKind.CREDIT_NOTE,
         number=number,
         issued_on=issued_on,
         due_on=issued_on,

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from fractions import Fraction
 
-from api.domain.billing.facturx.document import Document, Kind, Line, Reference
+from api.domain.billing.facturx.document import Document, DocumentKind, Line, Reference
 from api.domain.billing.facturx.faults import DepositOfAnother, DepositTooSmall
 from api.domain.billing.facturx.totals import VatSum, totals
 
@@ -31,7 +31,7 @@ def deposit_invoice(sale: Document, *, number: str, issued_on: date, due_on: dat
         raise DepositTooSmall()
     return replace(
         sale,
-        kind=Kind.DEPOSIT,
+        kind=DocumentKind.DEPOSIT,
         number=number,
         issued_on=issued_on,
         due_on=due_on,
@@ -50,7 +50,7 @@ def deduct(sale: Document, deposits: Sequence[Document]) -> Document:
     """The final invoice: what was sold, then each deposit as a line of quantity -1 per rate that quotes its number."""
     for deposit in deposits:
         same = (deposit.buyer.siren, deposit.seller.siren, deposit.regime)
-        if deposit.kind is not Kind.DEPOSIT or same != (sale.buyer.siren, sale.seller.siren, sale.regime):
+        if deposit.kind is not DocumentKind.DEPOSIT or same != (sale.buyer.siren, sale.seller.siren, sale.regime):
             raise DepositOfAnother(number=deposit.number)
     taken = tuple(_taken_back(deposit, line) for deposit in deposits for line in deposit.lines)
     final = replace(

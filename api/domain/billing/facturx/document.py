@@ -10,10 +10,10 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
-from api.domain.pricing.legal import Customer, Regime
+from api.domain.pricing.legal import CustomerType, Regime
 
 
-class Kind(StrEnum):
+class DocumentKind(StrEnum):
     """UNTDID 1001 code (BT-3)."""
 
     INVOICE = "380"
@@ -37,7 +37,7 @@ class Nature(StrEnum):
     MIXED = "M"
 
 
-class Means(StrEnum):
+class PaymentMeansCode(StrEnum):
     """UNTDID 4461 code (BT-81)."""
 
     CASH = "10"
@@ -53,7 +53,7 @@ class Profile(StrEnum):
     EXTENDED = "extended"
 
 
-#: UN/ECE recommendation 20 codes that we sell by: code -> what is printed.
+# UN/ECE recommendation 20 codes that we sell by: code -> what is printed.
 UNITS = {
     "C62": "pièce",
     "GRM": "g",
@@ -97,10 +97,10 @@ class Party:
     needs_engagement: bool = False
 
     @property
-    def customer(self) -> Customer:
+    def customer(self) -> CustomerType:
         if self.is_public:
-            return Customer.PUBLIC
-        return Customer.BUSINESS if self.siren else Customer.CONSUMER
+            return CustomerType.PUBLIC
+        return CustomerType.BUSINESS if self.siren else CustomerType.CONSUMER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class Document(Sale):
     `agreed_total_cents` is the total with VAT that the order or the snapshot says.
     """
 
-    kind: Kind = Kind.INVOICE
+    kind: DocumentKind = DocumentKind.INVOICE
     due_on: date
     supplied_on: date | None = None
     supplied_from: date | None = None
@@ -210,7 +210,7 @@ class Document(Sale):
     contract: str | None = None
     originals: tuple[Reference, ...] = ()
     deposits: tuple[Reference, ...] = ()
-    means: Means = Means.TRANSFER
+    means: PaymentMeansCode = PaymentMeansCode.TRANSFER
     bank: Bank | None = None
     paid_cents: int = 0
     paid_on: date | None = None
@@ -218,7 +218,7 @@ class Document(Sale):
 
     @property
     def is_credit_note(self) -> bool:
-        return self.kind is Kind.CREDIT_NOTE
+        return self.kind is DocumentKind.CREDIT_NOTE
 
     @property
     def is_paid(self) -> bool:
@@ -246,7 +246,7 @@ class TraceRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quote(Sale):
+class QuoteDocument(Sale):
     """A *devis*: the price stands until `valid_until` (that day included). `traces` go line by line."""
 
     valid_until: date

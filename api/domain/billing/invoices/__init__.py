@@ -7,9 +7,9 @@ from api.domain.billing.invoices.issue import Judge as Judge
 from api.domain.billing.invoices.issue import NotCreditable as NotCreditable
 from api.domain.billing.invoices.issue import NothingToClose as NothingToClose
 from api.domain.billing.invoices.issue import PeriodClosed as PeriodClosed
-from api.domain.billing.invoices.issue import ask_document as ask_document
 from api.domain.billing.invoices.issue import close_period as close_period
 from api.domain.billing.invoices.issue import credit as credit
+from api.domain.billing.invoices.issue import enqueue_document as enqueue_document
 from api.domain.billing.invoices.issue import issue as issue
 from api.domain.billing.invoices.issue import issue_deposit as issue_deposit
 from api.domain.billing.invoices.issue import list_credit_notes as list_credit_notes

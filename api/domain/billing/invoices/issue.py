@@ -15,20 +15,28 @@ from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import ledger, paper_numbers
-from api.domain.billing.facturx import Document, Kind, Means, Nature, credit_note, deposit_invoice, totals
+from api.domain.billing.facturx import (
+    Document,
+    DocumentKind,
+    Nature,
+    PaymentMeansCode,
+    credit_note,
+    deposit_invoice,
+    totals,
+)
 from api.domain.billing.invoices.table import ClosedPeriod, Invoice, closed_until, find_chain_end, last_issued_on
 from api.domain.billing.ledger import Account, Journal, Leg
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller, require_seller_manager
-from api.domain.core.changes import ask, record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import digest, freeze
 from api.domain.people.accounts import User
 
-#: Writes the XML of a document and runs every check and both schematrons on it; raises when anything is wrong, and
-#: when a validator is missing.
+# Writes the XML of a document and runs every check and both schematrons on it; raises when anything is wrong, and
+# when a validator is missing.
 Judge = Callable[[Document], bytes]
-#: The journal of what is paid at once, by where the money went; all else went to the bank.
+# The journal of what is paid at once, by where the money went; all else went to the bank.
 PAID_IN = {Account.CASH: Journal.CASH, Account.CREDIT: Journal.OTHER}
 
 
@@ -90,7 +98,7 @@ def issue(
     dry_number = _dry_number(session, seller, draft.issued_on)
     judged = judge(replace(draft, number=dry_number))
     _lock(session, seller)
-    count, number = paper_numbers.take(session, seller=seller, paper=Paper.INVOICE, on=draft.issued_on)
+    count, number = paper_numbers.take_number(session, seller=seller, paper=Paper.INVOICE, on=draft.issued_on)
     _require_open(session, seller, draft.issued_on, today)
     document = replace(draft, number=number)
     invoice = _frozen(session, seller, count, document)
@@ -102,7 +110,7 @@ def issue(
     session.flush()
     _post(session, seller, invoice, document, now)
     _record_issued(session, invoice)
-    ask_document(session, invoice.id)
+    enqueue_document(session, invoice.id)
     return invoice
 
 
@@ -142,14 +150,14 @@ def _record_issued(session: Session, invoice: Invoice) -> None:
     )
 
 
-def ask_document(session: Session, invoice_id: int) -> None:
-    ask(session, "render_invoice", once=f"invoice:{invoice_id}", invoice_id=invoice_id)
+def enqueue_document(session: Session, invoice_id: int) -> None:
+    enqueue(session, "render_invoice", once=f"invoice:{invoice_id}", invoice_id=invoice_id)
 
 
 def _dry_number(session: Session, seller: Seller, on: date) -> str:
     """Of the length that the real one will have."""
-    return paper_numbers.number(
-        seller, Paper.INVOICE, on, paper_numbers.peek(session, seller=seller, paper=Paper.INVOICE, on=on)
+    return paper_numbers.format_number(
+        seller, Paper.INVOICE, on, paper_numbers.peek_number(session, seller=seller, paper=Paper.INVOICE, on=on)
     )
 
 
@@ -203,15 +211,17 @@ def _post_legs(
     )
 
 
-def _money(means: Means, cents: int, party: str, name: str) -> Leg:
+def _money(means: PaymentMeansCode, cents: int, party: str, name: str) -> Leg:
     """Where the money of a sale that is paid at once went, or (prepaid credit) what debt to the customer it ended."""
-    if means is Means.CREDIT:
+    if means is PaymentMeansCode.CREDIT:
         return Leg(Account.CREDIT, cents, party, name)
-    return Leg({Means.TRANSFER: Account.BANK, Means.CASH: Account.CASH}.get(means, Account.CARD), cents)
+    return Leg(
+        {PaymentMeansCode.TRANSFER: Account.BANK, PaymentMeansCode.CASH: Account.CASH}.get(means, Account.CARD), cents
+    )
 
 
-def _word(kind: Kind) -> str:
-    return {Kind.CREDIT_NOTE: "Avoir", Kind.DEPOSIT: "Acompte"}.get(kind, "Facture")
+def _word(kind: DocumentKind) -> str:
+    return {DocumentKind.CREDIT_NOTE: "Avoir", DocumentKind.DEPOSIT: "Acompte"}.get(kind, "Facture")
 
 
 def _by_nature(document: Document) -> list[tuple[Nature | None, int]]:
@@ -220,7 +230,7 @@ def _by_nature(document: Document) -> list[tuple[Nature | None, int]]:
     nets: dict[Nature | None, int] = {}
     deposit_lines = sum(1 for line in document.lines if line.quantity < 0) if document.deposits else 0
     for line, net in zip(document.lines, sums.line_net_cents, strict=True):
-        is_deposit = document.kind is Kind.DEPOSIT or (deposit_lines and line.quantity < 0)
+        is_deposit = document.kind is DocumentKind.DEPOSIT or (deposit_lines and line.quantity < 0)
         nature = None if is_deposit else line.nature
         nets[nature] = nets.get(nature, 0) + net
     biggest = max(nets, key=lambda nature: nets[nature])
@@ -235,7 +245,7 @@ def _sales_leg(document: Document, nature: Nature | None, cents: int, sign: int,
 
 
 def list_credit_notes(session: Session, *, invoice: Invoice) -> list[Invoice]:
-    query = select(Invoice).where(Invoice.original_id == invoice.id, Invoice.kind == Kind.CREDIT_NOTE)
+    query = select(Invoice).where(Invoice.original_id == invoice.id, Invoice.kind == DocumentKind.CREDIT_NOTE)
     return list(session.scalars(query.order_by(Invoice.id)))
 
 
@@ -254,7 +264,7 @@ def credit(
 
     Raises CreditAboveRemaining. The original's row is locked, so that two credits cannot both be the last.
     """
-    if invoice.kind is Kind.CREDIT_NOTE:
+    if invoice.kind is DocumentKind.CREDIT_NOTE:
         raise NotCreditable()
     session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update())
     earlier = [note.document for note in list_credit_notes(session, invoice=invoice)]
@@ -321,7 +331,7 @@ def close_period(session: Session, *, seller: Seller, until: date, actor: User, 
 def _closing(session: Session, seller: Seller, *, until: date, actor: User, now: datetime) -> ClosedPeriod:
     """The sums of all that was issued up to `until` (credit notes taken off), and the chain's hash of that day."""
     of_seller = Invoice.seller_id == seller.id, Invoice.issued_on <= until
-    sign = case((Invoice.kind == Kind.CREDIT_NOTE, -1), else_=1)
+    sign = case((Invoice.kind == DocumentKind.CREDIT_NOTE, -1), else_=1)
     net, vat = (func.coalesce(func.sum(sign * cents), 0) for cents in (Invoice.net_cents, Invoice.vat_cents))
     count, net_cents, vat_cents = session.execute(select(func.count(), net, vat).where(*of_seller)).one()
     last = select(Invoice.sha256).where(*of_seller).order_by(Invoice.year.desc(), Invoice.no.desc()).limit(1)

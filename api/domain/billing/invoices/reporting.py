@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import Document, Nature, totals
 from api.domain.billing.invoices.table import Invoice
-from api.domain.pricing.legal import Customer
+from api.domain.pricing.legal import CustomerType
 
 
-class Operation(StrEnum):
+class VatOperation(StrEnum):
     """Category of transaction of flux 10; a consumer's exempt sale is TNT1."""
 
     GOODS = "TLB1"
@@ -29,7 +29,7 @@ class DayTotal:
     """One row: what was sold on a day in one category at one rate, credit notes taken off."""
 
     on: date
-    operation: Operation
+    operation: VatOperation
     rate: Decimal
     base_cents: int
     vat_cents: int
@@ -43,10 +43,10 @@ def b2c_totals(session: Session, *, seller_id: int, start: date, end: date) -> l
         Invoice.issued_on >= start,
         Invoice.issued_on < end,
     )
-    sums: defaultdict[tuple[date, Operation, Decimal], list[int]] = defaultdict(lambda: [0, 0])
+    sums: defaultdict[tuple[date, VatOperation, Decimal], list[int]] = defaultdict(lambda: [0, 0])
     for invoice in session.scalars(query):
         document = invoice.document
-        if document.buyer.customer is not Customer.CONSUMER:
+        if document.buyer.customer is not CustomerType.CONSUMER:
             continue
         for operation, rate, base, vat in _groups(document):
             sums[document.issued_on, operation, rate][0] += invoice.sign * base
@@ -54,7 +54,7 @@ def b2c_totals(session: Session, *, seller_id: int, start: date, end: date) -> l
     return [DayTotal(*key, *cents) for key, cents in sorted(sums.items(), key=lambda item: item[0])]
 
 
-def _groups(document: Document) -> list[tuple[Operation, Decimal, int, int]]:
+def _groups(document: Document) -> list[tuple[VatOperation, Decimal, int, int]]:
     """VAT groups split by nature; what rounding leaves stays with the larger part."""
     sums = totals(document)
     found = []
@@ -73,7 +73,7 @@ def _groups(document: Document) -> list[tuple[Operation, Decimal, int, int]]:
     return found
 
 
-def _operation(rate: Decimal, nature: Nature) -> Operation:
+def _operation(rate: Decimal, nature: Nature) -> VatOperation:
     if not rate:
-        return Operation.EXEMPT
-    return Operation.GOODS if nature is Nature.GOODS else Operation.SERVICES
+        return VatOperation.EXEMPT
+    return VatOperation.GOODS if nature is Nature.GOODS else VatOperation.SERVICES

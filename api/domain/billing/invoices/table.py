@@ -10,9 +10,9 @@ from datetime import date
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.billing.facturx import Document, Kind
+from api.domain.billing.facturx import Document, DocumentKind
 from api.domain.billing.sellers import Seller, may_handle_money
-from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.errors import NotFound
 from api.domain.core.frozen import digest, thaw
 from api.domain.people.accounts import Membership, User
@@ -37,22 +37,22 @@ class Invoice(Base):
     year: Mapped[int]
     no: Mapped[int]
     number: Mapped[str] = mapped_column(String(35))
-    kind: Mapped[Kind] = mapped_column(Word(Kind))
+    kind: Mapped[DocumentKind] = mapped_column(EnumText(DocumentKind))
     organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-    #: The invoice that this one credits or corrects.
+    # The invoice that this one credits or corrects.
     original_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     issued_on: Mapped[date]
     due_on: Mapped[date]
     net_cents: Mapped[Cents]
     vat_cents: Mapped[Cents]
     total_cents: Mapped[Cents]
-    #: What is still to pay by the document itself (total less what it calls paid).
+    # What is still to pay by the document itself (total less what it calls paid).
     due_cents: Mapped[Cents]
     snapshot: Mapped[str] = mapped_column(Text)
     previous_sha256: Mapped[str] = mapped_column(String(64))
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    #: Of the XML that the judges saw, when its dry-run number became the real one: then they need not look again.
+    # Of the XML that the judges saw, when its dry-run number became the real one: then they need not look again.
     judged_sha256: Mapped[str | None] = mapped_column(String(64))
     issued_at: Mapped[Instant]
     issued_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -79,7 +79,7 @@ class Invoice(Base):
     @property
     def sign(self) -> int:
         """A credit note takes away."""
-        return -1 if self.kind is Kind.CREDIT_NOTE else 1
+        return -1 if self.kind is DocumentKind.CREDIT_NOTE else 1
 
 
 class ClosedPeriod(Base):
@@ -94,7 +94,7 @@ class ClosedPeriod(Base):
     invoices: Mapped[int]
     net_cents: Mapped[Cents]
     vat_cents: Mapped[Cents]
-    #: Hash of the last invoice in it: the chain up to here.
+    # Hash of the last invoice in it: the chain up to here.
     sha256: Mapped[str] = mapped_column(String(64))
     closed_at: Mapped[Instant]
     closed_by: Mapped[int] = mapped_column(ForeignKey("users.id"))

@@ -16,10 +16,10 @@ from api.domain.billing.organisations.table import BillingProfile
 from api.domain.billing.sellers import pack_address, read_address, today
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotAllowed, NotFound
-from api.domain.people.accounts import Buying, Membership, Organisation, User
-from api.domain.pricing.legal import Customer, longest_term_days
+from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
+from api.domain.pricing.legal import CustomerType, longest_term_days
 
-#: Words that stand where a slug would in the addresses of pages.
+# Words that stand where a slug would in the addresses of pages.
 PAGES = ("new", "join")
 
 
@@ -117,14 +117,14 @@ def check_details(details: Details, *, now: datetime) -> None:
         raise TermWrong(most=60 if most is None else most)
 
 
-def found(session: Session, *, owner: User, details: Details, now: datetime) -> Organisation:
+def create_organisation(session: Session, *, owner: User, details: Details, now: datetime) -> Organisation:
     """A new organisation with its billing details; `owner` is its first buyer."""
     details = details.cleaned()
     check_details(details, now=now)
     organisation = Organisation(name=details.name, slug=_free_slug(session, details.name), created_at=now)
     session.add(organisation)
     session.flush()
-    session.add(Membership(organisation_id=organisation.id, user_id=owner.id, buying=Buying.BUYER, since=now))
+    session.add(Membership(organisation_id=organisation.id, user_id=owner.id, buying=BuyingRight.BUYER, since=now))
     session.flush()
     _keep(session, organisation, details, now)
     record(session, noun="organisation", noun_id=organisation.id, verb="founded", now=now, actor_id=owner.id)
@@ -189,7 +189,7 @@ def get_billable(session: Session, *, organisation_id: int) -> Details:
     details = read_details(session, organisation=organisation)
     if details is None:
         raise NotBillable(missing="address")
-    if details.party.customer is Customer.CONSUMER:
+    if details.party.customer is CustomerType.CONSUMER:
         raise NotBillable(missing="SIREN")
     return details
 
@@ -217,6 +217,6 @@ def require_buyer(session: Session, *, user: User, organisation: Organisation) -
     membership = find_membership(session, user=user, organisation_id=organisation.id)
     if membership is None:
         raise NotFound()
-    if membership.buying is not Buying.BUYER:
+    if membership.buying is not BuyingRight.BUYER:
         raise BuyersOnly()
     return membership

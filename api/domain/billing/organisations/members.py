@@ -14,7 +14,7 @@ from api.domain.billing.organisations.details import find_membership, require_bu
 from api.domain.billing.organisations.table import CostCentre, Invitation, SpendingLimit
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
-from api.domain.people.accounts import Buying, Membership, Organisation, User, clean_email
+from api.domain.people.accounts import BuyingRight, Membership, Organisation, User, clean_email
 
 INVITATION_LIFE = timedelta(days=14)
 
@@ -45,7 +45,7 @@ class CostCentreWrong(Invalid):
     field = "code"
 
 
-class CostCentreTwice(Conflict):
+class DuplicateCostCentre(Conflict):
     """There is or was a cost centre {code} already."""
 
     field = "code"
@@ -69,7 +69,7 @@ def invite(
     organisation: Organisation,
     actor: User,
     email: str,
-    buying: Buying,
+    buying: BuyingRight,
     now: datetime,
     monthly_cents: int | None = None,
 ) -> str:
@@ -168,7 +168,7 @@ def remove_member(session: Session, *, organisation: Organisation, actor: User, 
     membership = _get_member(session, organisation, user_id)
     buyers = session.scalars(
         select(Membership.user_id).where(
-            Membership.organisation_id == organisation.id, Membership.buying == Buying.BUYER
+            Membership.organisation_id == organisation.id, Membership.buying == BuyingRight.BUYER
         )
     ).all()
     if list(buyers) == [user_id]:
@@ -193,7 +193,7 @@ def add_cost_centre(session: Session, *, organisation: Organisation, actor: User
         raise CostCentreWrong()
     same = select(CostCentre.id).where(CostCentre.organisation_id == organisation.id, CostCentre.code == code)
     if session.scalar(same) is not None:
-        raise CostCentreTwice(code=code)
+        raise DuplicateCostCentre(code=code)
     centre = CostCentre(organisation_id=organisation.id, code=code, name=name.strip()[:120])
     session.add(centre)
     session.flush()

@@ -8,8 +8,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from api.domain.core.base import Base, Cents, Id, Instant, Word
-from api.domain.people.accounts import Buying
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
+from api.domain.people.accounts import BuyingRight
 
 
 class BillingProfile(Base):
@@ -21,7 +21,7 @@ class BillingProfile(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     legal_form: Mapped[str] = mapped_column(String(200), default="")
     address: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    #: {"name": .., "address": ..} when goods go elsewhere.
+    # {"name": .., "address": ..} when goods go elsewhere.
     deliver_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(30))
@@ -31,7 +31,7 @@ class BillingProfile(Base):
     needs_service_code: Mapped[bool] = mapped_column(default=False)
     needs_engagement: Mapped[bool] = mapped_column(default=False)
     terms_days: Mapped[int] = mapped_column(default=30)
-    #: One invoice a month for all its orders, instead of one each.
+    # One invoice a month for all its orders, instead of one each.
     monthly: Mapped[bool] = mapped_column(default=False)
     updated_at: Mapped[Instant]
 
@@ -58,7 +58,7 @@ class Invitation(Base):
     id: Mapped[Id]
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
     email: Mapped[str] = mapped_column(String(254))
-    buying: Mapped[Buying] = mapped_column(Word(Buying))
+    buying: Mapped[BuyingRight] = mapped_column(EnumText(BuyingRight))
     monthly_cents: Mapped[Cents | None]
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     invited_by: Mapped[int] = mapped_column(ForeignKey("users.id"))

@@ -1,29 +1,29 @@
 """Money in: at the desk, by transfer, online, from prepaid credit; each posted once, and never changed."""
 
 from api.domain.billing.payments.bank import BankLine as BankLine
-from api.domain.billing.payments.bank import Fit as Fit
 from api.domain.billing.payments.bank import LineStatus as LineStatus
+from api.domain.billing.payments.bank import MatchQuality as MatchQuality
 from api.domain.billing.payments.bank import Proposal as Proposal
 from api.domain.billing.payments.bank import ReadLine as ReadLine
 from api.domain.billing.payments.bank import confirm as confirm
 from api.domain.billing.payments.bank import get_line as get_line
 from api.domain.billing.payments.bank import ignore as ignore
+from api.domain.billing.payments.bank import import_lines as import_lines
 from api.domain.billing.payments.bank import list_new_lines as list_new_lines
 from api.domain.billing.payments.bank import propose as propose
-from api.domain.billing.payments.bank import take_in as take_in
 from api.domain.billing.payments.online import Checkout as Checkout
 from api.domain.billing.payments.online import Event as Event
 from api.domain.billing.payments.online import GatewayEvent as GatewayEvent
 from api.domain.billing.payments.online import GatewayTrouble as GatewayTrouble
 from api.domain.billing.payments.online import NewCheckout as NewCheckout
-from api.domain.billing.payments.online import Outcome as Outcome
 from api.domain.billing.payments.online import PaymentGateway as PaymentGateway
 from api.domain.billing.payments.online import WebhookForged as WebhookForged
+from api.domain.billing.payments.online import WebhookOutcome as WebhookOutcome
 from api.domain.billing.payments.online import keep_checkout as keep_checkout
 from api.domain.billing.payments.online import receive as receive
-from api.domain.billing.payments.table import Means as Means
 from api.domain.billing.payments.table import MoreThanOpen as MoreThanOpen
 from api.domain.billing.payments.table import Payment as Payment
+from api.domain.billing.payments.table import PaymentMeans as PaymentMeans
 from api.domain.billing.payments.table import credit_balance_cents as credit_balance_cents
 from api.domain.billing.payments.table import day_totals as day_totals
 from api.domain.billing.payments.table import list_open as list_open

@@ -19,9 +19,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Means, Payment, list_open, pay
+from api.domain.billing.payments.table import Payment, PaymentMeans, list_open, pay
 from api.domain.billing.sellers import Seller
-from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
@@ -66,13 +66,13 @@ class BankLine(Base):
     cents: Mapped[Cents]
     text: Mapped[str] = mapped_column(Text)
     counterparty: Mapped[str] = mapped_column(String(200))
-    status: Mapped[LineStatus] = mapped_column(Word(LineStatus), default=LineStatus.NEW)
+    status: Mapped[LineStatus] = mapped_column(EnumText(LineStatus), default=LineStatus.NEW)
     payment_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     imported_at: Mapped[Instant]
     imported_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
 
-class Fit(StrEnum):
+class MatchQuality(StrEnum):
     """How well a line fits an invoice, best first."""
 
     EXACT = "exact"  # its number and the amount that is open
@@ -85,10 +85,10 @@ class Proposal:
     line: BankLine
     invoice: Invoice
     open_cents: int
-    fit: Fit
+    fit: MatchQuality
 
 
-def take_in(
+def import_lines(
     session: Session, *, seller: Seller, lines: Iterable[ReadLine], actor: User | None, now: datetime
 ) -> list[BankLine]:
     """The lines that are new; those imported before, also by another file, are left out."""
@@ -132,10 +132,12 @@ def propose(session: Session, *, seller: Seller) -> list[Proposal]:
         named = [(invoice, left) for invoice, left in waiting if _names(line.text, invoice.number)]
         if named:
             invoice, left = next((each for each in named if each[1] == line.cents), named[0])
-            found.append(Proposal(line, invoice, left, Fit.EXACT if left == line.cents else Fit.AMOUNT_DIFFERS))
+            found.append(
+                Proposal(line, invoice, left, MatchQuality.EXACT if left == line.cents else MatchQuality.AMOUNT_DIFFERS)
+            )
         elif amounts[line.cents] == 1:
             invoice, left = next(each for each in waiting if each[1] == line.cents)
-            found.append(Proposal(line, invoice, left, Fit.AMOUNT_ONLY))
+            found.append(Proposal(line, invoice, left, MatchQuality.AMOUNT_ONLY))
     return found
 
 
@@ -166,7 +168,7 @@ def confirm(session: Session, *, line: BankLine, invoice: Invoice, actor: User, 
     payment = pay(
         session,
         invoice=invoice,
-        means=Means.TRANSFER,
+        means=PaymentMeans.TRANSFER,
         cents=line.cents,
         received_on=line.booked_on,
         key=f"bank:{line.id}",

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Means, MoreThanOpen, NothingOpen, open_cents, pay
+from api.domain.billing.payments.table import MoreThanOpen, NothingOpen, PaymentMeans, open_cents, pay
 from api.domain.billing.sellers import today
-from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 
@@ -85,7 +85,7 @@ class Checkout(Base):
     made_at: Mapped[Instant]
 
 
-class Outcome(StrEnum):
+class WebhookOutcome(StrEnum):
     PAID = "paid"
     FLAGGED = "flagged"  # another amount or currency, or nothing open: a person must look
     IGNORED = "ignored"  # not about a payment of ours
@@ -103,7 +103,7 @@ class GatewayEvent(Base):
     event_id: Mapped[str] = mapped_column(String(120))
     reference: Mapped[str] = mapped_column(String(120))
     cents: Mapped[Cents | None]
-    outcome: Mapped[Outcome] = mapped_column(Word(Outcome))
+    outcome: Mapped[WebhookOutcome] = mapped_column(EnumText(WebhookOutcome))
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     received_at: Mapped[Instant]
 
@@ -121,7 +121,7 @@ def keep_checkout(
     return row
 
 
-def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> Outcome:
+def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> WebhookOutcome:
     """What the event does. A replay does nothing; a wrong amount is flagged and books nothing."""
     row = session.scalar(
         insert(GatewayEvent)
@@ -130,26 +130,26 @@ def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> O
             event_id=event.id,
             reference=event.reference,
             cents=event.paid_cents,
-            outcome=Outcome.IGNORED,
+            outcome=WebhookOutcome.IGNORED,
             received_at=now,
         )
         .on_conflict_do_nothing(index_elements=[GatewayEvent.gateway, GatewayEvent.event_id])
         .returning(GatewayEvent)
     )
     if row is None:
-        return Outcome.REPLAYED
+        return WebhookOutcome.REPLAYED
     checkout = session.scalar(
         select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == event.reference)
     )
     if checkout is None or event.paid_cents is None:
-        return Outcome.IGNORED
+        return WebhookOutcome.IGNORED
     row.invoice_id = checkout.invoice_id
     row.outcome = outcome = _book(session, checkout, event, now)
     session.flush()
     return outcome
 
 
-def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> Outcome:
+def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> WebhookOutcome:
     invoice = session.get_one(Invoice, checkout.invoice_id)
     as_asked = event.paid_cents == checkout.cents and event.currency == "eur"
     if as_asked and open_cents(session, invoice=invoice) >= checkout.cents:
@@ -157,7 +157,7 @@ def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> 
             pay(
                 session,
                 invoice=invoice,
-                means=Means.ONLINE,
+                means=PaymentMeans.ONLINE,
                 cents=checkout.cents,
                 received_on=today(now),
                 key=f"{checkout.gateway}:{event.id}",
@@ -166,11 +166,11 @@ def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> 
             )
         except (NothingOpen, MoreThanOpen):  # another payment came between
             return _flag(session, invoice, event, checkout, now)
-        return Outcome.PAID
+        return WebhookOutcome.PAID
     return _flag(session, invoice, event, checkout, now)
 
 
-def _flag(session: Session, invoice: Invoice, event: Event, checkout: Checkout, now: datetime) -> Outcome:
+def _flag(session: Session, invoice: Invoice, event: Event, checkout: Checkout, now: datetime) -> WebhookOutcome:
     record(
         session,
         noun="invoice",
@@ -182,4 +182,4 @@ def _flag(session: Session, invoice: Invoice, event: Event, checkout: Checkout, 
         paid_cents=event.paid_cents,
         event=event.id,
     )
-    return Outcome.FLAGGED
+    return WebhookOutcome.FLAGGED

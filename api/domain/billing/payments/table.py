@@ -12,17 +12,17 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, case, func, s
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing import ledger
-from api.domain.billing.facturx import Kind
+from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, Journal, Leg
 from api.domain.billing.sellers import Seller, WalletKind
-from api.domain.core.base import Base, Cents, Id, Instant, Word
-from api.domain.core.changes import record, tell
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
+from api.domain.core.changes import publish, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 
 
-class Means(StrEnum):
+class PaymentMeans(StrEnum):
     TRANSFER = "transfer"
     CASH = "cash"
     CARD = "card"
@@ -31,11 +31,11 @@ class Means(StrEnum):
 
 
 MONEY = {
-    Means.TRANSFER: (Account.BANK, Journal.BANK),
-    Means.CASH: (Account.CASH, Journal.CASH),
-    Means.CARD: (Account.CARD, Journal.BANK),
-    Means.ONLINE: (Account.CARD, Journal.BANK),
-    Means.CREDIT: (Account.CREDIT, Journal.OTHER),
+    PaymentMeans.TRANSFER: (Account.BANK, Journal.BANK),
+    PaymentMeans.CASH: (Account.CASH, Journal.CASH),
+    PaymentMeans.CARD: (Account.CARD, Journal.BANK),
+    PaymentMeans.ONLINE: (Account.CARD, Journal.BANK),
+    PaymentMeans.CREDIT: (Account.CREDIT, Journal.OTHER),
 }
 
 
@@ -85,12 +85,12 @@ class Payment(Base):
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
     organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-    means: Mapped[Means] = mapped_column(Word(Means))
+    means: Mapped[PaymentMeans] = mapped_column(EnumText(PaymentMeans))
     cents: Mapped[Cents]
     received_on: Mapped[date]
     reference: Mapped[str] = mapped_column(String(200), default="")
     reverses_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
-    #: Unique name of the cause (bank line, gateway event, form): a repetition is refused by the database.
+    # Unique name of the cause (bank line, gateway event, form): a repetition is refused by the database.
     key: Mapped[str] = mapped_column(String(120), unique=True)
     taken_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     taken_at: Mapped[Instant]
@@ -100,10 +100,10 @@ class Payment(Base):
 
 def open_cents(session: Session, *, invoice: Invoice) -> int:
     """What is still to pay: due by the document, less its credit notes, less payments. Below zero: paid too much."""
-    if invoice.kind is Kind.CREDIT_NOTE:
+    if invoice.kind is DocumentKind.CREDIT_NOTE:
         return 0
     credited = select(func.coalesce(func.sum(Invoice.total_cents), 0)).where(
-        Invoice.original_id == invoice.id, Invoice.kind == Kind.CREDIT_NOTE
+        Invoice.original_id == invoice.id, Invoice.kind == DocumentKind.CREDIT_NOTE
     )
     paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == invoice.id)
     return invoice.due_cents - int(session.scalar(credited) or 0) - int(session.scalar(paid) or 0)
@@ -121,7 +121,7 @@ def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
     """(invoice, open cents above zero), the one due first first."""
     notes = (
         select(Invoice.original_id.label("invoice_id"), func.sum(Invoice.total_cents).label("cents"))
-        .where(Invoice.kind == Kind.CREDIT_NOTE)
+        .where(Invoice.kind == DocumentKind.CREDIT_NOTE)
         .group_by(Invoice.original_id)
         .subquery()
     )
@@ -131,7 +131,7 @@ def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
         select(Invoice, left)
         .outerjoin(notes, notes.c.invoice_id == Invoice.id)
         .outerjoin(paid, paid.c.invoice_id == Invoice.id)
-        .where(Invoice.seller_id == seller_id, Invoice.kind != Kind.CREDIT_NOTE, left > 0)
+        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left > 0)
         .order_by(Invoice.due_on, Invoice.id)
     )
     return [(invoice, int(cents)) for invoice, cents in session.execute(query)]
@@ -141,7 +141,7 @@ def pay(
     session: Session,
     *,
     invoice: Invoice,
-    means: Means,
+    means: PaymentMeans,
     cents: int,
     received_on: date,
     key: str,
@@ -159,11 +159,11 @@ def pay(
     left = require_open(session, invoice=invoice)
     if cents > left:
         raise MoreThanOpen(cents=cents, open_cents=left, number=invoice.number)
-    if means is Means.CREDIT:
+    if means is PaymentMeans.CREDIT:
         _require_credit(session, invoice, cents)
     name = invoice.document.buyer.name
     account, journal = MONEY[means]
-    owed_back = (invoice.party, name) if means is Means.CREDIT else ()
+    owed_back = (invoice.party, name) if means is PaymentMeans.CREDIT else ()
     ledger.post(
         session,
         seller=invoice.seller,
@@ -209,7 +209,7 @@ def top_up(
     *,
     seller: Seller,
     user: User,
-    means: Means,
+    means: PaymentMeans,
     cents: int,
     received_on: date,
     key: str,
@@ -217,7 +217,7 @@ def top_up(
     actor: User | None = None,
 ) -> Payment:
     """Prepaid credit of a member (account 4191), where the regime makes it multi-purpose: VAT comes with its use."""
-    if cents <= 0 or means is Means.CREDIT:
+    if cents <= 0 or means is PaymentMeans.CREDIT:
         raise AmountWrong()
     if seller.wallet_kind is WalletKind.SINGLE:
         raise SinglePurposeCredit()
@@ -283,7 +283,7 @@ def _keep(session: Session, payment: Payment, *, seller: Seller, actor: User | N
         means=payment.means.value,
     )
     if payment.invoice_id:
-        tell(session, invoice=payment.invoice_id)
+        publish(session, invoice=payment.invoice_id)
     return payment
 
 
@@ -291,8 +291,8 @@ def list_payments(session: Session, *, invoice_id: int) -> list[Payment]:
     return list(session.scalars(select(Payment).where(Payment.invoice_id == invoice_id).order_by(Payment.id)))
 
 
-def day_totals(session: Session, *, seller_id: int, on: date) -> dict[Means, int]:
+def day_totals(session: Session, *, seller_id: int, on: date) -> dict[PaymentMeans, int]:
     """What came in on a day, by means, for the desk's count in the evening."""
-    came = func.sum(case((Payment.means == Means.CREDIT, 0), else_=Payment.cents))
+    came = func.sum(case((Payment.means == PaymentMeans.CREDIT, 0), else_=Payment.cents))
     query = select(Payment.means, came).where(Payment.seller_id == seller_id, Payment.received_on == on)
     return {means: int(cents) for means, cents in session.execute(query.group_by(Payment.means))}

@@ -1,7 +1,7 @@
 """Bookings: a person's time with a resource, from the rules to check-out. The holds on the timeline decide overlap."""
 
+from api.domain.booking.bookings.book import BookingRequest as BookingRequest
 from api.domain.booking.bookings.book import Terms as Terms
-from api.domain.booking.bookings.book import Wanted as Wanted
 from api.domain.booking.bookings.book import book as book
 from api.domain.booking.bookings.book import check as check
 from api.domain.booking.bookings.change import annotate as annotate
@@ -10,8 +10,8 @@ from api.domain.booking.bookings.change import cancel as cancel
 from api.domain.booking.bookings.change import cancel_all as cancel_all
 from api.domain.booking.bookings.change import check_in as check_in
 from api.domain.booking.bookings.change import check_out as check_out
+from api.domain.booking.bookings.change import mark_missed as mark_missed
 from api.domain.booking.bookings.change import may_cancel_free as may_cancel_free
-from api.domain.booking.bookings.change import miss as miss
 from api.domain.booking.bookings.change import move as move
 from api.domain.booking.bookings.change import policy_of as policy_of
 from api.domain.booking.bookings.change import reject as reject
@@ -22,7 +22,7 @@ from api.domain.booking.bookings.closing import reopen as reopen
 from api.domain.booking.bookings.handover import Condition as Condition
 from api.domain.booking.bookings.handover import Direction as Direction
 from api.domain.booking.bookings.handover import Handover as Handover
-from api.domain.booking.bookings.handover import Seen as Seen
+from api.domain.booking.bookings.handover import ItemCheck as ItemCheck
 from api.domain.booking.bookings.handover import hand_out as hand_out
 from api.domain.booking.bookings.handover import list_handovers as list_handovers
 from api.domain.booking.bookings.handover import list_hit_by as list_hit_by
@@ -42,18 +42,18 @@ from api.domain.booking.bookings.table import COUNTED as COUNTED
 from api.domain.booking.bookings.table import LIVE as LIVE
 from api.domain.booking.bookings.table import NEXT as NEXT
 from api.domain.booking.bookings.table import Booking as Booking
+from api.domain.booking.bookings.table import BookingSeries as BookingSeries
 from api.domain.booking.bookings.table import BookingStatus as BookingStatus
-from api.domain.booking.bookings.table import Series as Series
 from api.domain.booking.bookings.table import get_booking as get_booking
 from api.domain.booking.bookings.table import holds_of as holds_of
 from api.domain.booking.bookings.table import list_own_bookings as list_own_bookings
 from api.domain.booking.bookings.table import list_requests as list_requests
 from api.domain.booking.bookings.table import list_site_bookings as list_site_bookings
-from api.domain.booking.bookings.terms import Bookable as Bookable
+from api.domain.booking.bookings.terms import BookingTerms as BookingTerms
 from api.domain.booking.bookings.terms import as_instant as as_instant
-from api.domain.booking.bookings.terms import look_up as look_up
-from api.domain.booking.bookings.terms import look_up_many as look_up_many
-from api.domain.booking.bookings.trial import why_not as why_not
+from api.domain.booking.bookings.terms import find_terms as find_terms
+from api.domain.booking.bookings.terms import list_terms as list_terms
+from api.domain.booking.bookings.trial import find_refusal as find_refusal
 from api.domain.booking.bookings.waitlist import Wait as Wait
 from api.domain.booking.bookings.waitlist import WaitStatus as WaitStatus
 from api.domain.booking.bookings.waitlist import expire_offers as expire_offers

@@ -19,7 +19,7 @@ from sqlalchemy.types import BigInteger
 
 from api.domain.booking.bookings.table import COUNTED, LIVE, Booking, BookingStatus
 from api.domain.booking.bookings.terms import (
-    Bookable,
+    BookingTerms,
     ClosedThen,
     OutsideHours,
     QuotaUsedUp,
@@ -29,9 +29,9 @@ from api.domain.booking.bookings.terms import (
     check_person,
     check_time,
     closed_day,
+    find_terms,
     is_open,
     is_staff,
-    look_up,
     price_of,
 )
 from api.domain.core.errors import NotFound
@@ -43,7 +43,7 @@ from api.domain.places.timeline import Taken, lock_resources
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BookingRequest:
     """What a person asks for. `start` and `end` without an offset are wall time at the place."""
 
     resource_id: int
@@ -59,7 +59,7 @@ class Wanted:
 class Terms:
     """What was found to be right: the instants, the price, and whether somebody must still approve."""
 
-    asked: Bookable
+    asked: BookingTerms
     start: datetime
     end: datetime
     net_cents: int
@@ -101,7 +101,7 @@ _TAKE = select(Booking).from_statement(TAKE.columns(*_COLUMNS))
 def book(
     session: Session,
     *,
-    wanted: Wanted,
+    wanted: BookingRequest,
     user: User,
     now: datetime,
     actor: User | None = None,
@@ -130,7 +130,7 @@ def _take(session: Session, params: dict[str, object]) -> Booking:
 def check(
     session: Session,
     *,
-    wanted: Wanted,
+    wanted: BookingRequest,
     user: User,
     now: datetime,
     actor: User | None = None,
@@ -139,7 +139,7 @@ def check(
 ) -> Terms:
     """The terms of a booking, or the error of the first rule that it breaks. Writes nothing; whether the time is free
     is only known by taking it. `ignore_id` is the booking that is being moved."""
-    asked = look_up(session, resource_id=wanted.resource_id, user=user)
+    asked = find_terms(session, resource_id=wanted.resource_id, user=user)
     if actor is not None and actor.id != user.id:
         require_staff(session, user=actor, site_id=asked.site_id)
     start = as_instant(wanted.start, zone=asked.zone)
@@ -165,7 +165,7 @@ def check(
     )
 
 
-def _check_hours(session: Session, asked: Bookable, user: User, start: datetime, end: datetime) -> int | None:
+def _check_hours(session: Session, asked: BookingTerms, user: User, start: datetime, end: datetime) -> int | None:
     """None inside the opening hours; else the id of the convention that covers it."""
     if is_open(asked, start=start, end=end):
         return None
@@ -185,7 +185,7 @@ def _check_hours(session: Session, asked: Bookable, user: User, start: datetime,
     raise OutsideHours()
 
 
-def _check_skill(session: Session, asked: Bookable, user: User, end: datetime) -> None:
+def _check_skill(session: Session, asked: BookingTerms, user: User, end: datetime) -> None:
     """The authorisation must last to the end of the booking; staff know their machines."""
     skill_id = asked.policy.skill_id
     if skill_id is None or is_staff(asked):
@@ -196,7 +196,7 @@ def _check_skill(session: Session, asked: Bookable, user: User, end: datetime) -
 
 def check_quota(
     session: Session,
-    asked: Bookable,
+    asked: BookingTerms,
     *,
     user: User,
     start: datetime,
@@ -218,7 +218,7 @@ def check_quota(
         raise TooManyAtOnce(count=policy.at_once)
 
 
-def _periods(asked: Bookable, start: datetime) -> list[tuple[str, int | None, tuple[datetime, datetime]]]:
+def _periods(asked: BookingTerms, start: datetime) -> list[tuple[str, int | None, tuple[datetime, datetime]]]:
     zone: ZoneInfo = asked.zone
     day = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     week, month = day - timedelta(days=day.weekday()), day.replace(day=1)
@@ -231,7 +231,7 @@ def _periods(asked: Bookable, start: datetime) -> list[tuple[str, int | None, tu
 
 
 def _minutes_booked(
-    session: Session, asked: Bookable, user_id: int, since: datetime, until: datetime, ignore_id: int | None
+    session: Session, asked: BookingTerms, user_id: int, since: datetime, until: datetime, ignore_id: int | None
 ) -> float:
     seconds = func.sum(func.extract("epoch", Booking.end_at - Booking.start_at))
     query = select(func.coalesce(seconds, 0)).where(
@@ -245,7 +245,7 @@ def _minutes_booked(
     return float(session.scalar(query) or 0) / 60
 
 
-def _open_bookings(session: Session, asked: Bookable, user_id: int, now: datetime, ignore_id: int | None) -> int:
+def _open_bookings(session: Session, asked: BookingTerms, user_id: int, now: datetime, ignore_id: int | None) -> int:
     query = select(func.count()).where(
         Booking.user_id == user_id,
         Booking.rule_id == asked.rule_id,
@@ -257,7 +257,7 @@ def _open_bookings(session: Session, asked: Bookable, user_id: int, now: datetim
 
 
 def _params(
-    terms: Terms, wanted: Wanted, *, user: User, actor: User | None, now: datetime, series_id: int | None
+    terms: Terms, wanted: BookingRequest, *, user: User, actor: User | None, now: datetime, series_id: int | None
 ) -> dict[str, object]:
     asked = terms.asked
     return {

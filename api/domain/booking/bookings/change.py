@@ -8,21 +8,21 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import Terms, Wanted, check
-from api.domain.booking.bookings.table import LIVE, Booking, BookingStatus, holds_of, move_booking, note
+from api.domain.booking.bookings.book import BookingRequest, Terms, check
+from api.domain.booking.bookings.table import LIVE, Booking, BookingStatus, holds_of, move_booking, record_booking
 from api.domain.booking.bookings.waitlist import offer_freed
 from api.domain.booking.rules import DEFAULT, Policy, Rule
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.timeline import Hold, Taken, lock_resources, move_hold, release, span
 
-#: One may check in so long before the start.
+# One may check in so long before the start.
 EARLY = timedelta(minutes=30)
 
 
-class NotYours(NotAllowed):
+class BookingOfAnother(NotAllowed):
     """Only the person who booked, or the staff of the place, may do this."""
 
 
@@ -46,7 +46,7 @@ def policy_of(session: Session, booking: Booking) -> Policy:
 
 def _require_own(session: Session, booking: Booking, actor: User) -> None:
     if booking.user_id != actor.id and not may_staff(session, user=actor, site_id=booking.site_id):
-        raise NotYours()
+        raise BookingOfAnother()
 
 
 def move(session: Session, *, booking: Booking, start: datetime, end: datetime, actor: User, now: datetime) -> None:
@@ -56,7 +56,7 @@ def move(session: Session, *, booking: Booking, start: datetime, end: datetime, 
     """
     _require_own(session, booking, actor)
     if booking.status not in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED):
-        raise NotFromHere(old=booking.status, new=BookingStatus.CONFIRMED)
+        raise ForbiddenMove(old=booking.status, new=BookingStatus.CONFIRMED)
     if booking.start_at <= now:
         raise AlreadyOver()
     old_start, old_end = booking.start_at, booking.end_at
@@ -71,7 +71,7 @@ def move(session: Session, *, booking: Booking, start: datetime, end: datetime, 
     )
     _move_holds(session, booking, terms)
     _write_move(session, booking, terms, now)
-    note(
+    record_booking(
         session,
         booking,
         "moved",
@@ -83,8 +83,8 @@ def move(session: Session, *, booking: Booking, start: datetime, end: datetime, 
     offer_freed(session, resource_id=booking.resource_id, start=old_start, end=old_end, now=now)
 
 
-def _wanted(booking: Booking, start: datetime, end: datetime) -> Wanted:
-    return Wanted(
+def _wanted(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
+    return BookingRequest(
         resource_id=booking.resource_id,
         start=start,
         end=end,
@@ -162,7 +162,7 @@ def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -
 def reject(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
     require_staff(session, user=actor, site_id=booking.site_id)
     if booking.status != BookingStatus.REQUESTED:
-        raise NotFromHere(old=booking.status, new=BookingStatus.REJECTED)
+        raise ForbiddenMove(old=booking.status, new=BookingStatus.REJECTED)
     _end(session, booking, BookingStatus.REJECTED, now=now, actor_id=actor.id, decided_by=actor.id)
 
 
@@ -187,7 +187,7 @@ def check_out(session: Session, *, booking: Booking, actor: User, now: datetime)
     offer_freed(session, resource_id=booking.resource_id, start=until, end=booking.end_at, now=now)
 
 
-def miss(session: Session, *, booking: Booking, now: datetime, actor: User | None = None) -> None:
+def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: User | None = None) -> None:
     """Nobody came: the rest of the slot is free, and it counts. By the sweep, or by staff; raises NotMissed before."""
     if actor is not None:
         require_staff(session, user=actor, site_id=booking.site_id)
@@ -223,6 +223,6 @@ def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> N
     """Change what the person wrote beside it."""
     _require_own(session, booking, actor)
     if booking.status not in LIVE:
-        raise NotFromHere(old=booking.status, new=booking.status)
+        raise ForbiddenMove(old=booking.status, new=booking.status)
     booking.note = text.strip()[:2000]
     session.flush()

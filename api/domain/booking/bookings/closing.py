@@ -18,7 +18,7 @@ from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places.sites import Closure, Resource, Site, local, set_hours
-from api.domain.places.timeline import Hold, Reason, hold
+from api.domain.places.timeline import Hold, HoldReason, hold
 
 
 class DaysWrong(Invalid):
@@ -74,7 +74,7 @@ def maintain(
         resource_id=resource.id,
         start=start,
         end=end,
-        reason=Reason.MAINTENANCE,
+        reason=HoldReason.MAINTENANCE,
         now=now,
         note=note,
         created_by=actor.id,

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.booking.bookings.change import check_in, check_out
-from api.domain.booking.bookings.table import LIVE, Booking, note
+from api.domain.booking.bookings.table import LIVE, Booking, record_booking
 from api.domain.booking.kits import Kit, get_kit, take_out_of_service
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
@@ -57,10 +57,10 @@ class Handover(Base):
 
     id: Mapped[Id]
     booking_id: Mapped[int] = mapped_column(ForeignKey("bookings.id"))
-    direction: Mapped[Direction] = mapped_column(Word(Direction))
+    direction: Mapped[Direction] = mapped_column(EnumText(Direction))
     items: Mapped[list[Any]] = mapped_column(JSONB)
     note: Mapped[str] = mapped_column(Text, default="")
-    #: Key of the photo in the file store; empty without one.
+    # Key of the photo in the file store; empty without one.
     photo: Mapped[str] = mapped_column(String(200), default="")
     deposit_cents: Mapped[int] = mapped_column(default=0)
     by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
@@ -68,7 +68,7 @@ class Handover(Base):
 
 
 @dataclass(frozen=True)
-class Seen:
+class ItemCheck:
     """One item as it was found at the hand-over."""
 
     serial: str
@@ -79,7 +79,7 @@ def hand_out(
     session: Session,
     *,
     booking: Booking,
-    seen: Iterable[Seen],
+    seen: Iterable[ItemCheck],
     actor: User,
     now: datetime,
     text: str = "",
@@ -97,7 +97,7 @@ def take_back(
     session: Session,
     *,
     booking: Booking,
-    seen: Iterable[Seen],
+    seen: Iterable[ItemCheck],
     actor: User,
     now: datetime,
     text: str = "",
@@ -122,7 +122,7 @@ def _write(
     booking: Booking,
     kit: Kit,
     direction: Direction,
-    seen: list[Seen],
+    seen: list[ItemCheck],
     *,
     actor: User,
     now: datetime,
@@ -149,7 +149,7 @@ def _write(
     )
     session.add(made)
     session.flush()
-    note(session, booking, f"handed_{direction}", now=now, actor_id=actor.id)
+    record_booking(session, booking, f"handed_{direction}", now=now, actor_id=actor.id)
     return made
 
 

@@ -14,17 +14,17 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.terms import Bookable, is_on_grid, is_open
+from api.domain.booking.bookings.terms import BookingTerms, is_on_grid, is_open
 from api.domain.people.accounts import User
-from api.domain.places.sites import Interval, Kind, merge, open_intervals
+from api.domain.places.sites import Interval, ResourceKind, merge, open_intervals
 from api.domain.places.timeline import free_between
 
-#: Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
+# Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
 GAPS = 12
-#: Most people find their slot within a day of open hours; more is only read for resources that are full until then.
+# Most people find their slot within a day of open hours; more is only read for resources that are full until then.
 LOOKS = (timedelta(hours=10), timedelta(hours=36))
 
-#: Walks each resource's holds in order and stops at the first gaps that are long enough.
+# Walks each resource's holds in order and stops at the first gaps that are long enough.
 FIND_GAPS = text(
     """
     SELECT a.resource_id, gap.free_from, gap.free_to
@@ -108,7 +108,7 @@ TAKEN = text(
 
 
 @dataclass(frozen=True)
-class Taken:
+class TakenSpan:
     """A stretch that is not free, as anybody may see it: why, and whether it is one's own."""
 
     start: datetime
@@ -125,7 +125,7 @@ def week_json(
     start: datetime,
     end: datetime,
     site_id: int | None = None,
-    kind: Kind | None = None,
+    kind: ResourceKind | None = None,
 ) -> str:
     """All resources with their holds in `[start, end)`, as JSON text written by the database. Names only for staff."""
     params = {
@@ -139,11 +139,11 @@ def week_json(
     return str(session.scalar(WEEK, params))
 
 
-def list_taken(session: Session, *, resource_id: int, user: User, start: datetime, end: datetime) -> list[Taken]:
+def list_taken(session: Session, *, resource_id: int, user: User, start: datetime, end: datetime) -> list[TakenSpan]:
     """The holds of one resource that touch `[start, end)`."""
     found = session.execute(TAKEN, {"resource_id": resource_id, "since": start, "until": end})
     return [
-        Taken(row.start, row.end, row.reason, own := _is_own(row, user), int(row.about_id) if own else None)
+        TakenSpan(row.start, row.end, row.reason, own := _is_own(row, user), int(row.about_id) if own else None)
         for row in found
     ]
 
@@ -153,7 +153,7 @@ def _is_own(row: object, user: User) -> bool:
     return reason == "booking" and by == user.id and str(about).isdigit()
 
 
-def list_free(asked: Bookable, taken: Sequence[Taken], *, start: datetime, end: datetime) -> list[Interval]:
+def list_free(asked: BookingTerms, taken: Sequence[TakenSpan], *, start: datetime, end: datetime) -> list[Interval]:
     """Open and not taken, within `[start, end)`. Pure."""
     free: list[Interval] = []
     for opens, closes in _open(asked, start, end):
@@ -162,7 +162,7 @@ def list_free(asked: Bookable, taken: Sequence[Taken], *, start: datetime, end: 
     return free
 
 
-def _open(asked: Bookable, start: datetime, end: datetime) -> list[Interval]:
+def _open(asked: BookingTerms, start: datetime, end: datetime) -> list[Interval]:
     """A place without hours on record counts as always open, but on its closed days."""
     if asked.calendar.hours:
         return open_intervals(asked.calendar, start=start, end=end)
@@ -170,7 +170,7 @@ def _open(asked: Bookable, start: datetime, end: datetime) -> list[Interval]:
 
 
 def find_slots(
-    session: Session, *, asked: Sequence[Bookable], minutes: int, start: datetime, end: datetime, count: int = 3
+    session: Session, *, asked: Sequence[BookingTerms], minutes: int, start: datetime, end: datetime, count: int = 3
 ) -> dict[int, list[Interval]]:
     """resource id -> its next `count` free slots of so many minutes in `[start, end)`: open, on the grid, with the
     buffers of its rule. One statement for all resources, and another only for those with too few in the first hours."""
@@ -187,7 +187,7 @@ def find_slots(
 def _find_within(
     session: Session,
     *,
-    asked: Sequence[Bookable],
+    asked: Sequence[BookingTerms],
     minutes: int,
     start: datetime,
     end: datetime,
@@ -216,16 +216,16 @@ def _find_within(
     return {each.resource_id: _lay(each, gaps[each.resource_id], minutes, count) for each in asked}
 
 
-def _need(asked: Bookable, minutes: int) -> timedelta:
+def _need(asked: BookingTerms, minutes: int) -> timedelta:
     return timedelta(minutes=minutes + asked.policy.before_minutes + asked.policy.after_minutes)
 
 
-def _hours_key(asked: Bookable) -> tuple[int, int, int]:
+def _hours_key(asked: BookingTerms) -> tuple[int, int, int]:
     return id(asked.calendar), asked.policy.before_minutes, asked.policy.after_minutes
 
 
 def _closed(
-    asked: Bookable, start: datetime, end: datetime, open_for: timedelta | None
+    asked: BookingTerms, start: datetime, end: datetime, open_for: timedelta | None
 ) -> tuple[datetime, list[Interval]]:
     """Until when to look, and when the place is shut until then. A buffer may lie in closed hours."""
     opens = _open(asked, start, end)
@@ -250,7 +250,7 @@ def _multirange(intervals: Iterable[Interval]) -> str:
     return "{" + ",".join(f'["{a.isoformat()}","{b.isoformat()}")' for a, b in intervals) + "}"
 
 
-def _lay(asked: Bookable, gaps: Iterable[Interval], minutes: int, count: int) -> list[Interval]:
+def _lay(asked: BookingTerms, gaps: Iterable[Interval], minutes: int, count: int) -> list[Interval]:
     """The first `count` slots that fit into the gaps, one after the other."""
     length, found = timedelta(minutes=minutes), list[Interval]()
     before, after = (timedelta(minutes=m) for m in (asked.policy.before_minutes, asked.policy.after_minutes))
@@ -267,7 +267,7 @@ def _lay(asked: Bookable, gaps: Iterable[Interval], minutes: int, count: int) ->
     return found
 
 
-def _on_grid(asked: Bookable, when: datetime) -> datetime:
+def _on_grid(asked: BookingTerms, when: datetime) -> datetime:
     """The first instant at or after `when` on the grid of the place's wall clock."""
     wall = when.astimezone(asked.zone)
     over = timedelta(
@@ -277,7 +277,7 @@ def _on_grid(asked: Bookable, when: datetime) -> datetime:
 
 
 def next_free(
-    session: Session, *, asked: Bookable, minutes: int, after: datetime, now: datetime, count: int = 3
+    session: Session, *, asked: BookingTerms, minutes: int, after: datetime, now: datetime, count: int = 3
 ) -> list[Interval]:
     """The next slots of this length that could be booked: after `after`, with notice, within the horizon."""
     earliest = max(after, now + timedelta(minutes=asked.policy.notice_minutes))

@@ -16,17 +16,17 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import Wanted, book
-from api.domain.booking.bookings.table import Booking, Series
-from api.domain.booking.bookings.terms import look_up
-from api.domain.booking.bookings.trial import why_not
+from api.domain.booking.bookings.book import BookingRequest, book
+from api.domain.booking.bookings.table import Booking, BookingSeries
+from api.domain.booking.bookings.terms import find_terms
+from api.domain.booking.bookings.trial import find_refusal
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, DomainError, Invalid
 from api.domain.people.accounts import User
 
 MOST = 100
 SKIP = "skip"
-#: Wall time of the place where an occurrence shall go instead, or SKIP.
+# Wall time of the place where an occurrence shall go instead, or SKIP.
 Choice = str | datetime
 
 
@@ -131,14 +131,14 @@ def _wall(until: str, zone: ZoneInfo) -> str:
 def preview_series(
     session: Session,
     *,
-    wanted: Wanted,
+    wanted: BookingRequest,
     rrule: str,
     user: User,
     now: datetime,
     choices: Mapping[int, Choice] | None = None,
 ) -> list[Occurrence]:
     """Every occurrence after the choices, with what stands against it. Writes nothing."""
-    asked = look_up(session, resource_id=wanted.resource_id, user=user)
+    asked = find_terms(session, resource_id=wanted.resource_id, user=user)
     start, end = (_naive(when, asked.zone) for when in (wanted.start, wanted.end))
     chosen = [
         _choose(each, (choices or {}).get(each.index))
@@ -159,15 +159,15 @@ def _choose(each: Occurrence, choice: Choice | None) -> Occurrence:
     return each
 
 
-def _judge(session: Session, each: Occurrence, wanted: Wanted, user: User, now: datetime) -> Occurrence:
-    trouble = why_not(session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now)
+def _judge(session: Session, each: Occurrence, wanted: BookingRequest, user: User, now: datetime) -> Occurrence:
+    trouble = find_refusal(session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now)
     return replace(each, trouble=trouble)
 
 
 def book_series(
     session: Session,
     *,
-    wanted: Wanted,
+    wanted: BookingRequest,
     rrule: str,
     user: User,
     now: datetime,
@@ -181,7 +181,7 @@ def book_series(
     kept = [each for each in seen if not each.skipped]
     if not kept:
         raise NothingLeft()
-    series = Series(user_id=user.id, resource_id=wanted.resource_id, rrule=rrule.strip()[:300], created_at=now)
+    series = BookingSeries(user_id=user.id, resource_id=wanted.resource_id, rrule=rrule.strip()[:300], created_at=now)
     session.add(series)
     session.flush()
     record(session, noun="series", noun_id=series.id, verb="booked", now=now, actor_id=user.id, count=len(kept))
@@ -193,7 +193,7 @@ def _book_one(
     session: Session,
     each: Occurrence,
     seen: list[Occurrence],
-    wanted: Wanted,
+    wanted: BookingRequest,
     *,
     user: User,
     now: datetime,

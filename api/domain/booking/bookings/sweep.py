@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.change import miss
+from api.domain.booking.bookings.change import mark_missed
 from api.domain.booking.bookings.table import Booking, BookingStatus, holds_of, move_booking
 from api.domain.booking.bookings.waitlist import expire_offers
 from api.domain.booking.rules import Rule
@@ -38,7 +38,7 @@ def _sweep_no_shows(session: Session, now: datetime) -> int:
     )
     missed = session.scalars(query).all()
     for booking in missed:
-        miss(session, booking=booking, now=now)
+        mark_missed(session, booking=booking, now=now)
     return len(missed)
 
 

@@ -10,13 +10,13 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, select,
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
-from api.domain.core.changes import record, tell
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
+from api.domain.core.changes import publish, record
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User, may_see_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
-from api.domain.places.timeline import Hold, Reason
+from api.domain.places.timeline import Hold, HoldReason
 
 
 class BookingStatus(StrEnum):
@@ -35,9 +35,9 @@ NEXT: dict[BookingStatus, frozenset[BookingStatus]] = {
     _S.CONFIRMED: frozenset({_S.REQUESTED, _S.CHECKED_IN, _S.CANCELLED, _S.NO_SHOW}),
     _S.CHECKED_IN: frozenset({_S.CHECKED_OUT}),
 }
-#: Those whose holds stand.
+# Those whose holds stand.
 LIVE = (_S.REQUESTED, _S.CONFIRMED, _S.CHECKED_IN)
-#: Those that count against a person's quota.
+# Those that count against a person's quota.
 COUNTED = (*LIVE, _S.CHECKED_OUT, _S.NO_SHOW)
 
 
@@ -63,15 +63,15 @@ class Booking(Base):
     series_id: Mapped[int | None] = mapped_column(ForeignKey("series.id"))
     start_at: Mapped[Instant]
     end_at: Mapped[Instant]
-    status: Mapped[BookingStatus] = mapped_column(Word(BookingStatus))
+    status: Mapped[BookingStatus] = mapped_column(EnumText(BookingStatus))
     status_at: Mapped[Instant]
     note: Mapped[str] = mapped_column(Text, default="")
-    #: Of the youngest participant, where the resource has a minimum age.
+    # Of the youngest participant, where the resource has a minimum age.
     youngest_age: Mapped[int | None]
     guardian_consent: Mapped[bool] = mapped_column(default=False)
     net_cents: Mapped[Cents]
     price_trace: Mapped[list[Any]] = mapped_column(JSONB, default=list)
-    #: Owed for a late cancellation, instead of the price.
+    # Owed for a late cancellation, instead of the price.
     fee_cents: Mapped[Cents] = mapped_column(default=0)
     no_show_at: Mapped[Instant | None]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -79,7 +79,7 @@ class Booking(Base):
     checked_out_at: Mapped[Instant | None]
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Instant]
-    #: When its person was written to about its present status and time.
+    # When its person was written to about its present status and time.
     told_at: Mapped[Instant | None]
 
     user: Mapped[User] = relationship(foreign_keys=[user_id])
@@ -88,7 +88,7 @@ class Booking(Base):
     site: Mapped[Site] = relationship()
 
 
-class Series(Base):
+class BookingSeries(Base):
     """Bookings made together by one RFC 5545 rule; each of them then lives by itself."""
 
     __tablename__ = "series"
@@ -107,10 +107,10 @@ def move_booking(
     old = booking.status
     values = {"status_at": now, "told_at": None, **values}
     advance(session, booking, new, moves=NEXT, status=Booking.status, **values)
-    note(session, booking, new, now=now, actor_id=actor_id, old=old, fee_cents=booking.fee_cents)
+    record_booking(session, booking, new, now=now, actor_id=actor_id, old=old, fee_cents=booking.fee_cents)
 
 
-def note(
+def record_booking(
     session: Session, booking: Booking, verb: str, *, now: datetime, actor_id: int | None = None, **facts: Any
 ) -> None:
     """One Change of this booking."""
@@ -125,7 +125,7 @@ def note(
         resource=booking.resource_id,
         **facts,
     )
-    tell(session, booking=booking.id, resource=booking.resource_id)
+    publish(session, booking=booking.id, resource=booking.resource_id)
 
 
 def get_booking(session: Session, *, booking_id: int, user: User, lock: bool = False) -> Booking:
@@ -174,6 +174,6 @@ def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
 def holds_of(session: Session, *, booking: Booking) -> list[Hold]:
     """Its live holds, in the order in which their resources are locked."""
     query = select(Hold).where(
-        Hold.reason == Reason.BOOKING, Hold.about_id == str(booking.id), Hold.released_at.is_(None)
+        Hold.reason == HoldReason.BOOKING, Hold.about_id == str(booking.id), Hold.released_at.is_(None)
     )
     return list(session.scalars(query.order_by(Hold.resource_id)))

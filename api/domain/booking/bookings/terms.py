@@ -17,11 +17,11 @@ from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
-from api.domain.places.sites import Kind, Site, is_closed_on, open_intervals
+from api.domain.places.sites import ResourceKind, Site, is_closed_on, open_intervals
 from api.domain.places.timeline import EndsBeforeStart
 from api.domain.pricing.prices import Price, price_booking
 
-#: What one who has no role at a site is called in the factors of a price.
+# What one who has no role at a site is called in the factors of a price.
 VISITOR = "visitor"
 
 
@@ -116,12 +116,12 @@ class TooManyAtOnce(Conflict):
 
 
 @dataclass(frozen=True)
-class Bookable:
+class BookingTerms:
     """All that is fixed about a resource, as `user` meets it."""
 
     resource_id: int
     name: str
-    kind: Kind
+    kind: ResourceKind
     site_id: int
     calendar: Site
     rule_id: int | None
@@ -142,10 +142,10 @@ class Bookable:
         return sorted({self.resource_id, *self.member_ids})
 
 
-#: Named here too, SQLAlchemy learns the shape of the answer once, and not at each booking.
+# Named here too, SQLAlchemy learns the shape of the answer once, and not at each booking.
 _FACTS = """id name kind site_id timezone closed_on_holidays hours closures rule level members
             min_age deposit_cents is_out out_of_service_why"""
-#: A rule of the resource itself stands before that of its kind; own hours (of a person) stand instead of the site's.
+# A rule of the resource itself stands before that of its kind; own hours (of a person) stand instead of the site's.
 FACTS = text(
     """
     SELECT r.id, r.name, r.kind, r.site_id, s.timezone, s.closed_on_holidays,
@@ -167,7 +167,7 @@ FACTS = text(
 ).columns(*map(column, _FACTS.split()))
 
 
-def look_up_many(session: Session, *, resource_ids: list[int], user: User) -> list[Bookable]:
+def list_terms(session: Session, *, resource_ids: list[int], user: User) -> list[BookingTerms]:
     """Those of these resources that exist for this person: others' private ones and retired ones are left out."""
     found = []
     for row in session.execute(FACTS, {"resource_ids": resource_ids, "user_id": user.id}):
@@ -176,10 +176,10 @@ def look_up_many(session: Session, *, resource_ids: list[int], user: User) -> li
         if policy.members_only and level is None:
             continue
         found.append(
-            Bookable(
+            BookingTerms(
                 resource_id=row.id,
                 name=row.name,
-                kind=Kind(row.kind),
+                kind=ResourceKind(row.kind),
                 site_id=row.site_id,
                 calendar=read_calendar(row.timezone, row.closed_on_holidays, row.hours, row.closures),
                 rule_id=rule_id,
@@ -194,9 +194,9 @@ def look_up_many(session: Session, *, resource_ids: list[int], user: User) -> li
     return found
 
 
-def look_up(session: Session, *, resource_id: int, user: User) -> Bookable:
+def find_terms(session: Session, *, resource_id: int, user: User) -> BookingTerms:
     """One of them; raises NotFound."""
-    found = look_up_many(session, resource_ids=[resource_id], user=user)
+    found = list_terms(session, resource_ids=[resource_id], user=user)
     if not found:
         raise NotFound(field="resource_id")
     return found[0]
@@ -222,7 +222,7 @@ def _as_instant(when: datetime, zone: ZoneInfo, field: str) -> datetime:
     raise HourExistsTwice(field=field)
 
 
-def check_time(asked: Bookable, *, start: datetime, end: datetime, now: datetime) -> None:
+def check_time(asked: BookingTerms, *, start: datetime, end: datetime, now: datetime) -> None:
     """Length, grid, notice, horizon; raises the error of what is wrong. Staff of the place need no notice."""
     policy = asked.policy
     if end <= start:
@@ -243,17 +243,17 @@ def check_time(asked: Bookable, *, start: datetime, end: datetime, now: datetime
         raise TooFarAhead(days=policy.horizon_days)
 
 
-def is_on_grid(when: datetime, asked: Bookable) -> bool:
+def is_on_grid(when: datetime, asked: BookingTerms) -> bool:
     """The grid is counted on the wall clock of the place, from the full hour."""
     wall = when.astimezone(asked.zone)
     return wall.second == 0 and wall.microsecond == 0 and wall.minute % asked.policy.step_minutes == 0
 
 
-def is_staff(asked: Bookable) -> bool:
+def is_staff(asked: BookingTerms) -> bool:
     return asked.level in (Level.STAFF, Level.MANAGER)
 
 
-def closed_day(asked: Bookable, *, start: datetime, end: datetime) -> str | None:
+def closed_day(asked: BookingTerms, *, start: datetime, end: datetime) -> str | None:
     """The first local day of `[start, end)` on which the place is closed."""
     day = start.astimezone(asked.zone).date()
     last = (end - timedelta(microseconds=1)).astimezone(asked.zone).date()
@@ -264,14 +264,14 @@ def closed_day(asked: Bookable, *, start: datetime, end: datetime) -> str | None
     return None
 
 
-def is_open(asked: Bookable, *, start: datetime, end: datetime) -> bool:
+def is_open(asked: BookingTerms, *, start: datetime, end: datetime) -> bool:
     """Open for all of `[start, end)`. A place without hours on record has not told us yet, and counts as open."""
     if not asked.calendar.hours:
         return closed_day(asked, start=start, end=end) is None
     return open_intervals(asked.calendar, start=start, end=end) == [(start, end)]
 
 
-def check_person(asked: Bookable, *, youngest_age: int | None, guardian_consent: bool) -> None:
+def check_person(asked: BookingTerms, *, youngest_age: int | None, guardian_consent: bool) -> None:
     """Age or consent, and whether the kit is in service."""
     if asked.out_of_service:
         raise OutOfService(name=asked.name, why=asked.out_of_service)
@@ -281,7 +281,7 @@ def check_person(asked: Bookable, *, youngest_age: int | None, guardian_consent:
         raise TooYoung(age=asked.min_age)
 
 
-def price_of(asked: Bookable, *, start: datetime, end: datetime, for_organisation: bool = False) -> Price:
+def price_of(asked: BookingTerms, *, start: datetime, end: datetime, for_organisation: bool = False) -> Price:
     """The net price by the factor of one's role: `organisation`, the level at the site, or `visitor`."""
     role = "organisation" if for_organisation else asked.level.value if asked.level else VISITOR
     return price_booking(asked.policy.rates, minutes=int((end - start).total_seconds() // 60), role=role)

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import Wanted, check
+from api.domain.booking.bookings.book import BookingRequest, check
 from api.domain.core.errors import DomainError
 from api.domain.people.accounts import User
 from api.domain.places.timeline import Hold, Taken, span
 
 
-def why_not(session: Session, *, wanted: Wanted, user: User, now: datetime) -> DomainError | None:
+def find_refusal(session: Session, *, wanted: BookingRequest, user: User, now: datetime) -> DomainError | None:
     """The error that booking would raise at this moment; somebody may still be faster."""
     try:
         terms = check(session, wanted=wanted, user=user, now=now)

@@ -13,17 +13,17 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.booking.bookings.book import Wanted, book
+from api.domain.booking.bookings.book import BookingRequest, book
 from api.domain.booking.bookings.table import Booking
-from api.domain.booking.bookings.terms import as_instant, check_time, look_up
-from api.domain.core.base import Base, Id, Instant, Word, advance
+from api.domain.booking.bookings.terms import as_instant, check_time, find_terms
+from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, DomainError, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource
-from api.domain.places.timeline import Hold, Reason, Taken, hold, release
+from api.domain.places.timeline import Hold, HoldReason, Taken, hold, release
 
-#: So long an offer is kept, but never beyond the start of the slot.
+# So long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
 
 
@@ -72,7 +72,7 @@ class Wait(Base):
     end_at: Mapped[Instant]
     youngest_age: Mapped[int | None]
     guardian_consent: Mapped[bool] = mapped_column(default=False)
-    status: Mapped[WaitStatus] = mapped_column(Word(WaitStatus), default=WaitStatus.WAITING)
+    status: Mapped[WaitStatus] = mapped_column(EnumText(WaitStatus), default=WaitStatus.WAITING)
     offered_until: Mapped[Instant | None]
     created_at: Mapped[Instant]
     told_at: Mapped[Instant | None]
@@ -81,9 +81,9 @@ class Wait(Base):
     resource: Mapped[Resource] = relationship()
 
 
-def join_waitlist(session: Session, *, wanted: Wanted, user: User, now: datetime) -> Wait:
+def join_waitlist(session: Session, *, wanted: BookingRequest, user: User, now: datetime) -> Wait:
     """Stand in line for a slot that would be within the rules; raises AlreadyWaiting."""
-    asked = look_up(session, resource_id=wanted.resource_id, user=user)
+    asked = find_terms(session, resource_id=wanted.resource_id, user=user)
     start = as_instant(wanted.start, zone=asked.zone)
     end = as_instant(wanted.end, zone=asked.zone, field="end")
     check_time(asked, start=start, end=end, now=now)
@@ -144,7 +144,7 @@ def offer_freed(session: Session, *, resource_id: int, start: datetime, end: dat
 def _offer(session: Session, wait: Wait, now: datetime) -> bool:
     """Keep the slot for this person, with the buffers of its rule; False when it is not free after all."""
     try:
-        asked = look_up(session, resource_id=wait.resource_id, user=wait.user)
+        asked = find_terms(session, resource_id=wait.resource_id, user=wait.user)
         with session.begin_nested():
             for resource_id in asked.held_ids:
                 hold(
@@ -152,7 +152,7 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
                     resource_id=resource_id,
                     start=wait.start_at - timedelta(minutes=asked.policy.before_minutes),
                     end=wait.end_at + timedelta(minutes=asked.policy.after_minutes),
-                    reason=Reason.BOOKING,
+                    reason=HoldReason.BOOKING,
                     now=now,
                     about_id=f"offer:{wait.id}",
                     created_by=wait.user_id,
@@ -171,7 +171,7 @@ def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **val
 
 def _give_back(session: Session, wait: Wait, now: datetime) -> None:
     query = select(Hold).where(
-        Hold.reason == Reason.BOOKING, Hold.about_id == f"offer:{wait.id}", Hold.released_at.is_(None)
+        Hold.reason == HoldReason.BOOKING, Hold.about_id == f"offer:{wait.id}", Hold.released_at.is_(None)
     )
     for held in session.scalars(query.order_by(Hold.resource_id)):
         release(session, held=held, now=min(now, held.start))
@@ -183,7 +183,7 @@ def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
         raise NoOffer()
     _move(session, wait, WaitStatus.TAKEN, now=now)
     _give_back(session, wait, now)
-    wanted = Wanted(
+    wanted = BookingRequest(
         resource_id=wait.resource_id,
         start=wait.start_at,
         end=wait.end_at,

@@ -4,9 +4,9 @@ from api.domain.pricing.prices.bookings import BookingRates as BookingRates
 from api.domain.pricing.prices.bookings import price_booking as price_booking
 from api.domain.pricing.prices.estimate import Estimate as Estimate
 from api.domain.pricing.prices.estimate import NothingToMeasure as NothingToMeasure
-from api.domain.pricing.prices.estimate import Pace as Pace
+from api.domain.pricing.prices.estimate import PrintSettings as PrintSettings
+from api.domain.pricing.prices.estimate import PrintSpeeds as PrintSpeeds
 from api.domain.pricing.prices.estimate import Range as Range
-from api.domain.pricing.prices.estimate import Recipe as Recipe
 from api.domain.pricing.prices.estimate import estimate_work as estimate_work
 from api.domain.pricing.prices.estimate import price_estimate as price_estimate
 from api.domain.pricing.prices.money import NotAnAmount as NotAnAmount
@@ -27,6 +27,6 @@ from api.domain.pricing.prices.parts import price_order as price_order
 from api.domain.pricing.prices.parts import price_part as price_part
 from api.domain.pricing.prices.trace import LABELS as LABELS
 from api.domain.pricing.prices.trace import Price as Price
-from api.domain.pricing.prices.trace import Reason as Reason
+from api.domain.pricing.prices.trace import PriceReason as PriceReason
 from api.domain.pricing.prices.trace import Scope as Scope
 from api.domain.pricing.prices.trace import Step as Step

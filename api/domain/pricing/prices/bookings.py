@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from api.domain.pricing.prices.money import euros, round_cents, scale4
 from api.domain.pricing.prices.parts import BadTariff, BadWork
-from api.domain.pricing.prices.trace import Price, Reason, Scope, Step, step, total_cents
+from api.domain.pricing.prices.trace import Price, PriceReason, Scope, Step, step, total_cents
 
 ZERO = Decimal(0)
 
@@ -35,7 +35,7 @@ def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:
     """The net price of one booking of so many minutes; every tier that it reaches is one step, in cents."""
     if minutes <= 0:
         raise BadWork(field="end")
-    steps = [step(Scope.LINE, Reason.SLOT, euros(round_cents(rates.per_slot)))] if rates.per_slot else []
+    steps = [step(Scope.LINE, PriceReason.SLOT, euros(round_cents(rates.per_slot)))] if rates.per_slot else []
     steps += _tier_steps(rates, minutes)
     steps += _role_steps(rates, role, full_cents=total_cents(steps, Scope.LINE))
     net_cents = total_cents(steps, Scope.LINE)
@@ -49,7 +49,7 @@ def _tier_steps(rates: BookingRates, minutes: int) -> list[Step]:
         within = min(minutes, end) - start
         if within > 0:
             amount = euros(round_cents(scale4(per_hour) * within / 60))
-            steps.append(step(Scope.LINE, Reason.HOURS, amount, minutes=within, per_hour=per_hour))
+            steps.append(step(Scope.LINE, PriceReason.HOURS, amount, minutes=within, per_hour=per_hour))
     return steps
 
 
@@ -58,4 +58,4 @@ def _role_steps(rates: BookingRates, role: str, *, full_cents: int) -> list[Step
     if factor == 1:
         return []
     change = euros(round_cents(euros(full_cents) * factor) - full_cents)
-    return [step(Scope.LINE, Reason.ROLE, change, role=role, factor=factor)]
+    return [step(Scope.LINE, PriceReason.ROLE, change, role=role, factor=factor)]

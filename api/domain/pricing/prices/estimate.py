@@ -9,10 +9,10 @@ from decimal import Decimal
 from api.domain.core.errors import Invalid
 from api.domain.pricing.prices.parts import STANDARD, Tariff, Work, price_part
 
-#: (low, high) of what the slicer said over `likely`. Fitted to PrusaSlicer 2.5.0, profiles of printers/profile.py:
-#: 99 slices (11 shapes, 3 qualities, PLA PETG TPU): grams -18 % .. +8 %, minutes -32 % .. +22 %.
-#: 21 slices of 7 shapes held out: grams -20 % .. +6 %, minutes -32 % .. +45 %. All lie between the bounds.
-#: Round shapes (torus, sphere) come out too low, thin-walled tubes too slow.
+# (low, high) of what the slicer said over `likely`. Fitted to PrusaSlicer 2.5.0, profiles of printers/profile.py:
+# 99 slices (11 shapes, 3 qualities, PLA PETG TPU): grams -18 % .. +8 %, minutes -32 % .. +22 %.
+# 21 slices of 7 shapes held out: grams -20 % .. +6 %, minutes -32 % .. +45 %. All lie between the bounds.
+# Round shapes (torus, sphere) come out too low, thin-walled tubes too slow.
 GRAMS_BAND = (0.90, 1.26)
 MINUTES_BAND = (0.68, 1.50)
 
@@ -24,7 +24,7 @@ class NothingToMeasure(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class PrintSettings:
     """What of a slicing profile decides weight and time; lengths in mm, `infill` 0..1, density in g/cm3."""
 
     layer_mm: float
@@ -48,7 +48,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class PrintSpeeds:
     """How fast a printer really lays lines, corners and acceleration included; fitted, not configured."""
 
     wall_mm_s: float = 23.5
@@ -96,9 +96,9 @@ def estimate_work(
     volume_mm3: float,
     area_mm2: float,
     size_mm: tuple[float, float, float],
-    recipe: Recipe,
+    recipe: PrintSettings,
     scale: float = 1.0,
-    pace: Pace | None = None,
+    pace: PrintSpeeds | None = None,
 ) -> Estimate:
     """Grams and minutes of one piece standing as it lies in its file.
 
@@ -111,7 +111,7 @@ def estimate_work(
         raise NothingToMeasure
     height_mm = size_mm[2] * scale
     regions = _regions(volume_mm3 * scale**3, area_mm2 * scale**2, height_mm, recipe)
-    seconds = _seconds(regions, height_mm, recipe, pace or Pace())
+    seconds = _seconds(regions, height_mm, recipe, pace or PrintSpeeds())
     return Estimate(
         grams=_within(regions.total_mm3 / 1000 * recipe.density_g_cm3, GRAMS_BAND),
         minutes=_within(seconds / 60, MINUTES_BAND),
@@ -135,7 +135,7 @@ def price_estimate(
     )
 
 
-def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: Recipe) -> _Regions:
+def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: PrintSettings) -> _Regions:
     section_mm2 = volume_mm3 / height_mm
     if section_mm2 < SOLID_BELOW_MM2:
         return _Regions(0.0, volume_mm3 * SLOPES, 0.0)
@@ -148,7 +148,7 @@ def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: Recip
     return _Regions(wall_mm3 * SLOPES, solid_mm3 * SLOPES, core_mm3 * SLOPES)
 
 
-def _seconds(regions: _Regions, height_mm: float, recipe: Recipe, pace: Pace) -> float:
+def _seconds(regions: _Regions, height_mm: float, recipe: PrintSettings, pace: PrintSpeeds) -> float:
     line_mm2 = recipe.line_mm * recipe.layer_mm
     layers = height_mm / recipe.layer_mm
     laying_s = sum(

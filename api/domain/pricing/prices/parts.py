@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from api.domain.core.errors import Invalid
 from api.domain.pricing.prices.money import euros, round_cents, scale4
-from api.domain.pricing.prices.trace import Price, Reason, Scope, Step, minimum_step, step, total_cents
+from api.domain.pricing.prices.trace import Price, PriceReason, Scope, Step, minimum_step, step, total_cents
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -119,16 +119,16 @@ def price_part(tariff: Tariff, work: Work) -> Price:
     unit = sum((each.amount for each in steps), ZERO)
     steps += _line_steps(tariff, work, unit=unit)
     net_cents = total_cents(steps, Scope.LINE)
-    steps += minimum_step(Scope.LINE, Reason.MINIMUM_LINE, minimum=tariff.min_line, net_cents=net_cents)
+    steps += minimum_step(Scope.LINE, PriceReason.MINIMUM_LINE, minimum=tariff.min_line, net_cents=net_cents)
     return Price(total_cents(steps, Scope.LINE), unit, tuple(steps))
 
 
 def price_order(tariff: Tariff, lines: Sequence[Price]) -> Price:
     """The net of an order: its lines, and a visible supplement up to the minimum order. No lines, no price."""
     lines_cents = sum(line.net_cents for line in lines)
-    steps = [step(Scope.ORDER, Reason.LINES, euros(lines_cents), count=len(lines))]
+    steps = [step(Scope.ORDER, PriceReason.LINES, euros(lines_cents), count=len(lines))]
     if lines:
-        steps += minimum_step(Scope.ORDER, Reason.MINIMUM_ORDER, minimum=tariff.min_order, net_cents=lines_cents)
+        steps += minimum_step(Scope.ORDER, PriceReason.MINIMUM_ORDER, minimum=tariff.min_order, net_cents=lines_cents)
     net_cents = total_cents(steps, Scope.ORDER)
     return Price(net_cents, euros(net_cents), tuple(steps))
 
@@ -139,19 +139,19 @@ def _unit_steps(tariff: Tariff, work: Work) -> list[Step]:
     per_gram = tariff.per_gram[work.material]
     steps = [
         step(
-            Scope.UNIT, Reason.MATERIAL, work.grams * per_gram,
+            Scope.UNIT, PriceReason.MATERIAL, work.grams * per_gram,
             grams=work.grams, material=work.material, per_gram=per_gram,
         ),
         step(
-            Scope.UNIT, Reason.MACHINE_TIME, work.minutes * tariff.per_minute,
+            Scope.UNIT, PriceReason.MACHINE_TIME, work.minutes * tariff.per_minute,
             minutes=work.minutes, per_minute=tariff.per_minute,
         ),
-        step(Scope.UNIT, Reason.HANDLING, tariff.handling),
+        step(Scope.UNIT, PriceReason.HANDLING, tariff.handling),
     ]  # fmt: skip
     steps += _factor_steps(tariff, work, unit=sum((each.amount for each in steps), ZERO))
     unit = sum((each.amount for each in steps), ZERO)
     if rest := scale4(unit) - unit:
-        steps.append(step(Scope.UNIT, Reason.ROUNDING, rest))
+        steps.append(step(Scope.UNIT, PriceReason.ROUNDING, rest))
     return steps
 
 
@@ -160,23 +160,25 @@ def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
     steps = []
     start, factor = _quantity_break(tariff, work.quantity)
     if factor != ONE:
-        steps.append(step(Scope.UNIT, Reason.QUANTITY_BREAK, unit * (factor - 1), from_quantity=start, factor=factor))
+        steps.append(
+            step(Scope.UNIT, PriceReason.QUANTITY_BREAK, unit * (factor - 1), from_quantity=start, factor=factor)
+        )
     rush_factor = _rush_factor(tariff, work.rush)
     if rush_factor != ONE:
         steps.append(
-            step(Scope.UNIT, Reason.RUSH, unit * factor * (rush_factor - 1), rush=work.rush, factor=rush_factor)
+            step(Scope.UNIT, PriceReason.RUSH, unit * factor * (rush_factor - 1), rush=work.rush, factor=rush_factor)
         )
     return steps
 
 
 def _line_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
     gross = euros(round_cents(unit * work.quantity))
-    steps = [step(Scope.LINE, Reason.PIECES, gross, quantity=work.quantity, unit=unit)]
+    steps = [step(Scope.LINE, PriceReason.PIECES, gross, quantity=work.quantity, unit=unit)]
     if percent := tariff.org_discount_percent:
         discount = euros(round_cents(gross * percent / 100))
-        steps.append(step(Scope.LINE, Reason.DISCOUNT, -discount, percent=percent))
+        steps.append(step(Scope.LINE, PriceReason.DISCOUNT, -discount, percent=percent))
     if tariff.set_up:
-        steps.append(step(Scope.LINE, Reason.SET_UP, euros(round_cents(tariff.set_up))))
+        steps.append(step(Scope.LINE, PriceReason.SET_UP, euros(round_cents(tariff.set_up))))
     return steps
 
 

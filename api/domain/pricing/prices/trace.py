@@ -15,7 +15,7 @@ class Scope(StrEnum):
     ORDER = "order"  # adds up to the net of the order, cents
 
 
-class Reason(StrEnum):
+class PriceReason(StrEnum):
     MATERIAL = "material"
     MACHINE_TIME = "machine_time"
     HANDLING = "handling"
@@ -33,23 +33,23 @@ class Reason(StrEnum):
     ROLE = "role"
 
 
-#: English msgids; the placeholders are the `params` of the step.
-LABELS: dict[Reason, str] = {
-    Reason.MATERIAL: "{grams} g of {material} at {per_gram} € per gram",
-    Reason.MACHINE_TIME: "{minutes} min of machine at {per_minute} € per minute",
-    Reason.HANDLING: "Handling per piece",
-    Reason.QUANTITY_BREAK: "From {from_quantity} pieces on: × {factor}",
-    Reason.RUSH: "Urgency {rush}: × {factor}",
-    Reason.ROUNDING: "Rounding of the unit price",
-    Reason.PIECES: "{quantity} pieces at {unit} €",
-    Reason.DISCOUNT: "Discount of {percent} %",
-    Reason.SET_UP: "Set-up of the model",
-    Reason.MINIMUM_LINE: "Up to the minimum of {minimum} € per line",
-    Reason.LINES: "Sum of {count} lines",
-    Reason.MINIMUM_ORDER: "Up to the minimum of {minimum} € per order",
-    Reason.SLOT: "Price per booking",
-    Reason.HOURS: "{minutes} min at {per_hour} € per hour",
-    Reason.ROLE: "As {role}: × {factor}",
+# English msgids; the placeholders are the `params` of the step.
+LABELS: dict[PriceReason, str] = {
+    PriceReason.MATERIAL: "{grams} g of {material} at {per_gram} € per gram",
+    PriceReason.MACHINE_TIME: "{minutes} min of machine at {per_minute} € per minute",
+    PriceReason.HANDLING: "Handling per piece",
+    PriceReason.QUANTITY_BREAK: "From {from_quantity} pieces on: × {factor}",
+    PriceReason.RUSH: "Urgency {rush}: × {factor}",
+    PriceReason.ROUNDING: "Rounding of the unit price",
+    PriceReason.PIECES: "{quantity} pieces at {unit} €",
+    PriceReason.DISCOUNT: "Discount of {percent} %",
+    PriceReason.SET_UP: "Set-up of the model",
+    PriceReason.MINIMUM_LINE: "Up to the minimum of {minimum} € per line",
+    PriceReason.LINES: "Sum of {count} lines",
+    PriceReason.MINIMUM_ORDER: "Up to the minimum of {minimum} € per order",
+    PriceReason.SLOT: "Price per booking",
+    PriceReason.HOURS: "{minutes} min at {per_hour} € per hour",
+    PriceReason.ROLE: "As {role}: × {factor}",
 }
 
 
@@ -58,7 +58,7 @@ class Step:
     """One addend: the `amount` in euros that this reason adds (negative: takes off) within its scope."""
 
     scope: Scope
-    reason: Reason
+    reason: PriceReason
     amount: Decimal
     params: tuple[tuple[str, str], ...] = ()
 
@@ -85,7 +85,7 @@ class Price:
     trace: tuple[Step, ...]
 
 
-def step(scope: Scope, reason: Reason, amount: Decimal, **params: object) -> Step:
+def step(scope: Scope, reason: PriceReason, amount: Decimal, **params: object) -> Step:
     return Step(scope, reason, amount, tuple((name, str(value)) for name, value in params.items()))
 
 
@@ -93,7 +93,7 @@ def total_cents(steps: list[Step], scope: Scope) -> int:
     return sum(round_cents(each.amount) for each in steps if each.scope is scope)
 
 
-def minimum_step(scope: Scope, reason: Reason, *, minimum: Decimal, net_cents: int) -> list[Step]:
+def minimum_step(scope: Scope, reason: PriceReason, *, minimum: Decimal, net_cents: int) -> list[Step]:
     """The visible supplement up to a minimum; nothing when the net already reaches it."""
     missing_cents = round_cents(minimum) - net_cents
     return [step(scope, reason, euros(missing_cents), minimum=minimum)] if missing_cents > 0 else []

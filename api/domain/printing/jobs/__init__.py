@@ -12,9 +12,9 @@ from api.domain.printing.jobs.preview import Preview as Preview
 from api.domain.printing.jobs.preview import preview as preview
 from api.domain.printing.jobs.table import NEXT as NEXT
 from api.domain.printing.jobs.table import Job as Job
+from api.domain.printing.jobs.table import JobOfAnother as JobOfAnother
 from api.domain.printing.jobs.table import JobSlice as JobSlice
 from api.domain.printing.jobs.table import JobStatus as JobStatus
-from api.domain.printing.jobs.table import NotYours as NotYours
 from api.domain.printing.jobs.table import get_job as get_job
 from api.domain.printing.jobs.table import list_jobs as list_jobs
 from api.domain.printing.jobs.table import list_site_jobs as list_site_jobs
@@ -25,4 +25,4 @@ from api.domain.printing.jobs.verbs import collect as collect
 from api.domain.printing.jobs.verbs import put_on_hold as put_on_hold
 from api.domain.printing.jobs.verbs import reject as reject
 from api.domain.printing.jobs.verbs import resume as resume
-from api.domain.printing.jobs.verbs import slice_came as slice_came
+from api.domain.printing.jobs.verbs import settle_slices as settle_slices

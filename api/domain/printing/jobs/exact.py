@@ -19,10 +19,10 @@ from api.domain.printing.jobs.table import JobSlice
 from api.domain.printing.library import Model
 from api.domain.printing.plates import cut_into_plates
 from api.domain.printing.printers import PrinterKind
-from api.domain.printing.slices import Slice, SliceStatus, recipe_fingerprint, want_slice
+from api.domain.printing.slices import Slice, SliceStatus, recipe_fingerprint, request_slice
 
-#: Slices that one person may have under way for the sake of a price alone: trying all colours and sizes costs the
-#: machine minutes each, and those who have handed something in wait behind them.
+# Slices that one person may have under way for the sake of a price alone: trying all colours and sizes costs the
+# machine minutes each, and those who have handed something in wait behind them.
 MOST_PENDING = 3
 
 
@@ -54,7 +54,7 @@ def exact_quote(session: Session, *, request: JobRequest, now: datetime) -> Exac
     missing = [copies for copies, made in found[kind].items() if made is None]
     if missing and _may_ask(session, request.model, more=len(missing)):
         for copies in missing:
-            want_slice(session, kind=kind, copies=copies, now=now, **_recipe(request))
+            request_slice(session, kind=kind, copies=copies, now=now, **_recipe(request))
     return None
 
 
@@ -82,7 +82,7 @@ def work_of(slices: Iterable[Slice], *, material: str, quantity: int) -> tuple[W
     return work, seconds
 
 
-#: Of each printer kind that fits, by copies on the plate: the slice, or None where nobody asked yet.
+# Of each printer kind that fits, by copies on the plate: the slice, or None where nobody asked yet.
 Found = dict[PrinterKind, dict[int, Slice | None]]
 
 

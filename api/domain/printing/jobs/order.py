@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User, may_buy_for
@@ -17,7 +17,7 @@ from api.domain.pricing.materials import LAYER_MM, Colour, Material, Quality
 from api.domain.pricing.prices import (
     Estimate,
     Price,
-    Recipe,
+    PrintSettings,
     Work,
     estimate_work,
     price_estimate,
@@ -30,7 +30,7 @@ from api.domain.printing.library import Model
 from api.domain.printing.mesh import require_fit
 from api.domain.printing.plates import copies_per_plate, cut_into_plates
 from api.domain.printing.printers import Printer, PrinterKind, list_printers
-from api.domain.printing.slices import want_slice
+from api.domain.printing.slices import request_slice
 
 MOST_COPIES = 500
 SCALES = (Decimal("0.01"), Decimal(100))
@@ -119,7 +119,7 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime, buyer_id:
         user_id=buyer_id or request.model.owner_id,
         organisation_id=request.organisation_id,
     )
-    recipe = Recipe(
+    recipe = PrintSettings(
         layer_mm=float(LAYER_MM[request.quality]),
         density_g_cm3=float(request.material.density_g_cm3),
         flow_max_mm3_s=float(request.material.max_flow_mm3_s),
@@ -198,15 +198,15 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
 
 def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Hand it in: its slices are asked for, and it queues by itself once they are there and nobody must approve."""
-    from api.domain.printing.jobs.verbs import slice_came  # noqa: PLC0415  # the two halves of one verb
+    from api.domain.printing.jobs.verbs import settle_slices  # noqa: PLC0415  # the two halves of one verb
 
     require_own(session, job=job, user=actor)
     if job.status != JobStatus.DRAFT:
-        raise NotFromHere(old=job.status, new=JobStatus.SUBMITTED)
+        raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)
     request = JobRequest(job.model, job.site, job.material, job.colour, job.quality, job.copies, job.scale)
     for kind in check_request(session, request):
         for copies in sorted(set(cut_into_plates(job.copies, job.copies_per_plate))):
-            wanted = want_slice(
+            wanted = request_slice(
                 session,
                 model=job.model,
                 kind=kind,
@@ -220,4 +220,4 @@ def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     move_job(session, job, JobStatus.SUBMITTED, now=now, actor_id=actor.id, submitted_at=now)
     session.flush()
     session.refresh(job, ["slices"])
-    slice_came(session, job=job, now=now)
+    settle_slices(session, job=job, now=now)

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.places.sites import list_sites
-from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush, Price, Reason, Tariff, Work, price_part
+from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush, Price, PriceReason, Tariff, Work, price_part
 from api.domain.pricing.tariffs import for_customer, has_own_prices
 from api.domain.printing.jobs.table import Job, JobStatus
 
@@ -99,4 +99,4 @@ def read_work(trace: Sequence[dict[str, Any]]) -> Work:
     )
 
 
-_TOLD_BY = {Reason.MATERIAL, Reason.MACHINE_TIME, Reason.RUSH, Reason.PIECES}
+_TOLD_BY = {PriceReason.MATERIAL, PriceReason.MACHINE_TIME, PriceReason.RUSH, PriceReason.PIECES}

@@ -11,8 +11,8 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, Unique
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Cents, Id, Instant, Word, advance
-from api.domain.core.changes import ask, record, tell
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
+from api.domain.core.changes import enqueue, publish, record
 from api.domain.core.errors import NotAllowed, NotFound
 from api.domain.people.accounts import Membership, User, may_buy_for
 from api.domain.people.roles import may_staff
@@ -44,9 +44,9 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
     _S.PRINTING: frozenset({_S.QUEUED, _S.ON_HOLD, _S.PRINTED, _S.CANCELLED}),
     _S.PRINTED: frozenset({_S.COLLECTED}),
 }
-#: Nothing more will happen to these by itself.
+# Nothing more will happen to these by itself.
 ENDED = frozenset({_S.PRINTED, _S.COLLECTED, _S.REJECTED, _S.CANCELLED})
-#: The owner hears of these by mail.
+# The owner hears of these by mail.
 TOLD_BY_MAIL = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
 
 
@@ -67,9 +67,9 @@ class Job(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"), index=True)
     material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
-    #: None: any colour will do.
+    # None: any colour will do.
     colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
-    quality: Mapped[Quality] = mapped_column(Word(Quality))
+    quality: Mapped[Quality] = mapped_column(EnumText(Quality))
     copies: Mapped[int]
     copies_per_plate: Mapped[int] = mapped_column(default=1)
     scale: Mapped[Decimal] = mapped_column(Numeric(8, 4), default=1)
@@ -78,8 +78,8 @@ class Job(Base):
     due_at: Mapped[Instant | None]
     confidential: Mapped[bool] = mapped_column(default=False)
 
-    status: Mapped[JobStatus] = mapped_column(Word(JobStatus), default=JobStatus.DRAFT)
-    #: Why it is rejected or on hold: {"code": .., "params": {..}} of a domain error, or {"text": ..} by a person.
+    status: Mapped[JobStatus] = mapped_column(EnumText(JobStatus), default=JobStatus.DRAFT)
+    # Why it is rejected or on hold: {"code": .., "params": {..}} of a domain error, or {"text": ..} by a person.
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_at: Mapped[Instant]
     submitted_at: Mapped[Instant | None]
@@ -94,7 +94,7 @@ class Job(Base):
     vat_cents: Mapped[Cents] = mapped_column(default=0)
     price_exact: Mapped[bool] = mapped_column(default=False)
     price_trace: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
-    #: Of one piece, by estimate or by slice.
+    # Of one piece, by estimate or by slice.
     grams_each: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=0)
     seconds_each: Mapped[int] = mapped_column(default=0)
 
@@ -135,9 +135,9 @@ def move_job(
     advance(session, job, new, moves=NEXT, status=Job.status, **values)
     facts = {"old": old, "new": new, **({"reason": values["reason"]} if values.get("reason") else {})}
     record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
-    tell(session, job=job.id)
+    publish(session, job=job.id)
     if new in TOLD_BY_MAIL:
-        ask(session, "notify_job", job_id=job.id, verb=new.value)
+        enqueue(session, "notify_job", job_id=job.id, verb=new.value)
 
 
 def get_job(session: Session, job_id: int, *, user: User) -> Job:
@@ -156,7 +156,7 @@ def get_job(session: Session, job_id: int, *, user: User) -> Job:
     raise NotFound()
 
 
-class NotYours(NotAllowed):
+class JobOfAnother(NotAllowed):
     """Only who asked for this print, a buyer of its organisation or the staff may do that."""
 
 
@@ -165,7 +165,7 @@ def require_own(session: Session, *, job: Job, user: User) -> None:
     if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
         return
     if job.organisation_id is None or not may_buy_for(session, user=user, organisation_id=job.organisation_id):
-        raise NotYours()
+        raise JobOfAnother()
 
 
 def list_jobs(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Job]:

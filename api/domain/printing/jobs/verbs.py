@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from api.domain.core.base import NotFromHere
+from api.domain.core.base import ForbiddenMove
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.pricing.prices import price_part
@@ -19,7 +19,7 @@ from api.domain.printing.printers import list_printers, poke
 from api.domain.printing.slices import Slice, SliceStatus
 
 
-def slice_came(session: Session, *, job: Job, now: datetime) -> None:
+def settle_slices(session: Session, *, job: Job, now: datetime) -> None:
     """Look at the job's slices again: price it exactly, let it queue, or say why it cannot be printed.
 
     A job can be printed as soon as one printer kind has all its plates; it is rejected when no kind can have them.
@@ -80,7 +80,7 @@ def approve(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Staff let it be printed; it queues now, or as soon as it is sliced."""
     require_staff(session, user=actor, site_id=job.site_id)
     if job.status != JobStatus.SUBMITTED:
-        raise NotFromHere(old=job.status, new=JobStatus.QUEUED)
+        raise ForbiddenMove(old=job.status, new=JobStatus.QUEUED)
     job.approved_at, job.approved_by = now, actor.id
     session.flush()
     queue_if_allowed(session, job=job, now=now)
@@ -101,7 +101,7 @@ def resume(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Back into the queue, at its old place."""
     require_staff(session, user=actor, site_id=job.site_id)
     if job.status != JobStatus.ON_HOLD:
-        raise NotFromHere(old=job.status, new=JobStatus.QUEUED)
+        raise ForbiddenMove(old=job.status, new=JobStatus.QUEUED)
     move_job(session, job, JobStatus.QUEUED, now=now, actor_id=actor.id, reason=None)
     wake_printers(session, job)
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from api.domain.printing.mesh.fit import Fit, TooLarge, fits, require_fit
+from api.domain.printing.mesh.fit import Excess, Fit, fits, require_fit
 from api.domain.printing.mesh.measures import MAX_TRIANGLES, UNIT_REASONS, Measures, Unit, likely_unit, scaled
 from api.domain.printing.mesh.refusals import (
-    CountLies,
     DrawnInMetres,
     EmptyFile,
     FitsNoPrinter,
@@ -28,6 +27,7 @@ from api.domain.printing.mesh.refusals import (
     TriangleSoup,
     Truncated,
     TruncatedText,
+    WrongTriangleCount,
 )
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_TRIANGLES",
     "UNIT_REASONS",
-    "CountLies",
     "DrawnInMetres",
     "EmptyFile",
+    "Excess",
     "Fit",
     "FitsNoPrinter",
     "Measures",
@@ -51,7 +51,6 @@ __all__ = [
     "ThreeMf",
     "TooComplex",
     "TooFar",
-    "TooLarge",
     "TooManyShells",
     "TooManyTriangles",
     "TooThin",
@@ -59,6 +58,7 @@ __all__ = [
     "Truncated",
     "TruncatedText",
     "Unit",
+    "WrongTriangleCount",
     "fits",
     "likely_unit",
     "measure",

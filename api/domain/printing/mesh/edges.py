@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 Faces = NDArray[np.int32]
 
-#: Odd 64-bit constants of xxHash64 (Y. Collet), good at spreading the bits of a product upwards.
+# Odd 64-bit constants of xxHash64 (Y. Collet), good at spreading the bits of a product upwards.
 PRIME_X, PRIME_Y, PRIME_Z = (np.uint64(p) for p in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 HALF, ONE = np.uint64(32), np.uint64(1)
 _NO = np.zeros(1, np.bool_)

@@ -15,12 +15,12 @@ from api.domain.printing.mesh.refusals import FitsNoPrinter
 
 Printer = TypeVar("Printer", bound=Hashable)
 
-#: Float noise of an STL's 32-bit coordinates: 220.004 mm fits 220 mm.
+# Float noise of an STL's 32-bit coordinates: 220.004 mm fits 220 mm.
 TOLERANCE_MM = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class TooLarge:
+class Excess:
     """One dimension that is over the limit of the printer that comes nearest."""
 
     axis: str
@@ -36,7 +36,7 @@ class Fit(Generic[Printer]):
     """
 
     printers: Mapping[Printer, bool]
-    too_large: tuple[TooLarge, ...]
+    too_large: tuple[Excess, ...]
     scale_percent: int
 
     def __bool__(self) -> bool:
@@ -60,7 +60,7 @@ def require_fit(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Print
     fit = fits(size_mm, volumes)
     if fit:
         return fit
-    worst = max(fit.too_large, key=lambda it: it.size_mm / it.limit_mm, default=TooLarge("z", size_mm[2], 0))
+    worst = max(fit.too_large, key=lambda it: it.size_mm / it.limit_mm, default=Excess("z", size_mm[2], 0))
     raise FitsNoPrinter(
         axis=worst.axis.upper(),
         size_mm=round(worst.size_mm, 1),
@@ -89,10 +89,10 @@ def _turned(volume: Vector) -> Vector:
     return (y, x, z)
 
 
-def _too_large(size_mm: Vector, volume: Vector, *, turned: bool) -> tuple[TooLarge, ...]:
+def _too_large(size_mm: Vector, volume: Vector, *, turned: bool) -> tuple[Excess, ...]:
     limits = _turned(volume) if turned else volume
     return tuple(
-        TooLarge(axis, size, limit)
+        Excess(axis, size, limit)
         for axis, size, limit in zip("xyz", size_mm, limits, strict=True)
         if size > limit + TOLERANCE_MM
     )

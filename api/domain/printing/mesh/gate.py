@@ -25,11 +25,11 @@ from api.domain.printing.mesh.refusals import (
     TriangleSoup,
 )
 
-#: Beyond, 32-bit numbers are coarser than a hundredth of a millimetre.
+# Beyond, 32-bit numbers are coarser than a hundredth of a millimetre.
 MAX_REACH_MM = 1e5
-#: Thinner than any layer.
+# Thinner than any layer.
 MIN_SIZE_MM = 0.05
-#: PrusaSlicer does not end on 100,000 loose triangles (over 120 s, measured); a thousand do no harm.
+# PrusaSlicer does not end on 100,000 loose triangles (over 120 s, measured); a thousand do no harm.
 MIN_SOUP = 1_000
 MAX_OPEN_SHARE = 0.5
 MAX_SHELLS = 10_000
@@ -79,7 +79,7 @@ class Sweep:
     low: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.inf))
     high: NDArray[np.float64] = field(default_factory=lambda: np.full(3, -np.inf))
     origin: NDArray[np.float64] | None = None
-    #: Twice the sum of the triangles' area vectors: zero for a closed body.
+    # Twice the sum of the triangles' area vectors: zero for a closed body.
     vector: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     twice_area_mm2: float = 0.0
     six_volumes_mm3: float = 0.0

@@ -10,12 +10,12 @@ from enum import StrEnum
 
 Vector = tuple[float, float, float]
 
-#: Below this, a part "in millimetres" is more likely one in metres (no printer draws half a millimetre).
+# Below this, a part "in millimetres" is more likely one in metres (no printer draws half a millimetre).
 METRE_BELOW = 0.5
-#: Below this, it is more likely in inches. PrusaSlicer asks the same question under 9 mm³ (27 would be a 3 mm cube).
+# Below this, it is more likely in inches. PrusaSlicer asks the same question under 9 mm³ (27 would be a 3 mm cube).
 INCH_BELOW = 5.0
 
-#: PrusaSlicer 2.5 takes 750 MB and 21 s for 1.3 million triangles (measured).
+# PrusaSlicer 2.5 takes 750 MB and 21 s for 1.3 million triangles (measured).
 MAX_TRIANGLES = 2_500_000
 
 
@@ -32,7 +32,7 @@ class Unit(StrEnum):
         return {Unit.MM: 1.0, Unit.INCH: 25.4, Unit.METRE: 1000.0}[self]
 
 
-#: Message to the reader by likely unit; `{largest}` is the file's number, `{as_mm}` what it would be.
+# Message to the reader by likely unit; `{largest}` is the file's number, `{as_mm}` what it would be.
 UNIT_REASONS = {
     Unit.MM: "The largest dimension is {largest} mm, a usual size.",
     Unit.INCH: "The largest dimension is only {largest} mm. Drawn in inches, it would be {as_mm} mm: is that right?",

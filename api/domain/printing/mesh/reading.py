@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.domain.printing.mesh.refusals import (
-    CountLies,
     EmptyFile,
     NotAnStl,
     NoTriangles,
@@ -23,18 +22,19 @@ from api.domain.printing.mesh.refusals import (
     ThreeMf,
     TooManyTriangles,
     Truncated,
+    WrongTriangleCount,
 )
 from api.domain.printing.mesh.text import parse_text
 
 Source = Path | bytes
-#: Nine rows (x y z of three corners) by one column per triangle, 32-bit as in the file.
+# Nine rows (x y z of three corners) by one column per triangle, 32-bit as in the file.
 Corners = NDArray[np.float32]
 
-#: 9 x 8,192 numbers stay in the cache; the pass is 2 to 8 times slower at 65,536 (measured).
+# 9 x 8,192 numbers stay in the cache; the pass is 2 to 8 times slower at 65,536 (measured).
 CHUNK = 8_192
 HEADER_BYTES = 84
 FACET = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
-#: What else people upload, by its first bytes.
+# What else people upload, by its first bytes.
 FORMATS = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -128,7 +128,7 @@ def _is_text_stl(head: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head
 
 
-def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | CountLies:
+def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | WrongTriangleCount:
     """The error to raise for a file that is neither a whole binary STL nor a text one."""
     if not size:
         return EmptyFile()
@@ -141,12 +141,12 @@ def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | Co
     return _what_is_wrong(head, size) if _looks_binary_stl(head) else NotAnStl()
 
 
-def _what_is_wrong(head: bytes, size: int) -> Truncated | CountLies:
+def _what_is_wrong(head: bytes, size: int) -> Truncated | WrongTriangleCount:
     announced = int.from_bytes(head[80:84], "little")
     found, over = divmod(size - HEADER_BYTES, FACET.itemsize)
     if announced > found and (over or announced - found < found):
         return Truncated(announced=announced, found=found)
-    return CountLies(announced=announced, found=found)
+    return WrongTriangleCount(announced=announced, found=found)
 
 
 def _looks_binary_stl(head: bytes) -> bool:

@@ -38,7 +38,7 @@ class TruncatedText(Truncated):
     """This STL file is cut short or damaged after triangle {found}. Export it again, as binary STL if you can."""
 
 
-class CountLies(MeshRefused):
+class WrongTriangleCount(MeshRefused):
     """This STL file is damaged: it announces {announced} triangles, but {found} follow. Export it again."""
 
 

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 from api.domain.printing.mesh.refusals import NotAnStl, NotFinite, NoTriangles, TooManyTriangles, TruncatedText
 
 BLOCK_BYTES = 4 << 20
-#: How much text may come without a single facet in it (a solid's name, a very long line).
+# How much text may come without a single facet in it (a solid's name, a very long line).
 MAX_PROSE_BYTES = 12 << 20
 END = b"endfacet"
-#: In one facet: 12 numbers between these words. E is not looked at, for it is also part of numbers.
+# In one facet: 12 numbers between these words. E is not looked at, for it is also part of numbers.
 NUMBERS = 12
 WORDS = b"facet normal outer loop vertex vertex vertex endloop endfacet"
 LETTERS = b"abcdfghijklmnopqrstuvwxyz"
 ALL_BUT_LETTERS = bytes(set(range(256)) - set(LETTERS))
 FRAME = WORDS.translate(None, ALL_BUT_LETTERS)
 BLANK = bytes.maketrans(LETTERS + b"\n\t", b" " * (len(LETTERS) + 2))
-#: A line that names a solid, or ends it. Possessive: a name of many megabytes costs one look.
+# A line that names a solid, or ends it. Possessive: a name of many megabytes costs one look.
 SOLID_LINE = re.compile(rb"^[ \t]*+(?:end)?solid[^\n]*+", re.MULTILINE)
 NO_NUMBER = re.compile(rb"[\s+-](?:nan|inf)")
 

@@ -7,9 +7,9 @@ from api.domain.printing.plan.facts import Plan as Plan
 from api.domain.printing.plan.facts import PlanHold as PlanHold
 from api.domain.printing.plan.facts import PlanJob as PlanJob
 from api.domain.printing.plan.facts import PlanPrinter as PlanPrinter
+from api.domain.printing.plan.facts import PlanSettings as PlanSettings
 from api.domain.printing.plan.facts import Plate as Plate
 from api.domain.printing.plan.facts import PrinterState as PrinterState
-from api.domain.printing.plan.facts import Settings as Settings
 from api.domain.printing.plan.facts import Slot as Slot
 from api.domain.printing.plan.facts import Why as Why
 from api.domain.printing.plan.facts import WhyCode as WhyCode

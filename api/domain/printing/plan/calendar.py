@@ -15,7 +15,7 @@ from enum import Enum, auto
 Interval = tuple[int, int]
 
 
-class Push(Enum):
+class Delay(Enum):
     """What moved a start to a later second."""
 
     HOLD = auto()
@@ -105,7 +105,7 @@ class Windows:
         self._hold_ends = [end for _, end in self.holds]
 
     def earliest(
-        self, second: int, length_s: int, *, heat_ups: HeatUps, lead_s: int = 0, pushes: set[Push] | None = None
+        self, second: int, length_s: int, *, heat_ups: HeatUps, lead_s: int = 0, pushes: set[Delay] | None = None
     ) -> int | None:
         """The first start >= `second` so that `[start, start + length_s)` is allowed; None beyond the horizon.
 
@@ -123,15 +123,15 @@ class Windows:
             start = moved
         return None
 
-    def _next(self, start: int, length_s: int, heat_ups: HeatUps, lead_s: int) -> tuple[int | None, Push | None]:
+    def _next(self, start: int, length_s: int, heat_ups: HeatUps, lead_s: int) -> tuple[int | None, Delay | None]:
         index = bisect_right(self._hold_ends, start)
         if index < len(self.holds) and self.holds[index][0] < start + length_s:
-            return self._hold_ends[index], Push.HOLD
+            return self._hold_ends[index], Delay.HOLD
         if lead_s or not self.staffing.unattended:
             stay_s = 0 if self.staffing.unattended else length_s
             moment = self.staffing.present_from(start, lead_s=lead_s, stay_s=stay_s)
             if moment != start:
-                return moment, Push.STAFF
+                return moment, Delay.STAFF
         return heat_ups.free_from(start), None  # the breaker; told apart by what is left over
 
     def hold_before(self, second: int) -> int:

@@ -114,7 +114,7 @@ class PlanJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PlanSettings:
     """`ratio_*`: real over estimated seconds of this network. `ageing`: a wait of so long is worth one priority."""
 
     ratio_p50: float = 1.05

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from api.domain.printing.plan.calendar import HeatUps, Staffing, Windows, merge, seconds_down, seconds_up
-from api.domain.printing.plan.facts import Hours, PlanHold, PlanJob, PlanPrinter, Plate, PrinterState, Settings
+from api.domain.printing.plan.facts import Hours, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate, PrinterState
 
 Filament = tuple[str | None, str | None]
 
@@ -41,7 +41,7 @@ class Gap:
 
 
 @dataclass(slots=True)
-class Site:
+class SharedSite:
     """What the printers of one site share: its staff and its breaker, in the median and in the slow world."""
 
     staffing: Staffing
@@ -54,11 +54,11 @@ class Lane:
     """One printer: `free_*` is when its plate is clear for the first run, None when nobody can tell."""
 
     printer: PlanPrinter
-    site: Site
+    site: SharedSite
     windows: Windows
     free_p50: int | None
     free_p90: int | None
-    settings: Settings
+    settings: PlanSettings
     placed: list[Placed] = field(default_factory=list)
     gaps: list[Gap] = field(init=False)
 
@@ -165,11 +165,11 @@ def make_lanes(
     printers: Iterable[PlanPrinter],
     holds: Iterable[PlanHold],
     hours: Mapping[int, Hours],
-    settings: Settings,
+    settings: PlanSettings,
 ) -> list[Lane]:
     """One lane per printer, by id; all in seconds from `now`."""
     horizon_s = settings.horizon_days * 86_400
-    sites: dict[int, Site] = {}
+    sites: dict[int, SharedSite] = {}
     spans: dict[int, list[tuple[int, int]]] = {}
     for hold in holds:
         spans.setdefault(hold.printer_id, []).append((seconds_down(now, hold.start), seconds_up(now, hold.end)))
@@ -185,14 +185,16 @@ def make_lanes(
     return lanes
 
 
-def _site(now: datetime, hours: Hours | None, settings: Settings) -> Site:
+def _site(now: datetime, hours: Hours | None, settings: PlanSettings) -> SharedSite:
     staffed = hours.staffed if hours else ()
     spans = merge((seconds_up(now, start), seconds_down(now, end)) for start, end in staffed)
     staffing = Staffing(spans, unattended=hours is not None and hours.unattended)
-    return Site(staffing, HeatUps(settings.stagger_s), HeatUps(settings.stagger_s))
+    return SharedSite(staffing, HeatUps(settings.stagger_s), HeatUps(settings.stagger_s))
 
 
-def _free(now: datetime, printer: PlanPrinter, staffing: Staffing, settings: Settings) -> tuple[int | None, int | None]:
+def _free(
+    now: datetime, printer: PlanPrinter, staffing: Staffing, settings: PlanSettings
+) -> tuple[int | None, int | None]:
     if printer.state is PrinterState.READY:
         return 0, 0
     if printer.state is PrinterState.NEEDS_CLEARING:

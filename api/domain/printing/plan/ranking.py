@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from api.domain.printing.plan.facts import PlanJob, Plate, Settings
+from api.domain.printing.plan.facts import PlanJob, PlanSettings, Plate
 
 NO_DUE_DAY = 1_000_000
 
@@ -21,7 +21,9 @@ class Waiting:
     plate: Plate
 
 
-def ranked(jobs: Iterable[PlanJob], *, now: datetime, settings: Settings, served: Mapping[int, int]) -> list[Waiting]:
+def ranked(
+    jobs: Iterable[PlanJob], *, now: datetime, settings: PlanSettings, served: Mapping[int, int]
+) -> list[Waiting]:
     """Every plate, first to last.
 
     1. Level = priority + whole `ageing` periods waited. As every job ages alike, only those queued less than

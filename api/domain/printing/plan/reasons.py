@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from api.domain.printing.plan.calendar import HeatUps, Push
-from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PrinterState, Settings, Why, WhyCode, why
+from api.domain.printing.plan.calendar import Delay, HeatUps
+from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PlanSettings, PrinterState, Why, WhyCode, why
 from api.domain.printing.plan.lanes import Lane, Placed
 
 
-def explain(now: datetime, jobs: list[PlanJob], lanes: list[Lane], settings: Settings) -> dict[int, tuple[Why, ...]]:
+def explain(
+    now: datetime, jobs: list[PlanJob], lanes: list[Lane], settings: PlanSettings
+) -> dict[int, tuple[Why, ...]]:
     """Per job the reasons of its first run, or what stands against a plate that has none."""
     first: dict[int, tuple[Lane, int]] = {}
     placed: dict[int, int] = {}
@@ -28,7 +30,7 @@ def explain(now: datetime, jobs: list[PlanJob], lanes: list[Lane], settings: Set
     return reasons
 
 
-def _stands_against(job: PlanJob, lanes: list[Lane], settings: Settings) -> list[Why]:
+def _stands_against(job: PlanJob, lanes: list[Lane], settings: PlanSettings) -> list[Why]:
     if job.on_hold:
         return [why(WhyCode.ON_HOLD)]
     if not job.skills_ok:
@@ -105,7 +107,7 @@ def _waits_for_window(now: datetime, lane: Lane, index: int, run: Placed) -> lis
     """What moved the start behind the clear plate: bookings, staffed hours, the breaker, another filament."""
     clear_p50 = (lane.placed[index - 1].clear_p50 if index else lane.free_p50) or 0
     lead_s = lane.settings.filament_change_s if run.change else 0
-    pushes: set[Push] = set()
+    pushes: set[Delay] = set()
     lane.windows.earliest(
         clear_p50 + lead_s, run.end_p90 - run.start_p90, heat_ups=HeatUps(0), lead_s=lead_s, pushes=pushes
     )
@@ -113,10 +115,10 @@ def _waits_for_window(now: datetime, lane: Lane, index: int, run: Placed) -> lis
     if run.change:
         colour = run.job.colour or ""
         found.append(why(WhyCode.NEEDS_FILAMENT_CHANGE, material=run.job.material, colour=colour))
-    if Push.HOLD in pushes:
+    if Delay.HOLD in pushes:
         until = _at(now, lane.windows.hold_before(run.start_p50))
         found.append(why(WhyCode.WAITS_FOR_BOOKING, until=until))
-    if Push.STAFF in pushes:
+    if Delay.STAFF in pushes:
         opening = lane.site.staffing.opening_of(run.start_p50)
         found.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
     if not pushes and run.start_p50 > clear_p50 + lead_s:

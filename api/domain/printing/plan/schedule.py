@@ -17,8 +17,8 @@ from api.domain.printing.plan.facts import (
     PlanHold,
     PlanJob,
     PlanPrinter,
+    PlanSettings,
     PrinterState,
-    Settings,
     Slot,
     Why,
     WhyCode,
@@ -36,7 +36,7 @@ def plan(
     holds: Iterable[PlanHold],
     hours: Mapping[int, Hours],
     jobs: Iterable[PlanJob],
-    settings: Settings | None = None,
+    settings: PlanSettings | None = None,
     served: Mapping[int, int] | None = None,
 ) -> Plan:
     """When and where every plate prints, and why each job waits; `served` is plates printed per owner of late.
@@ -44,7 +44,7 @@ def plan(
     Conservative list scheduling: a plate takes the place with the earliest P50 end and may fill a gap, but never delays
     one ranked before it. A start is allowed only if its P90 end lies before the next hold of that printer.
     """
-    settings = settings or Settings()
+    settings = settings or PlanSettings()
     jobs, printers = list(jobs), list(printers)
     lanes = make_lanes(now=now, printers=printers, holds=holds, hours=hours, settings=settings)
     waiting = ranked((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
@@ -135,7 +135,7 @@ def _jumps(lane: Lane, waiting: Waiting, others: list[Candidate]) -> bool:
 
 
 def _answer(
-    now: datetime, jobs: list[PlanJob], printers: list[PlanPrinter], lanes: list[Lane], settings: Settings
+    now: datetime, jobs: list[PlanJob], printers: list[PlanPrinter], lanes: list[Lane], settings: PlanSettings
 ) -> Plan:
     slots: dict[int, list[Slot]] = {job.id: [] for job in jobs}
     for lane in lanes:

@@ -13,8 +13,8 @@ from api.domain.printing.runs.table import LIVE as LIVE
 from api.domain.printing.runs.table import NEXT as NEXT
 from api.domain.printing.runs.table import Charge as Charge
 from api.domain.printing.runs.table import Run as Run
+from api.domain.printing.runs.table import RunCommand as RunCommand
 from api.domain.printing.runs.table import RunStatus as RunStatus
-from api.domain.printing.runs.table import Wish as Wish
 from api.domain.printing.runs.table import find_live_run as find_live_run
 from api.domain.printing.runs.table import get_run as get_run
 from api.domain.printing.runs.table import list_doubts as list_doubts
@@ -23,5 +23,5 @@ from api.domain.printing.runs.table import list_runs as list_runs
 from api.domain.printing.runs.table import list_unfiled as list_unfiled
 from api.domain.printing.runs.table import move_run as move_run
 from api.domain.printing.runs.table import progress_of as progress_of
-from api.domain.printing.runs.table import saw_progress as saw_progress
-from api.domain.printing.runs.table import wish as wish
+from api.domain.printing.runs.table import record_progress as record_progress
+from api.domain.printing.runs.table import request_command as request_command

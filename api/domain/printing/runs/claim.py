@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.domain.core.errors import Stale
 from api.domain.places.sites import Site, get_site, open_intervals
-from api.domain.places.timeline import Reason, Taken, hold, list_holds
+from api.domain.places.timeline import HoldReason, Taken, hold, list_holds
 from api.domain.printing.jobs import Job, JobStatus, move_job
 from api.domain.printing.plan import (
     Hours,
@@ -22,8 +22,8 @@ from api.domain.printing.plan import (
     PlanHold,
     PlanJob,
     PlanPrinter,
+    PlanSettings,
     Plate,
-    Settings,
     Slot,
     next_start,
     plan,
@@ -35,7 +35,7 @@ from api.domain.printing.runs.table import FENCED, LIVE, Run, RunStatus
 from api.domain.printing.slices import Slice, SliceStatus
 
 HORIZON = timedelta(days=14)
-#: Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
+# Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
 RATIO_P50, RATIO_P90 = 1.05, 1.25
 ENOUGH_HISTORY = 20
 SERVED_WITHIN = timedelta(days=1)
@@ -83,7 +83,7 @@ def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
     return next((each for each in planned.jobs if each.job_id == job.id), None)
 
 
-def site_settings(session: Session, *, site: Site) -> Settings:
+def site_settings(session: Session, *, site: Site) -> PlanSettings:
     """Real over estimated seconds from the site's own finished runs, once there are enough of them."""
     ratio = Run.print_s / func.nullif(Slice.seconds, 0)
     count, p50, p90 = session.execute(
@@ -100,7 +100,7 @@ def site_settings(session: Session, *, site: Site) -> Settings:
     if count < ENOUGH_HISTORY:
         p50, p90 = RATIO_P50, RATIO_P90
     p50 = max(0.5, p50)
-    return Settings(ratio_p50=p50, ratio_p90=max(p90, p50), stagger_s=site.stagger_s)
+    return PlanSettings(ratio_p50=p50, ratio_p90=max(p90, p50), stagger_s=site.stagger_s)
 
 
 def _waiting_jobs(session: Session, *, site: Site) -> list[Job]:
@@ -124,7 +124,7 @@ def _last_heat_ups(session: Session, printers: list[Printer]) -> dict[int, datet
 
 
 def _plan_printer(
-    printer: Printer, run: Run | None, heat_up: datetime | None, settings: Settings, now: datetime
+    printer: Printer, run: Run | None, heat_up: datetime | None, settings: PlanSettings, now: datetime
 ) -> PlanPrinter:
     state = state_of(printer, has_run=run is not None, now=now)
     ends_p50 = ends_p90 = None
@@ -268,7 +268,7 @@ def _take(session: Session, *, slot: Slot, job: Job, copies: int, printer: Print
             resource_id=printer.id,
             start=now,
             end=slot.end_p90,
-            reason=Reason.RUN,
+            reason=HoldReason.RUN,
             now=now,
             about_id=run_id,
         )

@@ -20,13 +20,13 @@ from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
 from api.domain.printing.jobs.verbs import wake_printers
 from api.domain.printing.printers import fill_plate, poke
 from api.domain.printing.runs.claim import plates_left
-from api.domain.printing.runs.table import LIVE, Charge, Run, RunStatus, Wish, move_run, wish
+from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
 
-#: So many failed attempts at one plate, and the job waits for a person instead of eating filament.
+# So many failed attempts at one plate, and the job waits for a person instead of eating filament.
 MOST_FAILURES = 3
 
 
-class ReasonMissing(Invalid):
+class DoubtReasonMissing(Invalid):
     """Please say what you saw at the printer."""
 
     field = "resolution"
@@ -135,14 +135,14 @@ def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> Non
     require_own(session, job=job, user=actor)
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
-        wish(session, run=run, wanted=Wish.CANCEL, actor_id=actor.id, now=now)
+        request_command(session, run=run, wanted=RunCommand.CANCEL, actor_id=actor.id, now=now)
 
 
 def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
     """A named person says what became of a run in doubt: printed well, or not (then it is printed again)."""
     require_staff(session, user=actor, site_id=run.job.site_id)
     if not resolution.strip():
-        raise ReasonMissing()
+        raise DoubtReasonMissing()
     outcome = RunStatus.DONE if printed else RunStatus.FAILED
     _lock_job(session, run.job_id)
     move_run(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from api.domain.core.changes import ask, record
+from api.domain.core.changes import enqueue, record
 from api.domain.places.timeline import Taken, move_hold
 from api.domain.printing.runs.table import Run
 
@@ -24,4 +24,4 @@ def keep_hold(session: Session, *, run: Run, now: datetime) -> None:
         if held.note != "overruns":
             held.note = "overruns"
             record(session, noun="run", noun_id=run.id, verb="overruns", now=now, site_id=run.job.site_id)
-            ask(session, "warn_overrun", once=f"overrun:{run.id}", run_id=str(run.id))
+            enqueue(session, "warn_overrun", once=f"overrun:{run.id}", run_id=str(run.id))

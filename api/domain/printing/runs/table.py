@@ -12,8 +12,8 @@ from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, Numeric, Strin
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Cents, Id, Instant, NotFromHere, Word, advance
-from api.domain.core.changes import record, tell
+from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
+from api.domain.core.changes import publish, record
 from api.domain.core.errors import NotFound
 from api.domain.places.timeline import Hold
 from api.domain.printing.jobs import Job
@@ -47,9 +47,9 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
     _S.IN_DOUBT: frozenset({_S.DONE, _S.FAILED}),
 }
 LIVE = (_S.CLAIMED, _S.UPLOADING, _S.SELECTED, _S.STARTING, _S.PRINTING, _S.PAUSED)
-#: Nothing of such a run can have moved the printer: its plate may be given back at any time.
+# Nothing of such a run can have moved the printer: its plate may be given back at any time.
 BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
-#: A plate with such a run is not given to another printer.
+# A plate with such a run is not given to another printer.
 FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
 
 
@@ -57,7 +57,7 @@ def _in(statuses: tuple[RunStatus, ...]) -> str:
     return "status IN (" + ", ".join(f"'{status}'" for status in statuses) + ")"
 
 
-class Wish(StrEnum):
+class RunCommand(StrEnum):
     """What a person wants of a live run; the worker acts."""
 
     CANCEL = "cancel"
@@ -85,19 +85,19 @@ class Run(Base):
     printer_id: Mapped[int] = mapped_column(ForeignKey("printers.id"))
     slice_id: Mapped[int] = mapped_column(ForeignKey("slices.id"))
     hold_id: Mapped[int | None] = mapped_column(ForeignKey("holds.id"))
-    status: Mapped[RunStatus] = mapped_column(Word(RunStatus), default=RunStatus.CLAIMED)
-    wish: Mapped[Wish | None] = mapped_column(Word(Wish))
-    wished_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
-    #: Why it ended as it did: a short code (reasons in printers/decide.py) and the printer's own text.
+    status: Mapped[RunStatus] = mapped_column(EnumText(RunStatus), default=RunStatus.CLAIMED)
+    command: Mapped[RunCommand | None] = mapped_column(EnumText(RunCommand))
+    commanded_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
+    # Why it ended as it did: a short code (reasons in printers/decide.py) and the printer's own text.
     reason: Mapped[str] = mapped_column(String(40), default="")
     detail: Mapped[str] = mapped_column(String(300), default="")
     claimed_at: Mapped[Instant]
     status_at: Mapped[Instant]
-    #: Since when its print is not seen although it should be there; the grace before a doubt.
+    # Since when its print is not seen although it should be there; the grace before a doubt.
     lost_at: Mapped[Instant | None]
     started_at: Mapped[Instant | None]
     ended_at: Mapped[Instant | None]
-    #: When its file was moved to etabli/done/ (or removed): no late start can find it any more.
+    # When its file was moved to etabli/done/ (or removed): no late start can find it any more.
     filed_at: Mapped[Instant | None]
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
@@ -154,7 +154,7 @@ def move_run(
         printer=run.printer_id,
         **facts,
     )
-    tell(session, job=run.job_id, printer=run.printer_id)
+    publish(session, job=run.job_id, printer=run.printer_id)
 
 
 def find_live_run(session: Session, *, printer_id: int) -> Run | None:
@@ -199,7 +199,7 @@ def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
     return list(session.scalars(query.order_by(Run.claimed_at)))
 
 
-def saw_progress(
+def record_progress(
     session: Session, *, run: Run, progress: float | None, left_s: float | None, print_s: float | None
 ) -> None:
     """Keep the last figures seen; wakes the pages when the percent changed."""
@@ -208,18 +208,24 @@ def saw_progress(
         update(Run).where(Run.id == run.id).values(progress=progress, left_s=left_s, print_s=print_s, lost_at=None)
     )
     if progress is not None and (old is None or int(progress * 100) != int(old * 100)):
-        tell(session, job=run.job_id, printer=run.printer_id)
+        publish(session, job=run.job_id, printer=run.printer_id)
 
 
-def wish(session: Session, *, run: Run, wanted: Wish, actor_id: int, now: datetime) -> None:
+def request_command(session: Session, *, run: Run, wanted: RunCommand, actor_id: int, now: datetime) -> None:
     """Note what a person wants; the worker acts within a second. A cancel is not taken back by a later pause."""
     if run.status not in LIVE:
-        raise NotFromHere(old=run.status, new=wanted)
-    if run.wish == Wish.CANCEL:
+        raise ForbiddenMove(old=run.status, new=wanted)
+    if run.command == RunCommand.CANCEL:
         return
-    session.execute(update(Run).where(Run.id == run.id).values(wish=wanted, wished_by=actor_id))
+    session.execute(update(Run).where(Run.id == run.id).values(command=wanted, commanded_by=actor_id))
     session.refresh(run)
     record(
-        session, noun="run", noun_id=run.id, verb=f"wish_{wanted}", now=now, actor_id=actor_id, site_id=run.job.site_id
+        session,
+        noun="run",
+        noun_id=run.id,
+        verb=f"{wanted}_requested",
+        now=now,
+        actor_id=actor_id,
+        site_id=run.job.site_id,
     )
     poke(session, run.printer_id)

@@ -1,11 +1,11 @@
 """Orders: an accepted quote, printed, checked, delivered and invoiced at the price that was quoted."""
 
-from api.domain.sales.orders.billing import ask_deposit as ask_deposit
 from api.domain.sales.orders.billing import draft_of as draft_of
 from api.domain.sales.orders.billing import invoice_orders as invoice_orders
 from api.domain.sales.orders.billing import list_deposits as list_deposits
 from api.domain.sales.orders.billing import list_orders_of as list_orders_of
 from api.domain.sales.orders.billing import lock_delivered as lock_delivered
+from api.domain.sales.orders.billing import request_deposit as request_deposit
 from api.domain.sales.orders.billing import settle as settle
 from api.domain.sales.orders.place import accept as accept
 from api.domain.sales.orders.place import spent_cents as spent_cents

@@ -139,7 +139,7 @@ def settle(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> No
         advance(session, order, OrderStatus.INVOICED, moves=NEXT, status=Order.status, invoice_id=invoice.id)
 
 
-def ask_deposit(
+def request_deposit(
     session: Session, *, order: Order, percent: Decimal, judge: Judge, actor: User, now: datetime
 ) -> Invoice:
     """A deposit invoice (386) for a part of the order; deducted from the final invoice with its VAT."""

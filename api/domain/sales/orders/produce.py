@@ -14,7 +14,7 @@ from api.domain.billing.facturx import DeliveredItem, DeliveryNote
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import today
 from api.domain.core.base import advance
-from api.domain.core.changes import record, tell
+from api.domain.core.changes import publish, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import freeze, thaw
 from api.domain.people.accounts import User
@@ -138,7 +138,7 @@ def check_part(
         move_promise(session, order=order, now=now)
     elif all(each.passed == each.quantity for each in order.parts):
         advance(session, order, OrderStatus.CHECKED, moves=NEXT, status=Order.status, checked_at=now)
-    tell(session, order=order.id)
+    publish(session, order=order.id)
 
 
 def _mark(waiting: list[PartPrint], bad: int, now: datetime) -> None:
@@ -207,7 +207,7 @@ def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date
         new=new.isoformat(),
         failed_runs=failed_runs(session, order=order),
     )
-    tell(session, order=order.id)
+    publish(session, order=order.id)
     return old, new
 
 
@@ -224,7 +224,7 @@ def deliver(session: Session, *, order: Order, actor: User, now: datetime, check
     lock_order(session, order)
     if order.status is not OrderStatus.CHECKED:
         raise NotChecked()
-    _, number = paper_numbers.take(session, seller=order.seller, paper=Paper.DELIVERY_NOTE, on=today(now))
+    _, number = paper_numbers.take_number(session, seller=order.seller, paper=Paper.DELIVERY_NOTE, on=today(now))
     note = _note(order, number, today(now), checked_by or actor.name)
     advance(
         session,
@@ -242,7 +242,7 @@ def deliver(session: Session, *, order: Order, actor: User, now: datetime, check
             if each.job.status is JobStatus.PRINTED:
                 jobs.collect(session, job=each.job, actor=actor, now=now)
     record(session, noun="order", noun_id=order.id, verb="delivered", now=now, actor_id=actor.id, site_id=order.site_id)
-    tell(session, order=order.id)
+    publish(session, order=order.id)
 
 
 def _note(order: Order, number: str, on: date, checked_by: str) -> DeliveryNote:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.sellers import Seller
-from api.domain.core.base import Base, Id, Instant, Word
+from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Membership, Organisation, User
 from api.domain.people.roles import may_staff
@@ -63,7 +63,7 @@ class Order(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
     cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
     purchase_order: Mapped[str | None] = mapped_column(String(100))
-    status: Mapped[OrderStatus] = mapped_column(Word(OrderStatus), default=OrderStatus.IN_PRODUCTION)
+    status: Mapped[OrderStatus] = mapped_column(EnumText(OrderStatus), default=OrderStatus.IN_PRODUCTION)
     placed_at: Mapped[Instant]
     placed_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     first_promised_on: Mapped[date | None]
@@ -72,7 +72,7 @@ class Order(Base):
     delivered_on: Mapped[date | None]
     delivered_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     note_number: Mapped[str | None] = mapped_column(String(35))
-    #: The frozen delivery note.
+    # The frozen delivery note.
     note_body: Mapped[str | None] = mapped_column(Text)
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"), index=True)
 
@@ -121,7 +121,7 @@ class PartPrint(Base):
     part_id: Mapped[int] = mapped_column(ForeignKey("order_parts.id"))
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), unique=True)
     copies: Mapped[int]
-    cause: Mapped[Cause] = mapped_column(Word(Cause))
+    cause: Mapped[Cause] = mapped_column(EnumText(Cause))
     text: Mapped[str] = mapped_column(String(300), default="")
     scrapped: Mapped[int] = mapped_column(default=0)
     checked_at: Mapped[Instant | None]

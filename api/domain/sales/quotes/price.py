@@ -14,7 +14,17 @@ from api.domain.billing.sellers import today
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime
 from api.domain.pricing.materials import LAYER_MM, Quality
-from api.domain.pricing.prices import Price, Reason, Recipe, Scope, Tariff, Work, estimate_work, price_order, price_part
+from api.domain.pricing.prices import (
+    Price,
+    PriceReason,
+    PrintSettings,
+    Scope,
+    Tariff,
+    Work,
+    estimate_work,
+    price_order,
+    price_part,
+)
 from api.domain.pricing.prices.money import euros, round_cents
 from api.domain.printing.jobs import JobRequest
 from api.domain.printing.jobs.order import check_request
@@ -23,31 +33,31 @@ from api.domain.printing.plates import copies_per_plate, cut_into_plates
 from api.domain.printing.printers import PrinterKind, list_printers
 from api.domain.printing.runs import plan_site
 
-#: From the last plate to the counter: cooling, removing supports, the quality check.
+# From the last plate to the counter: cooling, removing supports, the quality check.
 FINISHING = timedelta(days=1)
-#: Ids of work that nobody ordered yet; no job has them.
+# Ids of work that nobody ordered yet; no job has them.
 NOT_A_JOB = -1
 
 QUALITY_WORDS = {Quality.DRAFT: "brouillon", Quality.STANDARD: "standard", Quality.FINE: "fine"}
 
-#: How the trace is told on paper, which is French by law of custom; pages use the msgids of `prices`.
+# How the trace is told on paper, which is French by law of custom; pages use the msgids of `prices`.
 PAPER_WORDS = {
-    Reason.MATERIAL: ("Matière", "{grams} g de {material} à {per_gram} €/g"),
-    Reason.MACHINE_TIME: ("Temps machine", "{minutes} min à {per_minute} €/min"),
-    Reason.HANDLING: ("Manutention", "par pièce"),
-    Reason.QUANTITY_BREAK: ("Dégressif", "à partir de {from_quantity} pièces : × {factor}"),
-    Reason.RUSH: ("Urgence", "{rush} : × {factor}"),
-    Reason.ROUNDING: ("Arrondi", "du prix unitaire"),
-    Reason.PIECES: ("Pièces", "{quantity} × {unit} €"),
-    Reason.DISCOUNT: ("Remise", "{percent} %"),
-    Reason.SET_UP: ("Mise en place", "une fois par modèle"),
-    Reason.MINIMUM_LINE: ("Complément", "jusqu'au minimum de {minimum} € par ligne"),
-    Reason.MINIMUM_ORDER: ("Complément", "jusqu'au minimum de {minimum} € par commande"),
+    PriceReason.MATERIAL: ("Matière", "{grams} g de {material} à {per_gram} €/g"),
+    PriceReason.MACHINE_TIME: ("Temps machine", "{minutes} min à {per_minute} €/min"),
+    PriceReason.HANDLING: ("Manutention", "par pièce"),
+    PriceReason.QUANTITY_BREAK: ("Dégressif", "à partir de {from_quantity} pièces : × {factor}"),
+    PriceReason.RUSH: ("Urgence", "{rush} : × {factor}"),
+    PriceReason.ROUNDING: ("Arrondi", "du prix unitaire"),
+    PriceReason.PIECES: ("Pièces", "{quantity} × {unit} €"),
+    PriceReason.DISCOUNT: ("Remise", "{percent} %"),
+    PriceReason.SET_UP: ("Mise en place", "une fois par modèle"),
+    PriceReason.MINIMUM_LINE: ("Complément", "jusqu'au minimum de {minimum} € par ligne"),
+    PriceReason.MINIMUM_ORDER: ("Complément", "jusqu'au minimum de {minimum} € par commande"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RequestedLine:
     """One line as it is asked for; `wanted_on` is the buyer's date."""
 
     request: JobRequest
@@ -57,23 +67,23 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    asked: Asked
+    asked: RequestedLine
     kinds: tuple[PrinterKind, ...]
     grams: Decimal
     minutes: Decimal
     price: Price
 
 
-def price_lines(session: Session, *, tariff: Tariff, asked: Sequence[Asked]) -> tuple[list[PricedLine], Price]:
+def price_lines(session: Session, *, tariff: Tariff, asked: Sequence[RequestedLine]) -> tuple[list[PricedLine], Price]:
     """Each line by the mesh, and the order with its minimum; raises what `check_request` and `price_part` raise."""
     lines = [_price_line(session, tariff, each) for each in asked]
     return lines, price_order(tariff, [line.price for line in lines])
 
 
-def _price_line(session: Session, tariff: Tariff, asked: Asked) -> PricedLine:
+def _price_line(session: Session, tariff: Tariff, asked: RequestedLine) -> PricedLine:
     request = asked.request
     kinds = check_request(session, request)
-    recipe = Recipe(
+    recipe = PrintSettings(
         layer_mm=float(LAYER_MM[request.quality]),
         density_g_cm3=float(request.material.density_g_cm3),
         flow_max_mm3_s=float(request.material.max_flow_mm3_s),
@@ -141,10 +151,10 @@ def _lines_of(line: PricedLine, category: Category, rate: Decimal) -> list[tuple
     name = line.asked.request.model.name
     made = []
     if line.price.unit > 0:
-        made.append((_pieces(line, amounts.get(Reason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
-    if cents := amounts.get(Reason.SET_UP, 0):
+        made.append((_pieces(line, amounts.get(PriceReason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
+    if cents := amounts.get(PriceReason.SET_UP, 0):
         made.append((_extra(f"Mise en place : {name}", cents, category, rate), ()))
-    if cents := amounts.get(Reason.MINIMUM_LINE, 0):
+    if cents := amounts.get(PriceReason.MINIMUM_LINE, 0):
         made.append((_extra(f"Complément au minimum : {name}", cents, category, rate), ()))
     return made
 
@@ -180,7 +190,7 @@ def _extra(description: str, cents: int, category: Category, rate: Decimal) -> L
 
 
 def _minimum(order: Price) -> list[int]:
-    return [round_cents(step.amount) for step in order.trace if step.reason is Reason.MINIMUM_ORDER]
+    return [round_cents(step.amount) for step in order.trace if step.reason is PriceReason.MINIMUM_ORDER]
 
 
 def trace_rows(price: Price) -> tuple[TraceRow, ...]:

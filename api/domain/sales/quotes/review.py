@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentAllowance, Line, Nature, check, totals
-from api.domain.billing.facturx import Quote as Devis
-from api.domain.core.changes import list_changes, record, tell
+from api.domain.billing.facturx import QuoteDocument as Devis
+from api.domain.core.changes import list_changes, publish, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import freeze
 from api.domain.people.accounts import User
@@ -25,7 +25,7 @@ from api.domain.sales.quotes.table import Quote, QuoteStatus
 MOST_NET_CENTS = 1_000_000_000
 
 
-class ReasonMissing(Invalid):
+class PriceReasonMissing(Invalid):
     """Please say why the price changes, in 3 to 200 characters: the buyer reads it."""
 
     field = "price_reason"
@@ -53,7 +53,7 @@ def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str,
         raise NotInReview()
     reason = " ".join(reason.split())
     if not 3 <= len(reason) <= 200:
-        raise ReasonMissing()
+        raise PriceReasonMissing()
     if not 0 < net_cents <= MOST_NET_CENTS or net_cents == quote.net_cents:
         raise PriceWrong()
     old_cents = quote.net_cents
@@ -75,7 +75,7 @@ def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str,
         new_cents=net_cents,
         reason=reason,
     )
-    tell(session, quote=quote.id)
+    publish(session, quote=quote.id)
 
 
 def _adjust(devis: Devis, cents: int, reason: str) -> Devis:

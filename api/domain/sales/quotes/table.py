@@ -12,9 +12,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.billing.facturx import Quote as Devis
+from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.billing.sellers import Seller, today
-from api.domain.core.base import Base, Cents, Id, Instant, Word
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.frozen import thaw
@@ -24,7 +24,7 @@ from api.domain.places.sites import Site
 from api.domain.pricing.materials import Colour, Material, Quality
 from api.domain.printing.library import Model
 
-#: A threshold above ten million euros is a slip of the hand.
+# A threshold above ten million euros is a slip of the hand.
 MOST_ABOVE_CENTS = 1_000_000_000
 
 
@@ -70,8 +70,8 @@ class QuoteRule(Base):
     __table_args__ = (CheckConstraint("valid_days BETWEEN 1 AND 365", name="valid_days"),)
 
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"), primary_key=True)
-    review: Mapped[Review] = mapped_column(Word(Review), default=Review.INSTANT)
-    #: Total with VAT from which staff look, with review "above".
+    review: Mapped[Review] = mapped_column(EnumText(Review), default=Review.INSTANT)
+    # Total with VAT from which staff look, with review "above".
     above_cents: Mapped[Cents] = mapped_column(default=50_000)
     valid_days: Mapped[int] = mapped_column(default=30)
 
@@ -94,7 +94,7 @@ class Quote(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"))
     cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
     asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
-    status: Mapped[QuoteStatus] = mapped_column(Word(QuoteStatus))
+    status: Mapped[QuoteStatus] = mapped_column(EnumText(QuoteStatus))
     note: Mapped[str] = mapped_column(Text, default="")
     tariff_id: Mapped[int] = mapped_column(ForeignKey("tariffs.id"))
     wanted_on: Mapped[date | None]
@@ -142,7 +142,7 @@ class QuoteLine(Base):
     model_id: Mapped[int] = mapped_column(ForeignKey("models.id"))
     material_id: Mapped[int] = mapped_column(ForeignKey("materials.id"))
     colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
-    quality: Mapped[Quality] = mapped_column(Word(Quality))
+    quality: Mapped[Quality] = mapped_column(EnumText(Quality))
     scale: Mapped[Decimal] = mapped_column(Numeric(8, 4), default=1)
     quantity: Mapped[int]
     rush: Mapped[str] = mapped_column(String(30), default="standard")

@@ -9,13 +9,13 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.orm import Session
 
 from api.domain.billing import paper_numbers
-from api.domain.billing.facturx import Quote as Devis
+from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.billing.facturx import check, totals
 from api.domain.billing.organisations import Details, get_billable, get_cost_centre, require_buyer
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller, get_regime, get_site_seller, today
 from api.domain.core.base import advance
-from api.domain.core.changes import ask, record, tell
+from api.domain.core.changes import enqueue, publish, record
 from api.domain.core.errors import Invalid
 from api.domain.core.frozen import freeze
 from api.domain.people.accounts import Organisation, User
@@ -25,13 +25,13 @@ from api.domain.pricing.legal import Regime
 from api.domain.pricing.prices import Price, Tariff
 from api.domain.pricing.tariffs import get_tariff_for
 from api.domain.printing.jobs.order import vat_of
-from api.domain.sales.quotes.price import Asked, PricedLine, price_lines, promise, sale_lines
+from api.domain.sales.quotes.price import PricedLine, RequestedLine, price_lines, promise, sale_lines
 from api.domain.sales.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review, get_rule
 
 MOST_LINES = 100
 
 
-class NothingAsked(Invalid):
+class EmptyQuote(Invalid):
     """A quote needs between 1 and {most} models."""
 
     field = "lines"
@@ -47,13 +47,13 @@ class OfferIncomplete(Invalid):
     """A quote for nothing cannot be offered: the price is zero."""
 
 
-def ask_quote(
+def create_quote(
     session: Session,
     *,
     site: Site,
     organisation: Organisation,
     actor: User,
-    asked: Sequence[Asked],
+    asked: Sequence[RequestedLine],
     now: datetime,
     note: str = "",
     wanted_on: date | None = None,
@@ -66,7 +66,7 @@ def ask_quote(
     require_buyer(session, user=actor, organisation=organisation)
     _check(asked, wanted_on, now)
     centre = get_cost_centre(session, cost_centre_id, organisation_id=organisation.id) if cost_centre_id else None
-    ground = _ground(session, site, organisation, actor, now)
+    ground = _read_context(session, site, organisation, actor, now)
     lines, order = price_lines(session, tariff=ground.tariff, asked=asked)
     devis = _draw_up(session, ground, lines, order, note.strip()[:500])
     quote = _quote(ground, devis, order)
@@ -82,7 +82,7 @@ def ask_quote(
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _QuoteContext:
     """What a quote stands on: who sells to whom, under which regime, at which prices, when."""
 
     site: Site
@@ -96,23 +96,25 @@ class _Ground:
     now: datetime
 
 
-def _ground(session: Session, site: Site, organisation: Organisation, actor: User, now: datetime) -> _Ground:
+def _read_context(
+    session: Session, site: Site, organisation: Organisation, actor: User, now: datetime
+) -> _QuoteContext:
     buyer = get_billable(session, organisation_id=organisation.id)
     seller = get_site_seller(session, site_id=site.id)
     regime = get_regime(session, seller=seller, on=today(now)).regime
     tariff_id, tariff = get_tariff_for(
         session, site_id=site.id, at=now, user_id=actor.id, organisation_id=organisation.id
     )
-    return _Ground(site, organisation, buyer, seller, regime, tariff_id, tariff, actor, now)
+    return _QuoteContext(site, organisation, buyer, seller, regime, tariff_id, tariff, actor, now)
 
 
-def _draw_up(session: Session, ground: _Ground, lines: Sequence[PricedLine], order: Price, note: str) -> Devis:
+def _draw_up(session: Session, ground: _QuoteContext, lines: Sequence[PricedLine], order: Price, note: str) -> Devis:
     """The document with its number; raises what is wrong with it."""
     on = today(ground.now)
     sold, traces = sale_lines(lines, order, regime=ground.regime, vat_rate=ground.tariff.vat_rate)
     promised_on = promise(session, site=ground.site, lines=lines, owner_id=ground.actor.id, now=ground.now)
     rule = get_rule(session, site_id=ground.site.id)
-    _, number = paper_numbers.take(session, seller=ground.seller, paper=Paper.QUOTE, on=on)
+    _, number = paper_numbers.take_number(session, seller=ground.seller, paper=Paper.QUOTE, on=on)
     devis = Devis(
         number=number,
         issued_on=on,
@@ -130,9 +132,9 @@ def _draw_up(session: Session, ground: _Ground, lines: Sequence[PricedLine], ord
     return devis
 
 
-def _check(asked: Sequence[Asked], wanted_on: date | None, now: datetime) -> None:
+def _check(asked: Sequence[RequestedLine], wanted_on: date | None, now: datetime) -> None:
     if not 1 <= len(asked) <= MOST_LINES:
-        raise NothingAsked(most=MOST_LINES)
+        raise EmptyQuote(most=MOST_LINES)
     for wanted in [wanted_on, *(each.wanted_on for each in asked)]:
         if wanted is not None and wanted < today(now):
             raise DateWrong()
@@ -144,7 +146,7 @@ def _first_status(review: Review, total_cents: int, above_cents: int, promised_o
     return QuoteStatus.IN_REVIEW if looks else QuoteStatus.OFFERED
 
 
-def _quote(ground: _Ground, devis: Devis, order: Price) -> Quote:
+def _quote(ground: _QuoteContext, devis: Devis, order: Price) -> Quote:
     """The row of a document, whose sums are those of the price to the cent."""
     sums = totals(devis)
     if sums.net_cents != order.net_cents:
@@ -193,14 +195,14 @@ def offer(session: Session, *, quote: Quote, actor: User, now: datetime) -> None
     """Staff stand by the price: the buyer may accept it."""
     require_staff(session, user=actor, site_id=quote.site_id)
     _move(session, quote, QuoteStatus.OFFERED, actor, now, offered_at=now, reviewed_by=actor.id)
-    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.OFFERED.value)
+    enqueue(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.OFFERED.value)
 
 
 def decline(session: Session, *, quote: Quote, actor: User, reason: str, now: datetime) -> None:
     """Staff cannot do this; they say why."""
     require_staff(session, user=actor, site_id=quote.site_id)
     _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=reason.strip()[:500])
-    ask(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.DECLINED.value)
+    enqueue(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.DECLINED.value)
 
 
 def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> None:
@@ -213,7 +215,7 @@ def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: da
     old = quote.status
     advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
     _note(session, quote, new, actor, now, old=old.value)
-    tell(session, quote=quote.id)
+    publish(session, quote=quote.id)
 
 
 def _note(session: Session, quote: Quote, verb: str, actor: User, now: datetime, **facts: object) -> None:

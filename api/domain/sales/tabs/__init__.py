@@ -7,7 +7,7 @@ from api.domain.sales.tabs.bill import draft_bill as draft_bill
 from api.domain.sales.tabs.bill import list_sources as list_sources
 from api.domain.sales.tabs.bill import list_tabs as list_tabs
 from api.domain.sales.tabs.desk import AT_DESK as AT_DESK
-from api.domain.sales.tabs.desk import AddressMissing as AddressMissing
+from api.domain.sales.tabs.desk import BuyerAddressMissing as BuyerAddressMissing
 from api.domain.sales.tabs.desk import MeansWrong as MeansWrong
 from api.domain.sales.tabs.desk import TotalChanged as TotalChanged
 from api.domain.sales.tabs.desk import draft_sale as draft_sale
@@ -15,14 +15,14 @@ from api.domain.sales.tabs.desk import find_address as find_address
 from api.domain.sales.tabs.desk import keep_address as keep_address
 from api.domain.sales.tabs.desk import sell as sell
 from api.domain.sales.tabs.desk import till_cents as till_cents
-from api.domain.sales.tabs.month import ask_months as ask_months
 from api.domain.sales.tabs.month import bill_month as bill_month
+from api.domain.sales.tabs.month import enqueue_months as enqueue_months
 from api.domain.sales.tabs.month import last_month as last_month
 from api.domain.sales.tabs.month import list_due_months as list_due_months
 from api.domain.sales.tabs.month import list_refused as list_refused
 from api.domain.sales.tabs.owed import BilledAlready as BilledAlready
 from api.domain.sales.tabs.owed import Owed as Owed
-from api.domain.sales.tabs.owed import What as What
+from api.domain.sales.tabs.owed import OwedKind as OwedKind
 from api.domain.sales.tabs.owed import charge_to as charge_to
 from api.domain.sales.tabs.owed import list_owed as list_owed
 from api.domain.sales.tabs.owed import list_unbilled_bookings as list_unbilled_bookings

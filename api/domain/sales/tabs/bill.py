@@ -24,7 +24,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import StaffOnly
 from api.domain.sales import orders
 from api.domain.sales.orders import Order
-from api.domain.sales.tabs.owed import BilledAlready, Owed, What, list_owed
+from api.domain.sales.tabs.owed import BilledAlready, Owed, OwedKind, list_owed
 from api.domain.sales.tabs.table import BilledItem
 
 
@@ -47,7 +47,7 @@ class Tab:
 
     def only(self, *, orders: Set[int], bookings: Set[int], jobs: Set[int]) -> Tab:
         """A part of it, by ids."""
-        wanted = {(What.BOOKING, each) for each in bookings} | {(What.JOB, each) for each in jobs}
+        wanted = {(OwedKind.BOOKING, each) for each in bookings} | {(OwedKind.JOB, each) for each in jobs}
         return replace(
             self,
             orders=[order for order in self.orders if order.id in orders],

@@ -13,7 +13,15 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, payments
-from api.domain.billing.facturx import Address, Document, DocumentAllowance, Means, Party, party_faults, totals
+from api.domain.billing.facturx import (
+    Address,
+    Document,
+    DocumentAllowance,
+    Party,
+    PaymentMeansCode,
+    party_faults,
+    totals,
+)
 from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
 from api.domain.billing.payments.table import CreditTooSmall
@@ -24,11 +32,11 @@ from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_till, s
 from api.domain.sales.tabs.owed import Owed
 from api.domain.sales.tabs.table import ConsumerAddress
 
-#: What a person can pay with while standing there, as forms name it.
-AT_DESK = {"cash": Means.CASH, "card": Means.CARD, "credit": Means.CREDIT}
+# What a person can pay with while standing there, as forms name it.
+AT_DESK = {"cash": PaymentMeansCode.CASH, "card": PaymentMeansCode.CARD, "credit": PaymentMeansCode.CREDIT}
 
 
-class AddressMissing(Invalid):
+class BuyerAddressMissing(Invalid):
     """An invoice says where its customer lives: please ask for the address."""
 
     field = "address"
@@ -60,7 +68,7 @@ def find_address(session: Session, *, user: User) -> Address | None:
 
 
 def draft_sale(
-    session: Session, *, seller: Seller, user: User, owed: Sequence[Owed], means: Means, on: date
+    session: Session, *, seller: Seller, user: User, owed: Sequence[Owed], means: PaymentMeansCode, on: date
 ) -> Document:
     """The paid invoice as it would be issued on that day. Raises NothingOwed, AddressMissing, MeansWrong."""
     if not owed:
@@ -69,7 +77,7 @@ def draft_sale(
         raise MeansWrong()
     address = find_address(session, user=user)
     if address is None:
-        raise AddressMissing()
+        raise BuyerAddressMissing()
     regime = get_regime(session, seller=seller, on=on)
     draft = Document(
         number="BROUILLON",
@@ -104,7 +112,7 @@ def sell(
     seller: Seller,
     user: User,
     owed: Sequence[Owed],
-    means: Means,
+    means: PaymentMeansCode,
     judge: Judge,
     now: datetime,
     actor: User,
@@ -119,7 +127,7 @@ def sell(
     draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
     if shown_total_cents is not None and shown_total_cents != draft.paid_cents:
         raise TotalChanged(total_cents=draft.paid_cents, shown_cents=shown_total_cents)
-    if means is Means.CREDIT:
+    if means is PaymentMeansCode.CREDIT:
         _require_credit(session, seller, user, draft.paid_cents)
     invoice = invoices.issue(
         session,
@@ -143,7 +151,7 @@ def _require_credit(session: Session, seller: Seller, user: User, cents: int) ->
         raise CreditTooSmall(balance_cents=balance)
 
 
-def till_cents(session: Session, *, seller: Seller, on: date) -> dict[Means, int]:
+def till_cents(session: Session, *, seller: Seller, on: date) -> dict[PaymentMeansCode, int]:
     """What came into the cash box and by card on a day, less what went back: for the count in the evening."""
     query = (
         select(Entry.account, func.sum(Entry.debit_cents - Entry.credit_cents))
@@ -152,4 +160,4 @@ def till_cents(session: Session, *, seller: Seller, on: date) -> dict[Means, int
         .group_by(Entry.account)
     )
     found = {account: int(cents) for account, cents in session.execute(query)}
-    return {Means.CASH: found.get(Account.CASH, 0), Means.CARD: found.get(Account.CARD, 0)}
+    return {PaymentMeansCode.CASH: found.get(Account.CASH, 0), PaymentMeansCode.CARD: found.get(Account.CARD, 0)}

@@ -15,13 +15,13 @@ from sqlalchemy.orm import Session
 from api.domain.billing.invoices import Invoice, Judge
 from api.domain.billing.organisations import BillingProfile
 from api.domain.billing.sellers import Seller, today
-from api.domain.core.changes import ask, record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Busy, DomainError
 from api.domain.sales.tabs.bill import Tab, bill, list_tabs
 from api.domain.sales.tabs.owed import BilledAlready
 from api.domain.sales.tabs.table import MonthlyBill
 
-#: A refused bill is tried again so late: somebody must mend the details first.
+# A refused bill is tried again so late: somebody must mend the details first.
 TRY_AGAIN = timedelta(days=1)
 
 
@@ -63,11 +63,11 @@ def _known(session: Session, month: date, now: datetime) -> set[tuple[int, int, 
     return {(row.seller_id, row.organisation_id, row.cost_centre_id) for row in session.scalars(query)}
 
 
-def ask_months(session: Session, *, now: datetime) -> None:
+def enqueue_months(session: Session, *, now: datetime) -> None:
     """Let a background step invoice each tab that is due; asking twice adds none."""
     for due in list_due_months(session, now=now):
         tab = due.tab
-        ask(
+        enqueue(
             session,
             "bill_month",
             once=f"month:{due.seller_id}:{tab.organisation_id}:{tab.cost_centre_id}",

@@ -35,7 +35,7 @@ from api.domain.sales.quotes.price import QUALITY_WORDS
 from api.domain.sales.tabs.table import BilledItem, BookingCostCentre
 
 
-class What(StrEnum):
+class OwedKind(StrEnum):
     BOOKING = "booking"
     JOB = "job"
 
@@ -48,7 +48,7 @@ class BilledAlready(Conflict):
 class Owed:
     """One thing to be paid for: `supplied_on` is its day in Paris, `promised_cents` with VAT what was shown for it."""
 
-    what: What
+    what: OwedKind
     id: int
     site_id: int
     organisation_id: int | None
@@ -142,7 +142,7 @@ def _booking(session: Session, regime: SellerRegime, booking: Booking, cost_cent
     over_at = booking.status_at if late else booking.end_at - timedelta(microseconds=1)
     rate = _rate(session, regime.regime, booking.site_id, over_at)
     return Owed(
-        what=What.BOOKING,
+        what=OwedKind.BOOKING,
         id=booking.id,
         site_id=booking.site_id,
         organisation_id=booking.organisation_id,
@@ -179,7 +179,7 @@ def _job(session: Session, regime: SellerRegime, job: Job, net_cents: int, copie
     ended_at = job.ended_at or job.created_at
     rate = _rate(session, regime.regime, job.site_id, ended_at)
     return Owed(
-        what=What.JOB,
+        what=OwedKind.JOB,
         id=job.id,
         site_id=job.site_id,
         organisation_id=job.organisation_id,

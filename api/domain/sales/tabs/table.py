@@ -67,6 +67,6 @@ class MonthlyBill(Base):
     cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
     month: Mapped[date]
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
-    #: Name of the error and what it says, for staff.
+    # Name of the error and what it says, for staff.
     refusal: Mapped[str] = mapped_column(String(500), default="")
     tried_at: Mapped[Instant]
