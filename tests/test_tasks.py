@@ -120,7 +120,7 @@ def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
 
 def test_every_step_that_is_asked_for_anywhere_is_known_to_the_worker() -> None:
     sources = [path.read_text() for folder in ("api", "printers", "web") for path in (ROOT / folder).rglob("*.py")]
-    asked = {name for text in sources for name in re.findall(r'\bask\(\s*\w+,\s*"(\w+)"', text)}
+    asked = {name for text in sources for name in re.findall(r'\benqueue\(\s*\w+,\s*"(\w+)"', text)}
     assert {"reconcile", "slice", "send_mail"} <= asked <= set(tasks.make_app("").tasks)
 
 

@@ -74,7 +74,7 @@ def tiers() -> list[Tier]:
 
 
 def read_policy(form: Form) -> Policy:
-    """The rule as typed; raises WholeNumberMissing or AmountWrong at its field, RuleContradicts when it cannot be."""
+    """The rule as typed; raises WholeNumberMissing or FeeWrong at its field, RuleContradicts when it cannot be."""
     values: dict[str, Any] = {name: _whole(form, name) for name in NUMBERS}  # as the columns are named
     values |= {name: _whole(form, name) if form[name] else None for name in LIMITS}
     values |= {name: form[name] == "yes" for name in SWITCHES}

@@ -159,7 +159,7 @@ def test_killing_its_parent_kills_it(room: Path, kind: SandboxKind, way: str) ->
     mark = uuid.uuid4().hex
     program = (
         "import sys; from pathlib import Path; from printers.sandbox import *\n"
-        "run_sandboxed(['/usr/bin/sleep', '600', *([] if 0 else [])], room=Path(sys.argv[1]), limits=Limits(),"
+        "run_sandboxed(['/usr/bin/sleep', '600', *([] if 0 else [])], room=Path(sys.argv[1]), limits=SandboxLimits(),"
         " kind=SandboxKind(sys.argv[2]))"
     ).replace("['/usr/bin/sleep', '600', *([] if 0 else [])]", f"['/usr/bin/tail', '-f', '/dev/null', 'out/{mark}']")
     (room / "out" / mark).touch()

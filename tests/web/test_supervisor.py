@@ -101,10 +101,10 @@ def test_a_part_that_never_gets_ready_is_an_error_that_names_it(supervise: Calla
 def test_nothing_outlives_the_supervisor(ending: signal.Signals) -> None:
     program = textwrap.dedent("""
         import sys
-        from web.supervisor import Part, Supervisor
+        from web.supervisor import ManagedProcess, Supervisor
         child = "from web.supervisor import die_with_parent; die_with_parent(); print('up', flush=True);"
         child += "import time; time.sleep(600)"
-        supervisor = Supervisor([Part("child", [sys.executable, "-c", child])])
+        supervisor = Supervisor([ManagedProcess("child", [sys.executable, "-c", child])])
         supervisor.catch_signals()
         supervisor.start()
         supervisor.run()

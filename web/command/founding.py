@@ -22,7 +22,7 @@ class CannotSetUp(CommandError):
 
 
 def set_up_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
-    """Make it, staffed Monday to Friday; says whether materials and a tariff came with it. Raises CannotFound."""
+    """Make it, staffed Monday to Friday; says whether materials and a tariff came with it. Raises CannotSetUp."""
     now = datetime.now(UTC)
     with transaction() as session:
         if session.scalar(select(Site.id).where(Site.slug == slug)):

@@ -15,7 +15,7 @@ class CannotAddPerson(CommandError):
 
 
 def add_person(*, email: str, name: str, password: str, admin: bool) -> None:
-    """Raises CannotJoin with what is wrong."""
+    """Raises CannotAddPerson with what is wrong."""
     try:
         with transaction() as session:
             user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))

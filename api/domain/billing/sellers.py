@@ -181,7 +181,7 @@ def add_seller(
 ) -> Seller:
     """Enter a legal entity; raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..).
 
-    An actor must manage the site or, for the network's, be its administrator; SellerTwice where there is one.
+    An actor must manage the site or, for the network's, be its administrator; DuplicateSeller where there is one.
     """
     if actor is not None:
         _require_may_add(session, actor, site)
@@ -271,7 +271,7 @@ def plan_regime(
 ) -> SellerRegime:
     """Another VAT regime from a day on, by a manager.
 
-    Raises RegimeOfThePast, RegimeTwice, VatNumberMissing, DebitsWithoutVat.
+    Raises RegimeInPast, OverlappingRegime, VatNumberMissing, DebitsWithoutVat.
     """
     require_seller_manager(session, user=actor, seller=seller)
     if start < today(now):

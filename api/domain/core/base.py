@@ -81,7 +81,7 @@ def advance(
 ) -> None:
     """Move `row` to status `new` by `UPDATE .. WHERE id AND status = old` (STYLE 15, 16).
 
-    Raises NotFromHere when the table of moves forbids it, Stale when another transaction moved it first.
+    Raises ForbiddenMove when the table of moves forbids it, Stale when another transaction moved it first.
     """
     old = getattr(row, status.key)
     if new not in moves.get(old, frozenset()):

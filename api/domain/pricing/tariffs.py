@@ -128,7 +128,7 @@ def publish(session: Session, *, prices: NewPrices, actor: User, now: datetime) 
 
 
 def require_publishable(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> None:
-    """Raises PricesOfThePast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices."""
+    """Raises TariffInPast, NoSuchVatRate, and StaffOnly or (for the network, with no site) NetworkPrices."""
     if prices.site_id is not None:
         require_manager(session, user=actor, site_id=prices.site_id)
     elif not actor.is_admin:

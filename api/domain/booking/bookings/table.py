@@ -103,7 +103,7 @@ class BookingSeries(Base):
 def move_booking(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: Any
 ) -> None:
-    """The only door between statuses. Raises NotFromHere or Stale; wakes the pages, and the letter is due again."""
+    """The only door between statuses. Raises ForbiddenMove or Stale; wakes the pages, and the letter is due again."""
     old = booking.status
     values = {"status_at": now, "told_at": None, **values}
     advance(session, booking, new, moves=NEXT, status=Booking.status, **values)

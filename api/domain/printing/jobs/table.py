@@ -128,7 +128,7 @@ class JobSlice(Base):
 def move_job(
     session: Session, job: Job, new: JobStatus, *, now: datetime, actor_id: int | None = None, **values: Any
 ) -> None:
-    """The only door between statuses; records the change and wakes the pages. Raises NotFromHere or Stale."""
+    """The only door between statuses; records the change and wakes the pages. Raises ForbiddenMove or Stale."""
     old = job.status
     if new in ENDED and job.ended_at is None:
         values["ended_at"] = now

@@ -131,7 +131,7 @@ def _stops_here(session: Session, run: Run) -> bool:
 
 
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
-    """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: NotFromHere."""
+    """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: ForbiddenMove."""
     require_own(session, job=job, user=actor)
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):

@@ -137,7 +137,7 @@ class Charge(Base):
 def move_run(
     session: Session, run: Run, new: RunStatus, *, now: datetime, actor_id: int | None = None, **values: Any
 ) -> None:
-    """The only door between statuses. Raises NotFromHere or Stale; wakes the pages."""
+    """The only door between statuses. Raises ForbiddenMove or Stale; wakes the pages."""
     old = run.status
     advance(session, run, new, moves=NEXT, status=Run.status, **{"status_at": now, "lost_at": None, **values})
     facts = {key: values[key] for key in ("reason", "detail") if values.get(key)}

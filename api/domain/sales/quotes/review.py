@@ -44,7 +44,7 @@ class NotInReview(Conflict):
 def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str, actor: User, now: datetime) -> None:
     """From now on the quote costs `net_cents` before VAT; the difference is a line of its own on all papers.
 
-    Raises StaffOnly, NotInReview, ReasonMissing, PriceWrong. The quote's row is locked: of two clerks one is second.
+    Raises StaffOnly, NotInReview, PriceReasonMissing, PriceWrong. The quote's row is locked: one of two clerks waits.
     """
     require_staff(session, user=actor, site_id=quote.site_id)
     session.execute(select(Quote.id).where(Quote.id == quote.id).with_for_update(key_share=True))

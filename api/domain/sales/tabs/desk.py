@@ -70,7 +70,7 @@ def find_address(session: Session, *, user: User) -> Address | None:
 def draft_sale(
     session: Session, *, seller: Seller, user: User, owed: Sequence[Owed], means: PaymentMeansCode, on: date
 ) -> Document:
-    """The paid invoice as it would be issued on that day. Raises NothingOwed, AddressMissing, MeansWrong."""
+    """The paid invoice as it would be issued on that day. Raises NothingOwed, BuyerAddressMissing, MeansWrong."""
     if not owed:
         raise NothingOwed()
     if means not in AT_DESK.values():
@@ -120,7 +120,7 @@ def sell(
 ) -> Invoice:
     """Staff take the money; all of it is booked in one go, or nothing.
 
-    Raises StaffOnly, NothingOwed, AddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and what
+    Raises StaffOnly, NothingOwed, BuyerAddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and what
     `issue` raises. `shown_total_cents` is what the person was told.
     """
     require_till(session, user=actor, seller=seller)
