@@ -7,7 +7,7 @@ COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
 # Compiled modules are kept: without them each process compiles for seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup run test test-fast check format bench-dispatch bench-mesh bench-booking bench-invoice drill lock clean
+.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-invoice drill lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -34,6 +34,12 @@ check: setup ## Format, lint, types, import contracts
 format: setup ## Format, and mend what the linter can
 	@$(PYTHON) -m ruff format --quiet .
 	@$(PYTHON) -m ruff check --quiet --fix .
+
+figures: setup ## Figures of the source: lengths, comments, names (ARGS=--names lists what is behind them)
+	@$(PYTHON) -m bench.figures $(ARGS)
+
+docs-architecture: setup ## Draw docs/architecture.svg from the imports, as they are
+	@$(PYTHON) docs/draw_architecture.py $(ARGS)
 
 bench-dispatch: setup ## From "slice ready, printer ready" to OctoPrint printing, against bare HTTP
 	@$(PYTHON) -m bench.dispatch $(ARGS)
