@@ -13,7 +13,8 @@ from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from api.domain.booking.bookings.search import TakenSpan
-from api.domain.places.sites import Interval, merge
+from api.domain.core.intervals import merge_intervals
+from api.domain.places.sites import Interval
 from api.domain.places.timeline import free_between
 
 ROW = timedelta(minutes=15)
@@ -101,7 +102,7 @@ def _hours(opening: Sequence[Interval], zone: ZoneInfo) -> tuple[int, int]:
 
 def _free(opening: Sequence[Interval], taken: Sequence[TakenSpan], bookable: Interval, span: Span) -> list[Interval]:
     """Open, not taken, with room for the buffers beside what is taken, and as long as the shortest booking."""
-    busy = merge([(each.start - span.after, each.end + span.before) for each in taken])
+    busy = merge_intervals([(each.start - span.after, each.end + span.before) for each in taken])
     free: list[Interval] = []
     for opens, closes in opening:
         start, end = max(opens, bookable[0]), min(closes, bookable[1])

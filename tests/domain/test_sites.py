@@ -10,7 +10,6 @@ from api.domain.people.roles import Level, grant
 from api.domain.places.sites import (
     Closure,
     HoursWrong,
-    Interval,
     Site,
     get_default_site,
     get_resource,
@@ -20,7 +19,6 @@ from api.domain.places.sites import (
     list_sites,
     list_staffed_sites,
     local,
-    merge,
     open_intervals,
     set_hours,
 )
@@ -123,18 +121,6 @@ def test_open_now(session: Session) -> None:
     site = a_site(session, (time(9), time(18)))
     assert is_open_at(site, datetime(2026, 1, 15, 8, tzinfo=UTC))
     assert not is_open_at(site, datetime(2026, 1, 15, 17, tzinfo=UTC))
-
-
-@pytest.mark.parametrize(
-    ("given", "merged"),
-    [([(1, 2), (2, 3)], [(1, 3)]), ([(3, 4), (1, 2)], [(1, 2), (3, 4)]), ([(1, 5), (2, 3)], [(1, 5)]), ([(2, 2)], [])],
-)
-def test_intervals_merge(given: list[tuple[int, int]], merged: list[tuple[int, int]]) -> None:
-    def at(hour: int) -> datetime:
-        return datetime(2026, 1, 1, hour, tzinfo=UTC)
-
-    intervals: list[Interval] = [(at(a), at(b)) for a, b in given]
-    assert merge(intervals) == [(at(a), at(b)) for a, b in merged]
 
 
 def test_a_place_is_found_by_id_and_slug_or_not_at_all(session: Session) -> None:

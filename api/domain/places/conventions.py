@@ -20,10 +20,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selecti
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import may_staff, require_manager, require_staff
 from api.domain.places import doorcode
-from api.domain.places.sites import HoursWrong, Interval, OpeningHours, Resource, Site, local, merge, open_intervals
+from api.domain.places.sites import HoursWrong, Interval, OpeningHours, Resource, Site, local, open_intervals
 
 # The door opens so long before the booking begins, and lets in so long after its end was planned.
 EARLY = LATE = timedelta(minutes=15)
@@ -287,7 +288,7 @@ def list_open_for(
         last = min(end, local(calendar, convention.ends_on + timedelta(days=1), time(0)))
         if first < last:
             found += open_intervals(_with_hours(convention, calendar), start=first, end=last)
-    return merge(found)
+    return merge_intervals(found)
 
 
 def is_covered(convention: Convention, calendar: Site, *, start: datetime, end: datetime) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
 from api.domain.people.roles import RANK, Level, Role
 
@@ -216,23 +217,12 @@ def open_intervals(site: Site, *, start: datetime, end: datetime, staffed_only: 
                 if hours.weekday == day.weekday() and (hours.staffed or not staffed_only)
             ]
         day += timedelta(days=1)
-    return merge([(max(a, start), min(b, end)) for a, b in found if a < end and b > start])
+    return merge_intervals([(max(a, start), min(b, end)) for a, b in found if a < end and b > start])
 
 
 def _stretch(site: Site, day: date, hours: OpeningHours) -> Interval:
     closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
     return local(site, day, hours.opens), local(site, closing_day, hours.closes)
-
-
-def merge(intervals: Iterable[Interval]) -> list[Interval]:
-    """Union of half-open intervals, in order."""
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        elif end > start:
-            merged.append((start, end))
-    return merged
 
 
 def is_open_at(site: Site, instant: datetime) -> bool:

@@ -15,8 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings.terms import BookingTerms, is_on_grid, is_open
+from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
-from api.domain.places.sites import Interval, ResourceKind, merge, open_intervals
+from api.domain.places.sites import Interval, ResourceKind, open_intervals
 from api.domain.places.timeline import free_between
 
 # Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
@@ -232,7 +233,7 @@ def _closed(
     until = _until(opens, end, open_for)
     shut = free_between([each for each in opens if each[0] < until], start=start, end=until)
     before, after = (timedelta(minutes=m) for m in (asked.policy.before_minutes, asked.policy.after_minutes))
-    return until, merge([(a if a == start else a + after, b if b == until else b - before) for a, b in shut])
+    return until, merge_intervals([(a if a == start else a + after, b if b == until else b - before) for a, b in shut])
 
 
 def _until(opens: Iterable[Interval], end: datetime, open_for: timedelta | None) -> datetime:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from api.domain.printing.plan.calendar import HeatUps, Staffing, Windows, merge, seconds_down, seconds_up
+from api.domain.core.intervals import merge_intervals
+from api.domain.printing.plan.calendar import HeatUps, Staffing, Windows, seconds_down, seconds_up
 from api.domain.printing.plan.facts import Hours, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate, PrinterState
 
 Filament = tuple[str | None, str | None]
@@ -179,7 +180,7 @@ def make_lanes(
         if printer.started_at is not None:
             site.heat_ups_p50.add(seconds_up(now, printer.started_at))
             site.heat_ups_p90.add(seconds_up(now, printer.started_at))
-        windows = Windows(merge(spans.get(printer.id, [])), site.staffing, horizon_s)
+        windows = Windows(merge_intervals(spans.get(printer.id, [])), site.staffing, horizon_s)
         free = _free(now, printer, site.staffing, settings)
         lanes.append(Lane(printer, site, windows, *free, settings))
     return lanes
@@ -187,7 +188,7 @@ def make_lanes(
 
 def _site(now: datetime, hours: Hours | None, settings: PlanSettings) -> SharedSite:
     staffed = hours.staffed if hours else ()
-    spans = merge((seconds_up(now, start), seconds_down(now, end)) for start, end in staffed)
+    spans = merge_intervals((seconds_up(now, start), seconds_down(now, end)) for start, end in staffed)
     staffing = Staffing(spans, unattended=hours is not None and hours.unattended)
     return SharedSite(staffing, HeatUps(settings.stagger_s), HeatUps(settings.stagger_s))
 
