@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from sqlalchemy import select
@@ -13,8 +13,9 @@ from api.domain.booking.gatherings import announce
 from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, Rule, set_rule
 from api.domain.people.accounts import User
+from api.domain.places.calendar import local_instant
 from api.domain.places.conventions import add_door, sign_convention
-from api.domain.places.sites import Resource, ResourceKind, Site, create_resource, local
+from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 
@@ -102,7 +103,7 @@ def _sign(session: Session, site: Site, staff: User, member: User, now: datetime
 def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
     skill = create_skill(session, slug="impression-3d", name="Impression 3D", now=now)
     for days, title, seats, taught in ((7, "Formation impression 3D", 6, skill), (12, "Soirée jeux", 20, None)):
-        start = local(site, (now + timedelta(days=days)).date(), time(18)).astimezone(UTC)
+        start = local_instant(site.zone, (now + timedelta(days=days)).date(), time(18))
         announce(
             session,
             site=site,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from api.domain.booking.bookings.search import TakenSpan
 from api.domain.core.intervals import merge_intervals
-from api.domain.places.sites import Interval
+from api.domain.places.calendar import Interval
 from api.domain.places.timeline import free_between
 
 ROW = timedelta(minutes=15)

@@ -17,7 +17,8 @@ from api.domain.booking.bookings import Booking, BookingRequest
 from api.domain.booking.bookings.terms import HourDoesNotExist, HourExistsTwice, QuotaUsedUp, as_instant
 from api.domain.booking.kits import create_kit
 from api.domain.people.accounts import User
-from api.domain.places.sites import ResourceKind, create_resource, open_intervals
+from api.domain.places.calendar import calendar_of, open_intervals
+from api.domain.places.sites import ResourceKind, create_resource
 from api.domain.places.timeline import Hold, Taken
 from tests.domain.bookings_machine import run_machine
 from tests.domain.bookings_world import HOUR, NOW, World, at, make_user, make_world
@@ -95,7 +96,7 @@ def test_a_day_of_opening_hours_lasts_as_long_as_the_wall_says(session: Session,
     zone = ZoneInfo(name)
     for instant, _ in transitions(zone)[:6]:
         day = instant.astimezone(zone).replace(hour=12, minute=0, fold=0)
-        found = open_intervals(world.site, start=day - 12 * HOUR, end=day + 12 * HOUR)
+        found = open_intervals(calendar_of(world.site), start=day - 12 * HOUR, end=day + 12 * HOUR)
         assert sum((end - start for start, end in found), timedelta(0)) <= 13 * HOUR
 
 

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.core.errors import NotFound
 from api.domain.people.roles import Level, grant
+from api.domain.places.calendar import calendar_of, is_open_at, local_instant, open_intervals
 from api.domain.places.sites import (
     Closure,
     HoursWrong,
@@ -15,11 +16,8 @@ from api.domain.places.sites import (
     get_resource,
     get_site,
     get_site_by_slug,
-    is_open_at,
     list_sites,
     list_staffed_sites,
-    local,
-    open_intervals,
     set_hours,
 )
 from tests.world import NOW, make_printer, make_site, make_user
@@ -35,8 +33,10 @@ def a_site(session: Session, *rows: tuple[time, time], staffed: bool = True, **f
 
 def day_of(site: Site, on: date) -> list[tuple[str, str]]:
     """Its open intervals of one local day, as UTC hours."""
-    start = local(site, on, time(0))
-    found = open_intervals(site, start=start, end=local(site, on + timedelta(days=1), time(0)))
+    start = local_instant(site.zone, on, time(0))
+    found = open_intervals(
+        calendar_of(site), start=start, end=local_instant(site.zone, on + timedelta(days=1), time(0))
+    )
     return [(f"{a:%d %H:%M}", f"{b:%d %H:%M}") for a, b in found]
 
 
@@ -58,8 +58,8 @@ def test_the_night_when_clocks_go_back_is_an_hour_longer(session: Session) -> No
 
 def test_an_hour_that_does_not_exist_moves_forward_and_one_that_exists_twice_is_the_first(session: Session) -> None:
     site = make_site(session)
-    assert local(site, date(2026, 3, 29), time(2, 30)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
-    assert local(site, date(2026, 10, 25), time(2, 30)) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert local_instant(site.zone, date(2026, 3, 29), time(2, 30)) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert local_instant(site.zone, date(2026, 10, 25), time(2, 30)) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
 
 
 def test_hours_that_the_spring_night_swallows_are_no_opening(session: Session) -> None:
@@ -70,7 +70,9 @@ def test_hours_that_the_spring_night_swallows_are_no_opening(session: Session) -
 def test_a_night_is_two_rows_that_join_at_midnight(session: Session) -> None:
     site = a_site(session, (time(20), time(0)), (time(0), time(2)))
     found = open_intervals(
-        site, start=local(site, date(2026, 1, 15), time(12)), end=local(site, date(2026, 1, 16), time(12))
+        calendar_of(site),
+        start=local_instant(site.zone, date(2026, 1, 15), time(12)),
+        end=local_instant(site.zone, date(2026, 1, 16), time(12)),
     )
     assert found == [(datetime(2026, 1, 15, 19, tzinfo=UTC), datetime(2026, 1, 16, 1, tzinfo=UTC))]
 
@@ -78,7 +80,7 @@ def test_a_night_is_two_rows_that_join_at_midnight(session: Session) -> None:
 def test_what_is_asked_cuts_what_is_open(session: Session) -> None:
     site = a_site(session, (time(9), time(18)))
     start, end = datetime(2026, 1, 15, 10, tzinfo=UTC), datetime(2026, 1, 15, 11, tzinfo=UTC)
-    assert open_intervals(site, start=start, end=end) == [(start, end)]
+    assert open_intervals(calendar_of(site), start=start, end=end) == [(start, end)]
 
 
 def test_a_public_holiday_is_closed_where_the_place_keeps_it(session: Session) -> None:
@@ -101,7 +103,7 @@ def test_staffed_hours_leave_out_the_others(session: Session) -> None:
     rows = [(day, opens, closes, opens == time(9)) for day in EVERY_DAY for opens, closes in WITH_EVENING]
     set_hours(session, site=site, rows=rows)
     start = datetime(2026, 1, 15, tzinfo=UTC)
-    found = open_intervals(site, start=start, end=start + timedelta(days=1), staffed_only=True)
+    found = open_intervals(calendar_of(site), start=start, end=start + timedelta(days=1), staffed_only=True)
     assert [(a.hour, b.hour) for a, b in found] == [(8, 16)]
 
 
@@ -119,8 +121,8 @@ def test_hours_replace_the_week_and_must_end_after_they_begin(session: Session) 
 
 def test_open_now(session: Session) -> None:
     site = a_site(session, (time(9), time(18)))
-    assert is_open_at(site, datetime(2026, 1, 15, 8, tzinfo=UTC))
-    assert not is_open_at(site, datetime(2026, 1, 15, 17, tzinfo=UTC))
+    assert is_open_at(calendar_of(site), datetime(2026, 1, 15, 8, tzinfo=UTC))
+    assert not is_open_at(calendar_of(site), datetime(2026, 1, 15, 17, tzinfo=UTC))
 
 
 def test_a_place_is_found_by_id_and_slug_or_not_at_all(session: Session) -> None:

@@ -17,9 +17,10 @@ from api.domain.booking import bookings, gatherings
 from api.domain.booking.bookings import Booking, BookingRequest
 from api.domain.booking.gatherings import Gathering, GatheringStatus
 from api.domain.people.roles import Level, grant
+from api.domain.places.calendar import local_instant
 from api.domain.places.conventions import Convention, Door, DoorUse, list_doors
 from api.domain.places.doorcode import verify
-from api.domain.places.sites import Resource, ResourceKind, create_resource, local
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill, has_skill
 from api.settings import settings
 from tests.web.conftest import Browser
@@ -63,7 +64,7 @@ def signed(manager: Browser, session: Session, world: World, room: Resource) -> 
 
 def evening(session: Session, world: World, room: Resource) -> Booking:
     """Tomorrow, a Tuesday, 19:00 to 20:00 at the place: closed, but for the convention."""
-    start = local(world.site, NOW.date() + timedelta(days=1), NOW.time().replace(hour=19))
+    start = local_instant(world.site.zone, NOW.date() + timedelta(days=1), NOW.time().replace(hour=19))
     wanted = BookingRequest(room.id, start, start + timedelta(hours=1))
     return bookings.book(session, wanted=wanted, user=world.alice, now=NOW)
 

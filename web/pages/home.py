@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 
-from api.domain.places.sites import Site, is_open_at, open_intervals
+from api.domain.places.calendar import calendar_of, is_open_at, open_intervals
+from api.domain.places.sites import Site
 from web.forms import Sent
 from web.render import SITE, Reader, local_path, set_cookie
 from web.states import CLOSED, JOB_MEANINGS, OPEN, State
@@ -35,14 +35,15 @@ def home(reader: Reader) -> Response:
 
 def see_place(site: Site, reader: Reader) -> Place:
     start = start_of_day(site, reader.now)
-    opened = open_intervals(site, start=start, end=start + timedelta(days=1))
+    calendar = calendar_of(site)
+    opened = open_intervals(calendar, start=start, end=start + timedelta(days=1))
     hours = [tuple(clock(reader.locale, at, site.timezone) for at in stretch) for stretch in opened]
-    state = OPEN if is_open_at(site, reader.now) else CLOSED
+    state = OPEN if is_open_at(calendar, reader.now) else CLOSED
     return Place(site, state, [(opens, closes) for opens, closes in hours])
 
 
 def start_of_day(site: Site, now: datetime) -> datetime:
-    return now.astimezone(ZoneInfo(site.timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return now.astimezone(site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 @router.get("/help")

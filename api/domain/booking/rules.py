@@ -12,6 +12,7 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, select, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,7 +23,8 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
-from api.domain.places.sites import Closure, OpeningHours, Resource, ResourceKind, Site
+from api.domain.places.calendar import Calendar, ClosedDays, WeeklyHours
+from api.domain.places.sites import Resource, ResourceKind, Site
 from api.domain.pricing.prices import BookingRates
 from api.domain.pricing.prices.parts import BadTariff
 
@@ -216,16 +218,18 @@ def read_policy(row_json: str) -> tuple[int | None, Policy]:
 
 
 @lru_cache(maxsize=2000)
-def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, closures_json: str) -> Site:
-    """A Site that only knows when it is open, of no session; hours `[[weekday, opens, closes], ..]`, closures
-    `[[first, last], ..]`. Cached by its very text."""
-    calendar = Site(timezone=timezone, closed_on_holidays=closed_on_holidays)
-    calendar.hours = [
-        OpeningHours(weekday=weekday, opens=time.fromisoformat(opens), closes=time.fromisoformat(closes), staffed=True)
-        for weekday, opens, closes in json.loads(hours_json or "[]")
-    ]
-    calendar.closures = [
-        Closure(first_on=date.fromisoformat(first), last_on=date.fromisoformat(last))
-        for first, last in json.loads(closures_json or "[]")
-    ]
-    return calendar
+def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, closures_json: str) -> Calendar:
+    """From JSON as PostgreSQL writes it: hours `[[weekday, opens, closes], ..]`, closures `[[first, last], ..]`. Cached
+    by its very text, so it can never be stale."""
+    return Calendar(
+        zone=ZoneInfo(timezone),
+        hours=tuple(
+            WeeklyHours(weekday, time.fromisoformat(opens), time.fromisoformat(closes))
+            for weekday, opens, closes in json.loads(hours_json or "[]")
+        ),
+        closures=tuple(
+            ClosedDays(date.fromisoformat(first), date.fromisoformat(last))
+            for first, last in json.loads(closures_json or "[]")
+        ),
+        closed_on_holidays=closed_on_holidays,
+    )

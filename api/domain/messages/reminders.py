@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -121,7 +120,7 @@ def send_due(session: Session, *, now: datetime) -> None:
 
 def moment(when: datetime, *, site: Site, locale: Locale) -> str:
     """24/11/2026 10:00 (or 2026-11-24 10:00) on the wall clock of the place."""
-    wall = when.astimezone(ZoneInfo(site.timezone))
+    wall = when.astimezone(site.zone)
     return wall.strftime("%d/%m/%Y %H:%M" if locale == _FR else "%Y-%m-%d %H:%M")
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import JSONB
@@ -24,7 +24,8 @@ from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import may_staff, require_manager, require_staff
 from api.domain.places import doorcode
-from api.domain.places.sites import HoursWrong, Interval, OpeningHours, Resource, Site, local, open_intervals
+from api.domain.places.calendar import Calendar, Interval, WeeklyHours, local_instant, open_intervals
+from api.domain.places.sites import HoursWrong, Resource, Site
 
 # The door opens so long before the booking begins, and lets in so long after its end was planned.
 EARLY = LATE = timedelta(minutes=15)
@@ -250,11 +251,17 @@ def list_own_conventions(session: Session, *, user_id: int, on: date) -> list[Co
 
 
 def find_cover(
-    session: Session, *, user_id: int, site_id: int, resource_id: int, calendar: Site, start: datetime, end: datetime
+    session: Session,
+    *,
+    user_id: int,
+    site_id: int,
+    resource_id: int,
+    calendar: Calendar,
+    start: datetime,
+    end: datetime,
 ) -> Convention | None:
     """The convention that lets this person in for all of `[start, end)`, opening hours included; None if none does."""
-    zone = ZoneInfo(calendar.timezone)
-    days = start.astimezone(zone).date(), (end - timedelta(microseconds=1)).astimezone(zone).date()
+    days = start.astimezone(calendar.zone).date(), (end - timedelta(microseconds=1)).astimezone(calendar.zone).date()
     found = _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id)
     for convention in found:
         in_force = convention.starts_on <= days[0] and days[1] <= convention.ends_on
@@ -277,39 +284,39 @@ def _list_for(session: Session, *, user_id: int, site_id: int, resource_id: int)
 
 
 def list_open_for(
-    session: Session, *, user_id: int, site_id: int, resource_id: int, calendar: Site, start: datetime, end: datetime
+    session: Session,
+    *,
+    user_id: int,
+    site_id: int,
+    resource_id: int,
+    calendar: Calendar,
+    start: datetime,
+    end: datetime,
 ) -> list[Interval]:
     """When this person may be there within `[start, end)`: the opening hours, and those of their conventions."""
     if not calendar.hours:  # a place that has not told its hours counts as open
         return [(start, end)]
     found = open_intervals(calendar, start=start, end=end)
     for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
-        first = max(start, local(calendar, convention.starts_on, time(0)))
-        last = min(end, local(calendar, convention.ends_on + timedelta(days=1), time(0)))
+        first = max(start, local_instant(calendar.zone, convention.starts_on, time(0)))
+        last = min(end, local_instant(calendar.zone, convention.ends_on + timedelta(days=1), time(0)))
         if first < last:
             found += open_intervals(_with_hours(convention, calendar), start=first, end=last)
     return merge_intervals(found)
 
 
-def is_covered(convention: Convention, calendar: Site, *, start: datetime, end: datetime) -> bool:
+def is_covered(convention: Convention, calendar: Calendar, *, start: datetime, end: datetime) -> bool:
     """Whether opening hours and the convention's hours together contain `[start, end)`. Pure."""
     return open_intervals(_with_hours(convention, calendar), start=start, end=end) == [(start, end)]
 
 
-def _with_hours(convention: Convention, calendar: Site) -> Site:
-    """A transient calendar of the opening hours and the convention's."""
-    both = Site(timezone=calendar.timezone, closed_on_holidays=calendar.closed_on_holidays)
-    both.closures = [] if convention.on_closed_days else _copies(calendar)
-    both.closed_on_holidays = calendar.closed_on_holidays and not convention.on_closed_days
-    opening = [(hours.weekday, hours.opens, hours.closes) for hours in calendar.hours]
-    own = [(weekday, time.fromisoformat(o), time.fromisoformat(c)) for weekday, o, c in convention.hours]
-    both.hours = [OpeningHours(weekday=w, opens=o, closes=c, staffed=False) for w, o, c in opening + own]
-    return both
-
-
-def _copies(calendar: Site) -> list[Any]:
-    """The closures of a calendar for another transient one: a child has one parent."""
-    return [type(closure)(first_on=closure.first_on, last_on=closure.last_on) for closure in calendar.closures]
+def _with_hours(convention: Convention, calendar: Calendar) -> Calendar:
+    """The opening hours and those of the convention."""
+    own = (
+        WeeklyHours(day, time.fromisoformat(o), time.fromisoformat(c), staffed=False) for day, o, c in convention.hours
+    )
+    both = replace(calendar, hours=(*calendar.hours, *own))
+    return replace(both, closures=(), closed_on_holidays=False) if convention.on_closed_days else both
 
 
 def add_door(session: Session, *, site: Site, name: str, actor: User, now: datetime) -> Door:
@@ -346,7 +353,7 @@ def renew_door(session: Session, *, door: Door, actor: User, now: datetime) -> N
 
 def code_window(convention: Convention, *, start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """From EARLY before the booking to LATE after it, but never beyond the convention's last day."""
-    over = local(convention.site, convention.ends_on + timedelta(days=1), time(0))
+    over = local_instant(convention.site.zone, convention.ends_on + timedelta(days=1), time(0))
     return start - EARLY, min(end + LATE, over)
 
 

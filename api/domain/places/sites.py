@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import holidays
 from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, String, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid, NotFound
-from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
 from api.domain.people.roles import RANK, Level, Role
-
-Interval = tuple[datetime, datetime]
 
 
 class Site(Base):
@@ -48,6 +44,10 @@ class Site(Base):
         order_by="OpeningHours.weekday, OpeningHours.opens", cascade="all, delete-orphan"
     )
     closures: Mapped[list[Closure]] = relationship(order_by="Closure.first_on")
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
 
 
 class OpeningHours(Base):
@@ -180,50 +180,3 @@ def get_resource(session: Session, resource_id: int) -> Resource:
     if resource := session.get(Resource, resource_id):
         return resource
     raise NotFound()
-
-
-def local(site: Site, day: date, at: time) -> datetime:
-    """Wall time at the site as an instant. An hour that does not exist moves forward, one that exists twice is the
-    first (PEP 495 fold=0), so that a day always opens and closes."""
-    return datetime.combine(day, at, ZoneInfo(site.timezone)).astimezone(UTC)
-
-
-def is_closed_on(site: Site, day: date) -> bool:
-    """Closed by a Closure, or by a French public holiday where the site keeps those."""
-    if any(closure.first_on <= day <= closure.last_on for closure in site.closures):
-        return True
-    return site.closed_on_holidays and day in _holidays(day.year)
-
-
-_YEARS: dict[int, holidays.HolidayBase] = {}
-
-
-def _holidays(year: int) -> holidays.HolidayBase:
-    if year not in _YEARS:
-        _YEARS[year] = holidays.country_holidays("FR", years=year)
-    return _YEARS[year]
-
-
-def open_intervals(site: Site, *, start: datetime, end: datetime, staffed_only: bool = False) -> list[Interval]:
-    """When the place is open (or staffed) within `[start, end)`, as merged UTC intervals in order."""
-    zone = ZoneInfo(site.timezone)
-    day, last = start.astimezone(zone).date() - timedelta(days=1), end.astimezone(zone).date()
-    found: list[Interval] = []
-    while day <= last:
-        if not is_closed_on(site, day):
-            found += [
-                _stretch(site, day, hours)
-                for hours in site.hours
-                if hours.weekday == day.weekday() and (hours.staffed or not staffed_only)
-            ]
-        day += timedelta(days=1)
-    return merge_intervals([(max(a, start), min(b, end)) for a, b in found if a < end and b > start])
-
-
-def _stretch(site: Site, day: date, hours: OpeningHours) -> Interval:
-    closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
-    return local(site, day, hours.opens), local(site, closing_day, hours.closes)
-
-
-def is_open_at(site: Site, instant: datetime) -> bool:
-    return bool(open_intervals(site, start=instant, end=instant + timedelta(minutes=1)))

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Conflict, Invalid
-from api.domain.places.sites import Interval, Resource
+from api.domain.places.calendar import Interval
+from api.domain.places.sites import Resource
 
 
 class HoldReason(StrEnum):

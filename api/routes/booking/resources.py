@@ -67,7 +67,7 @@ class ResourceOut(BaseModel):
             site_id=asked.site_id,
             kind=asked.kind,
             name=asked.name,
-            timezone=asked.calendar.timezone,
+            timezone=asked.zone.key,
             member_ids=list(asked.member_ids),
             min_age=asked.min_age,
             deposit_cents=asked.deposit_cents,

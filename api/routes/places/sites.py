@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from api.deps import DbSession, Now
-from api.domain.places.sites import Site, get_site, is_open_at, list_sites
+from api.domain.places.calendar import calendar_of, is_open_at
+from api.domain.places.sites import Site, get_site, list_sites
 from api.domain.pricing.materials import list_materials
 
 router = APIRouter(prefix="/api/v1", tags=["places"])
@@ -66,7 +67,7 @@ def _site(site: Site, now: Now) -> SiteOut:
         city=site.city,
         address=site.address,
         timezone=site.timezone,
-        open_now=is_open_at(site, now),
+        open_now=is_open_at(calendar_of(site), now),
         approves_prints=site.approves_prints,
         hours=[
             HoursOut(weekday=h.weekday, opens=f"{h.opens:%H:%M}", closes=f"{h.closes:%H:%M}", staffed=h.staffed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
@@ -131,7 +130,7 @@ def _moving(
     """The week in which it could move, while it may; at first the one in which it is."""
     movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
     found = bookings.list_terms(session, resource_ids=[booking.resource_id], user=user) if movable else []
-    day = booking.start_at.astimezone(ZoneInfo(booking.site.timezone)).date().isoformat()
+    day = booking.start_at.astimezone(booking.site.zone).date().isoformat()
     shown: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or turn is not None, "week": None}
     if not found:
         return shown
@@ -254,7 +253,7 @@ def _wait(reader: PageReader, session: Session, user: User, wait: Wait, form: Fo
         status=form.status,
         form=form,
         wait=wait,
-        zone=asked.calendar.timezone,
+        zone=asked.zone.key,
         length_s=(wait.end_at - wait.start_at).total_seconds(),
         price=price_of(asked, start=wait.start_at, end=wait.end_at),
         is_kept=is_kept,

@@ -19,8 +19,9 @@ from api.domain.booking.bookings import BookingRequest, BookingTerms
 from api.domain.booking.bookings.terms import AgeMissing, NoSuchTime, SkillMissing, as_instant, is_staff, price_of
 from api.domain.core.errors import DomainError, Invalid
 from api.domain.people.accounts import User
+from api.domain.places.calendar import Interval, local_instant
 from api.domain.places.conventions import list_open_for
-from api.domain.places.sites import Interval, Resource, ResourceKind, Site, local
+from api.domain.places.sites import Resource, ResourceKind, Site
 from api.domain.places.skills import get_skill, has_skill
 from api.domain.places.timeline import Taken
 from api.domain.pricing.prices import Price
@@ -132,7 +133,7 @@ def week_of(session: Session, reader: PageReader, asked: BookingTerms, user: Use
     zone, now, policy = asked.zone, reader.now, asked.policy
     first = now.astimezone(zone).date() + timedelta(weeks=turn)
     days = [first + timedelta(days=n) for n in range(7)]
-    start, end = (local(asked.calendar, day, time(0)) for day in (days[0], days[-1] + timedelta(days=1)))
+    start, end = (local_instant(zone, day, time(0)) for day in (days[0], days[-1] + timedelta(days=1)))
     held = [
         each
         for resource_id in asked.held_ids
@@ -204,7 +205,7 @@ def show_ask(
         "booking/ask.html",
         status=form.status,
         asked=asked,
-        zone=asked.calendar.timezone,
+        zone=asked.zone.key,
         form=form,
         lacks=_lacks(session, asked, user, reader.now),
         offer=_offer(reader, session, user, asked, form),
@@ -268,7 +269,7 @@ def offer(reader: Reader, session: DbSession, user: CurrentUser, resource_id: in
     asked = bookings.find_terms(session, resource_id=resource_id, user=user)
     form = Form(reader.request, dict(reader.request.query_params))
     found = _offer(reader, session, user, asked, form)
-    return reader.page("booking/_offer.html", asked=asked, form=form, offer=found, zone=asked.calendar.timezone)
+    return reader.page("booking/_offer.html", asked=asked, form=form, offer=found, zone=asked.zone.key)
 
 
 def _lacks(session: Session, asked: BookingTerms, user: User, now: datetime) -> str:

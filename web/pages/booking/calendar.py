@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy import select
@@ -36,7 +35,7 @@ def calendar_page(
 ) -> Response:
     """The place that this browser chose, if its reader staffs it; else the first of theirs."""
     site = place_of(reader)
-    zone = ZoneInfo(site.timezone)
+    zone = site.zone
     today = reader.now.astimezone(zone).date()
     monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)
     days = [monday + timedelta(days=n) for n in range(7)]

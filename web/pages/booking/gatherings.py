@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
-from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
@@ -108,7 +107,7 @@ def _instant(form: Form, name: str, site: Site) -> datetime:
         wall = datetime.fromisoformat(f"{form['day']}T{form[name]}").replace(tzinfo=None)
     except ValueError as error:
         raise TimeMissing(field="day") from error
-    return as_instant(wall, zone=ZoneInfo(site.timezone), field="start" if name == "at" else "end")
+    return as_instant(wall, zone=site.zone, field="start" if name == "at" else "end")
 
 
 def _price_cents(form: Form) -> int:

@@ -17,7 +17,8 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
-from api.domain.places.sites import Closure, Resource, Site, local, set_hours
+from api.domain.places.calendar import local_instant
+from api.domain.places.sites import Closure, Resource, Site, set_hours
 from api.domain.places.timeline import Hold, HoldReason, hold
 
 
@@ -39,7 +40,7 @@ def close_days(
     facts = {"first_on": first_on.isoformat(), "last_on": last_on.isoformat(), "reason": reason[:200]}
     record(session, noun="site", noun_id=site.id, verb="closed", now=now, actor_id=actor.id, site_id=site.id, **facts)
     ids = list(session.scalars(select(Resource.id).where(Resource.site_id == site.id)))
-    start, end = local(site, first_on, time(0)), local(site, last_on + timedelta(days=1), time(0))
+    start, end = (local_instant(site.zone, day, time(0)) for day in (first_on, last_on + timedelta(days=1)))
     return cancel_all(session, resource_ids=ids, start=start, end=end, actor=actor, now=now)
 
 

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 from api.domain.booking.bookings.terms import BookingTerms, is_on_grid, is_open
 from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
-from api.domain.places.sites import Interval, ResourceKind, open_intervals
+from api.domain.places.calendar import Interval, open_intervals
+from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import free_between
 
 # Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
@@ -222,6 +223,7 @@ def _need(asked: BookingTerms, minutes: int) -> timedelta:
 
 
 def _hours_key(asked: BookingTerms) -> tuple[int, int, int]:
+    # One text of hours gives one cached object (rules.read_calendar): its identity is a cheap key.
     return id(asked.calendar), asked.policy.before_minutes, asked.policy.after_minutes
 
 

@@ -17,7 +17,8 @@ from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
-from api.domain.places.sites import ResourceKind, Site, is_closed_on, open_intervals
+from api.domain.places.calendar import Calendar, is_closed_on, open_intervals
+from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import EndsBeforeStart
 from api.domain.pricing.prices import Price, price_booking
 
@@ -123,7 +124,7 @@ class BookingTerms:
     name: str
     kind: ResourceKind
     site_id: int
-    calendar: Site
+    calendar: Calendar
     rule_id: int | None
     policy: Policy
     level: Level | None
@@ -134,7 +135,7 @@ class BookingTerms:
 
     @property
     def zone(self) -> ZoneInfo:
-        return ZoneInfo(self.calendar.timezone)
+        return self.calendar.zone
 
     @property
     def held_ids(self) -> list[int]:

@@ -11,7 +11,8 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from api.domain.core.errors import Stale
-from api.domain.places.sites import Site, get_site, open_intervals
+from api.domain.places.calendar import calendar_of, open_intervals
+from api.domain.places.sites import Site, get_site
 from api.domain.places.timeline import HoldReason, Taken, hold, list_holds
 from api.domain.printing.jobs import Job, JobStatus, move_job
 from api.domain.printing.plan import (
@@ -155,9 +156,10 @@ def _foreign_holds(session: Session, printers: list[Printer], runs: dict[int, Ru
 
 def _hours(site: Site, now: datetime) -> Hours:
     """A site without any opening hours on record counts as always staffed: it has not told us yet."""
-    if not site.hours:
+    calendar = calendar_of(site)
+    if not calendar.hours:
         return Hours(staffed=((now - timedelta(days=1), now + HORIZON),), unattended=True)
-    staffed = open_intervals(site, start=now - timedelta(days=1), end=now + HORIZON, staffed_only=True)
+    staffed = open_intervals(calendar, start=now - timedelta(days=1), end=now + HORIZON, staffed_only=True)
     return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -169,7 +168,7 @@ def _told(booking: Booking) -> str:
 
 def _when(booking: Booking) -> str:
     """On the wall clock of the place; with who booked, because others of the organisation read it."""
-    zone = ZoneInfo(booking.site.timezone)
+    zone = booking.site.zone
     start, end = booking.start_at.astimezone(zone), booking.end_at.astimezone(zone)
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d/%m/%Y %H:%M}"
     return f"Réservation n° {booking.id}, {start:%d/%m/%Y %H:%M} à {until}, {booking.user.name}"

@@ -1,0 +1,103 @@
+"""When a place is open: the value `Calendar`, and the intervals that are computed from it. Pure.
+
+A place without hours on record has an empty `hours`; whether that counts as open or closed is for the caller to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import holidays
+
+from api.domain.core.intervals import merge_intervals
+from api.domain.places.sites import Site
+
+Interval = tuple[datetime, datetime]
+
+
+class WeeklyHours(NamedTuple):
+    """One stretch of a weekday (0 = Monday), in local time; `closes` 00:00 means midnight at its end."""
+
+    weekday: int
+    opens: time
+    closes: time
+    staffed: bool = True
+
+
+class ClosedDays(NamedTuple):
+    """Whole local days, both ends included."""
+
+    first_on: date
+    last_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Hours of a week in the local time of `zone`, and the days on which they do not count.
+
+    Holds no row, so that it may be cached and shared by threads.
+    """
+
+    zone: ZoneInfo
+    hours: tuple[WeeklyHours, ...] = ()
+    closures: tuple[ClosedDays, ...] = ()
+    closed_on_holidays: bool = True
+
+
+def calendar_of(site: Site) -> Calendar:
+    return Calendar(
+        zone=site.zone,
+        hours=tuple(WeeklyHours(row.weekday, row.opens, row.closes, row.staffed) for row in site.hours),
+        closures=tuple(ClosedDays(row.first_on, row.last_on) for row in site.closures),
+        closed_on_holidays=site.closed_on_holidays,
+    )
+
+
+def local_instant(zone: ZoneInfo, day: date, at: time) -> datetime:
+    """Wall time of `zone` as an instant in UTC. An hour that does not exist moves forward, one that exists twice is
+    the first (PEP 495, fold=0), so that a day always opens and closes."""
+    return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+def is_closed_on(calendar: Calendar, day: date) -> bool:
+    """Closed by a closure, or by a French public holiday where the place keeps those."""
+    if any(first_on <= day <= last_on for first_on, last_on in calendar.closures):
+        return True
+    return calendar.closed_on_holidays and day in _holidays(day.year)
+
+
+# Kept by year: a search for free slots asks for hundreds of days.
+_YEARS: dict[int, holidays.HolidayBase] = {}
+
+
+def _holidays(year: int) -> holidays.HolidayBase:
+    if year not in _YEARS:
+        _YEARS[year] = holidays.country_holidays("FR", years=year)
+    return _YEARS[year]
+
+
+def open_intervals(calendar: Calendar, *, start: datetime, end: datetime, staffed_only: bool = False) -> list[Interval]:
+    """When the place is open (or staffed) within `[start, end)`, as merged UTC intervals in order."""
+    day, last = start.astimezone(calendar.zone).date() - timedelta(days=1), end.astimezone(calendar.zone).date()
+    intervals: list[Interval] = []
+    while day <= last:
+        if not is_closed_on(calendar, day):
+            intervals += [
+                _on_day(calendar.zone, day, hours)
+                for hours in calendar.hours
+                if hours.weekday == day.weekday() and (hours.staffed or not staffed_only)
+            ]
+        day += timedelta(days=1)
+    return merge_intervals((max(a, start), min(b, end)) for a, b in intervals if a < end and b > start)
+
+
+def _on_day(zone: ZoneInfo, day: date, hours: WeeklyHours) -> Interval:
+    closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
+    return local_instant(zone, day, hours.opens), local_instant(zone, closing_day, hours.closes)
+
+
+def is_open_at(calendar: Calendar, instant: datetime) -> bool:
+    return bool(open_intervals(calendar, start=instant, end=instant + timedelta(minutes=1)))
