@@ -77,6 +77,7 @@ def _money(node: Element, path: str) -> Decimal:
     return sum((Decimal(each.text or "0") for each in _find(node, path)), NOTHING)
 
 
+# Written again on purpose, and not taken from `pricing`: a mistake there must not hide here.
 def _rounded(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_UP)
 

@@ -17,11 +17,10 @@ from api.domain.billing.facturx import (
     credit_note,
     deduct,
     deposit_invoice,
-    half_up_cents,
     totals,
-    vat_cents,
 )
 from api.domain.billing.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
+from api.domain.pricing.prices import round_cents, vat_cents
 from tests.documents.make import (
     ISSUED_ON,
     make_consumer,
@@ -33,7 +32,7 @@ from tests.documents.make import (
 
 @pytest.mark.parametrize(("euros", "cents"), [("0.125", 13), ("0.124999", 12), ("-0.125", -13), ("2.675", 268)])
 def test_half_a_cent_rounds_away_from_zero(euros: str, cents: int) -> None:
-    assert half_up_cents(Decimal(euros)) == cents
+    assert round_cents(Decimal(euros)) == cents
 
 
 def test_vat_is_counted_per_rate_on_the_summed_base_not_per_line() -> None:

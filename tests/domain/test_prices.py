@@ -19,9 +19,7 @@ from api.domain.pricing.prices import (
     PrintSpeeds,
     Scope,
     Tariff,
-    VatLine,
     Work,
-    base_from_ttc,
     estimate_work,
     price_booking,
     price_estimate,
@@ -29,8 +27,7 @@ from api.domain.pricing.prices import (
     price_part,
     round_cents,
     scale4,
-    vat_lines,
-    vat_lines_from_ttc,
+    vat_cents,
 )
 
 D = Decimal
@@ -66,24 +63,9 @@ def test_what_is_no_number_is_no_price():
         scale4(D("Infinity"))
 
 
-def test_vat_is_taken_on_the_sum_of_a_rate_not_line_by_line():
-    lines = [(D(20), 3), (D(20), 3), (D("5.5"), 100)]
-    assert vat_lines(lines) == (VatLine(D("5.5"), 100, 6), VatLine(D(20), 6, 1))  # by line it would be 2 cents
-
-
-def test_a_rate_of_zero_keeps_its_line():
-    assert vat_lines([(D(0), 500)]) == (VatLine(D(0), 500, 0),)
-
-
-@given(st.integers(-10_000_000, 10_000_000), st.sampled_from([D(0), D("2.1"), D("5.5"), D(10), D(20)]))
-def test_what_the_consumer_was_shown_is_what_base_and_vat_add_up_to(ttc_cents, rate):
-    base, vat = base_from_ttc(ttc_cents, rate=rate)
-    assert base + vat == ttc_cents
-    assert abs(vat - ttc_cents * rate / (100 + rate)) <= D("0.5")
-
-
-def test_prices_with_vat_are_summed_before_the_base_is_taken():
-    assert vat_lines_from_ttc([(D(20), 3), (D(20), 9)]) == (VatLine(D(20), 10, 2),)
+@pytest.mark.parametrize(("net_cents", "rate", "vat"), [(6, 20, 1), (-63, 20, -13), (100, "5.5", 6), (500, 0, 0)])
+def test_vat_rounds_half_away_from_zero(net_cents, rate, vat):
+    assert vat_cents(net_cents, D(rate)) == vat
 
 
 # -- parts -------------------------------------------------------------------------------------------------

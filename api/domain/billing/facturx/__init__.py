@@ -29,7 +29,7 @@ from api.domain.billing.facturx.document import (
     Sale,
     TraceRow,
 )
-from api.domain.billing.facturx.totals import Totals, VatSum, half_up_cents, line_net_cents, totals, vat_cents
+from api.domain.billing.facturx.totals import Totals, VatSum, line_net_cents, totals
 
 __all__ = [
     "UNITS",
@@ -60,7 +60,6 @@ __all__ = [
     "deduct",
     "deposit_invoice",
     "euros",
-    "half_up_cents",
     "line_net_cents",
     "list_faults",
     "nature_text",
@@ -68,5 +67,4 @@ __all__ = [
     "plain",
     "to_dict",
     "totals",
-    "vat_cents",
 ]

@@ -30,9 +30,10 @@ from api.domain.billing.facturx.document import (
     QuoteDocument,
     Sale,
 )
-from api.domain.billing.facturx.totals import Totals, half_up_cents, totals
+from api.domain.billing.facturx.totals import Totals, totals
 from api.domain.core.errors import Invalid
 from api.domain.pricing.legal import CustomerType, Regime, longest_term_days, vat_rates
+from api.domain.pricing.prices import round_cents
 
 NUMBER = re.compile(r"[A-Za-z0-9+\-_/]{1,35}")
 # What XML 1.0 cannot hold, and what would turn the reading direction of a printed line.
@@ -158,7 +159,7 @@ def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
         yield f.WrongPrice(line=number, price=line.unit_price)
     if line.unit not in UNITS:
         yield f.UnknownUnit(line=number, unit=line.unit)
-    gross = half_up_cents(line.quantity * line.unit_price)
+    gross = round_cents(line.quantity * line.unit_price)
     if line.allowance and (not 0 < line.allowance.amount_cents <= gross or not line.allowance.reason.strip()):
         yield f.WrongAllowance()
     net = gross - (line.allowance.amount_cents if line.allowance else 0)

@@ -18,8 +18,9 @@ from api.domain.billing.facturx.document import (
     PaymentMeansCode,
     Sale,
 )
-from api.domain.billing.facturx.totals import Totals, VatSum, half_up_cents, totals
+from api.domain.billing.facturx.totals import Totals, VatSum, totals
 from api.domain.pricing.legal import CustomerType, Mentions, Regime, mentions
+from api.domain.pricing.prices import round_cents
 
 SIREN_SCHEME, SIRET_SCHEME, ADDRESS_SCHEME, ROUTING_SCHEME = "0002", "0009", "0225", "0224"
 
@@ -177,7 +178,7 @@ def _line(number: int, line: Line, net_cents: int) -> dict[str, Any]:
     if line.details:
         fields["BT-154"] = line.details
     if line.allowance:
-        gross = half_up_cents(line.quantity * line.unit_price)
+        gross = round_cents(line.quantity * line.unit_price)
         fields["BG-27"] = [
             {
                 "amount": euros(line.allowance.amount_cents),

@@ -12,7 +12,8 @@ from decimal import Decimal
 
 from api.domain.billing.facturx.document import Allowance, Document, DocumentAllowance, DocumentKind, Line, Reference
 from api.domain.billing.facturx.faults import CreditAboveRemaining, NoSuchLine
-from api.domain.billing.facturx.totals import half_up_cents, totals
+from api.domain.billing.facturx.totals import totals
+from api.domain.pricing.prices import round_cents
 
 ROUNDING = "Arrondi de l'avoir partiel"
 
@@ -82,7 +83,7 @@ def _part(line: Line, quantity: Decimal) -> Line:
         raise CreditAboveRemaining(wanted=quantity, remaining=line.quantity, number=line.description)
     if line.allowance is None or quantity == line.quantity:
         return replace(line, quantity=quantity, agreed_net_cents=None)
-    share = half_up_cents(Decimal(line.allowance.amount_cents) * quantity / line.quantity / 100)
+    share = round_cents(Decimal(line.allowance.amount_cents) * quantity / line.quantity / 100)
     allowance = replace(line.allowance, amount_cents=share) if share else None
     return replace(line, quantity=quantity, agreed_net_cents=None, allowance=allowance)
 
@@ -96,12 +97,12 @@ def _allowances(original: Document, quantities: Mapping[int, Decimal] | None) ->
     for reduction in original.allowances:
         whole = _net_at(original.lines, reduction)
         share = Decimal(reduction.amount_cents) * _net_at(parts, reduction) / whole if whole else Decimal(0)
-        if amount := half_up_cents(share / 100):
+        if amount := round_cents(share / 100):
             credited.append(replace(reduction, amount_cents=amount))
     return tuple(credited)
 
 
 def _net_at(lines: Sequence[Line], reduction: DocumentAllowance) -> int:
     at_rate = [line for line in lines if (line.category, line.rate) == (reduction.category, reduction.rate)]
-    gross = sum(half_up_cents(line.quantity * line.unit_price) for line in at_rate)
+    gross = sum(round_cents(line.quantity * line.unit_price) for line in at_rate)
     return gross - sum(line.allowance.amount_cents for line in at_rate if line.allowance)

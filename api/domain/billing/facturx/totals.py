@@ -1,4 +1,4 @@
-"""The sums of a document: the one place where an amount is rounded.
+"""The sums of a document, in whole cents.
 
 Refuses floats and VAT per line: VAT is counted per rate on the summed base (EN 16931; on 44 % of invoices they differ).
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from api.domain.billing.facturx.document import Category, Document, Line, Sale
+from api.domain.pricing.prices import round_cents, vat_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +39,10 @@ class Totals:
     due_cents: int
 
 
-def half_up_cents(euros: Decimal) -> int:
-    """0.125 EUR -> 13 cents, -0.125 EUR -> -13 cents."""
-    return int((euros * 100).quantize(Decimal(1), rounding=ROUND_HALF_UP))
-
-
 def line_net_cents(line: Line) -> int:
     """quantity x unit price, rounded once, less the reduction."""
     reduction = line.allowance.amount_cents if line.allowance else 0
-    return half_up_cents(line.quantity * line.unit_price) - reduction
-
-
-def vat_cents(base_cents: int, rate: Decimal) -> int:
-    return half_up_cents(Decimal(base_cents) / 100 * rate / 100)
+    return round_cents(line.quantity * line.unit_price) - reduction
 
 
 def totals(sale: Sale) -> Totals:

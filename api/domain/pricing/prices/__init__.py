@@ -10,12 +10,9 @@ from api.domain.pricing.prices.estimate import Range as Range
 from api.domain.pricing.prices.estimate import estimate_work as estimate_work
 from api.domain.pricing.prices.estimate import price_estimate as price_estimate
 from api.domain.pricing.prices.money import NotAnAmount as NotAnAmount
-from api.domain.pricing.prices.money import VatLine as VatLine
-from api.domain.pricing.prices.money import base_from_ttc as base_from_ttc
 from api.domain.pricing.prices.money import round_cents as round_cents
 from api.domain.pricing.prices.money import scale4 as scale4
-from api.domain.pricing.prices.money import vat_lines as vat_lines
-from api.domain.pricing.prices.money import vat_lines_from_ttc as vat_lines_from_ttc
+from api.domain.pricing.prices.money import vat_cents as vat_cents
 from api.domain.pricing.prices.parts import STANDARD as STANDARD
 from api.domain.pricing.prices.parts import BadTariff as BadTariff
 from api.domain.pricing.prices.parts import BadWork as BadWork

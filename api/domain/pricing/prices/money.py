@@ -1,9 +1,7 @@
-"""Money: rounding to cents in one place, and VAT per rate. Refuses floats and half-even rounding."""
+"""Money: the one rounding to cents, and VAT. Takes no floats: a binary fraction of a cent would round by chance."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from api.domain.core.errors import Invalid
@@ -37,38 +35,6 @@ def euros(cents: int) -> Decimal:
     return Decimal(cents).scaleb(-2)
 
 
-@dataclass(frozen=True, slots=True)
-class VatLine:
-    """One line of the VAT table of a document; `rate` is a percentage, as 20 or 5.5."""
-
-    rate: Decimal
-    base_cents: int
-    vat_cents: int
-
-
-def vat_lines(lines: Iterable[tuple[Decimal, int]]) -> tuple[VatLine, ...]:
-    """VAT of (rate, net cents) lines, on the summed base per rate as EN 16931 wants.
-
-    VAT per line differs on 44 % of invoices, by up to 4 cents.
-    """
-    return tuple(
-        VatLine(rate, base, round_cents(euros(base) * rate / 100)) for rate, base in sorted(_sums(lines).items())
-    )
-
-
-def vat_lines_from_ttc(lines: Iterable[tuple[Decimal, int]]) -> tuple[VatLine, ...]:
-    """VAT of (rate, cents including VAT) lines: what the consumer was shown stays exact, base = TTC - VAT."""
-    return tuple(VatLine(rate, *base_from_ttc(ttc, rate=rate)) for rate, ttc in sorted(_sums(lines).items()))
-
-
-def base_from_ttc(ttc_cents: int, *, rate: Decimal) -> tuple[int, int]:
-    """(base, VAT) in cents of a price that includes VAT; the two always add up to that price."""
-    vat = round_cents(euros(ttc_cents) * rate / (100 + rate))
-    return ttc_cents - vat, vat
-
-
-def _sums(lines: Iterable[tuple[Decimal, int]]) -> dict[Decimal, int]:
-    sums: dict[Decimal, int] = {}
-    for rate, cents in lines:
-        sums[rate] = sums.get(rate, 0) + cents
-    return sums
+def vat_cents(net_cents: int, rate: Decimal) -> int:
+    """VAT on one net amount, or on the summed base of one rate; `rate` is a percentage, as 20 or 5.5."""
+    return round_cents(euros(net_cents) * rate / 100)

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.people.accounts import User
-from api.domain.pricing.prices import Price, Work, price_part
+from api.domain.pricing.prices import Price, Work, price_part, vat_cents
 from api.domain.pricing.tariffs import get_tariff_for
-from api.domain.printing.jobs.order import JobRequest, check_request, most_per_plate, vat_of
+from api.domain.printing.jobs.order import JobRequest, check_request, most_per_plate
 from api.domain.printing.jobs.table import JobSlice
 from api.domain.printing.library import Model
 from api.domain.printing.plates import cut_into_plates
@@ -134,7 +134,7 @@ def _priced(session: Session, request: JobRequest, slices: list[Slice], *, now: 
     )
     work, seconds = work_of(slices, material=request.material.code, quantity=request.copies)
     price = price_part(tariff, work)
-    return ExactQuote(price, vat_of(price.net_cents, tariff.vat_rate), seconds, work.grams)
+    return ExactQuote(price, vat_cents(price.net_cents, tariff.vat_rate), seconds, work.grams)
 
 
 def _may_ask(session: Session, model: Model, *, more: int) -> bool:

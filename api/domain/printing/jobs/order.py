@@ -22,7 +22,7 @@ from api.domain.pricing.prices import (
     estimate_work,
     price_estimate,
     price_part,
-    round_cents,
+    vat_cents,
 )
 from api.domain.pricing.tariffs import get_tariff_for
 from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, move_job, require_own
@@ -139,13 +139,12 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime, buyer_id:
     )
     likely = price_part(tariff, work)
     low_cents, _, high_cents = price_estimate(tariff, estimate, material=work.material, quantity=work.quantity)
-    vat_cents = vat_of(likely.net_cents, tariff.vat_rate)
     return JobQuote(
         tariff_id=tariff_id,
         price=likely,
-        vat_cents=vat_cents,
-        low_cents=low_cents + vat_of(low_cents, tariff.vat_rate),
-        high_cents=high_cents + vat_of(high_cents, tariff.vat_rate),
+        vat_cents=vat_cents(likely.net_cents, tariff.vat_rate),
+        low_cents=low_cents + vat_cents(low_cents, tariff.vat_rate),
+        high_cents=high_cents + vat_cents(high_cents, tariff.vat_rate),
         estimate=estimate,
     )
 
@@ -153,11 +152,6 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime, buyer_id:
 def most_per_plate(request: JobRequest, kinds: list[PrinterKind]) -> int:
     """Copies on a full plate, the same on every printer kind, so that any printer can take any plate."""
     return min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in kinds))
-
-
-def vat_of(net_cents: int, rate: Decimal) -> int:
-    """VAT on one net amount, half up."""
-    return round_cents(Decimal(net_cents) * rate / 10000)
 
 
 def create_job(session: Session, *, owner: User, request: JobRequest, now: datetime) -> Job:

@@ -10,10 +10,9 @@ from sqlalchemy.orm import Session
 from api.domain.core.base import ForbiddenMove
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
-from api.domain.pricing.prices import price_part
+from api.domain.pricing.prices import price_part, vat_cents
 from api.domain.pricing.tariffs import TariffRow, for_customer, unpack
 from api.domain.printing.jobs.exact import work_of
-from api.domain.printing.jobs.order import vat_of
 from api.domain.printing.jobs.table import Job, JobStatus, move_job
 from api.domain.printing.printers import list_printers, poke
 from api.domain.printing.slices import Slice, SliceStatus
@@ -56,7 +55,7 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
     work, seconds = work_of(slices, material=job.material.code, quantity=job.copies)
     if not job.price_exact:
         price = price_part(tariff, work)
-        job.net_cents, job.vat_cents = price.net_cents, vat_of(price.net_cents, tariff.vat_rate)
+        job.net_cents, job.vat_cents = price.net_cents, vat_cents(price.net_cents, tariff.vat_rate)
         job.price_trace = [step.as_json() for step in price.trace]
     job.price_exact, job.sliced_at = True, now
     job.grams_each, job.seconds_each = work.grams, seconds

@@ -22,9 +22,8 @@ from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime
-from api.domain.pricing.prices import Price, Tariff
+from api.domain.pricing.prices import Price, Tariff, vat_cents
 from api.domain.pricing.tariffs import get_tariff_for
-from api.domain.printing.jobs.order import vat_of
 from api.domain.sales.quotes.price import PricedLine, RequestedLine, price_lines, promise, sale_lines
 from api.domain.sales.quotes.table import NEXT, Quote, QuoteLine, QuoteStatus, Review, get_rule
 
@@ -186,7 +185,7 @@ def _quote_line(position: int, line: PricedLine, devis: Devis) -> QuoteLine:
         minutes_each=line.minutes,
         unit_price=line.price.unit,
         net_cents=line.price.net_cents,
-        vat_cents=vat_of(line.price.net_cents, devis.lines[0].rate),
+        vat_cents=vat_cents(line.price.net_cents, devis.lines[0].rate),
         trace=[step.as_json() for step in line.price.trace],
     )
 

@@ -22,10 +22,9 @@ from api.domain.booking.rules import Rule
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.pricing.legal import Regime, normal_vat_rate
-from api.domain.pricing.prices.money import euros
+from api.domain.pricing.prices.money import euros, vat_cents
 from api.domain.pricing.tariffs import NoTariff, get_tariff
 from api.domain.printing.jobs import Job
-from api.domain.printing.jobs.order import vat_of
 from api.domain.printing.jobs.table import ENDED
 from api.domain.printing.runs import Charge as RunCost
 from api.domain.printing.runs import Run
@@ -150,7 +149,7 @@ def _booking(session: Session, regime: SellerRegime, booking: Booking, cost_cent
         user_name=booking.user.name,
         supplied_on=today(over_at),
         net_cents=net_cents,
-        promised_cents=net_cents + vat_of(net_cents, rate),
+        promised_cents=net_cents + vat_cents(net_cents, rate),
         line=_line(_told(booking), _when(booking), net_cents, Nature.SERVICES, regime.regime, rate),
     )
 
@@ -187,7 +186,7 @@ def _job(session: Session, regime: SellerRegime, job: Job, net_cents: int, copie
         user_name=job.owner.name,
         supplied_on=today(ended_at),
         net_cents=net_cents,
-        promised_cents=net_cents + vat_of(net_cents, rate),
+        promised_cents=net_cents + vat_cents(net_cents, rate),
         line=_line(_named(job), _made_of(job, copies), net_cents, Nature.GOODS, regime.regime, rate),
     )
 
