@@ -161,7 +161,10 @@ def get_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:
 
 
 def confirm(session: Session, *, line: BankLine, invoice: Invoice, actor: User, now: datetime) -> Payment:
-    """A person says that this movement pays this invoice, whole or in part. MoreThanOpen, ForbiddenMove, NothingOpen."""
+    """A person says that this movement pays this invoice, whole or in part.
+
+    Raises MoreThanOpen, ForbiddenMove, NothingOpen.
+    """
     if invoice.seller_id != line.seller_id:
         raise NotFound()
     advance(session, line, LineStatus.MATCHED, moves=NEXT, status=BankLine.status)

@@ -120,8 +120,8 @@ def sell(
 ) -> Invoice:
     """Staff take the money; all of it is booked in one go, or nothing.
 
-    Raises StaffOnly, NothingOwed, BuyerAddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and what
-    `issue` raises. `shown_total_cents` is what the person was told.
+    Raises StaffOnly, NothingOwed, BuyerAddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and
+    what `issue` raises. `shown_total_cents` is what the person was told.
     """
     require_till(session, user=actor, seller=seller)
     draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
