@@ -1,7 +1,7 @@
 """Background steps ride on the transaction of the row they are about: they exist if, and only if, it commits.
 
-`api.domain.core.changes.ask` notes a wish on the session; the hook here writes it into Procrastinate's queue through
-the same connection just before the commit (reference: foundation, section 5, traps 4 and 5).
+`api.domain.core.changes.enqueue` notes a step on the session; the hook here writes it into Procrastinate's queue
+through the same connection just before the commit (docs/decisions/0001-steps-ride-on-the-transaction.md).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sqlalchemy.orm import Session
 # Which worker takes a step. Dispatch has its own, so that no slicer can delay a printer.
 QUEUES = {"reconcile": "dispatch"}
 BACKGROUND = "background"
-# Wakes the live pages (web.live), each piece of news once.
-_TELL = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS text[])) AS news")
+# Wakes the live pages (web.live).
+_NOTIFY = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS text[])) AS news")
 
 
 @lru_cache
@@ -46,24 +46,18 @@ def defer(session: Session, step: str, once: str | None, arguments: dict[str, An
 
 
 def attach() -> None:
-    """Let every session of this process defer what its transaction asked for. Calling twice is harmless."""
-    if not event.contains(Session, "before_commit", _defer_all):
-        event.listen(Session, "before_commit", _defer_all)
-        event.listen(Session, "after_rollback", _forget)
+    """Let every session of this process queue what its transaction has noted. Calling twice is harmless."""
+    if not event.contains(Session, "before_commit", _queue_all):
+        event.listen(Session, "before_commit", _queue_all)
 
 
-def _defer_all(session: Session) -> None:
+def _queue_all(session: Session) -> None:
+    # A released savepoint is a commit to SQLAlchemy as well, but the transaction around it may still be rolled back.
     if session.in_nested_transaction():
         return
     session.flush()
-    wishes = session.info.pop("steps", [])
-    if news := session.info.pop("news", {}):
-        session.execute(_TELL, {"news": list(news)})
-    for step, once, arguments in dict.fromkeys((s, o, tuple(sorted(a.items()))) for s, o, a in wishes):
+    if news := session.info.pop("news", []):
+        session.execute(_NOTIFY, {"news": list(dict.fromkeys(news))})
+    steps = session.info.pop("steps", [])
+    for step, once, arguments in dict.fromkeys((s, o, tuple(sorted(a.items()))) for s, o, a in steps):
         defer(session, step, once, dict(arguments))
-
-
-def _forget(session: Session) -> None:
-    if not session.in_nested_transaction():
-        session.info.pop("steps", None)
-        session.info.pop("news", None)

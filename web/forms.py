@@ -59,14 +59,12 @@ def trying(session: Session, form: Form) -> Iterator[None]:
 
     What is not there for this person stays 404: that is no mistake in a form.
     """
-    wishes = list(session.info.get("steps", []))
     try:
         with session.begin_nested():
             yield
     except NotFound:
         raise
     except DomainError as error:
-        session.info["steps"] = wishes
         form.refuse(error)
 
 

@@ -6,9 +6,9 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, select
+from sqlalchemy import ForeignKey, Index, String, event, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
 from api.domain.core.base import Base, Id, Instant
 
@@ -53,13 +53,40 @@ def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change
 
 
 def enqueue(session: Session, step: str, *, once: str | None = None, **arguments: Any) -> None:
-    """Wish for a background step (api.tasks), deferred in this very transaction when it commits.
+    """Note a background step (`api.steps`) for the commit; `api.outbox` then queues it in this very transaction.
 
-    `once` names the wish: while one of that name waits in the queue, another is not added.
+    `once` names the step: while one of that name waits in the queue, another is not added. A savepoint that is rolled
+    back takes with it what was noted inside it, and so does the whole transaction.
     """
     session.info.setdefault("steps", []).append((step, once, arguments))
 
 
 def publish(session: Session, **about: int | str) -> None:
-    """Wake the live pages that show this (`job=5`, `printer=1`), when and only when the transaction commits."""
-    session.info.setdefault("news", {})[json.dumps(about)] = None
+    """Wake the live pages that show this (`job=5`, `printer=1`) at the commit; a rollback forgets it, as `enqueue`."""
+    session.info.setdefault("news", []).append(json.dumps(about))
+
+
+@event.listens_for(Session, "after_transaction_create")
+def _mark_savepoint(session: Session, transaction: SessionTransaction) -> None:
+    """Remember how much was noted before this savepoint."""
+    if transaction.nested:
+        mark = len(session.info.get("steps", ())), len(session.info.get("news", ()))
+        session.info.setdefault("savepoints", {})[transaction] = mark
+
+
+@event.listens_for(Session, "after_commit")
+def _keep(session: Session) -> None:
+    """A released savepoint leaves its notes to the transaction around it."""
+    session.info.get("savepoints", {}).pop(session.get_nested_transaction(), None)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _take_back(session: Session, transaction: SessionTransaction) -> None:
+    # Commit, rollback and close all end here. A savepoint whose mark is still there was not committed; rollback hooks
+    # alone would miss one that is closed together with the transaction around it.
+    if transaction.parent is None:
+        for name in ("steps", "news", "savepoints"):
+            session.info.pop(name, None)
+    elif mark := session.info.get("savepoints", {}).pop(transaction, None):
+        for name, length in zip(("steps", "news"), mark, strict=True):
+            del session.info.get(name, [])[length:]

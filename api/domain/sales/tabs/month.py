@@ -96,7 +96,6 @@ def bill_month(
     if not wanted:
         return None
     due, seller = wanted[0], session.get_one(Seller, seller_id)
-    wishes = list(session.info.get("steps", []))
     try:
         with session.begin_nested():
             invoice = bill(session, seller=seller, tab=due.tab, judge=judge, now=now)
@@ -106,7 +105,6 @@ def bill_month(
     except Busy:
         raise
     except DomainError as refusal:
-        session.info["steps"] = wishes
         _keep(session, due, now, refusal=f"{type(refusal).__name__}: {refusal}"[:500])
         return None
 
