@@ -20,7 +20,7 @@ from api.domain.billing.facturx import (
     totals,
 )
 from api.domain.billing.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
-from api.domain.pricing.prices import round_cents, vat_cents
+from api.domain.pricing.prices import vat_cents
 from tests.documents.make import (
     ISSUED_ON,
     make_consumer,
@@ -28,11 +28,6 @@ from tests.documents.make import (
     make_line,
     make_random_document,
 )
-
-
-@pytest.mark.parametrize(("euros", "cents"), [("0.125", 13), ("0.124999", 12), ("-0.125", -13), ("2.675", 268)])
-def test_half_a_cent_rounds_away_from_zero(euros: str, cents: int) -> None:
-    assert round_cents(Decimal(euros)) == cents
 
 
 def test_vat_is_counted_per_rate_on_the_summed_base_not_per_line() -> None:

@@ -6,8 +6,6 @@ the lock of the gathering's row.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -18,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.slugs import free_slug
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.sites import Resource, Site
@@ -181,10 +180,10 @@ def _hold_all(session: Session, gathering: Gathering, resources: list[Resource],
 
 
 def _free_slug(session: Session, title: str) -> str:
-    plain = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode().lower()
-    base = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "rencontre"
-    taken = set(session.scalars(select(Gathering.slug).where(Gathering.slug.like(f"{base}%"))))
-    return next(slug for n in range(1, len(taken) + 2) if (slug := base if n == 1 else f"{base}-{n}") not in taken)
+    def is_taken(slug: str) -> bool:
+        return session.scalar(select(Gathering.id).where(Gathering.slug == slug)) is not None
+
+    return free_slug(title, default="rencontre", is_taken=is_taken)
 
 
 def _record(session: Session, gathering: Gathering, verb: str, now: datetime, actor_id: int, **facts: object) -> None:

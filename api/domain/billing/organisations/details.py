@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from api.domain.billing.organisations.table import BillingProfile
 from api.domain.billing.sellers import pack_address, read_address, today
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotAllowed, NotFound
+from api.domain.core.slugs import free_slug
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.pricing.legal import CustomerType, longest_term_days
 
@@ -159,10 +159,11 @@ def _keep(session: Session, organisation: Organisation, details: Details, now: d
 
 
 def _free_slug(session: Session, name: str) -> str:
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
-    stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:60] or "organisation"
-    taken = {*PAGES, *session.scalars(select(Organisation.slug).where(Organisation.slug.startswith(stem)))}
-    return next(slug for n in range(1, len(taken) + 2) if (slug := stem if n == 1 else f"{stem}-{n}") not in taken)
+    def is_taken(slug: str) -> bool:
+        query = select(Organisation.id).where(Organisation.slug == slug)
+        return slug in PAGES or session.scalar(query) is not None
+
+    return free_slug(name, default="organisation", is_taken=is_taken)
 
 
 def read_details(session: Session, *, organisation: Organisation) -> Details | None:
