@@ -8,6 +8,7 @@ from api.domain.pricing.prices.estimate import PrintSettings as PrintSettings
 from api.domain.pricing.prices.estimate import PrintSpeeds as PrintSpeeds
 from api.domain.pricing.prices.estimate import Range as Range
 from api.domain.pricing.prices.estimate import estimate_work as estimate_work
+from api.domain.pricing.prices.estimate import likely_work as likely_work
 from api.domain.pricing.prices.estimate import price_estimate as price_estimate
 from api.domain.pricing.prices.money import NotAnAmount as NotAnAmount
 from api.domain.pricing.prices.money import round_cents as round_cents

@@ -118,14 +118,17 @@ def estimate_work(
     )
 
 
+def likely_work(estimate: Estimate, *, material: str, quantity: int = 1, rush: str = STANDARD) -> Work:
+    return _work(estimate.grams.likely, estimate.minutes.likely, material, quantity, rush)
+
+
 def price_estimate(
     tariff: Tariff, estimate: Estimate, *, material: str, quantity: int = 1, rush: str = STANDARD
 ) -> tuple[int, int, int]:
     """Net cents (low, likely, high) of the line, by the same formula as the exact price."""
 
     def net_cents(grams: float, minutes: float) -> int:
-        work = Work(_tenths(grams), _tenths(minutes), material, quantity, rush)
-        return price_part(tariff, work).net_cents
+        return price_part(tariff, _work(grams, minutes, material, quantity, rush)).net_cents
 
     grams, minutes = estimate.grams, estimate.minutes
     return (
@@ -166,5 +169,10 @@ def _within(likely: float, band: tuple[float, float]) -> Range:
     return Range(likely * band[0], likely, likely * band[1])
 
 
+def _work(grams: float, minutes: float, material: str, quantity: int, rush: str) -> Work:
+    return Work(_tenths(grams), _tenths(minutes), material, quantity, rush)
+
+
 def _tenths(value: float) -> Decimal:
+    # Through text: Decimal(12.4) would be 12.4000000000000003...
     return Decimal(str(round(value, 1)))

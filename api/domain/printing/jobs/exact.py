@@ -12,8 +12,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.people.accounts import User
-from api.domain.pricing.prices import Price, Work, price_part, vat_cents
+from api.domain.pricing.prices import Price, price_part, vat_cents
 from api.domain.pricing.tariffs import get_tariff_for
+from api.domain.pricing.work import exact_work
 from api.domain.printing.jobs.order import JobRequest, check_request, most_per_plate
 from api.domain.printing.jobs.table import JobSlice
 from api.domain.printing.library import Model
@@ -69,19 +70,6 @@ def is_being_sliced(session: Session, *, request: JobRequest) -> bool:
     return any(made is not None and made.status == SliceStatus.PENDING for made in plates)
 
 
-def work_of(slices: Iterable[Slice], *, material: str, quantity: int) -> tuple[Work, int]:
-    """Grams, minutes and seconds of one piece, from the fullest plate."""
-    fullest = max(slices, key=lambda made: made.copies)
-    seconds = round(fullest.seconds / fullest.copies)
-    work = Work(
-        grams=(fullest.grams / fullest.copies).quantize(Decimal("0.01")),
-        minutes=(Decimal(seconds) / 60).quantize(Decimal("0.01")),
-        material=material,
-        quantity=quantity,
-    )
-    return work, seconds
-
-
 # Of each printer kind that fits, by copies on the plate: the slice, or None where nobody asked yet.
 Found = dict[PrinterKind, dict[int, Slice | None]]
 
@@ -132,7 +120,7 @@ def _priced(session: Session, request: JobRequest, slices: list[Slice], *, now: 
         user_id=request.model.owner_id,
         organisation_id=request.organisation_id,
     )
-    work, seconds = work_of(slices, material=request.material.code, quantity=request.copies)
+    work, seconds = exact_work(slices, material=request.material.code, quantity=request.copies)
     price = price_part(tariff, work)
     return ExactQuote(price, vat_cents(price.net_cents, tariff.vat_rate), seconds, work.grams)
 

@@ -13,19 +13,12 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.places.sites import Site
-from api.domain.pricing.materials import LAYER_MM, Colour, Material, Quality
-from api.domain.pricing.prices import (
-    Estimate,
-    Price,
-    PrintSettings,
-    Work,
-    estimate_work,
-    price_estimate,
-    price_part,
-    vat_cents,
-)
+from api.domain.pricing.materials import Colour, Material, Quality
+from api.domain.pricing.prices import Estimate, Price, price_estimate, price_part, vat_cents
 from api.domain.pricing.tariffs import get_tariff_for
+from api.domain.pricing.work import estimate_part
 from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, move_job, require_own
+from api.domain.printing.jobs.verbs import settle_slices
 from api.domain.printing.library import Model
 from api.domain.printing.mesh import require_fit
 from api.domain.printing.plates import copies_per_plate, cut_into_plates
@@ -119,22 +112,11 @@ def quote_job(session: Session, request: JobRequest, *, now: datetime, buyer_id:
         user_id=buyer_id or request.model.owner_id,
         organisation_id=request.organisation_id,
     )
-    recipe = PrintSettings(
-        layer_mm=float(LAYER_MM[request.quality]),
-        density_g_cm3=float(request.material.density_g_cm3),
-        flow_max_mm3_s=float(request.material.max_flow_mm3_s),
-    )
-    estimate = estimate_work(
-        volume_mm3=abs(request.model.volume_mm3),
-        area_mm2=request.model.area_mm2,
-        size_mm=request.model.size_mm,
-        recipe=recipe,
-        scale=float(request.scale),
-    )
-    work = Work(
-        grams=Decimal(str(round(estimate.grams.likely, 1))),
-        minutes=Decimal(str(round(estimate.minutes.likely, 1))),
-        material=request.material.code,
+    estimate, work = estimate_part(
+        request.model,
+        material=request.material,
+        quality=request.quality,
+        scale=request.scale,
         quantity=request.copies,
     )
     likely = price_part(tariff, work)
@@ -192,8 +174,6 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
 
 def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Hand it in: its slices are asked for, and it queues by itself once they are there and nobody must approve."""
-    from api.domain.printing.jobs.verbs import settle_slices  # noqa: PLC0415  # the two halves of one verb
-
     require_own(session, job=job, user=actor)
     if job.status != JobStatus.DRAFT:
         raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)

@@ -12,7 +12,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.pricing.prices import price_part, vat_cents
 from api.domain.pricing.tariffs import TariffRow, for_customer, unpack
-from api.domain.printing.jobs.exact import work_of
+from api.domain.pricing.work import exact_work
 from api.domain.printing.jobs.table import Job, JobStatus, move_job
 from api.domain.printing.printers import list_printers, poke
 from api.domain.printing.slices import Slice, SliceStatus
@@ -52,7 +52,7 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
         user_id=job.owner_id,
         organisation_id=job.organisation_id,
     )
-    work, seconds = work_of(slices, material=job.material.code, quantity=job.copies)
+    work, seconds = exact_work(slices, material=job.material.code, quantity=job.copies)
     if not job.price_exact:
         price = price_part(tariff, work)
         job.net_cents, job.vat_cents = price.net_cents, vat_cents(price.net_cents, tariff.vat_rate)

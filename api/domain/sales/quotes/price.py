@@ -13,19 +13,17 @@ from api.domain.billing.facturx import Allowance, Category, Line, Nature, TraceR
 from api.domain.billing.sellers import today
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime
-from api.domain.pricing.materials import LAYER_MM, Quality
+from api.domain.pricing.materials import Quality
 from api.domain.pricing.prices import (
     Price,
     PriceReason,
-    PrintSettings,
     Scope,
     Tariff,
-    Work,
-    estimate_work,
     price_order,
     price_part,
 )
 from api.domain.pricing.prices.money import euros, round_cents
+from api.domain.pricing.work import estimate_part
 from api.domain.printing.jobs import JobRequest
 from api.domain.printing.jobs.order import check_request
 from api.domain.printing.plan import PlanJob, Plate
@@ -83,22 +81,15 @@ def price_lines(session: Session, *, tariff: Tariff, asked: Sequence[RequestedLi
 def _price_line(session: Session, tariff: Tariff, asked: RequestedLine) -> PricedLine:
     request = asked.request
     kinds = check_request(session, request)
-    recipe = PrintSettings(
-        layer_mm=float(LAYER_MM[request.quality]),
-        density_g_cm3=float(request.material.density_g_cm3),
-        flow_max_mm3_s=float(request.material.max_flow_mm3_s),
+    _, work = estimate_part(
+        request.model,
+        material=request.material,
+        quality=request.quality,
+        scale=request.scale,
+        quantity=request.copies,
+        rush=asked.rush,
     )
-    estimate = estimate_work(
-        volume_mm3=abs(request.model.volume_mm3),
-        area_mm2=request.model.area_mm2,
-        size_mm=request.model.size_mm,
-        recipe=recipe,
-        scale=float(request.scale),
-    )
-    grams = Decimal(str(round(estimate.grams.likely, 1)))
-    minutes = Decimal(str(round(estimate.minutes.likely, 1)))
-    work = Work(grams, minutes, request.material.code, request.copies, asked.rush)
-    return PricedLine(asked, tuple(kinds), grams, minutes, price_part(tariff, work))
+    return PricedLine(asked, tuple(kinds), work.grams, work.minutes, price_part(tariff, work))
 
 
 def promise(session: Session, *, site: Site, lines: Sequence[PricedLine], owner_id: int, now: datetime) -> date | None:
