@@ -50,7 +50,7 @@ def world(session: Session) -> World:
 def test_a_booking_holds_its_time_and_writes_one_change(world: World) -> None:
     booking = world.book(at(3, 10), at(3, 11))
 
-    (held,) = bookings.holds_of(world.session, booking=booking)
+    (held,) = bookings.list_holds_of(world.session, booking)
     assert (
         (held.start, held.end)
         == (booking.start_at, booking.end_at)
@@ -165,7 +165,7 @@ def test_a_closure_cancels_what_stood_there_without_fee(world: World) -> None:
 
     assert hit == [booking]
     assert (booking.status, booking.fee_cents) == (BookingStatus.CANCELLED, 0)
-    assert bookings.holds_of(world.session, booking=booking) == []
+    assert bookings.list_holds_of(world.session, booking) == []
 
 
 @pytest.mark.parametrize(
@@ -353,10 +353,10 @@ def test_a_move_takes_the_hold_along_and_a_refused_one_leaves_it(world: World) -
 
     with pytest.raises(Taken):
         bookings.move(world.session, booking=booking, start=at(3, 14), end=at(3, 15), actor=world.alice, now=NOW)
-    assert bookings.holds_of(world.session, booking=booking)[0].start == booking.start_at
+    assert bookings.list_holds_of(world.session, booking)[0].start == booking.start_at
     bookings.move(world.session, booking=booking, start=at(3, 10, 30), end=at(3, 11, 30), actor=world.alice, now=NOW)
 
-    assert bookings.holds_of(world.session, booking=booking)[0].start == datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
+    assert bookings.list_holds_of(world.session, booking)[0].start == datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 
 
 def test_a_move_does_not_count_against_its_own_quota(world: World) -> None:
@@ -376,7 +376,7 @@ def test_check_out_frees_the_rest_but_the_cleaning(world: World) -> None:
 
     bookings.check_out(world.session, booking=booking, actor=world.alice, now=now)
 
-    (held,) = bookings.holds_of(world.session, booking=booking)
+    (held,) = bookings.list_holds_of(world.session, booking)
     assert held.end == now + HOUR / 2
 
 
@@ -399,7 +399,7 @@ def test_a_request_that_nobody_approved_is_void_at_its_start(world: World) -> No
     bookings.sweep_times(world.session, now=request.start_at)
 
     assert request.status == BookingStatus.REJECTED
-    assert bookings.holds_of(world.session, booking=request) == []
+    assert bookings.list_holds_of(world.session, request) == []
 
 
 @pytest.mark.parametrize(("old", "new"), list(product(BookingStatus, BookingStatus)))

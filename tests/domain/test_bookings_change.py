@@ -152,7 +152,7 @@ def test_only_ones_own_late_cancellation_costs(
 def test_checking_out_after_the_end_frees_nothing_more(world: World, booking: Booking) -> None:
     bookings.check_in(world.session, booking=booking, actor=world.alice, now=booking.start_at)
     bookings.check_out(world.session, booking=booking, actor=world.alice, now=booking.end_at + HOUR)
-    (held,) = bookings.holds_of(world.session, booking=booking)
+    (held,) = bookings.list_holds_of(world.session, booking)
     assert (held.start, held.end) == (booking.start_at, booking.end_at)
 
 

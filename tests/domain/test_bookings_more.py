@@ -150,7 +150,7 @@ def test_an_offer_that_ran_out_goes_to_the_next_in_line(world: World) -> None:
     first, second = wait_for(world), wait_for(world, user=world.bob)
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
 
-    bookings.expire_offers(world.session, now=NOW + 3 * HOUR)
+    bookings.sweep_times(world.session, now=NOW + 3 * HOUR)
 
     assert (first.status, second.status) == (WaitStatus.EXPIRED, WaitStatus.OFFERED)
     with pytest.raises(NoOffer):
@@ -186,7 +186,7 @@ def test_a_kit_is_held_together_or_not_at_all(world: World) -> None:
         world.book(at(3, 10), at(3, 11), resource_id=kit.id)
     assert world.session.scalar(select(func.count()).where(Hold.resource_id == headset.id)) == 0
     booking = world.book(at(3, 11), at(3, 12), resource_id=kit.id)
-    assert len(bookings.holds_of(world.session, booking=booking)) == 3
+    assert len(bookings.list_holds_of(world.session, booking)) == 3
     with pytest.raises(Taken):
         world.book(at(3, 11), at(3, 12), resource_id=headset.id)
 
@@ -200,7 +200,7 @@ def test_a_moved_kit_moves_all_its_members(world: World) -> None:
         bookings.move(world.session, booking=booking, start=at(3, 14), end=at(3, 15), actor=world.alice, now=NOW)
     bookings.move(world.session, booking=booking, start=at(3, 12), end=at(3, 13), actor=world.alice, now=NOW)
 
-    assert {held.start.hour for held in bookings.holds_of(world.session, booking=booking)} == {11}
+    assert {held.start.hour for held in bookings.list_holds_of(world.session, booking)} == {11}
 
 
 def test_the_checklist_names_every_item_and_no_other(world: World) -> None:
@@ -324,4 +324,4 @@ def test_an_overrun_warns_staff_and_the_next_person_once_and_eats_no_booking(
     letters = session.scalars(select(Mail).where(Mail.kind == "run_overruns")).all()
     assert {letter.user_id for letter in letters} == {workshop.bob.id, workshop.alice.id}
     assert len(letters) == 2
-    assert bookings.holds_of(session, booking=booking)[0].start == booking.start_at
+    assert bookings.list_holds_of(session, booking)[0].start == booking.start_at

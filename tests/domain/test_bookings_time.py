@@ -217,7 +217,7 @@ def test_two_moves_to_each_others_place_never_both_win_nor_deadlock(committed: E
     def work(n: int) -> str:
         with made.begin() as session:
             user = session.get_one(User, world.alice.id)
-            booking = bookings.get_booking(session, booking_id=ids[n], user=user, lock=True)
+            booking = bookings.get_booking(session, booking_id=ids[n], user=user)
             bookings.move(session, booking=booking, start=at(3, 14), end=at(3, 15), actor=user, now=NOW)
             return "moved"
 

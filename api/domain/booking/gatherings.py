@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
@@ -203,13 +203,14 @@ def _record(session: Session, gathering: Gathering, verb: str, now: datetime, ac
 
 def move_gathering(session: Session, *, gathering: Gathering, new: GatheringStatus, actor: User, now: datetime) -> None:
     """Publish it, or call it off: then its resources are free, and those who registered are written to."""
+    _lock(session, gathering)
     require_staff(session, user=actor, site_id=gathering.site_id)
     advance(session, gathering, new, moves=NEXT, status=Gathering.status)
     if new == GatheringStatus.CANCELLED:
         for held in _holds_of(session, gathering):
             release(session, held=held, now=now)
-        for seat in gathering.registrations:
-            seat.told_at = None
+        due = update(Registration).where(Registration.gathering_id == gathering.id).values(told_at=None)
+        session.execute(due)  # in the database: a letter may have been written since the rows were read
     _record(session, gathering, new, now, actor.id)
 
 
@@ -265,8 +266,10 @@ def register(session: Session, *, gathering: Gathering, user: User, now: datetim
     if gathering.status != GatheringStatus.PUBLISHED or gathering.start_at <= now:
         raise RegistrationOver()
     seat = find_registration(session, gathering=gathering, user=user)
-    if seat is not None and seat.status != RegistrationStatus.WITHDRAWN:
-        raise AlreadyRegistered()
+    if seat is not None:
+        _lock(session, seat)
+        if seat.status != RegistrationStatus.WITHDRAWN:
+            raise AlreadyRegistered()
     has_seat = seats_left(session, gathering=gathering) > 0
     seat = seat or Registration(gathering_id=gathering.id, user_id=user.id)
     session.add(seat)
@@ -276,14 +279,15 @@ def register(session: Session, *, gathering: Gathering, user: User, now: datetim
     return seat
 
 
-def _lock(session: Session, gathering: Gathering) -> None:
-    query = select(Gathering).where(Gathering.id == gathering.id).with_for_update(key_share=True)
-    session.execute(query.execution_options(populate_existing=True))
+def _lock(session: Session, *rows: Gathering | Registration) -> None:
+    """Take the rows until the end of the transaction and read them anew; the gathering first, then its seats."""
+    for row in rows:
+        session.refresh(row, with_for_update={"key_share": True})
 
 
 def withdraw(session: Session, *, seat: Registration, now: datetime) -> Registration | None:
     """Give the seat back; answers who gets it from the line."""
-    _lock(session, seat.gathering)
+    _lock(session, seat.gathering, seat)
     if seat.status not in (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING):
         raise ForbiddenMove(old=seat.status, new=RegistrationStatus.WITHDRAWN)
     had_seat = seat.status == RegistrationStatus.REGISTERED
@@ -297,6 +301,8 @@ def _next_in_line(session: Session, gathering: Gathering, now: datetime) -> Regi
         Registration.gathering_id == gathering.id, Registration.status == RegistrationStatus.WAITING
     )
     first = session.scalar(query.order_by(Registration.joined_at, Registration.id).limit(1))
+    if first is not None:
+        _lock(session, first)
     if first is not None and gathering.start_at > now:
         first.status, first.told_at = RegistrationStatus.REGISTERED, None
         _record(session, gathering, "moved_up", now, first.user_id, user=first.user_id)
@@ -306,6 +312,7 @@ def _next_in_line(session: Session, gathering: Gathering, now: datetime) -> Regi
 def mark_attended(session: Session, *, seat: Registration, actor: User, now: datetime) -> None:
     """Staff say that this person was there; at a training session they are authorised."""
     gathering = seat.gathering
+    _lock(session, gathering, seat)
     require_staff(session, user=actor, site_id=gathering.site_id)
     if seat.status != RegistrationStatus.REGISTERED:
         raise ForbiddenMove(old=seat.status, new=RegistrationStatus.CAME)

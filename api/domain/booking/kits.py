@@ -113,6 +113,7 @@ def take_out_of_service(
     session: Session, *, kit: Kit, item: KitItem | None, why: str, actor: User, now: datetime
 ) -> None:
     """From now on nobody can book it; who has booked it already is told (`reminders`)."""
+    _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
     if item is not None:
         item.damaged_at, item.damage = now, why[:300]
@@ -123,11 +124,17 @@ def take_out_of_service(
 
 def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) -> None:
     """Repaired or replaced: all items count as whole again."""
+    _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
     for item in kit.items:
         item.damaged_at, item.damage = None, ""
     kit.out_of_service_at, kit.out_of_service_why = None, ""
     _record(session, kit, "in_service", now, actor)
+
+
+def _lock_kit(session: Session, kit: Kit) -> None:
+    """Without `of` the resource that is joined to it would be locked too, and that comes before (`lock_booking`)."""
+    session.refresh(kit, with_for_update={"key_share": True, "of": Kit})
 
 
 def _record(session: Session, kit: Kit, verb: str, now: datetime, actor: User, **facts: str | None) -> None:

@@ -225,10 +225,9 @@ def read_ics(booking_id: int, session: DbSession, user: CurrentUser) -> Response
 @router.patch("/bookings/{booking_id}")
 def change(booking_id: int, body: BookingChange, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
     """Move it, or change its note. 409 when the new time is taken: then it stays where it was."""
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     if body.start is not None or body.end is not None:
-        start, end = body.start or booking.start_at, body.end or booking.end_at
-        bookings.move(session, booking=booking, start=start, end=end, actor=user, now=now)
+        bookings.move(session, booking=booking, start=body.start, end=body.end, actor=user, now=now)
     if body.note is not None:
         bookings.annotate(session, booking=booking, text=body.note, actor=user)
     return BookingOut.of(booking)
@@ -237,7 +236,7 @@ def change(booking_id: int, body: BookingChange, session: DbSession, user: Curre
 @router.delete("/bookings/{booking_id}")
 def cancel(booking_id: int, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
     """Cancel it; `fee_cents` of the answer is what a late cancellation costs."""
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     bookings.cancel(session, booking=booking, actor=user, now=now)
     return BookingOut.of(booking)
 
@@ -245,7 +244,7 @@ def cancel(booking_id: int, session: DbSession, user: CurrentUser, now: Now) -> 
 @router.post("/bookings/{booking_id}/{act}")
 def act(booking_id: int, act: BookingAction, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
     """Approve or reject a request, check in, check out, or say that nobody came."""
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     VERBS[act](session, booking=booking, actor=user, now=now)
     return BookingOut.of(booking)
 

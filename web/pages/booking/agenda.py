@@ -168,7 +168,7 @@ def booking_calendar(session: DbSession, user: CurrentUser, booking_id: int) -> 
 
 @router.post("/bookings/{booking_id}/move")
 def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, form: Sent) -> Response:
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     with trying(session, form):
         asked = bookings.find_terms(session, resource_id=booking.resource_id, user=booking.user)
         wanted = wanted_of(asked, form)
@@ -183,7 +183,7 @@ def hand_over(
     reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, direction: str, form: Sent
 ) -> Response:
     """Staff go through the checklist of a kit: `out` to the person, `back` from them."""
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     photo, key = form.file("photo"), ""
     with trying(session, form):
         require_staff(session, user=user, site_id=booking.site_id)
@@ -227,7 +227,7 @@ def photo_of(session: DbSession, user: CurrentUser, booking_id: int, direction: 
 @router.post("/bookings/{booking_id}/{verb}")
 def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, verb: str, form: Sent) -> Response:
     """Approve, refuse, cancel, check in, check out, or say that nobody came."""
-    booking = bookings.get_booking(session, booking_id=booking_id, user=user, lock=True)
+    booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     if verb not in VERBS:
         return reader.to(f"/bookings/{booking.id}")
     do, said = VERBS[verb]

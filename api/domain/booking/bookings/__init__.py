@@ -45,7 +45,7 @@ from api.domain.booking.bookings.table import Booking as Booking
 from api.domain.booking.bookings.table import BookingSeries as BookingSeries
 from api.domain.booking.bookings.table import BookingStatus as BookingStatus
 from api.domain.booking.bookings.table import get_booking as get_booking
-from api.domain.booking.bookings.table import holds_of as holds_of
+from api.domain.booking.bookings.table import list_holds_of as list_holds_of
 from api.domain.booking.bookings.table import list_own_bookings as list_own_bookings
 from api.domain.booking.bookings.table import list_requests as list_requests
 from api.domain.booking.bookings.table import list_site_bookings as list_site_bookings
@@ -54,9 +54,10 @@ from api.domain.booking.bookings.terms import as_instant as as_instant
 from api.domain.booking.bookings.terms import find_terms as find_terms
 from api.domain.booking.bookings.terms import list_terms as list_terms
 from api.domain.booking.bookings.trial import find_refusal as find_refusal
+from api.domain.booking.bookings.waitlist import AlreadyWaiting as AlreadyWaiting
+from api.domain.booking.bookings.waitlist import NoOffer as NoOffer
 from api.domain.booking.bookings.waitlist import Wait as Wait
 from api.domain.booking.bookings.waitlist import WaitStatus as WaitStatus
-from api.domain.booking.bookings.waitlist import expire_offers as expire_offers
 from api.domain.booking.bookings.waitlist import get_wait as get_wait
 from api.domain.booking.bookings.waitlist import join_waitlist as join_waitlist
 from api.domain.booking.bookings.waitlist import leave_waitlist as leave_waitlist

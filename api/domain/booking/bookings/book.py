@@ -207,7 +207,7 @@ def check_quota(
 ) -> None:
     """Minutes per local day, week (from Monday) and month of the start, and bookings that are not over."""
     if locking:  # two requests of one person are counted one after the other
-        session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
+        lock_person(session, user.id)
     policy, minutes = asked.policy, int((end - start).total_seconds() // 60)
     for period, limit, (since, until) in _periods(asked, start):
         if limit is not None:
@@ -216,6 +216,10 @@ def check_quota(
                 raise QuotaUsedUp(minutes=limit, period=period)
     if policy.at_once is not None and _open_bookings(session, asked, user.id, now, ignore_id) >= policy.at_once:
         raise TooManyAtOnce(count=policy.at_once)
+
+
+def lock_person(session: Session, user_id: int) -> None:
+    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
 
 
 def _periods(asked: BookingTerms, start: datetime) -> list[tuple[str, int | None, tuple[datetime, datetime]]]:

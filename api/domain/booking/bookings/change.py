@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings.book import BookingRequest, Terms, check
-from api.domain.booking.bookings.table import LIVE, Booking, BookingStatus, holds_of, move_booking, record_booking
+from api.domain.booking.bookings.table import (
+    LIVE,
+    NEXT,
+    Booking,
+    BookingStatus,
+    lock_booking,
+    lock_holds_of,
+    move_booking,
+    record_booking,
+)
 from api.domain.booking.bookings.waitlist import offer_freed
 from api.domain.booking.rules import DEFAULT, Policy, Rule
-from api.domain.core.base import ForbiddenMove
+from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places.timeline import Hold, Taken, lock_resources, move_hold, release, span
+from api.domain.places.timeline import Hold, Taken, move_hold, release, span
 
 # One may check in so long before the start.
 EARLY = timedelta(minutes=30)
@@ -49,11 +59,12 @@ def _require_own(session: Session, booking: Booking, actor: User) -> None:
         raise BookingOfAnother()
 
 
-def move(session: Session, *, booking: Booking, start: datetime, end: datetime, actor: User, now: datetime) -> None:
+def move(
+    session: Session, *, booking: Booking, start: datetime | None, end: datetime | None, actor: User, now: datetime
+) -> None:
     """To another time of the same resource, under the rules of today; it stays where it was when anything refuses.
-
-    Resource rows are locked in id order first: two moves never wait on each other.
-    """
+    A `start` or `end` of None stays as it is."""
+    lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.status not in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED):
         raise ForbiddenMove(old=booking.status, new=BookingStatus.CONFIRMED)
@@ -62,7 +73,7 @@ def move(session: Session, *, booking: Booking, start: datetime, end: datetime, 
     old_start, old_end = booking.start_at, booking.end_at
     terms = check(
         session,
-        wanted=_wanted(booking, start, end),
+        wanted=_wanted(booking, start or old_start, end or old_end),
         user=booking.user,
         actor=actor,
         now=now,
@@ -101,22 +112,31 @@ def _move_holds(session: Session, booking: Booking, terms: Terms) -> None:
     during = span(
         terms.start - timedelta(minutes=policy.before_minutes), terms.end + timedelta(minutes=policy.after_minutes)
     )
-    held = holds_of(session, booking=booking)
-    lock_resources(session, [each.resource_id for each in held])
+    holds = lock_holds_of(session, booking)
     try:
         with session.begin_nested():
-            session.execute(update(Hold).where(Hold.id.in_([each.id for each in held])).values(during=during))
+            session.execute(update(Hold).where(Hold.id.in_([hold.id for hold in holds])).values(during=during))
     except IntegrityError as error:
         raise Taken() from error
 
 
 def _write_move(session: Session, booking: Booking, terms: Terms, now: datetime) -> None:
-    booking.start_at, booking.end_at = terms.start, terms.end
-    booking.net_cents, booking.price_trace = terms.net_cents, terms.price_trace
-    booking.convention_id, booking.rule_id = terms.convention_id, terms.asked.rule_id
-    booking.told_at = None
+    values: dict[str, Any] = {  # as the columns are named
+        "start_at": terms.start,
+        "end_at": terms.end,
+        "net_cents": terms.net_cents,
+        "price_trace": terms.price_trace,
+        "convention_id": terms.convention_id,
+        "rule_id": terms.asked.rule_id,
+        "told_at": None,
+    }
     if terms.needs_approval and booking.status == BookingStatus.CONFIRMED:
-        booking.status, booking.status_at = BookingStatus.REQUESTED, now
+        # Not by `move_booking`: the history tells one thing that happened, the move.
+        values["status_at"] = now
+        advance(session, booking, BookingStatus.REQUESTED, moves=NEXT, status=Booking.status, **values)
+        return
+    for name, value in values.items():
+        setattr(booking, name, value)
     session.flush()
 
 
@@ -129,37 +149,34 @@ def may_cancel_free(session: Session, *, booking: Booking, now: datetime) -> boo
 
 def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False) -> None:
     """Free its time. Late, it costs the fee of its rule; never when the place itself cancels."""
+    lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.end_at <= now:
         raise AlreadyOver()
     own = booking.user_id == actor.id and not at_our_fault
-    fee = 0 if not own or may_cancel_free(session, booking=booking, now=now) else _late_fee(session, booking)
-    _end(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee)
-
-
-def _late_fee(session: Session, booking: Booking) -> int:
-    return policy_of(session, booking).late_fee_cents
+    is_free = not own or may_cancel_free(session, booking=booking, now=now)
+    fee_cents = 0 if is_free else policy_of(session, booking).late_fee_cents
+    _end(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
 
 
 def _end(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: object
 ) -> None:
-    """The holds are found by the booking, whatever its status. Their resources are locked first, as for a move: what is
-    freed may be offered in this transaction, and must not wait for a move that waits for it."""
+    """To a status without holds; what is freed is offered to the waitlist."""
     move_booking(session, booking, new, now=now, actor_id=actor_id, **values)
-    held_now = holds_of(session, booking=booking)
-    lock_resources(session, [held.resource_id for held in held_now])
-    for held in held_now:
-        release(session, held=held, now=now)
+    for hold in lock_holds_of(session, booking):
+        release(session, held=hold, now=now)
     offer_freed(session, resource_id=booking.resource_id, start=booking.start_at, end=booking.end_at, now=now)
 
 
 def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
+    lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
     move_booking(session, booking, BookingStatus.CONFIRMED, now=now, actor_id=actor.id, decided_by=actor.id)
 
 
 def reject(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
+    lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
     if booking.status != BookingStatus.REQUESTED:
         raise ForbiddenMove(old=booking.status, new=BookingStatus.REJECTED)
@@ -168,6 +185,7 @@ def reject(session: Session, *, booking: Booking, actor: User, now: datetime) ->
 
 def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
     """The person is there; by themselves or by staff."""
+    lock_booking(session, booking)
     _require_own(session, booking, actor)
     if now < booking.start_at - EARLY:
         raise TooEarly()
@@ -178,17 +196,19 @@ def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) 
 
 def check_out(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
     """The person is gone; what is left of the time is free again, after the buffer for cleaning."""
+    lock_booking(session, booking)
     _require_own(session, booking, actor)
     move_booking(session, booking, BookingStatus.CHECKED_OUT, now=now, actor_id=actor.id, checked_out_at=now)
     until = max(now, booking.start_at) + timedelta(minutes=policy_of(session, booking).after_minutes)
-    for held in holds_of(session, booking=booking):
-        if held.start < until < held.end:
-            move_hold(session, held=held, start=held.start, end=until)
+    for hold in lock_holds_of(session, booking):
+        if hold.start < until < hold.end:
+            move_hold(session, held=hold, start=hold.start, end=until)
     offer_freed(session, resource_id=booking.resource_id, start=until, end=booking.end_at, now=now)
 
 
 def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: User | None = None) -> None:
     """Nobody came: the rest of the slot is free, and it counts. By the sweep, or by staff; raises NotMissed before."""
+    lock_booking(session, booking)
     if actor is not None:
         require_staff(session, user=actor, site_id=booking.site_id)
     grace = timedelta(minutes=policy_of(session, booking).no_show_minutes or 0)
@@ -207,20 +227,22 @@ def cancel_all(
         .where(
             Booking.resource_id.in_(resource_ids),
             Booking.start_at < end,
-            Booking.end_at > start,
+            Booking.end_at > max(start, now),
             Booking.status.in_([BookingStatus.REQUESTED, BookingStatus.CONFIRMED]),
         )
         .order_by(Booking.id)
         .with_for_update(key_share=True)
     )
-    hit = [booking for booking in session.scalars(query) if booking.end_at > now]
-    for booking in hit:
+    bookings = list(session.scalars(query))
+    lock_holds_of(session, *bookings)  # of all at once: one booking after the other, they would be out of order
+    for booking in bookings:
         cancel(session, booking=booking, actor=actor, now=now, at_our_fault=True)
-    return hit
+    return bookings
 
 
 def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> None:
     """Change what the person wrote beside it."""
+    lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.status not in LIVE:
         raise ForbiddenMove(old=booking.status, new=booking.status)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.booking.bookings.change import check_in, check_out
-from api.domain.booking.bookings.table import LIVE, Booking, record_booking
+from api.domain.booking.bookings.table import LIVE, Booking, lock_booking, record_booking
 from api.domain.booking.kits import Kit, get_kit, take_out_of_service
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid
@@ -86,11 +86,12 @@ def hand_out(
     photo: str = "",
 ) -> Handover:
     """Staff give the kit to the person: the checklist must name every item; this checks the booking in."""
+    lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    kit = get_kit(session, booking.resource_id)
-    made = _write(session, booking, kit, Direction.OUT, list(seen), actor=actor, now=now, text=text, photo=photo)
+    kit, checks = get_kit(session, booking.resource_id), list(seen)
+    _require_complete(kit, checks)
     check_in(session, booking=booking, actor=actor, now=now)
-    return made
+    return _write(session, booking, kit, Direction.OUT, checks, actor=actor, now=now, text=text, photo=photo)
 
 
 def take_back(
@@ -104,17 +105,30 @@ def take_back(
     photo: str = "",
 ) -> Handover:
     """Staff take the kit back; the booking ends. A damaged or missing item takes the kit out of service."""
+    lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    kit, seen = get_kit(session, booking.resource_id), list(seen)
-    made = _write(session, booking, kit, Direction.BACK, seen, actor=actor, now=now, text=text, photo=photo)
+    kit, checks = get_kit(session, booking.resource_id), list(seen)
+    _require_complete(kit, checks)
     check_out(session, booking=booking, actor=actor, now=now)
+    handover = _write(session, booking, kit, Direction.BACK, checks, actor=actor, now=now, text=text, photo=photo)
     items = {item.serial: item for item in kit.items}
-    for each in seen:
-        if each.condition != Condition.GOOD:
-            item = items[each.serial]
-            why = f"{item.name}: {text or each.condition}"
+    for check in checks:
+        if check.condition != Condition.GOOD:
+            item = items[check.serial]
+            why = f"{item.name}: {text or check.condition}"
             take_out_of_service(session, kit=kit, item=item, why=why, actor=actor, now=now)
-    return made
+    return handover
+
+
+def _require_complete(kit: Kit, checks: list[ItemCheck]) -> None:
+    """Every item of this kit, and no other; raises NotAnItem or ChecklistIncomplete."""
+    names = {item.serial: item.name for item in kit.items}
+    serials = {check.serial for check in checks}
+    for check in checks:
+        if check.serial not in names:
+            raise NotAnItem(serial=check.serial[:80])
+    if missing := [name for serial, name in names.items() if serial not in serials]:
+        raise ChecklistIncomplete(missing=", ".join(missing))
 
 
 def _write(
@@ -122,35 +136,29 @@ def _write(
     booking: Booking,
     kit: Kit,
     direction: Direction,
-    seen: list[ItemCheck],
+    checks: list[ItemCheck],
     *,
     actor: User,
     now: datetime,
     text: str,
     photo: str,
 ) -> Handover:
-    """The checklist, complete and of this kit."""
-    items = {item.serial: item for item in kit.items}
-    found = {each.serial: each.condition for each in seen}
-    for serial in found:
-        if serial not in items:
-            raise NotAnItem(serial=serial[:80])
-    if lacking := [item.name for serial, item in items.items() if serial not in found]:
-        raise ChecklistIncomplete(missing=", ".join(lacking))
-    made = Handover(
+    names = {item.serial: item.name for item in kit.items}
+    conditions = {check.serial: check.condition for check in checks}  # an item named twice counts once, as last said
+    handover = Handover(
         booking_id=booking.id,
         direction=direction,
-        items=[{"serial": serial, "name": items[serial].name, "condition": found[serial]} for serial in found],
+        items=[{"serial": serial, "name": names[serial], "condition": conditions[serial]} for serial in conditions],
         note=text.strip()[:2000],
         photo=photo,
         deposit_cents=kit.deposit_cents if direction == Direction.OUT else 0,
         by_id=actor.id,
         at=now,
     )
-    session.add(made)
+    session.add(handover)
     session.flush()
     record_booking(session, booking, f"handed_{direction}", now=now, actor_id=actor.id)
-    return made
+    return handover
 
 
 def list_handovers(session: Session, *, booking: Booking) -> list[Handover]:

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings.change import mark_missed
-from api.domain.booking.bookings.table import Booking, BookingStatus, holds_of, move_booking
-from api.domain.booking.bookings.waitlist import expire_offers
+from api.domain.booking.bookings.table import Booking, BookingStatus, lock_holds_of, move_booking
+from api.domain.booking.bookings.waitlist import expire, lock_due_waits
 from api.domain.booking.rules import Rule
 from api.domain.places.timeline import release
 
-AT_ONCE = 200
+# Rows of each sort that one transaction takes, so that it never holds locks for long.
+BATCH = 200
 
 
 def sweep_times(session: Session, *, now: datetime) -> int:
-    """Do all that is due; answers how many rows moved. A later call finds what is more than AT_ONCE."""
-    return _sweep_no_shows(session, now) + _sweep_unapproved(session, now) + expire_offers(session, now=now)
+    """Do all that is due; answers how many rows moved. A later call does what is more than BATCH."""
+    missed = _lock_due(session, _missed(now))
+    unapproved = _lock_due(session, _unapproved(now))
+    waits = lock_due_waits(session, now=now, limit=BATCH)
+    # The resources of all rows at once, in id order: taken row by row, this sweep and a closing day could wait on
+    # each other.
+    lock_holds_of(session, *missed, *unapproved, *waits)
+    for booking in missed:
+        mark_missed(session, booking=booking, now=now)
+    for booking in unapproved:
+        _void(session, booking, now)
+    for wait in waits:
+        expire(session, wait=wait, now=now)
+    return len(missed) + len(unapproved) + len(waits)
 
 
-def _sweep_no_shows(session: Session, now: datetime) -> int:
+def _missed(now: datetime) -> Select[Booking]:
     grace = func.make_interval(0, 0, 0, 0, 0, Rule.no_show_minutes)
-    query = (
+    return (
         select(Booking)
         .join(Rule, Rule.id == Booking.rule_id)
         .where(
@@ -32,29 +45,21 @@ def _sweep_no_shows(session: Session, now: datetime) -> int:
             Booking.start_at + grace <= now,
             Booking.start_at > now - timedelta(days=31),
         )
-        .order_by(Booking.id)
-        .limit(AT_ONCE)
-        .with_for_update(of=Booking, skip_locked=True, key_share=True)
     )
-    missed = session.scalars(query).all()
-    for booking in missed:
-        mark_missed(session, booking=booking, now=now)
-    return len(missed)
 
 
-def _sweep_unapproved(session: Session, now: datetime) -> int:
-    """A request that nobody approved before its start is void, without fee."""
-    query = (
-        select(Booking)
-        .where(Booking.status == BookingStatus.REQUESTED, Booking.start_at <= now)
-        .order_by(Booking.id)
-        .limit(AT_ONCE)
-        .with_for_update(skip_locked=True, key_share=True)
-    )
-    late = session.scalars(query).all()
-    for booking in late:
-        held = holds_of(session, booking=booking)
-        move_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=None)
-        for each in held:
-            release(session, held=each, now=now)
-    return len(late)
+def _unapproved(now: datetime) -> Select[Booking]:
+    return select(Booking).where(Booking.status == BookingStatus.REQUESTED, Booking.start_at <= now)
+
+
+def _lock_due(session: Session, query: Select[Booking]) -> list[Booking]:
+    """Those that nobody else works on; who does will find them in their new state."""
+    locked = query.order_by(Booking.id).limit(BATCH).with_for_update(of=Booking, skip_locked=True, key_share=True)
+    return list(session.scalars(locked.execution_options(populate_existing=True)))
+
+
+def _void(session: Session, booking: Booking, now: datetime) -> None:
+    """A request that nobody approved before its start ends without fee. Nothing is offered: it has begun."""
+    move_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=None)
+    for hold in lock_holds_of(session, booking):
+        release(session, held=hold, now=now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, select, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -16,7 +16,7 @@ from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User, may_see_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
-from api.domain.places.timeline import Hold, HoldReason
+from api.domain.places.timeline import Hold, HoldReason, lock_resources
 
 
 class BookingStatus(StrEnum):
@@ -87,6 +87,11 @@ class Booking(Base):
     resource: Mapped[Resource] = relationship()
     site: Mapped[Site] = relationship()
 
+    @property
+    def hold_key(self) -> str:
+        """The `about_id` of its holds."""
+        return str(self.id)
+
 
 class BookingSeries(Base):
     """Bookings made together by one RFC 5545 rule; each of them then lives by itself."""
@@ -128,16 +133,27 @@ def record_booking(
     publish(session, booking=booking.id, resource=booking.resource_id)
 
 
-def get_booking(session: Session, *, booking_id: int, user: User, lock: bool = False) -> Booking:
-    """One's own, one's organisation's, or of a site that one staffs; NotFound for everybody else.
+# Row locks are taken in this order everywhere in this package, in `gatherings` and in `kits`; within one table in the
+# order of the ids. Who keeps to it never waits for somebody who waits for them.
+#   1. gathering, then registration; booking; place in line (`waits`)
+#   2. the person (`users`): quotas, and standing in line once
+#   3. resources, and only then their holds
+#   4. kit
+# Whoever is next in line is locked out of order, with SKIP LOCKED: that never waits.
+def lock_booking(session: Session, booking: Booking) -> None:
+    """Take the row until the end of the transaction and read it anew: the first line of each verb.
 
-    `lock` takes the row until the end of the transaction, for a verb that follows.
+    FOR NO KEY UPDATE (here and in the other `lock_*`), because the foreign keys of new rows wait for a FOR UPDATE.
     """
-    query = select(Booking).where(Booking.id == booking_id).execution_options(populate_existing=lock)
-    found = session.scalar(query.with_for_update(key_share=True) if lock else query)
-    if found is None or not may_see(session, booking=found, user=user):
+    session.refresh(booking, with_for_update={"key_share": True})
+
+
+def get_booking(session: Session, *, booking_id: int, user: User) -> Booking:
+    """One's own, one's organisation's, or of a site that one staffs; NotFound for everybody else."""
+    booking = session.get(Booking, booking_id)
+    if booking is None or not may_see(session, booking=booking, user=user):
         raise NotFound()
-    return found
+    return booking
 
 
 def may_see(session: Session, *, booking: Booking, user: User) -> bool:
@@ -171,9 +187,26 @@ def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
     return list(session.scalars(query.order_by(Booking.id)))
 
 
-def holds_of(session: Session, *, booking: Booking) -> list[Hold]:
-    """Its live holds, in the order in which their resources are locked."""
-    query = select(Hold).where(
-        Hold.reason == HoldReason.BOOKING, Hold.about_id == str(booking.id), Hold.released_at.is_(None)
-    )
-    return list(session.scalars(query.order_by(Hold.resource_id)))
+class Holder(Protocol):
+    """A booking, or a place in line with an offer: its holds carry its key."""
+
+    @property
+    def hold_key(self) -> str: ...
+
+
+def list_holds_of(session: Session, *holders: Holder) -> list[Hold]:
+    """Their live holds, by resource."""
+    keys = [holder.hold_key for holder in holders]
+    query = select(Hold).where(Hold.reason == HoldReason.BOOKING, Hold.about_id.in_(keys), Hold.released_at.is_(None))
+    return list(session.scalars(query.order_by(Hold.resource_id, Hold.id))) if keys else []
+
+
+def lock_holds_of(session: Session, *holders: Holder) -> list[Hold]:
+    """Their live holds, after their resources are locked.
+
+    What is freed may be offered in the same transaction. A move to the freed time would wait for our release, and our
+    offer for its move: with the resources locked first, one of the two waits before it has written anything.
+    """
+    holds = list_holds_of(session, *holders)
+    lock_resources(session, [hold.resource_id for hold in holds])
+    return holds

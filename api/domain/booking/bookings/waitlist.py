@@ -6,22 +6,21 @@ the next in line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, select, text
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.booking.bookings.book import BookingRequest, book
-from api.domain.booking.bookings.table import Booking
+from api.domain.booking.bookings.book import BookingRequest, book, lock_person
+from api.domain.booking.bookings.table import Booking, lock_holds_of
 from api.domain.booking.bookings.terms import as_instant, check_time, find_terms
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
-from api.domain.core.errors import Conflict, DomainError, NotFound
+from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource
-from api.domain.places.timeline import Hold, HoldReason, Taken, hold, release
+from api.domain.places.timeline import HoldReason, Taken, hold, release
 
 # So long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
@@ -80,6 +79,11 @@ class Wait(Base):
     user: Mapped[User] = relationship()
     resource: Mapped[Resource] = relationship()
 
+    @property
+    def hold_key(self) -> str:
+        """The `about_id` of the holds that keep its offer."""
+        return f"offer:{self.id}"
+
 
 def join_waitlist(session: Session, *, wanted: BookingRequest, user: User, now: datetime) -> Wait:
     """Stand in line for a slot that would be within the rules; raises AlreadyWaiting."""
@@ -87,6 +91,7 @@ def join_waitlist(session: Session, *, wanted: BookingRequest, user: User, now: 
     start = as_instant(wanted.start, zone=asked.zone)
     end = as_instant(wanted.end, zone=asked.zone, field="end")
     check_time(asked, start=start, end=end, now=now)
+    lock_person(session, user.id)  # the same request sent twice at once: the second sees the first
     twin = select(Wait.id).where(
         Wait.user_id == user.id, Wait.resource_id == asked.resource_id, Wait.start_at == start, _open()
     )
@@ -119,6 +124,10 @@ def get_wait(session: Session, *, wait_id: int, user: User) -> Wait:
     return wait
 
 
+def _lock_wait(session: Session, wait: Wait) -> None:
+    session.refresh(wait, with_for_update={"key_share": True})
+
+
 def list_own_waits(session: Session, *, user_id: int, now: datetime) -> list[Wait]:
     query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, _open())
     return list(session.scalars(query.order_by(Wait.start_at, Wait.id)))
@@ -137,6 +146,7 @@ def offer_freed(session: Session, *, resource_id: int, start: datetime, end: dat
         )
         .order_by(Wait.id)
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
     )
     return [wait for wait in session.scalars(query) if _offer(session, wait, now)]
 
@@ -154,7 +164,7 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
                     end=wait.end_at + timedelta(minutes=asked.policy.after_minutes),
                     reason=HoldReason.BOOKING,
                     now=now,
-                    about_id=f"offer:{wait.id}",
+                    about_id=wait.hold_key,
                     created_by=wait.user_id,
                 )
     except (Taken, NotFound):
@@ -170,18 +180,18 @@ def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **val
 
 
 def _give_back(session: Session, wait: Wait, now: datetime) -> None:
-    query = select(Hold).where(
-        Hold.reason == HoldReason.BOOKING, Hold.about_id == f"offer:{wait.id}", Hold.released_at.is_(None)
-    )
-    for held in session.scalars(query.order_by(Hold.resource_id)):
+    for held in lock_holds_of(session, wait):
+        # Released as from its start: nobody used the time, so nothing of it stays on the timeline.
         release(session, held=held, now=min(now, held.start))
 
 
 def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
     """Turn the offer into a booking, in this one transaction; raises NoOffer, or what booking raises."""
+    _lock_wait(session, wait)
     if wait.status != WaitStatus.OFFERED or wait.offered_until is None or now >= wait.offered_until:
         raise NoOffer()
     _move(session, wait, WaitStatus.TAKEN, now=now)
+    lock_person(session, wait.user_id)  # before the resources, as everywhere; `book` may want it for a quota
     _give_back(session, wait, now)
     wanted = BookingRequest(
         resource_id=wait.resource_id,
@@ -195,6 +205,7 @@ def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
 
 def leave_waitlist(session: Session, *, wait: Wait, now: datetime) -> None:
     """Leave the line, or decline the offer: then the next one gets it."""
+    _lock_wait(session, wait)
     _close(session, wait, WaitStatus.WITHDRAWN, now)
 
 
@@ -206,21 +217,15 @@ def _close(session: Session, wait: Wait, new: WaitStatus, now: datetime) -> None
         offer_freed(session, resource_id=wait.resource_id, start=wait.start_at, end=wait.end_at, now=now)
 
 
-def expire_offers(session: Session, *, now: datetime) -> int:
-    """Offers that ran out go on to the next in line; who waits for what has begun waits no longer."""
+def lock_due_waits(session: Session, *, now: datetime, limit: int) -> list[Wait]:
+    """Offers that ran out, and places in line for what has begun; those that somebody else works on are left out."""
     ran_out = (Wait.status == WaitStatus.OFFERED) & (Wait.offered_until <= now)
     begun = (Wait.status == WaitStatus.WAITING) & (Wait.start_at <= now)
-    query = select(Wait).where(ran_out | begun).order_by(Wait.id).limit(200).with_for_update(skip_locked=True)
-    return _count(_expire(session, wait, now) for wait in session.scalars(query).all())
+    query = select(Wait).where(ran_out | begun).order_by(Wait.id).limit(limit).with_for_update(skip_locked=True)
+    return list(session.scalars(query.execution_options(populate_existing=True)))
 
 
-def _expire(session: Session, wait: Wait, now: datetime) -> bool:
-    try:
-        _close(session, wait, WaitStatus.EXPIRED, now)
-    except DomainError:
-        return False
-    return True
-
-
-def _count(done: Iterable[bool]) -> int:
-    return sum(done)
+def expire(session: Session, *, wait: Wait, now: datetime) -> None:
+    """The offer ran out, or the slot has begun: what was kept goes on to the next in line."""
+    _lock_wait(session, wait)
+    _close(session, wait, WaitStatus.EXPIRED, now)
