@@ -267,7 +267,7 @@ def series_report(seller_id: int) -> dict[str, Any]:
     from sqlalchemy import func, select
 
     from api.db import transaction
-    from api.domain.billing.invoices import Invoice, chain_breaks
+    from api.domain.billing.invoices import Invoice, list_chain_breaks
     from api.domain.billing.ledger import Entry, Posting
 
     with transaction() as session:
@@ -283,7 +283,7 @@ def series_report(seller_id: int) -> dict[str, Any]:
             "overtaken": session.scalar(select(func.count()).where(Invoice.judged_sha256.is_(None))),
             "gaps": max(numbers) - len(set(numbers)) + (max(postings) - len(set(postings))),
             "duplicates": len(numbers) - len(set(numbers)),
-            "chain_ok": not chain_breaks(session, seller_id=seller_id),
+            "chain_ok": not list_chain_breaks(session, seller_id=seller_id),
             "ledger_balanced": not session.scalars(uneven).all() and len(postings) == len(numbers),
         }
 

@@ -14,7 +14,7 @@ from stdnum.fr import siren as siren_rules
 
 from api.domain.billing import organisations, sellers
 from api.domain.billing.facturx import Address, Bank, Party
-from api.domain.billing.organisations import Details
+from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
 from api.domain.people.accounts import User, list_organisations
 from api.domain.pricing.legal import Regime
@@ -25,9 +25,9 @@ def seed_money(session: Session, *, buyer: User, now: datetime) -> None:
     if session.scalar(select(Seller.id)) is None:
         _add_seller(session, now)
     for organisation in list_organisations(session, user=buyer)[:1]:
-        if organisations.read_details(session, organisation=organisation) is None:
+        if organisations.find_details(session, organisation=organisation) is None:
             siren, siret, vat_number = _keys("90000000")
-            details = Details(
+            details = BillingDetails(
                 name=organisation.name,
                 legal_form="SARL",
                 address=Address(lines=("12 rue de l'Exemple",), postcode="48000", city="Mende"),

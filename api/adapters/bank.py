@@ -14,7 +14,7 @@ from decimal import Decimal, InvalidOperation
 
 from lxml import etree
 
-from api.domain.billing.payments import ReadLine
+from api.domain.billing.payments import Movement
 from api.domain.core.errors import Invalid
 from api.domain.pricing.prices import round_cents
 
@@ -34,7 +34,7 @@ class NotAStatement(Invalid):
     field = "file"
 
 
-def read_statement(raw: bytes) -> list[ReadLine]:
+def read_statement(raw: bytes) -> list[Movement]:
     """The movements of a CSV or CAMT.053 file, in its order; raises NotAStatement."""
     if len(raw) > MOST_BYTES:
         raise NotAStatement(why="larger than 5 MB")
@@ -46,7 +46,7 @@ def read_statement(raw: bytes) -> list[ReadLine]:
     return lines
 
 
-def read_csv(raw: bytes) -> Iterator[ReadLine]:
+def read_csv(raw: bytes) -> Iterator[Movement]:
     """Semicolon, comma or tab; a signed amount, or debit and credit; lines before the header are skipped."""
     rows = list(csv.reader(io.StringIO(_text(raw)), delimiter=_delimiter(raw)))
     at = next((n for n, row in enumerate(rows) if _has(row, DATE) is not None and _has(row, TEXT) is not None), None)
@@ -58,7 +58,7 @@ def read_csv(raw: bytes) -> Iterator[ReadLine]:
             yield _csv_line(head, row, number)
 
 
-def _csv_line(head: list[str], row: list[str], number: int) -> ReadLine:
+def _csv_line(head: list[str], row: list[str], number: int) -> Movement:
     def cell(names: tuple[str, ...]) -> str:
         index = _has(head, names)
         return row[index].strip() if index is not None and index < len(row) else ""
@@ -66,7 +66,7 @@ def _csv_line(head: list[str], row: list[str], number: int) -> ReadLine:
     try:
         amount = cell(AMOUNT)
         cents = _cents(amount) if amount else abs(_cents(cell(CREDIT) or "0")) - abs(_cents(cell(DEBIT) or "0"))
-        return ReadLine(_day(cell(DATE)), cents, " ".join(cell(TEXT).split()), cell(NAME))
+        return Movement(_day(cell(DATE)), cents, " ".join(cell(TEXT).split()), cell(NAME))
     except (ValueError, InvalidOperation) as e:
         raise NotAStatement(why=f"line {number}") from e
 
@@ -113,7 +113,7 @@ def _day(text: str) -> date:
     raise ValueError(text)
 
 
-def read_camt(raw: bytes) -> Iterator[ReadLine]:
+def read_camt(raw: bytes) -> Iterator[Movement]:
     """ISO 20022 camt.053, any version: booked entries in euros; the bank's own reference makes a line unique."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
@@ -126,7 +126,7 @@ def read_camt(raw: bytes) -> Iterator[ReadLine]:
         yield _camt_line(entry)
 
 
-def _camt_line(entry: etree._Element) -> ReadLine:
+def _camt_line(entry: etree._Element) -> Movement:
     amount = entry.find("{*}Amt")
     day = entry.find("{*}BookgDt/{*}Dt")
     if day is None:
@@ -139,7 +139,7 @@ def _camt_line(entry: etree._Element) -> ReadLine:
     words += [node.text or "" for node in entry.iter("{*}AddtlNtryInf")]
     party = next(iter([*entry.iterfind(".//{*}Dbtr//{*}Nm")]), None)
     try:
-        return ReadLine(
+        return Movement(
             booked_on=date.fromisoformat((day.text or "")[:10]),
             cents=sign * round_cents(Decimal((amount.text or "").strip())),
             text=" ".join(" ".join(words).split())[:1000],

@@ -19,7 +19,7 @@ from facturx.generate_xml import generate_cii_xml
 from lxml import etree
 
 from api.adapters.recount import recount
-from api.domain.billing.facturx import Document, Profile, check, to_dict
+from api.domain.billing.facturx import Document, Profile, check_document, to_dict
 from api.domain.pricing.legal import CustomerType
 
 FRENCH = "fr-ctc"
@@ -60,7 +60,7 @@ def write_xml(document: Document) -> bytes:
 
     1. our own checks, 2. the library writes and checks the schema, 3. schematrons and recount.
     """
-    check(document)
+    check_document(document)
     xml = generate(document)
     if failures := validate(xml, document.profile, b2b=is_b2b(document), document=document):
         raise Refused(failures)

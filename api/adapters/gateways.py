@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from api.domain.billing.payments import Event, GatewayTrouble, NewCheckout, WebhookForged
+from api.domain.billing.payments import GatewayTrouble, NewCheckout, WebhookEvent, WebhookForged
 
 TOLERANCE_S = 300
 TIMEOUT_S = 15
@@ -41,14 +41,14 @@ def check_signature(header: str, secret: str, body: bytes, *, now: datetime) -> 
         raise WebhookForged()
 
 
-def _event(body: bytes) -> Event:
+def _event(body: bytes) -> WebhookEvent:
     """The parts of a Stripe event that we use; only a paid checkout carries an amount."""
     try:
         told = json.loads(body)
         thing = told["data"]["object"]
         paid = told["type"] in {"checkout.session.completed", "checkout.session.async_payment_succeeded"}
         paid = paid and thing.get("payment_status") == "paid"
-        return Event(
+        return WebhookEvent(
             id=str(told["id"])[:120],
             reference=str(thing["id"])[:120],
             paid_cents=int(thing["amount_total"]) if paid else None,
@@ -85,7 +85,7 @@ class StripeGateway:
         made = self._post("/v1/checkout/sessions", asked, key)
         return NewCheckout(str(made["id"]), str(made["url"]))
 
-    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> Event:
+    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> WebhookEvent:
         check_signature(headers.get("stripe-signature", ""), self._secret, body, now=now)
         return _event(body)
 
@@ -132,7 +132,7 @@ class FakeGateway:
             self._made[key] = NewCheckout(reference, f"{back_url}#fake-{reference}"), cents
         return self._made[key][0]
 
-    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> Event:
+    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> WebhookEvent:
         check_signature(headers.get("stripe-signature", ""), self._secret, body, now=now)
         return _event(body)
 

@@ -76,7 +76,7 @@ def poll_flow(flow_id: int, *, at: Platform | None = None) -> None:
         status = None
     with transaction() as session:
         flow = session.get_one(Flow, flow_id)
-        platform.note_answer(session, flow=flow, status=status or flow.status, now=_now())
+        platform.note_polled_status(session, flow=flow, status=status or flow.status, now=_now())
 
 
 def ask_platform() -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.domain.billing import invoices, organisations, sellers
 from api.domain.billing.facturx import Document
 from api.domain.billing.invoices import Customer, Invoice
-from api.domain.billing.organisations import Details
+from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
 from api.domain.people.accounts import Organisation
 from api.domain.pricing.legal import Regime
@@ -46,9 +46,9 @@ class Shop:
     company: Organisation
 
 
-def make_details(seed: int = 40, **over: Any) -> Details:
+def make_details(seed: int = 40, **over: Any) -> BillingDetails:
     siren = make_siren(seed)
-    details = Details(
+    details = BillingDetails(
         name=f"Menuiserie Essai {seed}",
         address=make_buyer().address,
         siren=siren,
@@ -63,7 +63,7 @@ def add_seller(session: Session, *, regime: Regime = Regime.PAYER, **over: Any) 
     return sellers.add_seller(session, party=make_seller(), bank=make_bank(), **{"regime": regime, "now": NOW, **over})
 
 
-def make_shop(session: Session, *, details: Details | None = None, **site_facts: Any) -> Shop:
+def make_shop(session: Session, *, details: BillingDetails | None = None, **site_facts: Any) -> Shop:
     world = make_world(session, **site_facts)
     seller = add_seller(session)
     company = organisations.create_organisation(session, owner=world.alice, details=details or make_details(), now=NOW)

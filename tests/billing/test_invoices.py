@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.adapters import invoicing
 from api.adapters.facturx import ValidatorAbsent
 from api.domain.billing import invoices, ledger
-from api.domain.billing.facturx import Document, DocumentKind, PaymentMeansCode, deduct, totals
+from api.domain.billing.facturx import Document, DocumentKind, PaymentMeansCode, deduct_deposits, totals
 from api.domain.billing.facturx.faults import CreditAboveRemaining, WrongSiren
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Entry, Journal, Leg, Unbalanced
@@ -40,7 +40,7 @@ def test_numbers_count_from_one_each_year(session: Session, shop: Shop) -> None:
     third = issue(session, shop, today=date(2027, 1, 1))
 
     assert [each.number for each in (first, second, third)] == ["F2026-00001", "F2026-00002", "F2027-00001"]
-    assert invoices.chain_breaks(session, seller_id=shop.seller.id) == []
+    assert invoices.list_chain_breaks(session, seller_id=shop.seller.id) == []
 
 
 def test_the_dry_run_has_the_length_of_the_real_number(session: Session, shop: Shop) -> None:
@@ -161,12 +161,12 @@ def test_the_database_refuses_a_gap_an_older_date_and_a_broken_chain(session: Se
 def test_the_chain_finds_what_was_changed_past_the_guard(session: Session, shop: Shop, change: str) -> None:
     issue(session, shop)
     second = issue(session, shop)
-    assert invoices.chain_breaks(session, seller_id=shop.seller.id) == []
+    assert invoices.list_chain_breaks(session, seller_id=shop.seller.id) == []
     session.execute(text("ALTER TABLE invoices DISABLE TRIGGER guard_change"))
     session.execute(text(f"UPDATE invoices SET {change} WHERE id = :id"), {"id": second.id})
     session.expire_all()
 
-    assert invoices.chain_breaks(session, seller_id=shop.seller.id) == [second.number]
+    assert invoices.list_chain_breaks(session, seller_id=shop.seller.id) == [second.number]
 
 
 @pytest.mark.parametrize("seed", range(1, 40, 3))
@@ -234,7 +234,7 @@ def test_a_deposit_and_its_final_invoice_bear_the_vat_of_the_sale(session: Sessi
         now=NOW,
         today=TODAY,
     )
-    final = issue(session, shop, draft=deduct(sale, [deposit.document]))
+    final = issue(session, shop, draft=deduct_deposits(sale, [deposit.document]))
     whole = totals(sale)
 
     assert deposit.vat_cents + final.vat_cents == whole.vat_cents
@@ -290,7 +290,7 @@ def test_the_database_refuses_a_posting_that_does_not_balance(session: Session, 
 def test_the_fec_has_18_columns_and_the_vat_of_the_invoices(session: Session, shop: Shop) -> None:
     first = issue(session, shop)
     note = credit(session, shop, first, quantities={0: Decimal(2)})
-    name, fec = ledger.fec(session, seller=shop.seller, start=date(2026, 1, 1), end=date(2027, 1, 1))
+    name, fec = ledger.export_fec(session, seller=shop.seller, start=date(2026, 1, 1), end=date(2027, 1, 1))
     rows = [row.split("\t") for row in fec.splitlines()]
     numbers = [row[2] for row in rows[1:]]
 
@@ -312,7 +312,7 @@ def test_e_reporting_has_the_vat_of_consumers_only(session: Session, shop: Shop)
     lines = (make_line(), make_line(unit_price=Decimal("3.33"), rate=Decimal("5.5")))
     draft = make_document(seller=shop.seller.party, buyer=make_consumer(), lines=lines, purchase_order=None)
     sold = issue(session, shop, draft=draft, customer=Customer(user_id=shop.world.alice.id))
-    rows = invoices.b2c_totals(session, seller_id=shop.seller.id, start=TODAY, end=TODAY + timedelta(days=1))
+    rows = invoices.list_consumer_totals(session, seller_id=shop.seller.id, start=TODAY, end=TODAY + timedelta(days=1))
 
     assert [(row.operation, row.rate) for row in rows] == [("TLB1", Decimal("5.5")), ("TLB1", Decimal(20))]
     assert sum(row.vat_cents for row in rows) == sold.vat_cents

@@ -92,7 +92,7 @@ def test_a_statement_runs_through_a_customers_account(session: Session, shop: Sh
     facts: dict[str, Any] = {"means": PaidBy.TRANSFER, "received_on": LATER, "now": NOW}
     payments.pay(session, invoice=invoice, cents=1000, key="k", **facts)
     post(session, shop, 99, party="org:0")
-    rows = ledger.statement(session, seller_id=shop.seller.id, party=invoice.party)
+    rows = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=invoice.party)
 
     total = invoice.total_cents
     assert [(row.on, row.piece, row.cents, row.balance_cents) for row in rows] == [
@@ -106,7 +106,7 @@ def test_the_fec_of_a_period_leaves_its_neighbours_out_and_is_named_by_its_last_
 ) -> None:
     for on in (date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1)):
         post(session, shop, 123456, on=on, piece_on=date(2026, 10, 2))
-    name, text = ledger.fec(session, seller=shop.seller, start=date(2026, 11, 1), end=date(2026, 12, 1))
+    name, text = ledger.export_fec(session, seller=shop.seller, start=date(2026, 11, 1), end=date(2026, 12, 1))
     rows = [line.split("\t") for line in text.removesuffix("\r\n").split("\r\n")[1:]]
 
     assert name == f"{shop.seller.siren}FEC20261130.txt"
@@ -201,7 +201,7 @@ def test_a_bank_line_pays_no_invoice_of_another_seller(session: Session, shop: S
     other = add_seller(session, site=shop.world.site, prefix="X")
     line = payments.BankLine(seller_id=other.id, cents=5, booked_on=TODAY, text="x")
     with pytest.raises(NotFound):
-        payments.confirm(session, line=line, invoice=issue(session, shop), actor=shop.world.bob, now=NOW)
+        payments.confirm_match(session, line=line, invoice=issue(session, shop), actor=shop.world.bob, now=NOW)
 
 
 def test_a_free_sale_is_numbered_and_moves_no_money(session: Session, shop: Shop) -> None:
@@ -241,7 +241,7 @@ def test_a_sale_is_posted_by_nature_and_its_reductions_off_the_larger(session: S
 
 
 def report(session: Session, shop: Shop) -> list[tuple[str, int, int]]:
-    rows = invoices.b2c_totals(session, seller_id=shop.seller.id, start=TODAY, end=TODAY + timedelta(days=1))
+    rows = invoices.list_consumer_totals(session, seller_id=shop.seller.id, start=TODAY, end=TODAY + timedelta(days=1))
     return [(row.operation.value, row.base_cents, row.vat_cents) for row in rows]
 
 

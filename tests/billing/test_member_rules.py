@@ -170,7 +170,7 @@ def test_a_right_delivery_address_is_read_back(session: Session) -> None:
     company = organisations.create_organisation(
         session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW
     )
-    read = organisations.read_details(session, organisation=company)
+    read = organisations.find_details(session, organisation=company)
 
     assert read is not None
     assert read.deliver_to == place

@@ -140,14 +140,14 @@ def test_a_csv_statement_is_imported_once_matched_and_confirmed(session: Session
     raw = CSV.format(number=number, amount=french(invoice.total_cents)).encode("cp1252", "ignore")
     assert len(bank(session, shop, raw)) == 2
     assert bank(session, shop, raw) == []
-    [found] = payments.propose(session, seller=shop.seller)
+    [found] = payments.propose_matches(session, seller=shop.seller)
 
     assert (found.invoice, found.fit) == (invoice, MatchQuality.EXACT)
-    payments.confirm(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
+    payments.confirm_match(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
     assert payments.open_cents(session, invoice=invoice) == 0
-    assert payments.propose(session, seller=shop.seller) == []
+    assert payments.propose_matches(session, seller=shop.seller) == []
     with pytest.raises(DomainError):
-        payments.confirm(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
+        payments.confirm_match(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
 
 
 def camt(entries: str) -> bytes:
@@ -175,13 +175,13 @@ def test_camt_lines_fit_by_number_by_amount_or_not_at_all(session: Session, shop
         + entry(500, "frais", "d", side="DBIT")
     )
     bank(session, shop, raw)
-    found = payments.propose(session, seller=shop.seller)
+    found = payments.propose_matches(session, seller=shop.seller)
 
     assert [(each.invoice, each.fit) for each in found] == [
         (first, MatchQuality.AMOUNT_DIFFERS),
         (second, MatchQuality.AMOUNT_ONLY),
     ]
-    assert len(payments.list_new_lines(session, seller_id=shop.seller.id)) == 3
+    assert len(payments.list_new_bank_lines(session, seller_id=shop.seller.id)) == 3
 
 
 def test_a_number_inside_a_longer_one_is_another_number(session: Session, shop: Shop) -> None:
@@ -189,7 +189,7 @@ def test_a_number_inside_a_longer_one_is_another_number(session: Session, shop: 
     raw = camt(entry(777, f"{invoice.number}9", "a"))
     bank(session, shop, raw)
 
-    assert payments.propose(session, seller=shop.seller) == []
+    assert payments.propose_matches(session, seller=shop.seller) == []
 
 
 @pytest.mark.parametrize(
@@ -294,13 +294,13 @@ def asked(session: Session, shop: Shop) -> Invoice:
     """An invoice whose buyer was sent to the gateway."""
     invoice = issue(session, shop)
     made = payments.NewCheckout("cs_1", "https://pay.example")
-    payments.keep_checkout(session, gateway="fake", made=made, invoice=invoice, cents=invoice.total_cents, now=NOW)
+    payments.save_checkout(session, gateway="fake", made=made, invoice=invoice, cents=invoice.total_cents, now=NOW)
     return invoice
 
 
 def receive(session: Session, cents: int | None, event: str = "evt_1", currency: str = "eur") -> WebhookOutcome:
-    told = payments.Event(event, "cs_1", cents, currency)
-    return payments.receive(session, gateway="fake", event=told, now=NOW)
+    told = payments.WebhookEvent(event, "cs_1", cents, currency)
+    return payments.receive_event(session, gateway="fake", event=told, now=NOW)
 
 
 def test_a_webhook_pays_once(session: Session, asked: Invoice) -> None:

@@ -244,7 +244,7 @@ def test_a_failed_deposit_is_tried_later_and_later(session: Session, shop: Shop)
         waits.append(row.next_at - now)
         now = row.next_at
 
-    assert waits == [*platform.WAITS, platform.WAITS[-1], platform.WAITS[-1]]
+    assert waits == [*platform.RETRY_DELAYS, platform.RETRY_DELAYS[-1], platform.RETRY_DELAYS[-1]]
     assert [found.id for found, _ in platform.list_troubles(session, seller_id=shop.seller.id)] == [invoice.id]
 
 
@@ -262,9 +262,9 @@ def test_a_flow_is_asked_about_each_hour_until_its_end(session: Session, shop: S
 
     flow = platform.note_deposit(session, invoice=released(session, shop), platform="afnor", flow_id="f", now=NOW)
     assert due(NOW) == [flow.id]
-    platform.note_answer(session, flow=flow, status=FlowStatus.DEPOSITED, now=NOW)
+    platform.note_polled_status(session, flow=flow, status=FlowStatus.DEPOSITED, now=NOW)
     assert (due(NOW + timedelta(minutes=59)), due(NOW + timedelta(hours=1))) == ([], [flow.id])
-    platform.note_answer(session, flow=flow, status=FlowStatus.REJECTED, now=NOW)
+    platform.note_polled_status(session, flow=flow, status=FlowStatus.REJECTED, now=NOW)
 
     assert due(NOW + timedelta(days=1)) == []
     assert due(NOW + timedelta(days=91)) == []
@@ -273,7 +273,7 @@ def test_a_flow_is_asked_about_each_hour_until_its_end(session: Session, shop: S
 def test_what_a_person_typed_is_not_taken_back_by_a_platform_that_knows_less(session: Session, shop: Shop) -> None:
     flow = platform.note_deposit(session, invoice=released(session, shop), platform="afnor", flow_id="f", now=NOW)
     platform.note_status(session, flow=flow, status=FlowStatus.APPROVED, now=NOW)
-    platform.note_answer(session, flow=flow, status=FlowStatus.DEPOSITED, now=NOW)
+    platform.note_polled_status(session, flow=flow, status=FlowStatus.DEPOSITED, now=NOW)
 
     assert flow.status is FlowStatus.APPROVED
 

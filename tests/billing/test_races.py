@@ -80,7 +80,7 @@ def test_eight_issuers_with_crashes_leave_no_gap(committed: Engine, shop: Shop) 
 
         assert numbers == list(range(1, len(numbers) + 1))
         assert postings == list(range(1, len(numbers) + 1))
-        assert invoices.chain_breaks(session, seller_id=shop.seller.id) == []
+        assert invoices.list_chain_breaks(session, seller_id=shop.seller.id) == []
         assert session.scalars(uneven).all() == []
 
 

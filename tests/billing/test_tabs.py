@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge as real_judge
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check
+from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check_document
 from api.domain.billing.facturx.faults import MissingEngagement
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.organisations import BuyersOnly, NotBillable
@@ -221,7 +221,7 @@ def test_a_public_buyer_that_wants_an_engagement_number_gets_no_invoice_without(
 
 
 def check_only(document: Document) -> bytes:
-    check(document)
+    check_document(document)
     return b"seen"
 
 
@@ -291,7 +291,9 @@ def test_a_member_pays_a_print_and_a_booking_in_cash_and_every_judge_accepts(
 def test_a_sale_at_the_desk_is_in_the_days_e_reporting(session: Session, shop: Shop, at_home: None) -> None:
     stay(session, shop, organisation_id=None)
     invoice = sell(session, shop, means=PaymentMeansCode.CARD)
-    rows = invoices.b2c_totals(session, seller_id=shop.seller.id, start=LATER.date(), end=LATER.date() + timedelta(1))
+    rows = invoices.list_consumer_totals(
+        session, seller_id=shop.seller.id, start=LATER.date(), end=LATER.date() + timedelta(1)
+    )
 
     assert [(x.operation.value, x.rate, x.base_cents, x.vat_cents) for x in rows] == [("TPS1", Decimal(20), 2500, 500)]
     assert invoice.total_cents == 3000

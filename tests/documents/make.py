@@ -15,13 +15,13 @@ from api.domain.billing.facturx import (
     Address,
     Allowance,
     Bank,
-    Category,
     Document,
     DocumentAllowance,
     Line,
     Nature,
     Party,
     Reference,
+    VatCategory,
     credit_note,
 )
 from api.domain.pricing.legal import Regime
@@ -134,8 +134,8 @@ def make_document(**over: Any) -> Document:
 
 def as_franchise(document: Document) -> Document:
     """The same sale by a seller under the franchise, without a VAT number."""
-    lines = tuple(replace(line, category=Category.EXEMPT, rate=Decimal(0)) for line in document.lines)
-    allowances = tuple(replace(a, category=Category.EXEMPT, rate=Decimal(0)) for a in document.allowances)
+    lines = tuple(replace(line, category=VatCategory.EXEMPT, rate=Decimal(0)) for line in document.lines)
+    allowances = tuple(replace(a, category=VatCategory.EXEMPT, rate=Decimal(0)) for a in document.allowances)
     seller = replace(document.seller, vat_number=None, legal_form="Association loi 1901")
     return replace(document, regime=Regime.FRANCHISE, lines=lines, allowances=allowances, seller=seller)
 

@@ -12,7 +12,6 @@ import pytest
 from api.domain.billing.facturx import (
     Address,
     Allowance,
-    Category,
     DeliverTo,
     Document,
     DocumentAllowance,
@@ -20,7 +19,8 @@ from api.domain.billing.facturx import (
     Nature,
     PaymentMeansCode,
     QuoteDocument,
-    check,
+    VatCategory,
+    check_document,
     credit_note,
     list_faults,
     totals,
@@ -156,7 +156,7 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
     (TotalDiffers, {"agreed_total_cents": TOTAL + 1}),
     (NegativeTotal, {"lines": (make_line(quantity=Decimal(-1)),)}),
     (UnknownVatRate, {"lines": (make_line(rate=Decimal(21)),)}),
-    (WrongVatCategory, {"lines": (make_line(category=Category.EXEMPT, rate=Decimal(0)),)}),
+    (WrongVatCategory, {"lines": (make_line(category=VatCategory.EXEMPT, rate=Decimal(0)),)}),
     (WrongVatCategory, {"regime": Regime.FRANCHISE}),
     (DueBeforeIssue, {"due_on": ISSUED_ON - timedelta(days=1)}),
     (TermTooLong, {"due_on": ISSUED_ON + timedelta(days=61)}),
@@ -183,7 +183,7 @@ WRONG: list[tuple[type[Invalid], dict[str, Any]]] = [
 def test_what_is_wrong_is_refused_by_its_name(fault: type[Invalid], over: dict[str, Any]) -> None:
     document = make_document(**over)
     with pytest.raises(Invalid):
-        check(document)
+        check_document(document)
     if all(line.quantity.is_finite() for line in document.lines):  # else there is no sum to look at
         found = list_faults(document)
         assert fault in {type(each) for each in found}
@@ -222,7 +222,7 @@ def test_vat_under_franchise_is_refused() -> None:
 )
 def test_a_right_document_has_no_fault(document: Document) -> None:
     assert list_faults(document) == []
-    check(document)
+    check_document(document)
 
 
 def test_a_quote_is_checked_like_a_document_but_for_its_payment() -> None:

@@ -32,7 +32,7 @@ from api.domain.billing.facturx import (
     QuoteDocument,
     TraceRow,
     credit_note,
-    deduct,
+    deduct_deposits,
     deposit_invoice,
     totals,
 )
@@ -58,7 +58,7 @@ DOCUMENTS: dict[str, Document] = {
     "franchise": as_franchise(make_document()),
     "public": make_document(buyer=make_public_buyer(), vat_on_debits=True, contract="M-2026-4"),
     "credit note": credit_note(make_document(), number="A2026-0001", issued_on=ISSUED_ON, reason="Rebut"),
-    "final after deposit": deduct(make_document(), [DEPOSIT]),
+    "final after deposit": deduct_deposits(make_document(), [DEPOSIT]),
     "paid by card": replace(as_paid(make_document(), TOTAL), means=PaymentMeansCode.CARD),
     "three pages": make_document(lines=make_lines() * 9),
 }

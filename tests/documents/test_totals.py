@@ -10,12 +10,12 @@ import pytest
 
 from api.domain.billing.facturx import (
     Allowance,
-    Category,
     Document,
     DocumentAllowance,
     DocumentKind,
+    VatCategory,
     credit_note,
-    deduct,
+    deduct_deposits,
     deposit_invoice,
     totals,
 )
@@ -121,7 +121,7 @@ def test_vat_over_deposit_and_final_is_the_vat_of_the_whole_sale(seed: int) -> N
     if sale.kind is not DocumentKind.INVOICE or totals(sale).net_cents < 5000:
         sale = make_document()
     deposit = deposit_invoice(sale, number="F2026-0900", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30))
-    final = deduct(sale, [deposit])
+    final = deduct_deposits(sale, [deposit])
     assert totals(deposit).vat_cents + totals(final).vat_cents == totals(sale).vat_cents
     assert totals(final).due_cents == totals(sale).total_cents - totals(deposit).total_cents
     assert (deposit.frame[1], final.frame[1]) == ("1", "4")
@@ -137,12 +137,12 @@ def test_the_deposit_of_another_buyer_cannot_be_deducted() -> None:
     sale = make_document()
     deposit = deposit_invoice(sale, number="D1", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30))
     with pytest.raises(DepositOfAnother):
-        deduct(replace(sale, buyer=make_consumer()), [deposit])
+        deduct_deposits(replace(sale, buyer=make_consumer()), [deposit])
 
 
 def test_vat_of_an_exempt_line_is_zero() -> None:
     assert vat_cents(12345, Decimal(0)) == 0
-    line = make_line(category=Category.EXEMPT, rate=Decimal(0))
+    line = make_line(category=VatCategory.EXEMPT, rate=Decimal(0))
     assert totals(make_document(lines=(line,))).vat_cents == 0
 
 

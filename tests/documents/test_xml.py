@@ -32,7 +32,7 @@ from api.domain.billing.facturx import (
     PaymentMeansCode,
     Profile,
     credit_note,
-    deduct,
+    deduct_deposits,
     deposit_invoice,
     totals,
 )
@@ -64,7 +64,7 @@ RIGHT: dict[str, Document] = {
     "consumer": make_document(buyer=make_consumer()),
     "credit note": CREDIT,
     "deposit": DEPOSIT,
-    "final after deposit": deduct(make_document(), [DEPOSIT]),
+    "final after deposit": deduct_deposits(make_document(), [DEPOSIT]),
     "paid by card": replace(as_paid(make_document(), TOTAL), means=PaymentMeansCode.CARD),
     "over a period": make_document(
         supplied_on=None, supplied_from=date(2026, 10, 1), supplied_until=date(2026, 10, 31)

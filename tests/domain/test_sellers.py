@@ -47,7 +47,7 @@ def test_a_place_sells_through_its_own_entity_else_through_the_networks(session:
 
     assert sellers.get_site_seller(session, site_id=world.site.id) == own
     assert sellers.get_site_seller(session, site_id=other.id) == network
-    assert world.site.id not in sellers.site_ids_of(session, seller=network)
+    assert world.site.id not in sellers.list_site_ids(session, seller=network)
     assert sellers.list_sellers(session) == [network, own]
 
 

@@ -218,7 +218,7 @@ class StatementLine:
     balance_cents: int
 
 
-def statement(session: Session, *, seller_id: int, party: str) -> list[StatementLine]:
+def list_statement_lines(session: Session, *, seller_id: int, party: str) -> list[StatementLine]:
     """All that a customer was invoiced, credited and paid, oldest first: account 411."""
     query = (
         select(Posting, Entry)
@@ -241,7 +241,7 @@ FEC_COLUMNS = (
 )  # fmt: skip
 
 
-def fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, str]:
+def export_fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, str]:
     """(file name, text) of the *fichier des écritures comptables* for `[start, end)`: LPF A47 A-1, tabs, commas.
 
     To be written as UTF-8; the name carries the last day of the period.

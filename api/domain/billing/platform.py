@@ -38,10 +38,16 @@ class FlowStatus(StrEnum):
 # After these nothing more comes.
 FINAL = (FlowStatus.REFUSED, FlowStatus.PAID, FlowStatus.REJECTED)
 # How long after a failed try the next one comes; then always the last of them.
-WAITS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30), timedelta(hours=2), timedelta(hours=6))
+RETRY_DELAYS = (
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=6),
+)
 # What lies longer is not sent behind anybody's back: it was deposited by hand, or nobody wanted it sent.
-SENT_WITHIN = timedelta(days=30)
-POLL_EACH, POLL_FOR = timedelta(hours=1), timedelta(days=90)
+SEND_WITHIN = timedelta(days=30)
+POLL_INTERVAL, POLL_FOR = timedelta(hours=1), timedelta(days=90)
 
 
 class FlowTrouble(Exception):
@@ -170,7 +176,7 @@ def list_to_send(session: Session, *, platform: str, now: datetime, limit: int =
     query = select(Invoice.id).where(
         Invoice.pdf_key.is_not(None),
         Invoice.organisation_id.is_not(None),
-        Invoice.released_at > now - SENT_WITHIN,
+        Invoice.released_at > now - SEND_WITHIN,
         ~exists().where(Flow.invoice_id == Invoice.id),
         or_(~waits.exists(), waits.where(FlowTry.next_at <= now).exists()),
     )
@@ -183,7 +189,7 @@ def note_trouble(
     """It was not taken: tried again later and later, or (permanent) laid before a person and never sent again."""
     row = session.scalar(select(FlowTry).where(FlowTry.invoice_id == invoice.id, FlowTry.platform == platform))
     tries = (row.tries if row else 0) + 1
-    next_at = None if permanent else now + WAITS[min(tries, len(WAITS)) - 1]
+    next_at = None if permanent else now + RETRY_DELAYS[min(tries, len(RETRY_DELAYS)) - 1]
     facts = {"tries": tries, "trouble": trouble[:300], "next_at": next_at}
     query = insert(FlowTry).values(invoice_id=invoice.id, platform=platform, **facts)
     row = session.scalars(
@@ -210,12 +216,12 @@ def list_to_poll(session: Session, *, platform: str, now: datetime, limit: int =
         Flow.platform == platform,
         Flow.status.not_in(FINAL),
         Flow.sent_at > now - POLL_FOR,
-        or_(Flow.polled_at.is_(None), Flow.polled_at <= now - POLL_EACH),
+        or_(Flow.polled_at.is_(None), Flow.polled_at <= now - POLL_INTERVAL),
     )
     return list(session.scalars(query.order_by(Flow.id).limit(limit)))
 
 
-def note_answer(session: Session, *, flow: Flow, status: FlowStatus, now: datetime) -> None:
+def note_polled_status(session: Session, *, flow: Flow, status: FlowStatus, now: datetime) -> None:
     """What the platform says now; only a change is a status. Typed statuses that are further on stay."""
     flow.polled_at = now
     if status.value > flow.status.value:

@@ -121,7 +121,7 @@ class Seller(Base):
     def party(self) -> Party:
         return Party(
             name=self.name,
-            address=read_address(self.address),
+            address=unpack_address(self.address),
             siren=self.siren,
             siret=self.siret,
             vat_number=self.vat_number,
@@ -153,7 +153,7 @@ def pack_address(address: Address) -> dict[str, Any]:
     }
 
 
-def read_address(packed: dict[str, Any]) -> Address:
+def unpack_address(packed: dict[str, Any]) -> Address:
     return Address(
         lines=tuple(packed["lines"]),
         postcode=packed["postcode"],
@@ -350,10 +350,10 @@ def get_seller(session: Session, seller_id: int, *, user: User) -> Seller:
 
 def may_handle_money(session: Session, *, user: User, seller: Seller) -> bool:
     """Staff of its site; of any site without a seller of its own where it sells for the network."""
-    return any(may_staff(session, user=user, site_id=site_id) for site_id in site_ids_of(session, seller=seller))
+    return any(may_staff(session, user=user, site_id=site_id) for site_id in list_site_ids(session, seller=seller))
 
 
-def site_ids_of(session: Session, *, seller: Seller) -> list[int]:
+def list_site_ids(session: Session, *, seller: Seller) -> list[int]:
     if seller.site_id is not None:
         return [seller.site_id]
     own = set(session.scalars(select(Seller.site_id).where(Seller.site_id.is_not(None))))
@@ -362,7 +362,7 @@ def site_ids_of(session: Session, *, seller: Seller) -> list[int]:
 
 def may_manage_seller(session: Session, *, user: User, seller: Seller) -> bool:
     """Whoever manages a site that sells through it; of the network's, any of those sites."""
-    return any(may_manage(session, user=user, site_id=site_id) for site_id in site_ids_of(session, seller=seller))
+    return any(may_manage(session, user=user, site_id=site_id) for site_id in list_site_ids(session, seller=seller))
 
 
 def require_seller_manager(session: Session, *, user: User, seller: Seller) -> None:

@@ -216,7 +216,7 @@ def close(seller_id: int, said: CloseIn, session: DbSession, user: CurrentUser, 
 def download_fec(seller_id: int, start: date, end: date, session: DbSession, user: CurrentUser) -> Response:
     """The *fichier des écritures comptables* of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
-    name, text = ledger.fec(session, seller=seller, start=start, end=end)
+    name, text = ledger.export_fec(session, seller=seller, start=start, end=end)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text.encode(), media_type="text/plain; charset=utf-8", headers=headers)
 
@@ -255,7 +255,7 @@ def read_e_reporting(
 ) -> list[DayTotalOut]:
     """Sales to consumers per day, category and VAT rate, of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
-    found = invoices.b2c_totals(session, seller_id=seller.id, start=start, end=end)
+    found = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
     return [
         DayTotalOut(on=x.on, operation=x.operation.value, rate=x.rate, base_cents=x.base_cents, vat_cents=x.vat_cents)
         for x in found
@@ -268,7 +268,7 @@ def download_e_reporting(
 ) -> Response:
     """The same as a table, or as the XML of flux 10 for the platform."""
     seller = get_seller(session, seller_id, user=user)
-    found = invoices.b2c_totals(session, seller_id=seller.id, start=start, end=end)
+    found = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
     if form == "xml":
         number = settings().flow_platform
         made = ereporting.report_sales(found, seller=seller, start=start, end=end, platform=number, now=now)
@@ -287,7 +287,7 @@ def download_e_reporting(
 def check_chain(seller_id: int, session: DbSession, user: CurrentUser) -> list[str]:
     """Numbers at which the hash chain or the count is broken: an empty list is good."""
     seller = get_seller(session, seller_id, user=user)
-    return invoices.chain_breaks(session, seller_id=seller.id)
+    return invoices.list_chain_breaks(session, seller_id=seller.id)
 
 
 @router.post("/sellers/{seller_id}/reminders")

@@ -12,7 +12,7 @@ from api.deps import CurrentUser, DbSession, DoOnce, Now
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
-from api.domain.billing.organisations import Details
+from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller, list_sellers
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation
@@ -64,11 +64,11 @@ class OrganisationIn(BaseModel):
     terms_days: int = 30
     monthly: bool = Field(default=False, description="One invoice a month for all orders.")
 
-    def read(self) -> Details:
+    def read(self) -> BillingDetails:
         plain = self.model_dump(exclude={"address", "deliver_to"})
         place = self.deliver_to
         deliver_to = DeliverTo(name=place.name, address=place.address.read()) if place else None
-        return Details(address=self.address.read(), deliver_to=deliver_to, **plain)
+        return BillingDetails(address=self.address.read(), deliver_to=deliver_to, **plain)
 
 
 class OrganisationOut(BaseModel):
@@ -82,7 +82,7 @@ class OrganisationOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, row: Organisation) -> OrganisationOut:
-        details = organisations.read_details(session, organisation=row)
+        details = organisations.find_details(session, organisation=row)
         return cls(
             id=row.id,
             slug=row.slug,
@@ -94,7 +94,7 @@ class OrganisationOut(BaseModel):
         )
 
 
-def _shown(details: Details) -> OrganisationIn:
+def _shown(details: BillingDetails) -> OrganisationIn:
     plain = {
         name: getattr(details, name) for name in OrganisationIn.model_fields if name not in {"address", "deliver_to"}
     }
@@ -260,7 +260,7 @@ def read_statement(slug: str, session: DbSession, user: CurrentUser) -> list[Sta
 
 
 def _statement(session: Session, seller: Seller, party: str) -> StatementOut:
-    lines = ledger.statement(session, seller_id=seller.id, party=party)
+    lines = ledger.list_statement_lines(session, seller_id=seller.id, party=party)
     return StatementOut(
         seller=seller.name,
         lines=[

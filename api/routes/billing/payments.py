@@ -197,7 +197,7 @@ def import_statement(seller_id: int, file: UploadFile, session: DbSession, user:
     seller = get_seller(session, seller_id, user=user)
     read = read_statement(file.file.read(5_000_001))
     added = payments.import_lines(session, seller=seller, lines=read, actor=user, now=now)
-    found = payments.propose(session, seller=seller)
+    found = payments.propose_matches(session, seller=seller)
     return ImportOut(new=len(added), read=len(read), proposals=[_proposal_out(each) for each in found])
 
 
@@ -205,13 +205,13 @@ def import_statement(seller_id: int, file: UploadFile, session: DbSession, user:
 def list_lines(seller_id: int, session: DbSession, user: CurrentUser) -> list[BankLineOut]:
     """Movements that wait for a person."""
     seller = get_seller(session, seller_id, user=user)
-    return [_line_out(line) for line in payments.list_new_lines(session, seller_id=seller.id)]
+    return [_line_out(line) for line in payments.list_new_bank_lines(session, seller_id=seller.id)]
 
 
 @router.get("/sellers/{seller_id}/proposals")
 def list_proposals(seller_id: int, session: DbSession, user: CurrentUser) -> list[ProposalOut]:
     seller = get_seller(session, seller_id, user=user)
-    return [_proposal_out(each) for each in payments.propose(session, seller=seller)]
+    return [_proposal_out(each) for each in payments.propose_matches(session, seller=seller)]
 
 
 def _proposal_out(found: payments.Proposal) -> ProposalOut:
@@ -228,16 +228,16 @@ def _proposal_out(found: payments.Proposal) -> ProposalOut:
 def confirm(seller_id: int, line_id: int, said: MatchIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
     """A person says that this movement pays this invoice."""
     seller = get_seller(session, seller_id, user=user)
-    line = payments.get_line(session, line_id, seller=seller)
+    line = payments.get_bank_line(session, line_id, seller=seller)
     invoice = invoices.get_invoice(session, said.invoice_id, user=user)
-    return PaymentOut.of(payments.confirm(session, line=line, invoice=invoice, actor=user, now=now))
+    return PaymentOut.of(payments.confirm_match(session, line=line, invoice=invoice, actor=user, now=now))
 
 
 @router.post("/sellers/{seller_id}/bank-lines/{line_id}/ignore")
 def ignore(seller_id: int, line_id: int, session: DbSession, user: CurrentUser, now: Now) -> BankLineOut:
     seller = get_seller(session, seller_id, user=user)
-    line = payments.get_line(session, line_id, seller=seller)
-    payments.ignore(session, line=line, actor=user, now=now)
+    line = payments.get_bank_line(session, line_id, seller=seller)
+    payments.ignore_line(session, line=line, actor=user, now=now)
     return _line_out(line)
 
 
@@ -257,7 +257,7 @@ def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, c
         )
     except payments.GatewayTrouble as e:
         raise GatewayAway() from e
-    payments.keep_checkout(session, gateway=chosen.name, made=made, invoice=invoice, cents=cents, now=now)
+    payments.save_checkout(session, gateway=chosen.name, made=made, invoice=invoice, cents=cents, now=now)
     return CheckoutOut(url=made.url)
 
 
@@ -281,4 +281,4 @@ def receive(
     if name != chosen.name:
         raise NotFound()
     event = chosen.read_webhook(body, request.headers, now=now)
-    return OutcomeOut(outcome=payments.receive(session, gateway=chosen.name, event=event, now=now).value)
+    return OutcomeOut(outcome=payments.receive_event(session, gateway=chosen.name, event=event, now=now).value)

@@ -106,9 +106,9 @@ def _book(session: Session, seller: Seller, user: User, on: date) -> dict[str, o
     after = date(on.year + on.month // 12, on.month % 12 + 1, 1)
     return {
         "seller": seller,
-        "breaks": invoices.chain_breaks(session, seller_id=seller.id),
+        "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
         "closed_until": invoices.closed_until(session, seller_id=seller.id),
         "may_close": may_manage_seller(session, user=user, seller=seller),
         "late": len(dunning.list_overdue(session, seller=seller, on=on)),
-        "consumers": invoices.b2c_totals(session, seller_id=seller.id, start=first, end=after),
+        "consumers": invoices.list_consumer_totals(session, seller_id=seller.id, start=first, end=after),
     }

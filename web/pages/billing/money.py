@@ -57,9 +57,9 @@ def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, obj
         "open": payments.list_open(session, seller_id=seller.id),
         "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
         "recent": recent,
-        "proposals": payments.propose(session, seller=seller),
-        "lines": payments.list_new_lines(session, seller_id=seller.id),
-        "breaks": invoices.chain_breaks(session, seller_id=seller.id),
+        "proposals": payments.propose_matches(session, seller=seller),
+        "lines": payments.list_new_bank_lines(session, seller_id=seller.id),
+        "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
     }
 
 
@@ -83,13 +83,13 @@ def match(
     reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, line_id: int, verb: str, form: Sent
 ) -> Response:
     seller = get_seller(session, seller_id, user=user)
-    line = payments.get_line(session, line_id, seller=seller)
+    line = payments.get_bank_line(session, line_id, seller=seller)
     with trying(session, form):
         if verb == "confirm":
             invoice = invoices.get_invoice(session, form.int("invoice_id"), user=user)
-            payments.confirm(session, line=line, invoice=invoice, actor=user, now=reader.now)
+            payments.confirm_match(session, line=line, invoice=invoice, actor=user, now=reader.now)
         elif verb == "ignore":
-            payments.ignore(session, line=line, actor=user, now=reader.now)
+            payments.ignore_line(session, line=line, actor=user, now=reader.now)
         else:
             raise NotFound()
     if form.errors:

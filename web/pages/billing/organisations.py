@@ -11,7 +11,7 @@ from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, ledger, organisations, payments
 from api.domain.billing.facturx import Address, DeliverTo, DocumentKind
 from api.domain.billing.invoices import party_code
-from api.domain.billing.organisations import Details
+from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import list_sellers
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation, User
@@ -67,7 +67,7 @@ def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -
 @router.get("/org/{slug}/edit")
 def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
     row = organisations.get_organisation(session, slug, user=user)
-    details = organisations.read_details(session, organisation=row)
+    details = organisations.find_details(session, organisation=row)
     return _draw_form(reader, Form(reader.request, _typed(details) if details else {"name": row.name}), f"/org/{slug}")
 
 
@@ -155,9 +155,9 @@ def _after(
     return reader.to(f"/org/{row.slug}#{part}", said)
 
 
-def read_details(form: Form) -> Details:
+def read_details(form: Form) -> BillingDetails:
     lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
-    return Details(
+    return BillingDetails(
         name=form["name"],
         address=Address(lines=lines, postcode=form["postcode"], city=form["city"]),
         siren=form["siren"] or None,
@@ -186,7 +186,7 @@ def _deliver_to(form: Form) -> DeliverTo | None:
     return DeliverTo(name=form.get("delivery_name", form["name"])[:200], address=address)
 
 
-def _typed(details: Details) -> dict[str, str]:
+def _typed(details: BillingDetails) -> dict[str, str]:
     plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "phone", "service_code", "terms_days")
     marks = ("is_public", "needs_service_code", "needs_engagement", "monthly")
     address = details.address
@@ -230,14 +230,14 @@ def _draw(
     statements = [
         (seller, lines)
         for seller in list_sellers(session)
-        if (lines := ledger.statement(session, seller_id=seller.id, party=party))
+        if (lines := ledger.list_statement_lines(session, seller_id=seller.id, party=party))
     ]
     return reader.page(
         "billing/org.html",
         status=status,
         form=form,
         row=row,
-        details=organisations.read_details(session, organisation=row),
+        details=organisations.find_details(session, organisation=row),
         may_buy=membership is not None and membership.buying is BuyingRight.BUYER,
         members=[
             (

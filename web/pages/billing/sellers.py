@@ -163,7 +163,7 @@ def read_bank(form: Form) -> Bank:
 
 def _typed(seller: Seller) -> dict[str, str]:
     plain = ("name", "legal_form", "siren", "siret", "vat_number", "email", "phone", "iban", "bic", "bank_name")
-    address = sellers.read_address(seller.address)
+    address = sellers.unpack_address(seller.address)
     return {
         **{name: getattr(seller, name) or "" for name in (*plain, "prefix")},
         "street": "\n".join(address.lines),
@@ -194,12 +194,12 @@ def _draw(
     rows = [
         {
             "seller": seller,
-            "address": sellers.read_address(seller.address),
+            "address": sellers.unpack_address(seller.address),
             "form": form if seller.id == of_id else Form(reader.request),
             "regimes": sellers.list_regimes(session, seller=seller),
             "in_force": sellers.get_regime(session, seller=seller, on=on).id,
             "may_manage": sellers.may_manage_seller(session, user=user, seller=seller),
-            "places": [s.name for s in reader.sites if s.id in sellers.site_ids_of(session, seller=seller)],
+            "places": [s.name for s in reader.sites if s.id in sellers.list_site_ids(session, seller=seller)],
         }
         for seller in list_sellers(session, user=user)
     ]

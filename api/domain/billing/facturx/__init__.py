@@ -3,16 +3,15 @@
 Refuses sessions, clocks, files and numbers of its own: all of them are passed in.
 """
 
-from api.domain.billing.facturx.checks import bank_faults, check, list_faults, party_faults
-from api.domain.billing.facturx.cii import euros, nature_text, plain, to_dict
+from api.domain.billing.facturx.checks import bank_faults, check_document, list_faults, party_faults
+from api.domain.billing.facturx.cii import euros, nature_text, plain_decimal, to_dict
 from api.domain.billing.facturx.credit import credit_note
-from api.domain.billing.facturx.deposit import deduct, deposit_invoice
+from api.domain.billing.facturx.deposit import deduct_deposits, deposit_invoice
 from api.domain.billing.facturx.document import (
     UNITS,
     Address,
     Allowance,
     Bank,
-    Category,
     DeliveredItem,
     DeliverTo,
     DeliveryNote,
@@ -28,6 +27,7 @@ from api.domain.billing.facturx.document import (
     Reference,
     Sale,
     TraceRow,
+    VatCategory,
 )
 from api.domain.billing.facturx.totals import Totals, VatSum, line_net_cents, totals
 
@@ -36,7 +36,6 @@ __all__ = [
     "Address",
     "Allowance",
     "Bank",
-    "Category",
     "DeliverTo",
     "DeliveredItem",
     "DeliveryNote",
@@ -53,18 +52,19 @@ __all__ = [
     "Sale",
     "Totals",
     "TraceRow",
+    "VatCategory",
     "VatSum",
     "bank_faults",
-    "check",
+    "check_document",
     "credit_note",
-    "deduct",
+    "deduct_deposits",
     "deposit_invoice",
     "euros",
     "line_net_cents",
     "list_faults",
     "nature_text",
     "party_faults",
-    "plain",
+    "plain_decimal",
     "to_dict",
     "totals",
 ]

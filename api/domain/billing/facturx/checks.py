@@ -21,7 +21,6 @@ from api.domain.billing.facturx.document import (
     UNITS,
     Address,
     Bank,
-    Category,
     Document,
     DocumentKind,
     Line,
@@ -29,6 +28,7 @@ from api.domain.billing.facturx.document import (
     PaymentMeansCode,
     QuoteDocument,
     Sale,
+    VatCategory,
 )
 from api.domain.billing.facturx.totals import Totals, totals
 from api.domain.core.errors import Invalid
@@ -41,7 +41,7 @@ UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2
 LONGEST_TEXT = 1000
 
 
-def check(sale: Document | QuoteDocument) -> None:
+def check_document(sale: Document | QuoteDocument) -> None:
     for fault in _faults(sale):
         raise fault
 
@@ -172,14 +172,14 @@ def _decimals(number: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 99
 
 
-def _vat_faults(sale: Sale, category: Category, rate: Decimal) -> Iterator[Invalid]:
+def _vat_faults(sale: Sale, category: VatCategory, rate: Decimal) -> Iterator[Invalid]:
     """A franchise is category E and never Z or S: schematrons accept all three."""
-    expected = Category.STANDARD if sale.regime is Regime.PAYER else Category.EXEMPT
+    expected = VatCategory.STANDARD if sale.regime is Regime.PAYER else VatCategory.EXEMPT
     if category is not expected:
         yield f.WrongVatCategory(regime=sale.regime, category=expected, found=category)
-    elif expected is Category.EXEMPT and rate:
+    elif expected is VatCategory.EXEMPT and rate:
         yield f.VatUnderExemption(rate=rate)
-    elif expected is Category.STANDARD and rate not in vat_rates(sale.issued_on):
+    elif expected is VatCategory.STANDARD and rate not in vat_rates(sale.issued_on):
         yield f.UnknownVatRate(rate=rate, on=sale.issued_on.isoformat())
 
 

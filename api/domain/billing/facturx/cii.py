@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from api.domain.billing.facturx.document import (
-    Category,
     DeliverTo,
     Document,
     DocumentAllowance,
@@ -17,6 +16,7 @@ from api.domain.billing.facturx.document import (
     Party,
     PaymentMeansCode,
     Sale,
+    VatCategory,
 )
 from api.domain.billing.facturx.totals import Totals, VatSum, totals
 from api.domain.pricing.legal import CustomerType, Mentions, Regime, mentions
@@ -52,7 +52,7 @@ def euros(cents: int) -> str:
     return f"{Decimal(cents) / 100:.2f}"
 
 
-def plain(number: Decimal) -> str:
+def plain_decimal(number: Decimal) -> str:
     """No exponent, no trailing zeros: 2.50 -> "2.5", 1E+2 -> "100"."""
     return f"{number.normalize():f}"
 
@@ -159,7 +159,7 @@ def _vat(group: VatSum, legal: Mentions) -> dict[str, str]:
         "BT-118": group.category.value,
         "BT-119": f"{group.rate:.2f}",
     }
-    if group.category is Category.EXEMPT and legal.exemption and legal.exemption_code:
+    if group.category is VatCategory.EXEMPT and legal.exemption and legal.exemption_code:
         vat |= {"BT-120": legal.exemption, "BT-121": legal.exemption_code}
     return vat
 
@@ -167,10 +167,10 @@ def _vat(group: VatSum, legal: Mentions) -> dict[str, str]:
 def _line(number: int, line: Line, net_cents: int) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "BT-126": str(number),
-        "BT-129": plain(line.quantity),
+        "BT-129": plain_decimal(line.quantity),
         "BT-130": line.unit,
         "BT-131": euros(net_cents),
-        "BT-146": plain(line.unit_price),
+        "BT-146": plain_decimal(line.unit_price),
         "BT-151": line.category.value,
         "BT-152": f"{line.rate:.2f}",
         "BT-153": line.description,

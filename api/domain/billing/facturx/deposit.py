@@ -46,7 +46,7 @@ def deposit_invoice(sale: Document, *, number: str, issued_on: date, due_on: dat
     )
 
 
-def deduct(sale: Document, deposits: Sequence[Document]) -> Document:
+def deduct_deposits(sale: Document, deposits: Sequence[Document]) -> Document:
     """The final invoice: what was sold, then each deposit as a line of quantity -1 per rate that quotes its number."""
     for deposit in deposits:
         same = (deposit.buyer.siren, deposit.seller.siren, deposit.regime)

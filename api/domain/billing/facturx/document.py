@@ -22,7 +22,7 @@ class DocumentKind(StrEnum):
     DEPOSIT = "386"
 
 
-class Category(StrEnum):
+class VatCategory(StrEnum):
     """UNTDID 5305 code of VAT (BT-151): standard, or exempt."""
 
     STANDARD = "S"
@@ -132,7 +132,7 @@ class Allowance:
 class DocumentAllowance(Allowance):
     """Off the base of one VAT rate."""
 
-    category: Category = Category.STANDARD
+    category: VatCategory = VatCategory.STANDARD
     rate: Decimal = Decimal(20)
 
 
@@ -149,7 +149,7 @@ class Line:
     unit: str
     unit_price: Decimal
     nature: Nature
-    category: Category = Category.STANDARD
+    category: VatCategory = VatCategory.STANDARD
     rate: Decimal = Decimal(20)
     allowance: Allowance | None = None
     details: str | None = None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from api.domain.billing.facturx.document import Category, Document, Line, Sale
+from api.domain.billing.facturx.document import Document, Line, Sale, VatCategory
 from api.domain.pricing.prices import round_cents, vat_cents
 
 
@@ -18,7 +18,7 @@ from api.domain.pricing.prices import round_cents, vat_cents
 class VatSum:
     """One group of BG-23."""
 
-    category: Category
+    category: VatCategory
     rate: Decimal
     base_cents: int
     vat_cents: int
@@ -66,7 +66,7 @@ def totals(sale: Sale) -> Totals:
 
 
 def _vat_sums(sale: Sale, nets: Sequence[int]) -> tuple[VatSum, ...]:
-    bases: defaultdict[tuple[Category, Decimal], int] = defaultdict(int)
+    bases: defaultdict[tuple[VatCategory, Decimal], int] = defaultdict(int)
     for line, net in zip(sale.lines, nets, strict=True):
         bases[line.category, line.rate] += net
     for reduction in sale.allowances:

@@ -20,11 +20,11 @@ from api.domain.billing.invoices.release import list_unreleased as list_unreleas
 from api.domain.billing.invoices.release import release as release
 from api.domain.billing.invoices.release import require_released as require_released
 from api.domain.billing.invoices.reporting import DayTotal as DayTotal
-from api.domain.billing.invoices.reporting import b2c_totals as b2c_totals
+from api.domain.billing.invoices.reporting import list_consumer_totals as list_consumer_totals
 from api.domain.billing.invoices.table import ClosedPeriod as ClosedPeriod
 from api.domain.billing.invoices.table import Invoice as Invoice
-from api.domain.billing.invoices.table import chain_breaks as chain_breaks
 from api.domain.billing.invoices.table import closed_until as closed_until
 from api.domain.billing.invoices.table import get_invoice as get_invoice
+from api.domain.billing.invoices.table import list_chain_breaks as list_chain_breaks
 from api.domain.billing.invoices.table import list_invoices as list_invoices
 from api.domain.billing.invoices.table import party_code as party_code

@@ -37,7 +37,7 @@ from api.domain.people.accounts import User
 # when a validator is missing.
 Judge = Callable[[Document], bytes]
 # The journal of what is paid at once, by where the money went; all else went to the bank.
-PAID_IN = {Account.CASH: Journal.CASH, Account.CREDIT: Journal.OTHER}
+PAYMENT_JOURNALS = {Account.CASH: Journal.CASH, Account.CREDIT: Journal.OTHER}
 
 
 class PeriodClosed(Conflict):
@@ -195,7 +195,7 @@ def _post(session: Session, seller: Seller, invoice: Invoice, document: Document
 def _post_legs(
     session: Session, seller: Seller, invoice: Invoice, now: datetime, legs: list[Leg], text: str, step: str
 ) -> None:
-    journal = Journal.SALES if step == "issue" else PAID_IN.get(legs[0].account, Journal.BANK)
+    journal = Journal.SALES if step == "issue" else PAYMENT_JOURNALS.get(legs[0].account, Journal.BANK)
     if not any(leg.cents for leg in legs):
         return  # a free sale moves no money
     ledger.post(

@@ -35,7 +35,7 @@ class DayTotal:
     vat_cents: int
 
 
-def b2c_totals(session: Session, *, seller_id: int, start: date, end: date) -> list[DayTotal]:
+def list_consumer_totals(session: Session, *, seller_id: int, start: date, end: date) -> list[DayTotal]:
     """Of the consumers' documents issued in `[start, end)`; the VAT is that of the documents, to the cent."""
     query = select(Invoice).where(
         Invoice.seller_id == seller_id,

@@ -113,7 +113,7 @@ def find_chain_end(session: Session, *, seller_id: int) -> str:
     return session.scalar(query.limit(1)) or "0" * 64
 
 
-def chain_breaks(session: Session, *, seller_id: int) -> list[str]:
+def list_chain_breaks(session: Session, *, seller_id: int) -> list[str]:
     """Numbers of the invoices whose hash does not fit their snapshot and the one before, or whose count has a gap."""
     found: list[str] = []
     before, year, no = "0" * 64, 0, 0

@@ -3,19 +3,19 @@
 Refuses strangers: to them an organisation does not exist.
 """
 
+from api.domain.billing.organisations.details import BillingDetails as BillingDetails
 from api.domain.billing.organisations.details import BuyersOnly as BuyersOnly
-from api.domain.billing.organisations.details import Details as Details
 from api.domain.billing.organisations.details import NameWrong as NameWrong
 from api.domain.billing.organisations.details import NotBillable as NotBillable
 from api.domain.billing.organisations.details import TermWrong as TermWrong
 from api.domain.billing.organisations.details import change_details as change_details
 from api.domain.billing.organisations.details import check_details as check_details
 from api.domain.billing.organisations.details import create_organisation as create_organisation
+from api.domain.billing.organisations.details import find_details as find_details
 from api.domain.billing.organisations.details import find_membership as find_membership
 from api.domain.billing.organisations.details import get_billable as get_billable
 from api.domain.billing.organisations.details import get_organisation as get_organisation
 from api.domain.billing.organisations.details import may_see as may_see
-from api.domain.billing.organisations.details import read_details as read_details
 from api.domain.billing.organisations.details import require_buyer as require_buyer
 from api.domain.billing.organisations.members import AlreadyMember as AlreadyMember
 from api.domain.billing.organisations.members import CostCentreWrong as CostCentreWrong

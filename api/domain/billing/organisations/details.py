@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.domain.billing.facturx import Address, DeliverTo, Party, party_faults
 from api.domain.billing.facturx import faults as wrong
 from api.domain.billing.organisations.table import BillingProfile
-from api.domain.billing.sellers import pack_address, read_address, today
+from api.domain.billing.sellers import pack_address, today, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotAllowed, NotFound
 from api.domain.core.slugs import free_slug
@@ -44,7 +44,7 @@ class NotBillable(Invalid):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
+class BillingDetails:
     """What a buyer types; checked as a whole before anything is kept."""
 
     name: str
@@ -64,7 +64,7 @@ class Details:
     terms_days: int = 30
     monthly: bool = False
 
-    def cleaned(self) -> Details:
+    def cleaned(self) -> BillingDetails:
         """Spaces out of the keys, as people copy them from a letterhead."""
         return replace(
             self,
@@ -97,7 +97,7 @@ def _bare(key: str | None) -> str | None:
     return re.sub(r"[\s.]", "", key).upper() or None if key else None
 
 
-def check_details(details: Details, *, now: datetime) -> None:
+def check_details(details: BillingDetails, *, now: datetime) -> None:
     """Raises the first fault, named, at its field: WrongSiren, SiretOfAnother, WrongVatNumber, IncompleteAddress, .."""
     if not 1 <= len(details.name) <= 200:
         raise NameWrong()
@@ -117,7 +117,7 @@ def check_details(details: Details, *, now: datetime) -> None:
         raise TermWrong(most=60 if most is None else most)
 
 
-def create_organisation(session: Session, *, owner: User, details: Details, now: datetime) -> Organisation:
+def create_organisation(session: Session, *, owner: User, details: BillingDetails, now: datetime) -> Organisation:
     """A new organisation with its billing details; `owner` is its first buyer."""
     details = details.cleaned()
     check_details(details, now=now)
@@ -132,7 +132,7 @@ def create_organisation(session: Session, *, owner: User, details: Details, now:
 
 
 def change_details(
-    session: Session, *, organisation: Organisation, actor: User, details: Details, now: datetime
+    session: Session, *, organisation: Organisation, actor: User, details: BillingDetails, now: datetime
 ) -> BillingProfile:
     """By a buyer; issued invoices keep what they printed."""
     require_buyer(session, user=actor, organisation=organisation)
@@ -143,7 +143,7 @@ def change_details(
     return profile
 
 
-def _keep(session: Session, organisation: Organisation, details: Details, now: datetime) -> BillingProfile:
+def _keep(session: Session, organisation: Organisation, details: BillingDetails, now: datetime) -> BillingProfile:
     organisation.name, organisation.siren = details.name, details.siren
     organisation.siret, organisation.vat_number = details.siret, details.vat_number
     profile = session.get(BillingProfile, organisation.id) or BillingProfile(organisation_id=organisation.id)
@@ -166,28 +166,28 @@ def _free_slug(session: Session, name: str) -> str:
     return free_slug(name, default="organisation", is_taken=is_taken)
 
 
-def read_details(session: Session, *, organisation: Organisation) -> Details | None:
+def find_details(session: Session, *, organisation: Organisation) -> BillingDetails | None:
     """What was entered; None before."""
     profile = session.get(BillingProfile, organisation.id)
     if profile is None:
         return None
     place = profile.deliver_to
     names = ("legal_form", "email", "phone", "electronic_address", "is_public", "service_code", "needs_service_code")
-    return Details(
+    return BillingDetails(
         name=organisation.name,
         siren=organisation.siren,
         siret=organisation.siret,
         vat_number=organisation.vat_number,
-        address=read_address(profile.address),
-        deliver_to=DeliverTo(name=place["name"], address=read_address(place["address"])) if place else None,
+        address=unpack_address(profile.address),
+        deliver_to=DeliverTo(name=place["name"], address=unpack_address(place["address"])) if place else None,
         **{name: getattr(profile, name) for name in (*names, "needs_engagement", "terms_days", "monthly")},
     )
 
 
-def get_billable(session: Session, *, organisation_id: int) -> Details:
+def get_billable(session: Session, *, organisation_id: int) -> BillingDetails:
     """What an invoice or quote to this organisation needs; NotBillable while it is not all there."""
     organisation = session.get_one(Organisation, organisation_id)
-    details = read_details(session, organisation=organisation)
+    details = find_details(session, organisation=organisation)
     if details is None:
         raise NotBillable(missing="address")
     if details.party.customer is CustomerType.CONSUMER:

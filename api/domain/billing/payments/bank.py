@@ -40,7 +40,7 @@ NEXT = {
 
 
 @dataclass(frozen=True, slots=True)
-class ReadLine:
+class Movement:
     """One movement as a file says it; `cents` below zero left the account. `bank_id` is the bank's own, if any."""
 
     booked_on: date
@@ -89,10 +89,10 @@ class Proposal:
 
 
 def import_lines(
-    session: Session, *, seller: Seller, lines: Iterable[ReadLine], actor: User | None, now: datetime
+    session: Session, *, seller: Seller, lines: Iterable[Movement], actor: User | None, now: datetime
 ) -> list[BankLine]:
     """The lines that are new; those imported before, also by another file, are left out."""
-    seen: Counter[ReadLine] = Counter()
+    seen: Counter[Movement] = Counter()
     added = []
     for line in lines:
         seen[line] += 1
@@ -117,18 +117,18 @@ def import_lines(
     return added
 
 
-def _fingerprint(line: ReadLine, occurrence: int) -> str:
+def _fingerprint(line: Movement, occurrence: int) -> str:
     """The bank's own identifier if there is one; else the facts, and which of several equal ones it is."""
     facts = line.bank_id or f"{line.booked_on}|{line.cents}|{line.text}|{line.counterparty}|{occurrence}"
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-def propose(session: Session, *, seller: Seller) -> list[Proposal]:
+def propose_matches(session: Session, *, seller: Seller) -> list[Proposal]:
     """The best guess for each new line; a line without any is left to the clerk."""
     waiting = list_open(session, seller_id=seller.id)
     amounts = Counter(cents for _, cents in waiting)
     found = []
-    for line in list_new_lines(session, seller_id=seller.id):
+    for line in list_new_bank_lines(session, seller_id=seller.id):
         named = [(invoice, left) for invoice, left in waiting if _names(line.text, invoice.number)]
         if named:
             invoice, left = next((each for each in named if each[1] == line.cents), named[0])
@@ -148,23 +148,20 @@ def _names(text: str, number: str) -> bool:
     return re.search(rf"(?<![a-z0-9]){pattern}(?!\d)", plain) is not None
 
 
-def list_new_lines(session: Session, *, seller_id: int) -> list[BankLine]:
+def list_new_bank_lines(session: Session, *, seller_id: int) -> list[BankLine]:
     query = select(BankLine).where(BankLine.seller_id == seller_id, BankLine.status == LineStatus.NEW)
     return list(session.scalars(query.order_by(BankLine.booked_on, BankLine.id)))
 
 
-def get_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:
+def get_bank_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:
     line = session.get(BankLine, line_id)
     if line is None or line.seller_id != seller.id:
         raise NotFound()
     return line
 
 
-def confirm(session: Session, *, line: BankLine, invoice: Invoice, actor: User, now: datetime) -> Payment:
-    """A person says that this movement pays this invoice, whole or in part.
-
-    Raises MoreThanOpen, ForbiddenMove, NothingOpen.
-    """
+def confirm_match(session: Session, *, line: BankLine, invoice: Invoice, actor: User, now: datetime) -> Payment:
+    """A person says that this movement pays this invoice, whole or in part: NotFound, ForbiddenMove, and as `pay`."""
     if invoice.seller_id != line.seller_id:
         raise NotFound()
     advance(session, line, LineStatus.MATCHED, moves=NEXT, status=BankLine.status)
@@ -184,7 +181,7 @@ def confirm(session: Session, *, line: BankLine, invoice: Invoice, actor: User, 
     return payment
 
 
-def ignore(session: Session, *, line: BankLine, actor: User, now: datetime) -> None:
+def ignore_line(session: Session, *, line: BankLine, actor: User, now: datetime) -> None:
     """It pays none of our invoices."""
     advance(session, line, LineStatus.IGNORED, moves=NEXT, status=BankLine.status)
     record(session, noun="bank_line", noun_id=line.id, verb="ignored", now=now, actor_id=actor.id)

@@ -44,7 +44,7 @@ class NewCheckout:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class WebhookEvent:
     """A signed message: `reference` names the checkout; `paid_cents` None when it is about something else."""
 
     id: str
@@ -62,7 +62,7 @@ class PaymentGateway(Protocol):
         """A page where `cents` are paid for invoice `number`; the same `key` again gives the same checkout."""
         ...
 
-    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> Event:
+    def read_webhook(self, body: bytes, headers: Mapping[str, str], *, now: datetime) -> WebhookEvent:
         """The event of a raw body; raises WebhookForged when the signature is missing, wrong or too old."""
         ...
 
@@ -108,7 +108,7 @@ class GatewayEvent(Base):
     received_at: Mapped[Instant]
 
 
-def keep_checkout(
+def save_checkout(
     session: Session, *, gateway: str, made: NewCheckout, invoice: Invoice, cents: int, now: datetime
 ) -> Checkout:
     """Remember it; the same reference twice is the same checkout."""
@@ -121,7 +121,7 @@ def keep_checkout(
     return row
 
 
-def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> WebhookOutcome:
+def receive_event(session: Session, *, gateway: str, event: WebhookEvent, now: datetime) -> WebhookOutcome:
     """What the event does. A replay does nothing; a wrong amount is flagged and books nothing."""
     row = session.scalar(
         insert(GatewayEvent)
@@ -149,7 +149,7 @@ def receive(session: Session, *, gateway: str, event: Event, now: datetime) -> W
     return outcome
 
 
-def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> WebhookOutcome:
+def _book(session: Session, checkout: Checkout, event: WebhookEvent, now: datetime) -> WebhookOutcome:
     invoice = session.get_one(Invoice, checkout.invoice_id)
     as_asked = event.paid_cents == checkout.cents and event.currency == "eur"
     if as_asked and open_cents(session, invoice=invoice) >= checkout.cents:
@@ -170,7 +170,7 @@ def _book(session: Session, checkout: Checkout, event: Event, now: datetime) -> 
     return _flag(session, invoice, event, checkout, now)
 
 
-def _flag(session: Session, invoice: Invoice, event: Event, checkout: Checkout, now: datetime) -> WebhookOutcome:
+def _flag(session: Session, invoice: Invoice, event: WebhookEvent, checkout: Checkout, now: datetime) -> WebhookOutcome:
     record(
         session,
         noun="invoice",

@@ -30,7 +30,7 @@ class PaymentMeans(StrEnum):
     CREDIT = "credit"
 
 
-MONEY = {
+ACCOUNTS = {
     PaymentMeans.TRANSFER: (Account.BANK, Journal.BANK),
     PaymentMeans.CASH: (Account.CASH, Journal.CASH),
     PaymentMeans.CARD: (Account.CARD, Journal.BANK),
@@ -162,7 +162,7 @@ def pay(
     if means is PaymentMeans.CREDIT:
         _require_credit(session, invoice, cents)
     name = invoice.document.buyer.name
-    account, journal = MONEY[means]
+    account, journal = ACCOUNTS[means]
     owed_back = (invoice.party, name) if means is PaymentMeans.CREDIT else ()
     ledger.post(
         session,
@@ -221,7 +221,7 @@ def top_up(
         raise AmountWrong()
     if seller.wallet_kind is WalletKind.SINGLE:
         raise SinglePurposeCredit()
-    account, journal = MONEY[means]
+    account, journal = ACCOUNTS[means]
     party = f"user:{user.id}"
     ledger.post(
         session,

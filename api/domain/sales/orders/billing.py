@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices
-from api.domain.billing.facturx import Document, deduct
+from api.domain.billing.facturx import Document, deduct_deposits
 from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.organisations import get_billable
 from api.domain.billing.sellers import get_regime, today
@@ -71,7 +71,7 @@ def draft_of(session: Session, *, orders: Sequence[Order], on: date, number: str
         agreed_total_cents=first.quote.total_cents if single else None,
     )
     deposits = [invoice.document for order in orders for invoice in _living_deposits(session, order)]
-    return replace(deduct(draft, deposits), agreed_total_cents=None) if deposits else draft
+    return replace(deduct_deposits(draft, deposits), agreed_total_cents=None) if deposits else draft
 
 
 def list_deposits(session: Session, *, order: Order) -> list[tuple[Invoice, int]]:

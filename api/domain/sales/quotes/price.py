@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from api.domain.billing.facturx import Allowance, Category, Line, Nature, TraceRow
+from api.domain.billing.facturx import Allowance, Line, Nature, TraceRow, VatCategory
 from api.domain.billing.sellers import today
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime
@@ -128,7 +128,7 @@ def sale_lines(
     lines: Sequence[PricedLine], order: Price, *, regime: Regime, vat_rate: Decimal
 ) -> tuple[tuple[Line, ...], tuple[tuple[TraceRow, ...], ...]]:
     """(lines, their traces) of the document; the lines add up to the order's net, to the cent."""
-    category = Category.STANDARD if regime is Regime.PAYER else Category.EXEMPT
+    category = VatCategory.STANDARD if regime is Regime.PAYER else VatCategory.EXEMPT
     rate = vat_rate if regime is Regime.PAYER else Decimal(0)
     made: list[tuple[Line, tuple[TraceRow, ...]]] = []
     for line in lines:
@@ -137,7 +137,7 @@ def sale_lines(
     return tuple(line for line, _ in made), tuple(trace for _, trace in made)
 
 
-def _lines_of(line: PricedLine, category: Category, rate: Decimal) -> list[tuple[Line, tuple[TraceRow, ...]]]:
+def _lines_of(line: PricedLine, category: VatCategory, rate: Decimal) -> list[tuple[Line, tuple[TraceRow, ...]]]:
     amounts = {step.reason: round_cents(step.amount) for step in line.price.trace if step.scope is Scope.LINE}
     name = line.asked.request.model.name
     made = []
@@ -150,7 +150,7 @@ def _lines_of(line: PricedLine, category: Category, rate: Decimal) -> list[tuple
     return made
 
 
-def _pieces(line: PricedLine, discount_cents: int, category: Category, rate: Decimal) -> Line:
+def _pieces(line: PricedLine, discount_cents: int, category: VatCategory, rate: Decimal) -> Line:
     request = line.asked.request
     colour = f" {request.colour.name.lower()}" if request.colour else ""
     scale = f", échelle {request.scale * 100:f} %" if request.scale != 1 else ""
@@ -168,7 +168,7 @@ def _pieces(line: PricedLine, discount_cents: int, category: Category, rate: Dec
     )
 
 
-def _extra(description: str, cents: int, category: Category, rate: Decimal) -> Line:
+def _extra(description: str, cents: int, category: VatCategory, rate: Decimal) -> Line:
     return Line(
         description=description,
         quantity=Decimal(1),

@@ -12,7 +12,7 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.billing.facturx import DocumentAllowance, Line, Nature, check, totals
+from api.domain.billing.facturx import DocumentAllowance, Line, Nature, check_document, totals
 from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.core.changes import list_changes, publish, record
 from api.domain.core.errors import Conflict, Invalid
@@ -58,7 +58,7 @@ def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str,
         raise PriceWrong()
     old_cents = quote.net_cents
     devis = _adjust(quote.document, net_cents - old_cents, reason)
-    check(devis)
+    check_document(devis)
     sums = totals(devis)
     quote.body = freeze(devis)
     quote.net_cents, quote.vat_cents, quote.total_cents = sums.net_cents, sums.vat_cents, sums.total_cents

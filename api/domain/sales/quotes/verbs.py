@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import paper_numbers
 from api.domain.billing.facturx import QuoteDocument as Devis
-from api.domain.billing.facturx import check, totals
-from api.domain.billing.organisations import Details, get_billable, get_cost_centre, require_buyer
+from api.domain.billing.facturx import check_document, totals
+from api.domain.billing.organisations import BillingDetails, get_billable, get_cost_centre, require_buyer
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller, get_regime, get_site_seller, today
 from api.domain.core.base import advance
@@ -86,7 +86,7 @@ class _QuoteContext:
 
     site: Site
     organisation: Organisation
-    buyer: Details
+    buyer: BillingDetails
     seller: Seller
     regime: Regime
     tariff_id: int
@@ -127,7 +127,7 @@ def _draw_up(session: Session, ground: _QuoteContext, lines: Sequence[PricedLine
         regime=ground.regime,
         notes=(note,) if note else (),
     )
-    check(devis)
+    check_document(devis)
     return devis
 
 

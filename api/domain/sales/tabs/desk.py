@@ -25,7 +25,7 @@ from api.domain.billing.facturx import (
 from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
 from api.domain.billing.payments.table import CreditTooSmall
-from api.domain.billing.sellers import Seller, get_regime, pack_address, read_address, today
+from api.domain.billing.sellers import Seller, get_regime, pack_address, today, unpack_address
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_till, supplied_over
@@ -64,7 +64,7 @@ def keep_address(session: Session, *, user: User, address: Address, now: datetim
 
 def find_address(session: Session, *, user: User) -> Address | None:
     row = session.get(ConsumerAddress, user.id)
-    return read_address(row.address) if row else None
+    return unpack_address(row.address) if row else None
 
 
 def draft_sale(

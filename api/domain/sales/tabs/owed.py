@@ -14,9 +14,9 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from api.domain.billing.facturx import Category, Line, Nature
+from api.domain.billing.facturx import Line, Nature, VatCategory
 from api.domain.billing.organisations import find_membership, get_cost_centre, require_buyer
-from api.domain.billing.sellers import Seller, SellerRegime, get_regime, site_ids_of, today
+from api.domain.billing.sellers import Seller, SellerRegime, get_regime, list_site_ids, today
 from api.domain.booking.bookings import COUNTED, Booking, BookingStatus
 from api.domain.booking.rules import Rule
 from api.domain.core.errors import Conflict, NotFound
@@ -70,7 +70,7 @@ def list_owed(
 ) -> list[Owed]:
     """In order of their days, up to and including `until`; of some organisations, or of one person for themselves."""
     regime = get_regime(session, seller=seller, on=today(now))
-    sites = site_ids_of(session, seller=seller)
+    sites = list_site_ids(session, seller=seller)
     bookings = _owing_bookings(now).where(
         Booking.site_id.in_(sites), _whose(Booking.organisation_id, Booking.user_id, organisation_ids, user_id)
     )
@@ -220,7 +220,7 @@ def _line(text: str, details: str, cents: int, nature: Nature, regime: Regime, r
         unit="LS",
         unit_price=euros(cents),
         nature=nature,
-        category=Category.STANDARD if regime is Regime.PAYER else Category.EXEMPT,
+        category=VatCategory.STANDARD if regime is Regime.PAYER else VatCategory.EXEMPT,
         rate=rate,
         agreed_net_cents=cents,
     )
