@@ -11,8 +11,7 @@ from lxml import etree
 from sqlalchemy.orm import Session
 
 from api.adapters.ereporting import PeriodTooShort, PlatformUnnamed, report_sales
-from api.domain.billing.invoices import DayTotal
-from api.domain.billing.invoices.reporting import VatOperation
+from api.domain.billing.invoices import DayTotal, VatOperation
 from api.domain.people.accounts import User
 from api.settings import settings
 from tests.billing.conftest import Caller

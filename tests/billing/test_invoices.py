@@ -12,8 +12,7 @@ from sqlalchemy.orm import Session
 from api.adapters import invoicing
 from api.adapters.facturx import ValidatorAbsent
 from api.domain.billing import invoices, ledger
-from api.domain.billing.facturx import Document, DocumentKind, PaymentMeansCode, deduct_deposits, totals
-from api.domain.billing.facturx.faults import CreditAboveRemaining, WrongSiren
+from api.domain.billing.facturx import Document, DocumentKind, PaymentMeansCode, deduct_deposits, faults, totals
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Entry, Journal, Leg, Unbalanced
 from api.domain.core.frozen import freeze, thaw
@@ -57,7 +56,7 @@ def test_the_dry_run_has_the_length_of_the_real_number(session: Session, shop: S
 
 def test_a_refusal_costs_no_number(session: Session, shop: Shop) -> None:
     wrong = replace(make_document(), buyer=replace(make_document().buyer, siren="123456789", siret=None))
-    with pytest.raises(WrongSiren):
+    with pytest.raises(faults.WrongSiren):
         issue(session, shop, draft=wrong, judge=invoicing.judge)
 
     assert issue(session, shop).number == "F2026-00001"
@@ -212,7 +211,7 @@ def test_a_credit_by_line_leaves_the_rest(session: Session, shop: Shop) -> None:
     rest = credit(session, shop, invoice, quantities={0: Decimal(7), 1: Decimal("37.4")})
 
     assert 0 < note.total_cents < rest.total_cents < invoice.total_cents
-    with pytest.raises(CreditAboveRemaining):
+    with pytest.raises(faults.CreditAboveRemaining):
         credit(session, shop, invoice)
 
 

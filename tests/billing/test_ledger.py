@@ -14,9 +14,8 @@ from api.domain.billing import invoices, ledger, payments
 from api.domain.billing.facturx import Allowance, DocumentAllowance, Nature, PaymentMeansCode, totals
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Journal, Leg, PostedAlready, Posting, Unbalanced
-from api.domain.billing.payments import Payment
+from api.domain.billing.payments import AmountWrong, Payment, ReversedAlready, SinglePurposeCredit
 from api.domain.billing.payments import PaymentMeans as PaidBy
-from api.domain.billing.payments.table import AmountWrong, ReversedAlready, SinglePurposeCredit
 from api.domain.billing.sellers import WalletKind
 from api.domain.core.errors import NotFound
 from tests.billing.make import TODAY, Shop, accept_all, add_seller, issue

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.billing.facturx import DeliverTo
-from api.domain.billing.facturx.faults import IncompleteAddress, MissingIdentifier
+from api.domain.billing.facturx import DeliverTo, faults
 from api.domain.billing.organisations import AlreadyMember, BuyersOnly, CostCentreWrong, InvitationWrong, LimitWrong
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
@@ -157,7 +156,7 @@ def test_cost_centres_are_listed_by_code(session: Session, shop: Shop) -> None:
 
 def test_a_wrong_delivery_address_is_told_at_its_own_field(session: Session) -> None:
     place = DeliverTo(name="", address=make_details().address.__class__(lines=(" ",), postcode="", city=""))
-    with pytest.raises(IncompleteAddress) as told:
+    with pytest.raises(faults.IncompleteAddress) as told:
         organisations.create_organisation(
             session, owner=make_user(session), details=make_details(deliver_to=place), now=NOW
         )
@@ -177,7 +176,7 @@ def test_a_right_delivery_address_is_read_back(session: Session) -> None:
 
 
 def test_a_public_body_is_nothing_without_its_siret(session: Session) -> None:
-    with pytest.raises(MissingIdentifier) as told:
+    with pytest.raises(faults.MissingIdentifier) as told:
         organisations.create_organisation(
             session, owner=make_user(session), details=make_details(is_public=True, siret=None), now=NOW
         )

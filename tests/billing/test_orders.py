@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.billing.facturx.faults import MissingEngagement
+from api.domain.billing.facturx import faults
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.messages import dunning
 from api.domain.messages.notifications import Mail
@@ -237,7 +237,7 @@ def test_a_public_buyer_must_give_its_engagement_number(session: Session) -> Non
     details = make_details(is_public=True, needs_engagement=True, terms_days=30)
     shop = make_shop(session, details=details)
     quote = ask(session, shop)
-    with pytest.raises(MissingEngagement):
+    with pytest.raises(faults.MissingEngagement):
         accept(session, shop, quote)
 
     assert accept(session, shop, quote, purchase_order="EJ-2026-1").purchase_order == "EJ-2026-1"

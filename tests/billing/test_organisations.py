@@ -7,14 +7,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.billing.facturx.faults import (
-    IncompleteAddress,
-    MissingServiceCode,
-    SiretOfAnother,
-    WrongSiren,
-    WrongSiret,
-    WrongVatNumber,
-)
+from api.domain.billing.facturx import faults
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.accounts import BuyingRight, Organisation, User
 from tests.billing.make import Shop, make_details, make_shop
@@ -30,16 +23,16 @@ def shop(session: Session) -> Shop:
 @pytest.mark.parametrize(
     ("wrong", "error", "field"),
     [
-        ({"siren": "123456789", "siret": None, "vat_number": None}, WrongSiren, "siren"),
-        ({"siret": make_siret(make_siren(40))[:-1] + "0"}, WrongSiret, "siret"),
-        ({"siret": make_siret(make_siren(41))}, SiretOfAnother, "siret"),
-        ({"vat_number": "FR00" + make_siren(40)}, WrongVatNumber, "vat_number"),
-        ({"vat_number": make_vat_number(make_siren(41))}, WrongVatNumber, "vat_number"),
-        ({"is_public": True, "needs_service_code": True}, MissingServiceCode, "service_code"),
+        ({"siren": "123456789", "siret": None, "vat_number": None}, faults.WrongSiren, "siren"),
+        ({"siret": make_siret(make_siren(40))[:-1] + "0"}, faults.WrongSiret, "siret"),
+        ({"siret": make_siret(make_siren(41))}, faults.SiretOfAnother, "siret"),
+        ({"vat_number": "FR00" + make_siren(40)}, faults.WrongVatNumber, "vat_number"),
+        ({"vat_number": make_vat_number(make_siren(41))}, faults.WrongVatNumber, "vat_number"),
+        ({"is_public": True, "needs_service_code": True}, faults.MissingServiceCode, "service_code"),
         ({"is_public": True, "terms_days": 45}, organisations.TermWrong, "terms_days"),
         ({"terms_days": 61}, organisations.TermWrong, "terms_days"),
         ({"name": " "}, organisations.NameWrong, "name"),
-        ({"address": replace(make_details().address, city="")}, IncompleteAddress, "address"),
+        ({"address": replace(make_details().address, city="")}, faults.IncompleteAddress, "address"),
     ],
 )
 def test_what_is_wrong_is_named_at_its_field(

@@ -19,8 +19,18 @@ from api.adapters.gateways import FakeGateway, StripeGateway, sign
 from api.domain.billing import invoices, ledger, payments
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, PostedAlready, Posting
-from api.domain.billing.payments import MatchQuality, Payment, PaymentMeans, WebhookForged, WebhookOutcome
-from api.domain.billing.payments.table import AmountWrong, CreditTooSmall, MoreThanOpen, NothingOpen, ReversedAlready
+from api.domain.billing.payments import (
+    AmountWrong,
+    CreditTooSmall,
+    MatchQuality,
+    MoreThanOpen,
+    NothingOpen,
+    Payment,
+    PaymentMeans,
+    ReversedAlready,
+    WebhookForged,
+    WebhookOutcome,
+)
 from api.domain.core.errors import DomainError
 from api.domain.messages import dunning
 from api.domain.messages.notifications import Mail

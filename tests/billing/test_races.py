@@ -12,8 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, ledger, payments
-from api.domain.billing.facturx import Document
-from api.domain.billing.facturx.faults import CreditAboveRemaining
+from api.domain.billing.facturx import Document, faults
 from api.domain.billing.invoices import Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
 from api.domain.billing.sellers import Seller
@@ -128,7 +127,7 @@ def test_an_invoice_is_credited_whole_once_by_two_clerks(committed: Engine, invo
         invoice = session.get_one(Invoice, invoice_id)
         invoices.credit(session, invoice=invoice, reason="x", judge=accept_all, now=NOW, today=TODAY)
 
-    assert at_once(committed, act) == ["", CreditAboveRemaining.__name__]
+    assert at_once(committed, act) == ["", faults.CreditAboveRemaining.__name__]
 
 
 def test_one_cause_posts_once_also_at_once(committed: Engine, shop: Shop, invoice_id: int) -> None:

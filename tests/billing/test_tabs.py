@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge as real_judge
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check_document
-from api.domain.billing.facturx.faults import MissingEngagement
+from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check_document, faults
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.organisations import BuyersOnly, NotBillable
-from api.domain.billing.payments.table import CreditTooSmall
+from api.domain.billing.payments import CreditTooSmall
 from api.domain.billing.sellers import set_regime
 from api.domain.booking import bookings
 from api.domain.booking.rules import Policy, set_rule
@@ -213,7 +212,7 @@ def test_a_public_buyer_that_wants_an_engagement_number_gets_no_invoice_without(
     details = make_details(is_public=True, needs_engagement=True)
     shop = make_shop(session, details=details)
     stay(session, shop)
-    with pytest.raises(MissingEngagement), session.begin_nested():
+    with pytest.raises(faults.MissingEngagement), session.begin_nested():
         bill(session, shop, judge=check_only)
     invoice = bill(session, shop, judge=check_only, purchase_order="EJ-2026-4")
 

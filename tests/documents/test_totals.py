@@ -17,9 +17,9 @@ from api.domain.billing.facturx import (
     credit_note,
     deduct_deposits,
     deposit_invoice,
+    faults,
     totals,
 )
-from api.domain.billing.facturx.faults import CreditAboveRemaining, DepositOfAnother, DepositTooSmall, NoSuchLine
 from api.domain.pricing.prices import vat_cents
 from tests.documents.make import (
     ISSUED_ON,
@@ -84,16 +84,16 @@ def test_credit_by_line_takes_its_share_of_the_reductions() -> None:
 @pytest.mark.parametrize("index", [-1, 4])
 def test_a_line_that_is_not_there_cannot_be_credited(index: int) -> None:
     """From the end counted, -1 would be the last one."""
-    with pytest.raises(NoSuchLine):
+    with pytest.raises(faults.NoSuchLine):
         credit_note(make_document(), number="A1", issued_on=ISSUED_ON, reason="x", quantities={index: Decimal(1)})
 
 
 def test_credit_above_what_remains_is_refused() -> None:
     original = make_document()
     first = credit_note(original, number="A1", issued_on=ISSUED_ON, reason="x", quantities={0: Decimal(6)})
-    with pytest.raises(CreditAboveRemaining):
+    with pytest.raises(faults.CreditAboveRemaining):
         credit_note(original, number="A2", issued_on=ISSUED_ON, reason="x", earlier=[first])
-    with pytest.raises(CreditAboveRemaining):
+    with pytest.raises(faults.CreditAboveRemaining):
         credit_note(original, number="A3", issued_on=ISSUED_ON, reason="x", quantities={0: Decimal(11)})
 
 
@@ -129,14 +129,14 @@ def test_vat_over_deposit_and_final_is_the_vat_of_the_whole_sale(seed: int) -> N
 
 def test_a_deposit_without_whole_cents_of_vat_is_refused() -> None:
     sale = make_document(lines=(make_line(quantity=Decimal(1), unit_price=Decimal("0.1")),))
-    with pytest.raises(DepositTooSmall):
+    with pytest.raises(faults.DepositTooSmall):
         deposit_invoice(sale, number="D1", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30))
 
 
 def test_the_deposit_of_another_buyer_cannot_be_deducted() -> None:
     sale = make_document()
     deposit = deposit_invoice(sale, number="D1", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30))
-    with pytest.raises(DepositOfAnother):
+    with pytest.raises(faults.DepositOfAnother):
         deduct_deposits(replace(sale, buyer=make_consumer()), [deposit])
 
 

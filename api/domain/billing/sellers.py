@@ -15,8 +15,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from api.domain.billing.facturx import Address, Bank, Party, bank_faults, party_faults
-from api.domain.billing.facturx import faults as wrong
+from api.domain.billing.facturx import Address, Bank, Party, bank_faults, faults, party_faults
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -226,7 +225,7 @@ def _check(party: Party, bank: Bank) -> None:
     if not party.name.strip():
         raise SellerNameless()
     if not party.siren:
-        raise wrong.WrongSiren(siren="", party=party.name)
+        raise faults.WrongSiren(siren="", party=party.name)
     for fault in [*party_faults(party), *bank_faults(bank)]:
         raise fault
 
@@ -235,7 +234,7 @@ def _check_regime(vat_number: str | None, regime: Regime, vat_on_debits: bool) -
     if regime is Regime.PAYER and not vat_number:
         raise VatNumberMissing()
     if vat_on_debits and regime is not Regime.PAYER:
-        raise wrong.DebitsWithoutVat(field="vat_on_debits")
+        raise faults.DebitsWithoutVat(field="vat_on_debits")
 
 
 def change_seller(session: Session, *, seller: Seller, party: Party, bank: Bank, actor: User, now: datetime) -> None:

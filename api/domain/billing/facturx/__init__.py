@@ -3,6 +3,7 @@
 Refuses sessions, clocks, files and numbers of its own: all of them are passed in.
 """
 
+from api.domain.billing.facturx import faults
 from api.domain.billing.facturx.checks import bank_faults, check_document, list_faults, party_faults
 from api.domain.billing.facturx.cii import euros, nature_text, plain_decimal, to_dict
 from api.domain.billing.facturx.credit import credit_note
@@ -60,6 +61,7 @@ __all__ = [
     "deduct_deposits",
     "deposit_invoice",
     "euros",
+    "faults",
     "line_net_cents",
     "list_faults",
     "nature_text",

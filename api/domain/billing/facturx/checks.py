@@ -16,7 +16,7 @@ from stdnum.fr import siren as stdnum_siren
 from stdnum.fr import siret as stdnum_siret
 from stdnum.fr import tva as stdnum_tva
 
-from api.domain.billing.facturx import faults as f
+from api.domain.billing.facturx import faults
 from api.domain.billing.facturx.document import (
     UNITS,
     Address,
@@ -53,20 +53,20 @@ def list_faults(sale: Document | QuoteDocument) -> list[Invalid]:
 
 def _faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
     if not NUMBER.fullmatch(sale.number):
-        yield f.BadNumber(number=sale.number)
+        yield faults.BadNumber(number=sale.number)
     yield from party_faults(sale.seller)
     yield from party_faults(sale.buyer)
     yield from _seller_faults(sale)
     yield from _text_faults(sale)
     if not sale.lines:
-        yield f.NothingSold()
+        yield faults.NothingSold()
         return
     for number, line in enumerate(sale.lines, start=1):
         yield from _line_faults(number, line)
         yield from _vat_faults(sale, line.category, line.rate)
     for reduction in sale.allowances:
         if reduction.amount_cents <= 0 or not reduction.reason.strip():
-            yield f.WrongAllowance()
+            yield faults.WrongAllowance()
         yield from _vat_faults(sale, reduction.category, reduction.rate)
     sums = totals(sale)
     yield from _sum_faults(sale, sums)
@@ -77,14 +77,14 @@ def _faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
 def party_faults(party: Party) -> Iterator[Invalid]:
     """Also asked when a customer is entered: a wrong key must not wait for the invoice to be found."""
     if party.siren is not None and not _is_siren(party.siren):
-        yield f.WrongSiren(siren=party.siren, party=party.name)
+        yield faults.WrongSiren(siren=party.siren, party=party.name)
     if party.siret is not None:
         if not re.fullmatch(r"\d{14}", party.siret) or not stdnum_siret.is_valid(party.siret):
-            yield f.WrongSiret(siret=party.siret, party=party.name)
+            yield faults.WrongSiret(siret=party.siret, party=party.name)
         if party.siret[:9] != party.siren:
-            yield f.SiretOfAnother(siret=party.siret, siren=party.siren or "-", party=party.name)
+            yield faults.SiretOfAnother(siret=party.siret, siren=party.siren or "-", party=party.name)
     if party.vat_number is not None and not _is_vat_number_of(party.vat_number, party.siren):
-        yield f.WrongVatNumber(vat_number=party.vat_number, party=party.name)
+        yield faults.WrongVatNumber(vat_number=party.vat_number, party=party.name)
     yield from _address_faults(party.name, party.address)
 
 
@@ -92,15 +92,15 @@ def bank_faults(bank: Bank) -> Iterator[Invalid]:
     try:
         iban = schwifty.IBAN(bank.iban)
     except SchwiftyException:
-        yield f.WrongIban(iban=bank.iban)
+        yield faults.WrongIban(iban=bank.iban)
         return
     try:
         if schwifty.BIC(bank.bic).country_code != iban.country_code:
-            yield f.WrongBic(bic=bank.bic)
+            yield faults.WrongBic(bic=bank.bic)
     except SchwiftyException:
-        yield f.WrongBic(bic=bank.bic)
+        yield faults.WrongBic(bic=bank.bic)
     if not bank.name.strip():
-        yield f.MissingBank()
+        yield faults.MissingBank()
 
 
 def _is_siren(siren: str) -> bool:
@@ -117,14 +117,14 @@ def _is_vat_number_of(vat_number: str, siren: str | None) -> bool:
 def _address_faults(party: str, address: Address) -> Iterator[Invalid]:
     street = any(line.strip() for line in address.lines) and len(address.lines) <= 3
     if not street or not address.postcode.strip() or not address.city.strip() or len(address.country) != 2:
-        yield f.IncompleteAddress(party=party)
+        yield faults.IncompleteAddress(party=party)
 
 
 def _seller_faults(sale: Sale) -> Iterator[Invalid]:
     if not sale.seller.siren:
-        yield f.MissingIdentifier(party=sale.seller.name, what="SIREN")
+        yield faults.MissingIdentifier(party=sale.seller.name, what="SIREN")
     if sale.regime is Regime.PAYER and not sale.seller.vat_number:
-        yield f.MissingIdentifier(party=sale.seller.name, what="VAT number")
+        yield faults.MissingIdentifier(party=sale.seller.name, what="VAT number")
 
 
 def _text_faults(sale: Sale) -> Iterator[Invalid]:
@@ -135,7 +135,7 @@ def _text_faults(sale: Sale) -> Iterator[Invalid]:
         texts += [line.description] + ([line.details] if line.details is not None else [])
     for text in (*texts, *filter(None, _optional_texts(sale))):
         if not text.strip() or len(text) > LONGEST_TEXT or UNPRINTABLE.search(text):
-            yield f.UnreadableText(text=UNPRINTABLE.sub("?", text[:40]))
+            yield faults.UnreadableText(text=UNPRINTABLE.sub("?", text[:40]))
 
 
 def _optional_texts(sale: Sale) -> Iterator[str | None]:
@@ -154,17 +154,17 @@ def _optional_texts(sale: Sale) -> Iterator[str | None]:
 
 def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
     if not line.quantity or _decimals(line.quantity) > 4:
-        yield f.WrongQuantity(line=number, quantity=line.quantity)
+        yield faults.WrongQuantity(line=number, quantity=line.quantity)
     if line.unit_price <= 0 or _decimals(line.unit_price) > 6:
-        yield f.WrongPrice(line=number, price=line.unit_price)
+        yield faults.WrongPrice(line=number, price=line.unit_price)
     if line.unit not in UNITS:
-        yield f.UnknownUnit(line=number, unit=line.unit)
+        yield faults.UnknownUnit(line=number, unit=line.unit)
     gross = round_cents(line.quantity * line.unit_price)
     if line.allowance and (not 0 < line.allowance.amount_cents <= gross or not line.allowance.reason.strip()):
-        yield f.WrongAllowance()
+        yield faults.WrongAllowance()
     net = gross - (line.allowance.amount_cents if line.allowance else 0)
     if line.agreed_net_cents is not None and line.agreed_net_cents != net:
-        yield f.NetDiffers(line=number, agreed_cents=line.agreed_net_cents, computed_cents=net)
+        yield faults.NetDiffers(line=number, agreed_cents=line.agreed_net_cents, computed_cents=net)
 
 
 def _decimals(number: Decimal) -> int:
@@ -176,21 +176,21 @@ def _vat_faults(sale: Sale, category: VatCategory, rate: Decimal) -> Iterator[In
     """A franchise is category E and never Z or S: schematrons accept all three."""
     expected = VatCategory.STANDARD if sale.regime is Regime.PAYER else VatCategory.EXEMPT
     if category is not expected:
-        yield f.WrongVatCategory(regime=sale.regime, category=expected, found=category)
+        yield faults.WrongVatCategory(regime=sale.regime, category=expected, found=category)
     elif expected is VatCategory.EXEMPT and rate:
-        yield f.VatUnderExemption(rate=rate)
+        yield faults.VatUnderExemption(rate=rate)
     elif expected is VatCategory.STANDARD and rate not in vat_rates(sale.issued_on):
-        yield f.UnknownVatRate(rate=rate, on=sale.issued_on.isoformat())
+        yield faults.UnknownVatRate(rate=rate, on=sale.issued_on.isoformat())
 
 
 def _sum_faults(sale: Sale, sums: Totals) -> Iterator[Invalid]:
     if sums.total_cents < 0:
-        yield f.NegativeTotal()
+        yield faults.NegativeTotal()
     for group in sums.vat:
         if group.base_cents < 0:
-            yield f.NegativeBase(rate=group.rate)
+            yield faults.NegativeBase(rate=group.rate)
     if isinstance(sale, Document) and sale.agreed_total_cents not in {None, sums.total_cents}:
-        yield f.TotalDiffers(agreed_cents=sale.agreed_total_cents, computed_cents=sums.total_cents)
+        yield faults.TotalDiffers(agreed_cents=sale.agreed_total_cents, computed_cents=sums.total_cents)
 
 
 def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
@@ -199,22 +199,22 @@ def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
     yield from _reference_faults(document)
     yield from _public_buyer_faults(document)
     if document.vat_on_debits and document.regime is not Regime.PAYER:
-        yield f.DebitsWithoutVat()
+        yield faults.DebitsWithoutVat()
 
 
 def _date_faults(document: Document) -> Iterator[Invalid]:
     """An invoice already paid, or for a deposit, may fall due before its issue (BR-FR-CO-07)."""
     early_is_fine = document.is_paid or document.kind is DocumentKind.DEPOSIT
     if document.due_on < document.issued_on and not early_is_fine:
-        yield f.DueBeforeIssue(due_on=document.due_on, issued_on=document.issued_on)
+        yield faults.DueBeforeIssue(due_on=document.due_on, issued_on=document.issued_on)
     longest = longest_term_days(document.issued_on, document.buyer.customer)
     if longest is not None and document.due_on > document.issued_on + timedelta(days=longest):
-        yield f.TermTooLong(due_on=document.due_on, days=longest)
+        yield faults.TermTooLong(due_on=document.due_on, days=longest)
     period = (document.supplied_from, document.supplied_until)
     if document.supplied_on is None and None in period:
-        yield f.NoSupplyDate()
+        yield faults.NoSupplyDate()
     if period[0] and period[1] and period[1] < period[0]:
-        yield f.PeriodBackwards()
+        yield faults.PeriodBackwards()
 
 
 def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
@@ -222,26 +222,26 @@ def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
     if not 0 <= document.paid_cents <= max(0, sums.total_cents) or document.is_paid != (
         paid_in_full and document.paid_cents > 0
     ):
-        yield f.WrongPaidAmount()
+        yield faults.WrongPaidAmount()
     if document.is_paid and document.due_on != document.paid_on:
-        yield f.WrongPaidAmount(field="due_on")
+        yield faults.WrongPaidAmount(field="due_on")
     if document.bank:
         yield from bank_faults(document.bank)
     elif document.means is PaymentMeansCode.TRANSFER and sums.due_cents > 0 and not document.is_credit_note:
-        yield f.MissingBank()
+        yield faults.MissingBank()
 
 
 def _reference_faults(document: Document) -> Iterator[Invalid]:
     must_refer = document.kind in {DocumentKind.CREDIT_NOTE, DocumentKind.CORRECTED}
     if must_refer and not document.originals:
-        yield f.MissingReference()
+        yield faults.MissingReference()
     if document.originals and not must_refer:
-        yield f.UnexpectedReference()
+        yield faults.UnexpectedReference()
     for reference in (*document.originals, *document.deposits):
         if not NUMBER.fullmatch(reference.number):
-            yield f.BadNumber(number=reference.number)
+            yield faults.BadNumber(number=reference.number)
         if reference.issued_on > document.issued_on:
-            yield f.ReferenceFromFuture(number=reference.number)
+            yield faults.ReferenceFromFuture(number=reference.number)
 
 
 def _public_buyer_faults(document: Document) -> Iterator[Invalid]:
@@ -250,8 +250,8 @@ def _public_buyer_faults(document: Document) -> Iterator[Invalid]:
     if buyer.customer is not CustomerType.PUBLIC:
         return
     if not buyer.siren or not buyer.siret:
-        yield f.MissingIdentifier(party=buyer.name, what="SIREN and SIRET")
+        yield faults.MissingIdentifier(party=buyer.name, what="SIREN and SIRET")
     if buyer.needs_service_code and not buyer.service_code:
-        yield f.MissingServiceCode()
+        yield faults.MissingServiceCode()
     if buyer.needs_engagement and not document.purchase_order:
-        yield f.MissingEngagement()
+        yield faults.MissingEngagement()

@@ -20,6 +20,7 @@ from api.domain.billing.invoices.release import list_unreleased as list_unreleas
 from api.domain.billing.invoices.release import release as release
 from api.domain.billing.invoices.release import require_released as require_released
 from api.domain.billing.invoices.reporting import DayTotal as DayTotal
+from api.domain.billing.invoices.reporting import VatOperation as VatOperation
 from api.domain.billing.invoices.reporting import list_consumer_totals as list_consumer_totals
 from api.domain.billing.invoices.table import ClosedPeriod as ClosedPeriod
 from api.domain.billing.invoices.table import Invoice as Invoice

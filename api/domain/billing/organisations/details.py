@@ -9,8 +9,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.billing.facturx import Address, DeliverTo, Party, party_faults
-from api.domain.billing.facturx import faults as wrong
+from api.domain.billing.facturx import Address, DeliverTo, Party, faults, party_faults
 from api.domain.billing.organisations.table import BillingProfile
 from api.domain.billing.sellers import pack_address, today, unpack_address
 from api.domain.core.changes import record
@@ -109,9 +108,9 @@ def check_details(details: BillingDetails, *, now: datetime) -> None:
             raise type(fault)(**fault.params, field="deliver_to")
     if details.is_public:
         if not details.siret:
-            raise wrong.MissingIdentifier(party=details.name, what="SIRET", field="siret")
+            raise faults.MissingIdentifier(party=details.name, what="SIRET", field="siret")
         if details.needs_service_code and not details.service_code:
-            raise wrong.MissingServiceCode()
+            raise faults.MissingServiceCode()
     most = longest_term_days(today(now), details.party.customer)
     if not 0 <= details.terms_days <= (60 if most is None else most):
         raise TermWrong(most=60 if most is None else most)

@@ -21,9 +21,14 @@ from api.domain.billing.payments.online import WebhookForged as WebhookForged
 from api.domain.billing.payments.online import WebhookOutcome as WebhookOutcome
 from api.domain.billing.payments.online import receive_event as receive_event
 from api.domain.billing.payments.online import save_checkout as save_checkout
+from api.domain.billing.payments.table import AmountWrong as AmountWrong
+from api.domain.billing.payments.table import CreditTooSmall as CreditTooSmall
 from api.domain.billing.payments.table import MoreThanOpen as MoreThanOpen
+from api.domain.billing.payments.table import NothingOpen as NothingOpen
 from api.domain.billing.payments.table import Payment as Payment
 from api.domain.billing.payments.table import PaymentMeans as PaymentMeans
+from api.domain.billing.payments.table import ReversedAlready as ReversedAlready
+from api.domain.billing.payments.table import SinglePurposeCredit as SinglePurposeCredit
 from api.domain.billing.payments.table import credit_balance_cents as credit_balance_cents
 from api.domain.billing.payments.table import day_totals as day_totals
 from api.domain.billing.payments.table import list_open as list_open

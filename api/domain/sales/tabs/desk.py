@@ -24,7 +24,7 @@ from api.domain.billing.facturx import (
 )
 from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
-from api.domain.billing.payments.table import CreditTooSmall
+from api.domain.billing.payments import CreditTooSmall
 from api.domain.billing.sellers import Seller, get_regime, pack_address, today, unpack_address
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
