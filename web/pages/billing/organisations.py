@@ -29,7 +29,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/org")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
-    return reader.page("billing/orgs.html", organisations=accounts.list_organisations(session, user=user))
+    return reader.page("billing/organisations.html", organisations=accounts.list_organisations(session, user=user))
 
 
 @router.get("/org/new")
@@ -211,7 +211,7 @@ def _typed_delivery(place: DeliverTo) -> dict[str, str]:
 
 
 def _draw_form(reader: PageReader, form: Form, action: str, *, status: int = 200) -> Response:
-    return reader.page("billing/org_form.html", status=status, form=form, action=action)
+    return reader.page("billing/organisation_form.html", status=status, form=form, action=action)
 
 
 def _draw(
@@ -233,7 +233,7 @@ def _draw(
         if (lines := ledger.list_statement_lines(session, seller_id=seller.id, party=party))
     ]
     return reader.page(
-        "billing/org.html",
+        "billing/organisation.html",
         status=status,
         form=form,
         row=row,

@@ -182,7 +182,7 @@ def _draw_bookings(
     reader: PageReader, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
 ) -> Response:
     return reader.page(
-        "billing/org_bookings.html",
+        "billing/organisation_bookings.html",
         status=status,
         form=form,
         row=row,

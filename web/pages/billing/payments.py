@@ -40,7 +40,7 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
     sellers = list_sellers(session, user=user)
     waiting = quotes.list_quotes(session, user=user, site_ids=site_ids(reader), limit=100)
     return reader.page(
-        "billing/money.html",
+        "billing/payments.html",
         status=status,
         form=form,
         books=[_book(session, seller, reader) for seller in sellers],

@@ -87,7 +87,7 @@ def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: i
     """`of_id` is the entity whose form holds the errors."""
     on = today(reader.now)
     return reader.page(
-        "billing/books.html",
+        "billing/ledger.html",
         status=status,
         books=[
             _book(session, seller, user, on)
