@@ -9,8 +9,6 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from octorest import OctoRest
-
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import PrinterError
 
@@ -23,17 +21,6 @@ class KeyAnswer:
 
     state: Literal["pending", "granted", "refused"]
     key: str = ""
-
-
-def is_supported(url: str, *, limits: HttpLimits | None = None) -> bool:
-    """Whether this server has the flow. Raises PrinterError when it cannot be reached."""
-    with translated(), GuardedSession(url, limits=limits) as http:
-        try:
-            return bool(OctoRest(url=url, session=http).probe_app_keys_workflow_support())
-        except PrinterError as refused:
-            if refused.reason in ("not_found", "no_right"):
-                return False
-            raise
 
 
 def ask(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:

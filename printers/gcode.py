@@ -324,13 +324,5 @@ def append_end_marker(path: Path) -> None:
         file.write(END_MARKER)
 
 
-def has_end_marker(path: Path) -> bool:
-    """Whether the file is whole, as far as its last line can tell."""
-    with path.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - len(END_MARKER)))
-        return file.read() == END_MARKER
-
-
 def _printable(line: bytes) -> str:
     return "".join(c if c.isprintable() else "·" for c in line[:60].decode("ascii", "replace")).replace("\ufffd", "·")

@@ -48,7 +48,6 @@ class Observation:
     machine: Machine
     path: str | None = None
     error: str = ""
-    user: str | None = None  # who started what runs, as the printer's server names them
     progress: float | None = None  # 0..1
     elapsed_s: float | None = None
     left_s: float | None = None

@@ -6,7 +6,6 @@ Refuses to leave any key out: what a configuration omits, a model file could set
 from __future__ import annotations
 
 import functools
-import hashlib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -76,13 +75,6 @@ class MaterialSpec:
     cost_per_kg: Decimal = Decimal(0)
 
 
-GENERIC_220 = MachineSpec()
-PLA = MaterialSpec("PLA", Decimal("1.24"), 210, 60, 215, 60, 11, cost_per_kg=Decimal(22))
-PETG = MaterialSpec("PETG", Decimal("1.27"), 240, 80, 235, 80, 8, 30, 50, cost_per_kg=Decimal(25))
-TPU = MaterialSpec("TPU", Decimal("1.21"), 225, 50, 225, 50, 2.5, 50, 80, cost_per_kg=Decimal(35))
-MATERIALS = {material.code: material for material in (PLA, PETG, TPU)}
-
-
 # Solid layers on top and at the bottom: about a millimetre whatever the layer's height.
 _SOLID = {Quality.DRAFT: (4, 3), Quality.STANDARD: (5, 4), Quality.FINE: (8, 6)}
 # The first layer is at least this thick, so that it sticks to a bed that is not quite level.
@@ -140,11 +132,6 @@ def render_profile(machine: MachineSpec, material: MaterialSpec, quality: Qualit
         settings |= {key: own[key] for key in settings.keys() & own.keys()}
     settings |= _forced(machine, material)
     return "".join(f"{key} = {value}".rstrip() + "\n" for key, value in sorted(settings.items()))
-
-
-def profile_hash(text: str) -> str:
-    """SHA-256 of a rendered configuration: half of the name under which a slice is cached."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def gcode_limits(machine: MachineSpec) -> GcodeLimits:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import subprocess
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -198,15 +197,3 @@ def last_words(text: str) -> str:
         if line and "[trace]" not in line and not re.match(r"\d+ => |terminate called", line):
             return line.removeprefix("what(): ").strip()[:200]
     return ""
-
-
-def slicer_version() -> str:
-    """For example "2.5.0". Raises SlicerMissing."""
-    try:
-        said = subprocess.run([_program(), "--help"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603  no word of a stranger
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SlicerMissing from error
-    match = re.search(r"PrusaSlicer-([\d.]+)", said.stdout + said.stderr)
-    if match is None:
-        raise SlicerMissing
-    return match[1]

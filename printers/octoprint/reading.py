@@ -61,7 +61,6 @@ def read_seen(job: Any) -> Observation:
         machine=machine,
         path=_read_path(_dict(about.get("file"))),
         error=(clean(job.get("error")) or text) if machine is Machine.ERROR else "",
-        user=clean(about.get("user"), 100) or None,
         progress=None if completion is None else min(max(completion / 100, 0.0), 1.0),
         elapsed_s=_number(progress.get("printTime")),
         left_s=_number(progress.get("printTimeLeft")),

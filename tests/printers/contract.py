@@ -103,7 +103,7 @@ class PortContract:
         rig.port.select(OTHER)
         rig.port.start(PATH)
         seen = look_until(rig, Machine.PRINTING)
-        assert (seen.path, seen.user) == (PATH, "dispatcher")
+        assert seen.path == PATH
         assert seen.progress is not None
         assert 0 <= seen.progress < 1
 
@@ -215,12 +215,11 @@ class PortContract:
         assert seen.path is None
         wait_until(lambda: (stored := rig.port.find_file(PATH)) and stored.failures == 1)
 
-    def test_a_print_that_a_person_started_is_seen_under_its_own_path_and_user(self, rig: Rig) -> None:
+    def test_a_print_that_a_person_started_is_seen_under_its_own_path(self, rig: Rig) -> None:
         rig.print_by_hand()
         seen = look_until(rig, Machine.PRINTING)
         assert seen.machine in ACTIVE
         assert seen.path == "by-hand.gcode"
-        assert seen.user != "dispatcher"
 
     def test_a_folder_lists_its_own_files_with_their_history(self, rig: Rig) -> None:
         printing(rig, PATH, SHORT)

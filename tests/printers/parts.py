@@ -1,14 +1,23 @@
-"""Small binary STL files for the slicer: boxes, balls, prisms. Refuses to be a corpus of bad files."""
+"""What is sliced in tests: small binary STL files (boxes, balls, prisms), three filaments, and a usual printer."""
 
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from printers.profile import MachineSpec, MaterialSpec
+
 Triangles = NDArray[np.float32]
+
+GENERIC_220 = MachineSpec()
+PLA = MaterialSpec("PLA", Decimal("1.24"), 210, 60, 215, 60, 11, cost_per_kg=Decimal(22))
+PETG = MaterialSpec("PETG", Decimal("1.27"), 240, 80, 235, 80, 8, 30, 50, cost_per_kg=Decimal(25))
+TPU = MaterialSpec("TPU", Decimal("1.21"), 225, 50, 225, 50, 2.5, 50, 80, cost_per_kg=Decimal(35))
+MATERIALS = {material.code: material for material in (PLA, PETG, TPU)}
 
 
 def write_stl(path: Path, triangles: Triangles) -> Path:

@@ -23,7 +23,6 @@ def decide(server: OctoPrintServer, *, grant: bool) -> None:
 
 @pytest.mark.real
 def test_a_person_grants_a_key_that_works(octoprint: OctoPrintServer) -> None:
-    assert appkeys.is_supported(octoprint.url)
     token = appkeys.ask(octoprint.url, app="Etabli", user="admin")
     assert appkeys.poll(octoprint.url, token) == KeyAnswer("pending")
     decide(octoprint, grant=True)
@@ -49,19 +48,9 @@ def test_a_token_that_cannot_be_one_is_never_sent(token: str) -> None:
     assert appkeys.poll("http://127.0.0.1:1", token) == KeyAnswer("refused")
 
 
-@pytest.mark.parametrize(
-    ("talk", "supported"),
-    [(saying(b"", status="404 No"), False), (saying(b"", status="403 No"), False), (saying(b"<html>"), False)],
-)
-def test_a_server_without_the_flow_does_not_support_it(talk: Talk, supported: bool) -> None:
-    with stranger(talk) as url:
-        assert appkeys.is_supported(url, limits=QUICK) is supported
-
-
 def test_a_silent_server_is_a_timeout_at_each_step() -> None:
     with stranger(silent) as url:
         for step in (
-            lambda: appkeys.is_supported(url, limits=QUICK),
             lambda: appkeys.ask(url, app="Etabli", limits=QUICK),
             lambda: appkeys.poll(url, "some-token", limits=QUICK),
         ):

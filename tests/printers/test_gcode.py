@@ -13,7 +13,6 @@ from printers.gcode import (
     GcodeUnsafe,
     append_end_marker,
     check_gcode,
-    has_end_marker,
 )
 
 LIMITS = GcodeLimits(width_mm=220, depth_mm=220, height_mm=250, nozzle_max_c=260, bed_max_c=100)
@@ -177,17 +176,12 @@ def test_a_file_that_moves_nothing_is_refused(data: bytes) -> None:
         check_gcode(data, LIMITS)
 
 
-def test_the_end_marker_tells_a_whole_file_from_a_cut_one(tmp_path: Path) -> None:
+def test_the_end_marker_is_the_last_line_and_may_stand_there(tmp_path: Path) -> None:
     path = tmp_path / "part.gcode"
     path.write_bytes(b"G1 X1 Y1 Z1\n")
-    assert not has_end_marker(path)
     append_end_marker(path)
-    assert has_end_marker(path)
+    assert path.read_bytes() == b"G1 X1 Y1 Z1\n" + END_MARKER
     check_gcode(path, LIMITS)
-    path.write_bytes(path.read_bytes()[:-3])
-    assert not has_end_marker(path)
-    path.write_bytes(END_MARKER[:5])
-    assert not has_end_marker(path)
 
 
 def test_five_megabytes_take_less_than_three_seconds_of_the_processor() -> None:

@@ -7,11 +7,6 @@ import pytest
 
 from api.domain.pricing.materials import Quality
 from printers.profile import (
-    GENERIC_220,
-    MATERIALS,
-    PETG,
-    PLA,
-    TPU,
     ConfigurationBundle,
     ConfigurationGcodeRefused,
     ConfigurationKeyRefused,
@@ -21,9 +16,9 @@ from printers.profile import (
     NotASlicerConfiguration,
     check_profile,
     gcode_limits,
-    profile_hash,
     render_profile,
 )
+from tests.printers.parts import GENERIC_220, MATERIALS, PETG, PLA
 
 
 def settings(text: str) -> dict[str, str]:
@@ -69,12 +64,6 @@ def test_a_profile_holds_every_key_of_the_slicer_and_runs_nothing() -> None:
     profile = settings(render_profile(GENERIC_220, PLA, Quality.STANDARD))
     assert len(profile) >= 260
     assert profile["post_process"] == profile["thumbnails"] == profile["gcode_substitutions"] == ""
-
-
-def test_the_hash_changes_with_the_text_only() -> None:
-    one = render_profile(GENERIC_220, PLA, Quality.STANDARD)
-    assert profile_hash(one) == profile_hash(render_profile(GENERIC_220, PLA, Quality.STANDARD))
-    assert profile_hash(one) != profile_hash(render_profile(GENERIC_220, TPU, Quality.STANDARD))
 
 
 def test_what_staff_exported_wins_over_ours() -> None:

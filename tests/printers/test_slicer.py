@@ -16,8 +16,8 @@ from api.domain.pricing.materials import Quality
 from api.domain.printing.mesh import MeshRefused, measure
 from api.domain.printing.plates import copies_per_plate
 from printers import slicer
-from printers.gcode import GcodeUnsafe, check_gcode, has_end_marker
-from printers.profile import GENERIC_220, MATERIALS, PLA, MachineSpec, gcode_limits, render_profile
+from printers.gcode import END_MARKER, GcodeUnsafe, check_gcode
+from printers.profile import MachineSpec, gcode_limits, render_profile
 from printers.sandbox import EndReason, SandboxLimits, SandboxResult
 from printers.slicer import (
     EstimateMissing,
@@ -34,9 +34,8 @@ from printers.slicer import (
     last_words,
     parse_estimate,
     slice_model,
-    slicer_version,
 )
-from tests.printers.parts import ball, box, prism, regular, write_stl
+from tests.printers.parts import GENERIC_220, MATERIALS, PLA, ball, box, prism, regular, write_stl
 
 real = pytest.mark.real
 PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
@@ -64,7 +63,7 @@ def test_each_material_and_quality_gives_a_plate_that_we_can_price(tmp_path: Pat
     assert float(plate.grams / material.density_g_cm3) == pytest.approx(2.9, rel=0.25)
     assert 600 < plate.seconds < 6000
     assert facts.nozzle_c == max(material.nozzle_c, material.first_nozzle_c)
-    assert has_end_marker(plate.gcode)
+    assert plate.gcode.read_bytes().endswith(END_MARKER)
     assert (plate.size, plate.gcode.name) == (plate.gcode.stat().st_size, "part.gcode")
 
 
@@ -208,25 +207,11 @@ def test_gcode_that_grows_beyond_the_limit_is_told_as_too_complex(tmp_path: Path
         sliced(box(tmp_path / "cube.stl", 20, 20, 20), limits=SandboxLimits(wall_s=60, file_bytes=20_000))
 
 
-@real
-def test_the_version_is_known() -> None:
-    assert slicer_version().startswith("2.")
-
-
 def test_a_missing_slicer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "prusa-slicer" else which(name))
     with pytest.raises(SlicerMissing):
         sliced(box(tmp_path / "cube.stl", 20, 20, 20))
-    with pytest.raises(SlicerMissing):
-        slicer_version()
-
-
-@pytest.mark.parametrize("program", ["/bin/false", "/nonexistent"])
-def test_a_program_that_is_no_slicer_is_missing_too(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
-    monkeypatch.setattr(slicer, "_program", lambda: program)
-    with pytest.raises(SlicerMissing):
-        slicer_version()
 
 
 def test_a_slicer_that_exits_well_without_gcode_is_not_believed(

@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import unseal
 from api.domain.core.base import Base
 from api.domain.people.accounts import User, find_token_user, find_user, list_tokens, revoke_token
-from api.domain.pricing.materials import Material
+from api.domain.pricing.materials import Material, Quality
 from api.domain.printing.printers import get_printer
-from printers.profile import MATERIALS
+from printers.profile import MachineSpec, check_profile, render_profile
+from printers.slicing import material_spec
 from tests.installation import forget_caches
 from web.demo import DemoServer, default_tariff, seed
 
@@ -93,6 +94,7 @@ def test_printers_follow_their_servers_to_new_addresses(session: Session, data_d
 
 def test_every_material_of_the_demo_has_a_price_and_can_be_sliced(session: Session, data_dir: Path) -> None:
     start(session, data_dir)
-    codes = set(session.scalars(select(Material.code)))
-    assert codes <= set(MATERIALS)
-    assert codes == set(default_tariff().per_gram)
+    materials = session.scalars(select(Material)).all()
+    for material in materials:
+        check_profile(render_profile(MachineSpec(), material_spec(material), Quality.STANDARD))
+    assert {material.code for material in materials} == set(default_tariff().per_gram)
