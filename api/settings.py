@@ -32,9 +32,10 @@ class Settings(BaseSettings):
     smtp_url: str = Field(default="", description="smtp://user:password@host:port. Empty: mail stays on /staff/mail.")
     mail_from: str = "etabli@localhost"
     upload_limit_mb: int = 100
-    triangle_limit: int = 2_500_000
     slice_wall_s: int = 600
-    slice_at_once: int = 1
+    background_at_once: int = Field(
+        default=2, ge=1, le=32, description="Background steps (slices, papers, mail, probes) that run at the same time."
+    )
     printer_networks: list[str] = Field(default_factory=list, description="CIDRs where printers may be. Empty: any.")
     heartbeat_s: float = 2.0
     stalled_after_s: float = 6.0

@@ -19,7 +19,7 @@ from api.db import engine, sessions, transaction
 from api.domain.printing.printers import list_printers
 from api.settings import settings
 from printers.simulator import SimulatedOctoPrint
-from web.command import app
+from web.command import app, running
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
 from web.command.running import PortTaken, listen, second_socket
@@ -100,6 +100,14 @@ def test_a_taken_port_is_said_in_one_line_before_anything_starts(place: Path) ->
 def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
     with listen("127.0.0.1", 0) as first, pytest.raises(PortTaken):
         listen("127.0.0.1", first.getsockname()[1])
+
+
+def test_the_setting_says_how_many_background_steps_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETABLI_BACKGROUND_AT_ONCE", "3")
+    settings.cache_clear()
+    [background] = running._late_parts([])
+    settings.cache_clear()
+    assert background.command[-3:] == ["tasks", "3", "background"]
 
 
 def test_processes_side_by_side_share_the_visitors() -> None:

@@ -180,7 +180,8 @@ def _parts(listening: socket.socket) -> list[ManagedProcess]:
 def _late_parts(doors: list[socket.socket]) -> list[ManagedProcess]:
     """What nobody waits for: a step that is asked for meanwhile lies in the queue for a second."""
     more = [_web(f"web-{number}", each) for number, each in enumerate(doors, start=2)]
-    return [ManagedProcess("background", [*PART_COMMAND, "tasks", "2", "background"]), *more]
+    at_once = str(settings().background_at_once)
+    return [ManagedProcess("background", [*PART_COMMAND, "tasks", at_once, "background"]), *more]
 
 
 def _web(name: str, listening: socket.socket) -> ManagedProcess:
