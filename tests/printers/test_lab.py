@@ -82,6 +82,7 @@ def test_a_server_that_never_answers_is_given_up_and_killed(tmp_path: Path, monk
     assert server.pid is None
 
 
+@pytest.mark.real
 def test_a_normal_user_does_not_claim_to_know_what_root_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -9,11 +9,12 @@ from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, PrinterState, state_of
-from api.domain.printing.runs import LIVE, RunCommand, RunStatus
+from api.domain.printing.runs import LIVE, RunCommand, RunStatus, get_run
+from printers import record
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
-from tests.printers.workshop import Workshop
+from tests.printers.workshop import Mortal, Workshop
 
 S = RunStatus
 
@@ -131,6 +132,26 @@ def test_a_cancel_is_not_taken_back_by_a_later_pause(workshop: Workshop) -> None
     job_id = workshop.printing()
     workshop.command(job_id, RunCommand.CANCEL)
     workshop.command(job_id, RunCommand.PAUSE)
+    assert workshop.run(job_id).command == RunCommand.CANCEL
+
+
+def test_a_cancel_that_comes_while_a_pause_is_seen_is_done(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.sim.printer.steer("pause", "pause")
+    client = Mortal(workshop.open(workshop.sim.url, workshop.sim.key), 0, True)  # the look
+    client.die = lambda: workshop.command(job_id, RunCommand.CANCEL)  # type: ignore[method-assign]  # not a death
+    for _ in range(2):  # the cancel itself, then its end as seen
+        workshop.reconcile(opener=lambda *_: client)
+    assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.CANCELLED, "cancelled")
+
+
+def test_a_cancel_that_comes_after_the_run_was_read_stays(workshop: Workshop) -> None:
+    job_id = workshop.printing()
+    workshop.command(job_id, RunCommand.PAUSE)
+    with transaction() as session:
+        run = get_run(session, workshop.run(job_id).id)
+        workshop.command(job_id, RunCommand.CANCEL)
+        record._clear_command(session, run)
     assert workshop.run(job_id).command == RunCommand.CANCEL
 
 
@@ -344,6 +365,28 @@ def test_a_printer_in_maintenance_claims_nothing(workshop: Workshop) -> None:
     job_id = workshop.queue()
     workshop.reconcile()
     assert workshop.runs(job_id) == []
+
+
+def test_nothing_is_claimed_while_a_late_start_could_find_an_old_file(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PrinterError("The key may not do this (403)", permanent=True, reason="no_right")
+
+    def opener(url: str, key: str) -> Any:
+        client = workshop.open(url, key)
+        monkeypatch.setattr(client, "delete", refuse)
+        return client
+
+    first = workshop.queue()
+    workshop.die_at(1, after=True)  # the upload
+    workshop.cancel(first)
+    second = workshop.queue()
+    workshop.reconcile(opener=opener)
+    assert (workshop.run(first).status, workshop.printer().plate_clear) == (S.CANCELLED, True)
+    assert (list(workshop.sim.printer.files), workshop.runs(second)) == ([workshop.run(first).path], [])
+    workshop.reconcile()
+    assert workshop.sim.printer.started == [workshop.run(second).path]
 
 
 def test_a_late_start_of_an_ended_run_shuts_the_plate_and_is_filed_when_it_ends(workshop: Workshop) -> None:
