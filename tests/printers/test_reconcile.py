@@ -13,7 +13,7 @@ from api.domain.printing.runs import LIVE, RunCommand, RunStatus
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
-from tests.printers.workshop import Workshop
+from tests.world.workshop import Workshop
 
 S = RunStatus
 
