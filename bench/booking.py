@@ -449,7 +449,7 @@ def time_search(engine: Engine, ids: list[int], round_no: int) -> float:
 
 def machine(server: EmbeddedPostgres, sequences: int) -> dict[str, Any]:
     """The state machine of the tests, longer: bookings against a model in memory."""
-    from tests.domain.bookings_machine import run_machine  # tests are not installed with the product
+    from tests.domain.booking.machine import run_machine  # tests are not installed with the product
 
     violations = run_machine(migrated(server, "machine"), sequences=sequences)
     return {"machine_sequences": sequences, "machine_violations": violations}

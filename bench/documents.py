@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from api.adapters.facturx import FRENCH, generate, is_b2b, validate, write_xml
 from api.adapters.pdf import render_invoice
 from api.adapters.proofread import lint, misprints
-from tests.documents.make import make_document, make_random_document
+from tests.world.documents import make_document, make_random_document
 
 STAMP = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 

@@ -64,8 +64,8 @@ def seed() -> tuple[int, int]:
     from api.domain.billing import organisations, sellers
     from api.domain.people.accounts import User
     from api.domain.pricing.legal import Regime
-    from tests.billing.make import make_details
-    from tests.documents.make import make_bank, make_seller
+    from tests.world.billing import make_details
+    from tests.world.documents import make_bank, make_seller
 
     now = datetime.now(UTC)
     with transaction() as session:
@@ -104,7 +104,7 @@ def documents(how_many: int) -> dict[str, int]:
     from api.adapters.facturx import FRENCH, generate, is_b2b, validate
     from api.adapters.pdf import render_invoice
     from api.adapters.proofread import release_faults
-    from tests.documents.make import make_random_document
+    from tests.world.documents import make_random_document
 
     found = dict.fromkeys(("xsd_failures", "en16931_failures", "fr_failures", "sum_failures", "print_failures"), 0)
     names = {"xsd": "xsd_failures", "recount": "sum_failures", FRENCH: "fr_failures"}
@@ -185,7 +185,7 @@ def medians(seller_id: int, company_id: int, repeats: int) -> dict[str, float]:
     In a warm process; on a machine that others load, only the processor's own seconds say what the work costs.
     """
     from api.adapters.invoicing import judge, render_invoice
-    from tests.documents.make import make_document
+    from tests.world.documents import make_document
 
     draft = make_document(issued_on=TODAY)
     spent: dict[str, list[float]] = {"median_s_4_lines": [], "median_s_number": [], "median_cpu_s_4_lines": []}
@@ -203,8 +203,8 @@ def medians(seller_id: int, company_id: int, repeats: int) -> dict[str, float]:
 
 def issuer(place: int, tried: Any, seller_id: int, company_id: int) -> None:
     """One process: issues until it is killed by force, or TRIES were made in its place."""
-    from tests.billing.make import accept_all
-    from tests.documents.make import make_document
+    from tests.world.billing import accept_all
+    from tests.world.documents import make_document
 
     crashes = crash_turns(place)
     while tried.value < TRIES:
@@ -238,7 +238,7 @@ def crowd(target: Any, *arguments: Any) -> int:
     """8 processes at once, each killed one replaced until ISSUERS x TRIES attempts were made. How many were killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["api.domain.billing.invoices", "api.domain.billing.organisations", "tests.billing.make", "psycopg"]
+        ["api.domain.billing.invoices", "api.domain.billing.organisations", "tests.world.billing", "psycopg"]
     )
     places = [context.Value("i", 0, lock=False) for _ in range(ISSUERS)]
     running: dict[int, Any] = {}

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from api.adapters.postgres import EmbeddedPostgres
 from api.db import make_engine
 from tests.installation import installation, shared_database
+from tests.world.billing import Shop, make_shop
 
 __all__ = ["installation", "shared_database"]  # fixtures that stand elsewhere
 
@@ -146,6 +147,12 @@ def committed(postgres: EmbeddedPostgres, clone: Callable[[str], str], worker_na
     yield made
     made.dispose()
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def shop(session: Session) -> Shop:
+    """A world with a seller, and alice as the first buyer of her company."""
+    return make_shop(session)
 
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}

@@ -14,8 +14,8 @@ from api.adapters import mail
 from api.db import transaction
 from api.domain.messages.notifications import Mail
 from api.settings import settings
-from tests.domain.bookings_world import at, make_world
 from tests.world import NOW, make_user
+from tests.world.booking import at, make_world
 
 BODY = "Bonjour,\n\nvotre pièce « crochet » est imprimée.\n"
 

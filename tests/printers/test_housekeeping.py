@@ -15,8 +15,8 @@ from printers.housekeeping import FOLDER, KEEP, KEEP_FOR, LOW_BYTES, tidy, tidy_
 from printers.lab import OctoPrintServer
 from printers.simulator import Mode, SimulatedOctoPrint
 from tests.octoprints import wait_until
-from tests.printers.workshop import Workshop
 from tests.world import NOW
+from tests.world.workshop import Workshop
 
 LATER = NOW + KEEP_FOR + timedelta(days=1)
 

@@ -14,7 +14,7 @@ from printers import record
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
-from tests.printers.workshop import Mortal, Workshop
+from tests.world.workshop import Mortal, Workshop
 
 S = RunStatus
 

@@ -7,7 +7,7 @@ import pytest
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.runs import RunStatus
 from printers.simulator import Mode, SimulatedOctoPrint
-from tests.printers.workshop import Mortal, Workshop
+from tests.world.workshop import Mortal, Workshop
 
 
 def mend(workshop: Workshop) -> None:

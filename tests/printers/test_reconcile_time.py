@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from api.db import transaction
 from api.domain.places.timeline import HoldReason, hold
-from tests.printers.workshop import Workshop
+from tests.world.workshop import Workshop
 
 
 def test_a_claim_holds_the_printer_until_its_upper_eta(workshop: Workshop) -> None:

@@ -18,8 +18,8 @@ from api.domain.people import accounts
 from api.domain.printing.runs import list_runs, record_progress
 from api.domain.printing.slices import Slice, SliceStatus
 from api.settings import settings
+from tests.pages.printing.test_print import cube_stl
 from tests.serving import served
-from tests.web.test_print_pages import cube_stl
 from tests.world import NOW, World, make_model, make_run, make_sliced, make_world
 from web.app import make_app
 from web.live import Live

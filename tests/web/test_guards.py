@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api import deps
 from api.deps import SAFE_METHODS
-from tests.web.conftest import Browser
+from tests.pages.conftest import Browser
 from tests.world import World, make_run, make_sliced
 from web.app import routers
 

@@ -1,0 +1,71 @@
+"""The migrations: from nothing to the models, back, and again."""
+
+from collections.abc import Iterator
+from importlib import import_module, resources
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, text
+
+import api.domain
+from api.adapters.postgres import EmbeddedPostgres
+from api.domain.core.base import Base
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def empty(postgres: EmbeddedPostgres, worker_name: str) -> Iterator[Engine]:
+    name = f"empty_{worker_name}"
+    engine = create_engine(postgres.create_database(name))
+    yield engine
+    engine.dispose()
+    postgres.drop_database(name)
+
+
+def migrate(connection: Connection, revision: str) -> None:
+    config = Config(ROOT / "alembic.ini")
+    config.attributes["connection"] = connection
+    down = revision == "base"
+    (command.downgrade if down else command.upgrade)(config, revision)
+
+
+def test_downgrade_leaves_nothing_and_upgrade_works_again(empty: Engine) -> None:
+    left = text(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname !~ '^alembic_version'"
+        " UNION SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        " UNION SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespace AND typname !~ 'alembic'"
+    )
+    with empty.begin() as connection:
+        migrate(connection, "head")
+        migrate(connection, "base")
+        assert connection.execute(left).scalars().all() == []
+        migrate(connection, "head")
+
+
+def test_migrated_tables_are_those_of_the_models(engine: Engine) -> None:
+    def ours(name: str | None, kind: str, parents: object) -> bool:
+        return not (kind == "table" and (name or "").startswith("procrastinate_"))
+
+    for module in walk_packages(api.domain.__path__, "api.domain."):
+        import_module(module.name)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_name": ours})
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_revisions_are_one_line_without_branches() -> None:
+    assert len(ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_heads()) == 1
+
+
+def test_procrastinate_schema_is_that_of_the_installed_package() -> None:
+    installed = (resources.files("procrastinate") / "sql" / "schema.sql").read_text()
+    frozen = (ROOT / "api/migrations/sql/procrastinate_3_10.sql").read_text()
+
+    assert frozen.split("\n", 1)[1] == installed

@@ -1,0 +1,226 @@
+"""Background steps: they exist if and only if their transaction commits, once each, and survive their worker."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import select, update
+
+from api import outbox, tasks
+from api.adapters import mail
+from api.db import conninfo, transaction
+from api.domain.core.changes import enqueue
+from api.domain.core.errors import NotFound
+from api.domain.messages.notifications import Mail
+from api.domain.printing.printers import poke
+from api.domain.printing.slices import Slice
+from api.settings import settings
+from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def steps(status: str = "todo") -> list[str]:
+    """The steps that wait, as `name:queueing lock`."""
+    with transaction() as session:
+        query = f"SELECT task_name, queueing_lock FROM procrastinate_jobs WHERE status = '{status}' ORDER BY id"
+        return [f"{name}:{lock}" for name, lock in session.connection().exec_driver_sql(query)]
+
+
+def test_a_step_comes_with_the_commit(installation: Path) -> None:
+    with transaction() as session:
+        poke(session, 7)
+        assert session.info["steps"]
+    assert steps() == ["reconcile:printer:7"]
+
+
+def test_a_step_goes_with_the_rollback(installation: Path) -> None:
+    def fail() -> None:
+        with transaction() as session:
+            poke(session, 7)
+            raise NotFound()
+
+    with pytest.raises(NotFound):
+        fail()
+    assert steps() == []
+
+
+def test_many_pokes_are_one_step_also_over_transactions(installation: Path) -> None:
+    for _ in range(2):
+        with transaction() as session:
+            poke(session, 7)
+            poke(session, 7)
+            poke(session, 8)
+    assert steps() == ["reconcile:printer:7", "reconcile:printer:8"]
+
+
+def test_a_poke_while_its_step_runs_is_one_more_step_that_waits_for_it(installation: Path) -> None:
+    with transaction() as session:
+        poke(session, 7)
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing'")
+    with transaction() as session:
+        poke(session, 7)
+    assert (steps("doing"), steps()) == (["reconcile:printer:7"], ["reconcile:printer:7"])
+
+
+@pytest.mark.parametrize("twin", [True, False])
+@pytest.mark.parametrize("ends", ["DELETE FROM procrastinate_jobs", "UPDATE procrastinate_jobs SET status = 'failed'"])
+def test_a_step_that_ends_wakes_the_workers_if_its_twin_waits(installation: Path, ends: str, twin: bool) -> None:
+    """The engine tells only of steps that are inserted: a twin would wait for the next poll."""
+    with transaction() as session:
+        poke(session, 7)
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing'")
+        if twin:
+            poke(session, 7)
+    with psycopg.connect(conninfo(), autocommit=True) as ear:
+        ear.execute('LISTEN "procrastinate_queue_v1#dispatch"')
+        with transaction() as session:
+            session.connection().exec_driver_sql(f"{ends} WHERE status = 'doing'")
+        assert len(list(ear.notifies(timeout=5 if twin else 0.1, stop_after=1))) == twin
+
+
+def test_a_twin_does_not_undo_what_was_asked_beside_it(installation: Path) -> None:
+    with transaction() as session:
+        poke(session, 7)
+    with transaction() as session:
+        poke(session, 7)
+        make_site(session, slug="kept")
+        poke(session, 8)
+    assert "reconcile:printer:8" in steps()
+
+
+def test_steps_of_a_savepoint_wait_for_the_whole(installation: Path) -> None:
+    with transaction() as session:
+        with session.begin_nested():
+            poke(session, 7)
+        assert session.info["steps"]
+    assert steps() == ["reconcile:printer:7"]
+
+
+def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
+    with transaction() as session:
+        poke(session, 7)
+        enqueue(session, "slice", once="slice:1", slice_id=1)
+        rows = "SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY 1"
+    with transaction() as session:
+        found = [tuple(row) for row in session.connection().exec_driver_sql(rows)]
+    assert found == [("reconcile", tasks.DISPATCH), ("slice", outbox.BACKGROUND)]
+
+
+def test_every_step_that_is_asked_for_anywhere_is_known_to_the_worker() -> None:
+    sources = [path.read_text() for folder in ("api", "printers", "web") for path in (ROOT / folder).rglob("*.py")]
+    asked = {name for text in sources for name in re.findall(r'\benqueue\(\s*\w+,\s*"(\w+)"', text)}
+    assert {"reconcile", "slice", "send_mail"} <= asked <= set(tasks.make_app("").tasks)
+
+
+def test_the_tick_looks_at_every_printer_in_service(installation: Path) -> None:
+    with transaction() as session:
+        site = make_site(session)
+        kept, gone = make_printer(session, site), make_printer(session, site)
+        gone.resource.retired_at = NOW
+        session.info.pop("steps")
+    tasks._tick()
+    tasks._tick()
+    assert steps() == [f"reconcile:printer:{kept.id}"]
+
+
+@pytest.mark.parametrize(("age_s", "again"), [(10, False), (10_000, True)])
+def test_a_slice_whose_step_was_lost_is_asked_for_again(installation: Path, age_s: int, again: bool) -> None:
+    with transaction() as session:
+        world = make_world(session)
+        make_submitted(session, world.site, world.alice)
+        session.execute(update(Slice).values(created_at=datetime.now(UTC) - timedelta(seconds=age_s)))
+        session.info.pop("steps")
+    tasks._sweep()
+    assert len([step for step in steps() if step.startswith("slice:")]) == again
+
+
+# A whole worker.
+
+
+@contextmanager
+def worker(installation: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A background worker process that beats fast."""
+    environment = os.environ | {"ETABLI_HEARTBEAT_S": "0.2", "ETABLI_STALLED_AFTER_S": "0.8", **more}
+    code = "from api.tasks import run_worker; run_worker(['background'], 1)"
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_step_of_a_worker_killed_in_its_middle_runs_again_in_another(installation: Path) -> None:
+    """The step sends a letter to a server that takes the call and says nothing: the test sees who calls."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        smtp = {"ETABLI_SMTP_URL": f"smtp://127.0.0.1:{silent.getsockname()[1]}"}
+        _write_letter()
+        with worker(installation, **smtp) as first:
+            called, _ = silent.accept()
+            first.kill()
+            first.wait(10)
+            called.close()
+        with worker(installation, **smtp):
+            again, _ = silent.accept()
+            again.close()
+
+
+def test_a_stalled_step_whose_twin_waits_is_closed_and_frees_the_lock(installation: Path) -> None:
+    """Else the dead one keeps the printer's lock for ever (trap 1 of the engine)."""
+    printer_id = _dead_step_and_its_twin()
+    assert (steps("doing"), steps("todo")) == ([f"reconcile:printer:{printer_id}"], [f"reconcile:printer:{printer_id}"])
+
+    asyncio.run(_rescue_once())
+
+    assert (steps("doing"), steps("todo")) == ([], [f"reconcile:printer:{printer_id}"])
+
+
+def _dead_step_and_its_twin() -> int:
+    with transaction() as session:
+        printer_id = make_printer(session, make_site(session)).id
+        session.info.clear()
+        poke(session, printer_id)
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing', worker_id = NULL")
+        poke(session, printer_id)
+    return printer_id
+
+
+async def _rescue_once() -> None:
+    app = tasks.make_app(conninfo())
+    async with app.open_async():
+        await tasks._rescue(app, tasks.DISPATCH)
+
+
+def _write_letter() -> None:
+    with transaction() as session:
+        user = make_user(session)
+        letter = Mail(user_id=user.id, kind="x", about="y", recipient=user.email, subject="s", body="b", created_at=NOW)
+        session.add(letter)
+        session.flush()
+        enqueue(session, "send_mail", once=f"mail:{letter.id}", mail_id=letter.id)
+
+
+def test_a_letter_that_could_not_be_sent_says_why(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_letter()
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(settings(), "smtp_url", f"smtp://127.0.0.1:{port}")
+    with transaction() as session:
+        letter_id = session.scalars(select(Mail.id)).one()
+    mail.send(letter_id)
+    with transaction() as session:
+        letter = session.get_one(Mail, letter_id)
+        assert (letter.sent_at, "refused" in letter.trouble) == (None, True)

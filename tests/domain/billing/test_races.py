@@ -1,0 +1,257 @@
+"""Two at once: issuers, buyers and clerks on real connections."""
+
+import hashlib
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+
+import pytest
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from api.domain.billing import invoices, ledger, payments
+from api.domain.billing.facturx import Document, faults
+from api.domain.billing.invoices import Invoice, Judge
+from api.domain.billing.ledger import Account, Entry, Posting
+from api.domain.billing.sellers import Seller
+from api.domain.core.errors import DomainError
+from api.domain.people.accounts import User
+from api.domain.sales import orders, tabs
+from api.domain.sales.orders import Order
+from api.domain.sales.quotes import Quote
+from tests.world import NOW
+from tests.world.billing import TODAY, Shop, accept_all, ask, issue, make_shop
+from tests.world.documents import make_document
+from tests.world.stays import START, stay
+
+
+class Crash(Exception):
+    """What a killed process looks like to the database: no commit."""
+
+
+@pytest.fixture
+def shop(committed: Engine) -> Shop:
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        return make_shop(session)
+
+
+def at_once(committed: Engine, act: Callable[[Session], object], times: int = 2) -> list[str]:
+    """The same act in so many threads; names of the errors."""
+
+    def run(_: int) -> str:
+        try:
+            with Session(committed) as session, session.begin():
+                act(session)
+        except (DomainError, Crash) as error:
+            return type(error).__name__
+        return ""
+
+    with ThreadPoolExecutor(times) as pool:
+        return sorted(pool.map(run, range(times)))
+
+
+def test_eight_issuers_with_crashes_leave_no_gap(committed: Engine, shop: Shop) -> None:
+    rng = random.Random(7)
+
+    def act(session: Session) -> None:
+        for _ in range(3):
+            invoices.issue(
+                session,
+                seller=session.get_one(Seller, shop.seller.id),
+                draft=make_document(issued_on=TODAY),
+                customer=invoices.Customer(organisation_id=shop.company.id),
+                judge=accept_all,
+                now=NOW,
+                today=TODAY,
+            )
+        if rng.random() < 0.25:
+            raise Crash
+
+    for _ in range(2):
+        at_once(committed, act, times=8)
+    with Session(committed) as session:
+        numbers = list(session.scalars(select(Invoice.no).order_by(Invoice.no)))
+        postings = list(session.scalars(select(Posting.no).order_by(Posting.no)))
+        uneven = select(Entry.posting_id).group_by(Entry.posting_id)
+        uneven = uneven.having(func.sum(Entry.debit_cents - Entry.credit_cents) != 0)
+
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert postings == list(range(1, len(numbers) + 1))
+        assert invoices.list_chain_breaks(session, seller_id=shop.seller.id) == []
+        assert session.scalars(uneven).all() == []
+
+
+def test_a_quote_is_accepted_once_by_two_at_once(committed: Engine, shop: Shop) -> None:
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        shop.world.site = session.merge(shop.world.site)
+        shop.world.alice, shop.company = session.merge(shop.world.alice), session.merge(shop.company)
+        quote_id = ask(session, shop).id
+
+    def act(session: Session) -> None:
+        alice = session.get_one(User, shop.world.alice.id)
+        orders.accept(session, quote=session.get_one(Quote, quote_id), actor=alice, now=NOW)
+
+    assert at_once(committed, act) == ["", "AcceptedAlready"]
+    with Session(committed) as session:
+        assert session.scalar(select(func.count()).select_from(Order)) == 1
+
+
+@pytest.fixture
+def invoice_id(committed: Engine, shop: Shop) -> int:
+    with Session(committed) as session, session.begin():
+        return issue(session, shop).id
+
+
+def test_the_last_cent_is_taken_once_by_two_clerks(committed: Engine, shop: Shop, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, invoice_id)
+        payments.pay(
+            session,
+            invoice=invoice,
+            means=payments.PaymentMeans.CASH,
+            cents=invoice.total_cents,
+            received_on=TODAY,
+            key=f"desk:{random.random()}",
+            now=NOW,
+        )
+
+    assert at_once(committed, act) == ["", "NothingOpen"]
+    with Session(committed) as session:
+        assert ledger.balance_cents(session, seller_id=shop.seller.id, account=Account.CUSTOMER) == 0
+
+
+def test_an_invoice_is_credited_whole_once_by_two_clerks(committed: Engine, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, invoice_id)
+        invoices.credit(session, invoice=invoice, reason="x", judge=accept_all, now=NOW, today=TODAY)
+
+    assert at_once(committed, act) == ["", faults.CreditAboveRemaining.__name__]
+
+
+def test_one_cause_posts_once_also_at_once(committed: Engine, shop: Shop, invoice_id: int) -> None:
+    def act(session: Session) -> None:
+        payments.pay(
+            session,
+            invoice=session.get_one(Invoice, invoice_id),
+            means=payments.PaymentMeans.CASH,
+            cents=1,
+            received_on=TODAY,
+            key="same",
+            now=NOW,
+        )
+
+    assert at_once(committed, act) == ["", "PostedAlready"]
+    with Session(committed) as session:
+        postings = list(session.scalars(select(Posting.no).order_by(Posting.no)))
+        assert postings == list(range(1, len(postings) + 1))
+
+
+def test_a_booking_is_billed_once_by_four_clerks(committed: Engine, shop: Shop) -> None:
+    with Session(committed) as session, session.begin():
+        stay(session, shop)
+        seller = session.get_one(Seller, shop.seller.id)
+        (tab,) = tabs.list_tabs(session, seller=seller, now=START + timedelta(days=1))
+
+    def act(session: Session) -> None:
+        tabs.bill(
+            session,
+            seller=session.get_one(Seller, shop.seller.id),
+            tab=tab,
+            judge=accept_all,
+            now=START + timedelta(days=1),
+        )
+
+    assert at_once(committed, act, times=4) == ["", "BilledAlready", "BilledAlready", "BilledAlready"]
+    with Session(committed) as session:
+        assert session.scalars(select(Invoice.number)).all() == ["F2026-00001"]
+
+
+def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Shop) -> None:
+    """Each invoice is locked by its own clerk: what they share is the credit."""
+    with Session(committed) as session, session.begin():
+        alice, seller = session.get_one(User, shop.world.alice.id), session.get_one(Seller, shop.seller.id)
+        customer = invoices.Customer(user_id=alice.id)
+        left = iter([issue(session, shop, customer=customer).id for _ in range(2)])
+        total = session.get_one(Invoice, next(iter(session.scalars(select(Invoice.id))))).total_cents
+        means = payments.PaymentMeans.CASH
+        payments.top_up(
+            session, seller=seller, user=alice, means=means, cents=total, received_on=TODAY, key="t", now=NOW
+        )
+
+    def act(session: Session) -> None:
+        invoice = session.get_one(Invoice, next(left))
+        cents, key = invoice.total_cents, f"credit:{invoice.id}"
+        means = payments.PaymentMeans.CREDIT
+        payments.pay(session, invoice=invoice, means=means, cents=cents, received_on=TODAY, key=key, now=NOW)
+
+    assert at_once(committed, act) == ["", "CreditTooSmall"]
+
+
+def sell(committed: Engine, shop: Shop, *, on: date = TODAY, judge: Judge = accept_all) -> Invoice:
+    """On a connection of its own, committed."""
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        return sell_in(session, shop, on=on, judge=judge)
+
+
+def sell_in(session: Session, shop: Shop, *, on: date, judge: Judge = accept_all) -> Invoice:
+    return invoices.issue(
+        session,
+        seller=session.get_one(Seller, shop.seller.id),
+        draft=make_document(issued_on=on),
+        customer=invoices.Customer(organisation_id=shop.company.id),
+        judge=judge,
+        now=NOW,
+        today=max(TODAY, on),
+    )
+
+
+def test_the_first_of_a_year_waits_for_the_last_of_the_year_before(committed: Engine, shop: Shop) -> None:
+    """Their counters are two rows, but the chain of hashes is one."""
+    with Session(committed) as old, old.begin():
+        sell_in(old, shop, on=date(2026, 12, 31))
+        with Session(committed) as new, new.begin():
+            new.execute(text("SET LOCAL lock_timeout = '300ms'"))
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                sell_in(new, shop, on=date(2027, 1, 1))
+            new.rollback()
+
+
+def test_xml_of_a_number_that_a_rival_took_is_judged_again(committed: Engine, shop: Shop) -> None:
+    """The rival issues while ours is with the judges."""
+    rivals: list[Invoice] = []
+
+    def judge(document: Document) -> bytes:
+        rivals.append(sell(committed, shop))
+        return document.number.encode()
+
+    ours = sell(committed, shop, judge=judge)
+
+    assert (rivals[0].number, ours.number) == ("F2026-00001", "F2026-00002")
+    assert rivals[0].judged_sha256 == hashlib.sha256(b"F2026-00001").hexdigest()
+    assert ours.judged_sha256 is None
+
+
+def test_a_later_date_issued_meanwhile_is_noticed(committed: Engine, shop: Shop) -> None:
+    def judge(document: Document) -> bytes:
+        sell(committed, shop)
+        return b""
+
+    with pytest.raises(invoices.DateBeforeLast):
+        sell(committed, shop, on=TODAY - timedelta(days=1), judge=judge)
+    assert sell(committed, shop).number == "F2026-00002"
+
+
+def test_a_period_closed_meanwhile_is_noticed(committed: Engine, shop: Shop) -> None:
+    yesterday = TODAY - timedelta(days=1)
+
+    def judge(document: Document) -> bytes:
+        with Session(committed) as session, session.begin():
+            seller, actor = session.get_one(Seller, shop.seller.id), session.get_one(User, shop.world.bob.id)
+            invoices.close_period(session, seller=seller, until=yesterday, actor=actor, now=NOW, today=TODAY)
+        return b""
+
+    with pytest.raises(invoices.PeriodClosed):
+        sell(committed, shop, on=yesterday, judge=judge)
+    assert sell(committed, shop).number == "F2026-00001"

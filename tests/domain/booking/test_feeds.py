@@ -1,0 +1,160 @@
+"""Feeds, read back by the libraries `icalendar` and `vobject`, and by the letter of RFC 5545: to the same instants."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import icalendar
+import pytest
+import vobject
+from sqlalchemy.orm import Session
+
+from api.domain.booking import bookings, feeds, gatherings
+from api.domain.core.errors import NotFound
+from tests.world.booking import NOW, World, at, make_world
+
+
+@pytest.fixture
+def world(session: Session) -> World:
+    return make_world(session)
+
+
+def read_by_library(text: bytes) -> dict[str, tuple[datetime, datetime]]:
+    calendar = icalendar.Calendar.from_ical(text)
+    return {str(e["uid"]): (e["dtstart"].dt, e["dtend"].dt) for e in calendar.walk("VEVENT")}
+
+
+def read_by_vobject(text: bytes) -> dict[str, tuple[datetime, datetime]]:
+    calendar = vobject.readOne(text.decode())
+    return {e.uid.value: (e.dtstart.value, e.dtend.value) for e in calendar.vevent_list}
+
+
+def read_by_hand(text: bytes) -> dict[str, tuple[datetime, datetime]]:
+    """RFC 5545 as read by its text: lines end with CRLF, at most 75 bytes, continued ones begin with a blank."""
+    assert text.endswith(b"\r\n")
+    lines = text.split(b"\r\n")
+    assert all(len(line) <= 75 for line in lines)
+    assert not any(b"\n" in line for line in lines)
+    unfolded = re.sub(rb"\r\n[ \t]", b"", text).decode().split("\r\n")
+    assert (unfolded[0], unfolded[-2]) == ("BEGIN:VCALENDAR", "END:VCALENDAR")
+    assert "VERSION:2.0" in unfolded
+    found: dict[str, tuple[datetime, datetime]] = {}
+    event: dict[str, str] = {}
+    for line in unfolded[:-1]:
+        name, _, value = line.partition(":")
+        if line == "BEGIN:VEVENT":
+            event = {}
+        elif line == "END:VEVENT":
+            assert {"UID", "DTSTAMP", "DTSTART", "DTEND", "SUMMARY"} <= event.keys()
+            found[event["UID"]] = instant(event["DTSTART"]), instant(event["DTEND"])
+        event[name.partition(";")[0]] = value
+    return found
+
+
+def instant(value: str) -> datetime:
+    return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def test_all_parsers_read_the_feed_back_to_the_same_instants(world: World) -> None:
+    made = [
+        world.book(at(day, 10, month=month), at(day, 11, month=month), note="Apporter l'adaptateur ; é, \\ \n" * 9)
+        for day, month in ((3, 3), (28, 3), (30, 3))
+    ]
+    want = {f"booking-{booking.id}@{feeds.HOST}": (booking.start_at, booking.end_at) for booking in made}
+
+    text = feeds.read_feed(world.session, secret=feeds.open_feed(world.session, user=world.alice, now=NOW), now=NOW)
+
+    assert read_by_library(text) == read_by_vobject(text) == read_by_hand(text) == want
+
+
+def test_a_cancelled_booking_leaves_the_feed(world: World) -> None:
+    bookings.cancel(world.session, booking=world.book(at(3, 10), at(3, 11)), actor=world.alice, now=NOW)
+
+    secret = feeds.open_feed(world.session, user=world.alice, now=NOW)
+
+    assert read_by_library(feeds.read_feed(world.session, secret=secret, now=NOW)) == {}
+
+
+def test_a_new_address_ends_the_one_before(world: World) -> None:
+    old = feeds.open_feed(world.session, user=world.alice, now=NOW)
+    new = feeds.open_feed(world.session, user=world.alice, now=NOW)
+
+    assert feeds.read_feed(world.session, secret=new, now=NOW)
+    for wrong in (old, "unknown"):
+        with pytest.raises(NotFound):
+            feeds.read_feed(world.session, secret=wrong, now=NOW)
+
+
+def test_the_feed_of_a_resource_is_for_its_staff_and_names_people(world: World) -> None:
+    world.book(at(3, 10), at(3, 11))
+    with pytest.raises(NotFound):
+        feeds.open_feed(world.session, user=world.alice, resource=world.room, now=NOW)
+
+    secret = feeds.open_feed(world.session, user=world.bob, resource=world.room, now=NOW)
+
+    assert "Alice" in feeds.read_feed(world.session, secret=secret, now=NOW).decode()
+
+
+def test_the_public_feed_of_a_place_has_its_gatherings_and_nobodys_booking(world: World) -> None:
+    world.book(at(3, 10), at(3, 11))
+    start = NOW + timedelta(days=3)
+    gatherings.announce(
+        world.session, site=world.site, title="Fête", start=start, end=start + timedelta(hours=2), seats=9,
+        actor=world.bob, now=NOW,
+    )  # fmt: skip
+
+    text = feeds.site_feed(world.session, site=world.site, now=NOW)
+
+    assert list(read_by_library(text).values()) == [(start, start + timedelta(hours=2))]
+    assert read_by_library(text) == read_by_hand(text)
+
+
+def test_one_booking_is_a_calendar_of_its_own(world: World) -> None:
+    booking = world.book(at(3, 10), at(3, 11))
+
+    assert list(read_by_hand(feeds.booking_ics(booking)).values()) == [(booking.start_at, booking.end_at)]
+
+
+def test_the_letter_of_a_booking_carries_it_and_that_of_its_end_takes_it_away(world: World) -> None:
+    booking = world.book(at(3, 10), at(3, 11))
+    kept = feeds.ics_of_letter(world.session, kind="booking_confirmed", about=f"booking:{booking.id}:x")
+    bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
+    ended = feeds.ics_of_letter(world.session, kind="booking_cancelled", about=f"booking:{booking.id}:y")
+
+    assert kept is not None
+    assert ended is not None
+    assert read_by_library(kept[1]) == read_by_hand(ended[1])  # the same event, by the same UID
+    assert (kept[0], event_of(kept[1])["status"]) == ("PUBLISH", "CONFIRMED")
+    assert (ended[0], event_of(ended[1])["status"]) == ("CANCEL", "CANCELLED")
+    assert int(event_of(ended[1])["sequence"]) > int(event_of(kept[1])["sequence"])
+
+
+def event_of(text: bytes) -> dict[str, str]:
+    """The lines of its one event, by name."""
+    (event,) = icalendar.Calendar.from_ical(text).walk("VEVENT")
+    return {str(name).lower(): value.to_ical().decode() for name, value in event.items()}
+
+
+def test_a_seat_has_a_calendar_and_other_letters_have_none(world: World) -> None:
+    start = at(5, 18).replace(tzinfo=UTC)
+    made = gatherings.announce(
+        world.session,
+        site=world.site,
+        title="Jeux",
+        start=start,
+        end=start + timedelta(hours=2),
+        seats=2,
+        actor=world.bob,
+        now=NOW,
+    )
+    seat = gatherings.register(world.session, gathering=made, user=world.alice, now=NOW)
+    found = feeds.ics_of_letter(world.session, kind="seat_registered", about=f"seat:{seat.id}:x")
+
+    assert found is not None
+    assert read_by_library(found[1]) == {f"gathering-{made.id}@{feeds.HOST}": (start, start + timedelta(hours=2))}
+    for kind, about in (
+        ("job_printed", "job:1"),
+        ("kit_out", "booking:1:x"),
+        ("booking_confirmed", "booking:0"),
+        ("x", "y"),
+    ):
+        assert feeds.ics_of_letter(world.session, kind=kind, about=about) is None

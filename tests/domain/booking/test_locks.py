@@ -1,0 +1,295 @@
+"""Verbs lock what they decide about: who read a row before somebody else changed it still does the right thing."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from api.domain.booking import bookings, gatherings
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, ItemCheck, Wait, WaitStatus
+from api.domain.booking.gatherings import Gathering, Registration, RegistrationStatus
+from api.domain.booking.kits import Kit, create_kit, put_in_service, take_out_of_service
+from api.domain.core.base import ForbiddenMove
+from api.domain.core.changes import list_changes
+from api.domain.people.accounts import User
+from api.domain.places.timeline import Hold
+from tests.world.booking import HOUR, NOW, World, at, make_user, make_world
+
+Connect = sessionmaker[Session]
+Act = Callable[[Session, World, Booking], object]
+
+
+@pytest.fixture
+def connect(committed: Engine) -> Connect:
+    return sessionmaker(committed, expire_on_commit=False)
+
+
+@pytest.fixture
+def world(connect: Connect) -> World:
+    with connect.begin() as session:
+        return make_world(session)
+
+
+def book(connect: Connect, world: World, **more: Any) -> int:
+    """Alice books the room from ten to twelve tomorrow, in a transaction of its own."""
+    with connect.begin() as session:
+        facts = {"resource_id": world.room.id, "start": at(3, 10), "end": at(3, 12), **more}
+        user = session.get_one(User, world.alice.id)
+        return bookings.book(session, wanted=BookingRequest(**facts), user=user, now=NOW).id
+
+
+def move_to(hour: int) -> Act:
+    return lambda session, world, booking: bookings.move(
+        session, booking=booking, start=at(3, hour), end=at(3, hour + 2), actor=world.alice, now=NOW
+    )
+
+
+def cancel(session: Session, world: World, booking: Booking) -> None:
+    bookings.cancel(session, booking=booking, actor=world.alice, now=NOW)
+
+
+def annotate(session: Session, world: World, booking: Booking) -> None:
+    bookings.annotate(session, booking=booking, text="late", actor=world.alice)
+
+
+def do(connect: Connect, world: World, booking_id: int, act: Act) -> None:
+    with connect.begin() as session:
+        act(session, world, session.get_one(Booking, booking_id))
+
+
+@pytest.mark.parametrize("act", [move_to(14), cancel, annotate])
+def test_who_read_a_booking_before_it_was_cancelled_changes_nothing(connect: Connect, world: World, act: Act) -> None:
+    booking_id = book(connect, world)
+    with connect() as session:
+        booking = session.get_one(Booking, booking_id)
+        do(connect, world, booking_id, cancel)
+        with pytest.raises(ForbiddenMove):
+            act(session, world, booking)
+
+
+def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: Connect, world: World) -> None:
+    booking_id = book(connect, world)
+    with connect.begin() as session:
+        booking = session.get_one(Booking, booking_id)
+        do(connect, world, booking_id, move_to(14))
+        move_to(16)(session, world, booking)
+    with connect() as session:
+        first, second = (each.facts for each in list_changes(session, noun="booking", noun_id=booking_id)[1:])
+        assert second["old"] == first["new"]
+
+
+def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: World) -> None:
+    booking_id = book(connect, world)
+    with connect.begin() as session:
+        wanted, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
+        wait_id = bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW).id
+    with connect.begin() as session:
+        booking = session.get_one(Booking, booking_id)
+        do(connect, world, booking_id, move_to(14))
+        cancel(session, world, booking)
+    with connect() as session:
+        assert session.get_one(Wait, wait_id).status == WaitStatus.OFFERED
+
+
+def race(connect: Connect, works: list[Callable[[Session, threading.Barrier], object]]) -> list[object]:
+    """Each in a thread and a transaction of its own; what each answered or raised, in the order of `works`.
+
+    A work reads what it needs, waits at the barrier, and then acts: nobody knows what the others do.
+    """
+    barrier, outcomes = threading.Barrier(len(works), timeout=30), [object()] * len(works)
+
+    def run(n: int) -> None:
+        try:
+            with connect.begin() as session:
+                outcomes[n] = works[n](session, barrier)
+        except Exception as error:  # a race may raise anything; the test looks at it
+            outcomes[n] = error
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(len(works))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("acts", "winners"),
+    [([move_to(14), move_to(16)], {2}), ([move_to(14), cancel], {1, 2}), ([cancel, cancel], {1})],
+    ids=["two moves", "a move and a cancellation", "two cancellations"],
+)
+def test_two_verbs_at_once_on_one_booking_leave_one_right_outcome(
+    connect: Connect, world: World, acts: list[Act], winners: set[int]
+) -> None:
+    booking_id = book(connect, world)
+
+    def work(act: Act) -> Callable[[Session, threading.Barrier], object]:
+        def run(session: Session, barrier: threading.Barrier) -> str:
+            booking = session.get_one(Booking, booking_id)
+            barrier.wait()
+            act(session, world, booking)
+            return "done"
+
+        return run
+
+    outcomes = race(connect, [work(act) for act in acts])
+
+    assert outcomes.count("done") in winners
+    assert all(each == "done" or isinstance(each, ForbiddenMove) for each in outcomes)
+    with connect() as session:
+        booking = session.get_one(Booking, booking_id)
+        holds = session.scalars(select(Hold).where(Hold.released_at.is_(None))).all()
+        spans = [(hold.start, hold.end) for hold in holds]
+        is_live = booking.status == BookingStatus.CONFIRMED
+        assert spans == ([(booking.start_at, booking.end_at)] if is_live else [])
+        assert is_live != (cancel in acts)
+
+
+def test_a_kit_is_handed_out_once(connect: Connect, world: World) -> None:
+    with connect.begin() as session:
+        site = session.merge(world.site)
+        kit = create_kit(session, site=site, name="VR", members=[], items=[("Casque", "S-1")], now=NOW)
+        kit_id = kit.id
+    booking_id = book(connect, world, resource_id=kit_id)
+
+    def hand_out(session: Session, barrier: threading.Barrier) -> str:
+        booking = session.get_one(Booking, booking_id)
+        barrier.wait()
+        actor = session.get_one(User, world.bob.id)
+        bookings.hand_out(session, booking=booking, seen=[ItemCheck("S-1")], actor=actor, now=booking.start_at)
+        return "done"
+
+    outcomes = race(connect, [hand_out, hand_out])
+
+    assert sorted(type(each) for each in outcomes if each != "done") == [ForbiddenMove]
+
+
+def test_a_kit_put_in_service_meanwhile_is_taken_out_again(connect: Connect, world: World) -> None:
+    with connect.begin() as session:
+        kit_id = create_kit(session, site=session.merge(world.site), name="VR", members=[], items=[], now=NOW).id
+        kit = session.get_one(Kit, kit_id)
+        take_out_of_service(session, kit=kit, item=None, why="verre fendu", actor=world.bob, now=NOW)
+    with connect.begin() as session:
+        kit = session.get_one(Kit, kit_id)
+        with connect.begin() as other:
+            put_in_service(other, kit=other.get_one(Kit, kit_id), actor=world.bob, now=NOW)
+        take_out_of_service(session, kit=kit, item=None, why="sangle", actor=world.bob, now=NOW + HOUR)
+    with connect() as session:
+        assert session.get_one(Kit, kit_id).out_of_service_at == NOW + HOUR
+
+
+@pytest.fixture
+def offer(connect: Connect, world: World) -> tuple[int, int]:
+    """Charlie is offered what alice cancelled, bob is next in line: the ids of their waits."""
+    booking_id = book(connect, world)
+    with connect.begin() as session:
+        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        users = [session.get_one(User, each.id) for each in (world.charlie, world.bob)]
+        first, second = (bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW).id for user in users)
+    do(connect, world, booking_id, cancel)
+    return first, second
+
+
+def test_an_offer_that_was_left_meanwhile_is_not_taken(connect: Connect, offer: tuple[int, int]) -> None:
+    with connect() as session:
+        wait = session.get_one(Wait, offer[0])
+        with connect.begin() as other:
+            bookings.leave_waitlist(other, wait=other.get_one(Wait, offer[0]), now=NOW)
+        with pytest.raises(bookings.NoOffer):
+            bookings.take_offer(session, wait=wait, now=NOW)
+
+
+def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: Connect, world: World) -> None:
+    booking_id = book(connect, world)
+    with connect.begin() as session:
+        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        first, second = (
+            bookings.join_waitlist(session, wanted=wanted, user=session.get_one(User, each.id), now=NOW).id
+            for each in (world.charlie, world.bob)
+        )
+    with connect.begin() as session:
+        wait = session.get_one(Wait, first)
+        do(connect, world, booking_id, cancel)
+        bookings.leave_waitlist(session, wait=wait, now=NOW)
+    with connect() as session:
+        statuses = [session.get_one(Wait, wait_id).status for wait_id in (first, second)]
+        assert statuses == [WaitStatus.WITHDRAWN, WaitStatus.OFFERED]
+
+
+def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, world: World) -> None:
+    def join(session: Session, barrier: threading.Barrier) -> str:
+        user = session.get_one(User, world.charlie.id)
+        barrier.wait()
+        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW)
+        return "done"
+
+    outcomes = race(connect, [join] * 4)
+
+    assert outcomes.count("done") == 1
+    assert all(each == "done" or isinstance(each, bookings.AlreadyWaiting) for each in outcomes)
+
+
+@pytest.fixture
+def gathering_id(connect: Connect, world: World) -> int:
+    """Tomorrow, with one seat."""
+    with connect.begin() as session:
+        facts: dict[str, Any] = {"title": "Laser", "start": NOW + 24 * HOUR, "end": NOW + 25 * HOUR, "seats": 1}
+        site, bob = session.merge(world.site), session.get_one(User, world.bob.id)
+        return gatherings.announce(session, site=site, actor=bob, now=NOW, **facts).id
+
+
+def test_seats_are_never_oversold(connect: Connect, gathering_id: int) -> None:
+    with connect.begin() as session:
+        user_ids = [make_user(session, f"p{n}").id for n in range(6)]
+
+    def register(user_id: int) -> Callable[[Session, threading.Barrier], object]:
+        def run(session: Session, barrier: threading.Barrier) -> RegistrationStatus:
+            gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, user_id)
+            barrier.wait()
+            return gatherings.register(session, gathering=gathering, user=user, now=NOW).status
+
+        return run
+
+    outcomes = race(connect, [register(user_id) for user_id in user_ids])
+
+    assert sorted(map(str, outcomes)) == ["registered"] + ["waiting"] * 5
+
+
+def test_a_seat_is_given_back_once_and_to_one(connect: Connect, world: World, gathering_id: int) -> None:
+    with connect.begin() as session:
+        gathering = session.get_one(Gathering, gathering_id)
+        users = [session.get_one(User, each.id) for each in (world.alice, world.bob, world.charlie)]
+        seat_ids = [gatherings.register(session, gathering=gathering, user=user, now=NOW).id for user in users]
+
+    with connect() as session:
+        seat = session.get_one(Registration, seat_ids[0])
+        with connect.begin() as other:
+            gatherings.withdraw(other, seat=other.get_one(Registration, seat_ids[0]), now=NOW)
+        with pytest.raises(ForbiddenMove):
+            gatherings.withdraw(session, seat=seat, now=NOW)
+        session.rollback()
+        with pytest.raises(ForbiddenMove):
+            gatherings.mark_attended(session, seat=seat, actor=world.bob, now=NOW)
+    with connect() as session:
+        statuses = [session.get_one(Registration, seat_id).status for seat_id in seat_ids]
+        assert [str(each) for each in statuses] == ["withdrawn", "registered", "waiting"]
+
+
+def test_who_read_the_list_before_a_seat_was_given_back_registers_again(
+    connect: Connect, world: World, gathering_id: int
+) -> None:
+    with connect.begin() as session:
+        gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, world.alice.id)
+        gatherings.register(session, gathering=gathering, user=user, now=NOW)
+    with connect.begin() as session:
+        gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, world.alice.id)
+        seat = gatherings.find_registration(session, gathering=gathering, user=user)
+        assert seat is not None
+        with connect.begin() as other:
+            gatherings.withdraw(other, seat=other.get_one(Registration, seat.id), now=NOW)
+        again = gatherings.register(session, gathering=gathering, user=user, now=NOW)
+        assert again.status == RegistrationStatus.REGISTERED

@@ -1,0 +1,467 @@
+"""The gate for uploaded models: what it measures, what it refuses, and that nothing but a refusal ever comes out."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from babel.messages.pofile import read_po
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from api.domain.printing import mesh
+from api.domain.printing.mesh import edges, gate, reading, text
+from tests import corpus
+
+#: Of processor time: other tests share the two cores.
+DEADLINE_S = 2.0
+
+
+def measured(triangles: corpus.Triangles) -> mesh.Measures:
+    return mesh.measure(corpus.binary(triangles))
+
+
+# What is refused and accepted
+
+
+@pytest.mark.parametrize(("make", "error"), corpus.REFUSED.values(), ids=corpus.REFUSED)
+def test_bad_input_is_refused_by_name_in_words_and_in_time(make: Callable[[], bytes], error: str) -> None:
+    content = make()
+    start = time.process_time()
+    with pytest.raises(mesh.MeshRefused) as refusal:
+        mesh.measure(content)
+    assert type(refusal.value).__name__ == error
+    assert time.process_time() - start < DEADLINE_S
+    assert refusal.value.field == "file"
+    assert "{" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("make", corpus.ACCEPTED.values(), ids=corpus.ACCEPTED)
+def test_what_can_be_printed_is_let_through_in_time(make: Callable[[], bytes]) -> None:
+    content = make()
+    start = time.process_time()
+    measures = mesh.measure(content)
+    assert measures.triangles >= 11
+    assert time.process_time() - start < DEADLINE_S
+
+
+def test_a_path_is_read_like_bytes(tmp_path: Path) -> None:
+    for name, content in (("binary", corpus.cube()), ("text", corpus.ascii_cube())):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert mesh.measure(path) == mesh.measure(content)
+
+
+def test_two_million_triangles_are_measured_in_time(tmp_path: Path) -> None:
+    path = tmp_path / "big.stl"
+    path.write_bytes(corpus.big(2_000_000))
+    start = time.process_time()
+    measures = mesh.measure(path)
+    assert measures.triangles == 2_000_000
+    assert measures.closed
+    assert time.process_time() - start < DEADLINE_S
+
+
+@pytest.mark.parametrize("make", [corpus.binary, corpus.text])
+def test_more_triangles_than_the_limit_are_refused_with_both_numbers(make: Callable[..., bytes]) -> None:
+    with pytest.raises(mesh.TooManyTriangles) as refusal:
+        mesh.measure(make(corpus.box()), max_triangles=11)
+    assert refusal.value.params == {"triangles": 12, "limit": 11}
+    assert mesh.measure(make(corpus.box()), max_triangles=12).triangles == 12
+
+
+def test_a_header_alone_does_not_make_room_for_what_it_announces() -> None:
+    with pytest.raises(mesh.MeshRefused):
+        mesh.measure(corpus.lying_header(4_000_000_000))
+
+
+def test_a_file_cut_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.stl"
+    path.write_bytes(corpus.cube())
+    facets = reading.read_stl(path, max_triangles=100)
+    path.write_bytes(corpus.truncated())
+    with pytest.raises(mesh.Truncated):
+        list(facets.chunks())
+
+
+def test_a_cut_text_says_after_which_triangle() -> None:
+    with pytest.raises(mesh.TruncatedText) as refusal:
+        mesh.measure(corpus.truncated_text())
+    assert refusal.value.params["found"] == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"vertex", b"vertexes"),
+        (b"20.0", b"2o.0"),
+        (b"20.0", b"2\xc3\xa90"),
+        (b"20.0 ", b""),
+        (b"  vertex 0.0 0.0 0.0\n", b"  vertex 0 0 0\n  vertex 1 1 1\n"),
+        (b"endsolid corpus", b"and more"),
+    ],
+    ids=["word", "letter in a number", "accent in a number", "number missing", "four corners", "prose behind"],
+)
+def test_a_damaged_text_is_refused(old: bytes, new: bytes) -> None:
+    with pytest.raises(mesh.TruncatedText):
+        mesh.measure(corpus.ascii_cube().replace(old, new, 1))
+
+
+def test_text_is_read_alike_however_it_falls_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = mesh.measure(corpus.ascii_cube())
+    for size in (7, 100, 1001):
+        monkeypatch.setattr(text, "BLOCK_BYTES", size)
+        assert mesh.measure(corpus.ascii_cube()) == whole
+
+
+@pytest.mark.parametrize(("start", "error"), [(b"", mesh.NotAnStl), (corpus.ascii_cube(), mesh.TruncatedText)])
+def test_endless_prose_is_not_kept_in_memory(start: bytes, error: type[mesh.MeshRefused]) -> None:
+    with pytest.raises(error):
+        mesh.measure(start + b"solid " + b"x" * (20 << 20))
+
+
+def test_text_with_many_solid_lines_is_read_in_time() -> None:
+    content = b"solid a\n" * 500_000 + corpus.ascii_cube()
+    start = time.process_time()
+    assert mesh.measure(content).triangles == 12
+    assert time.process_time() - start < DEADLINE_S
+
+
+# What is measured
+
+
+def test_a_cube_is_measured_exactly() -> None:
+    assert measured(corpus.box(at=(1, 2, 3))) == mesh.Measures(
+        triangles=12,
+        size_mm=(20, 20, 20),
+        min_corner_mm=(1, 2, 3),
+        volume_mm3=8000,
+        area_mm2=2400,
+        shells=1,
+        closed=True,
+        inverted=False,
+        open_edges=0,
+        overshared_edges=0,
+        misoriented_edges=0,
+        degenerate=0,
+        is_ascii=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("triangles", "closed", "open_edges", "overshared", "misoriented", "shells"),
+    [
+        (corpus.open_box(), False, 3, 0, 0, 1),
+        (corpus.flipped_face(), False, 0, 0, 3, 1),
+        (corpus.duplicate_face(), False, 0, 3, 0, 1),
+        (corpus.shared_edge(), False, 0, 1, 0, 1),
+        (corpus.two_shells(), True, 0, 0, 0, 2),
+        (corpus.cavity(), True, 0, 0, 0, 2),
+        (corpus.inverted(), True, 0, 0, 0, 1),
+        (corpus.with_collapsed(), True, 0, 0, 0, 1),
+        (corpus.soup(900), False, 2700, 0, 0, 900),
+        (corpus.confetti(2000), True, 0, 0, 0, 2000),
+    ],
+    ids=["open", "flipped", "duplicate", "shared", "two", "cavity", "inverted", "collapsed", "soup", "confetti"],
+)
+def test_what_is_wrong_with_edges_is_counted(
+    triangles: corpus.Triangles, closed: bool, open_edges: int, overshared: int, misoriented: int, shells: int
+) -> None:
+    it = measured(triangles)
+    assert (it.closed, it.open_edges, it.overshared_edges, it.misoriented_edges, it.shells) == (
+        closed,
+        open_edges,
+        overshared,
+        misoriented,
+        shells,
+    )
+
+
+def test_a_cavity_is_subtracted_and_an_inverted_body_is_marked() -> None:
+    assert measured(corpus.cavity()).volume_mm3 == pytest.approx(7488)
+    assert measured(corpus.inverted()).volume_mm3 == pytest.approx(8000)
+    assert measured(corpus.inverted()).inverted
+
+
+def test_the_volume_of_an_open_body_depends_neither_on_its_place_nor_on_the_order_of_its_triangles() -> None:
+    here, there = corpus.open_box(), corpus.open_box()[::-1] + np.float32(1000)
+    assert measured(there).volume_mm3 == pytest.approx(measured(here).volume_mm3)
+
+
+def test_boxes_in_one_another_have_no_more_volume_than_their_box() -> None:
+    assert measured(np.concatenate([corpus.box()] * 1000)).volume_mm3 == 8000
+
+
+def test_collapsed_triangles_are_counted_and_left_out() -> None:
+    stray = np.full((1, 3, 3), 500, np.float32)
+    it = measured(np.concatenate((corpus.with_collapsed(3), stray)))
+    assert (it.degenerate, it.triangles, it.size_mm) == (4, 16, (20, 20, 20))
+
+
+def test_minus_zero_is_zero() -> None:
+    triangles = corpus.box()
+    triangles[::2] = np.where(triangles[::2] == 0, np.float32(-0.0), triangles[::2])
+    assert measured(triangles).closed
+
+
+def test_corners_that_differ_in_the_last_bit_are_two() -> None:
+    triangles = corpus.box()
+    triangles[0, 0, 0] = np.nextafter(np.float32(0), np.float32(1))
+    assert not measured(triangles).closed
+
+
+def test_edges_whose_short_hashes_fall_together_are_told_apart_by_the_whole_ones() -> None:
+    one, other = 0x1234567800000002, 0x1234567800000004  # alike in all bits that are sorted by
+    rows = [(one, other), (1 << 40, 2 << 40), (3 << 40, 4 << 40)]
+    sums = np.array([[a, a | 1, b, b | 1] for a, b in rows], np.uint64)  # two pairs of triangles, back to back
+    assert edges.census(sums) == edges.EdgeCensus(0, 0, 0, shells=2)
+    sums[0, 3] ^= np.uint64(8)
+    assert edges.census(sums) == edges.EdgeCensus(2, 0, 0, shells=2)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [corpus.torus, corpus.sphere, corpus.cavity, corpus.inverted, corpus.two_shells, lambda: corpus.torus(40_000)],
+    ids=["torus", "sphere", "cavity", "inverted", "two", "four chunks"],
+)
+def test_figures_equal_those_of_trimesh(make: Callable[[], corpus.Triangles]) -> None:
+    content = corpus.binary(make())
+    ours, theirs = mesh.measure(content), trimesh.load_mesh(BytesIO(content), file_type="stl")
+    assert ours.volume_mm3 == pytest.approx(abs(theirs.volume), rel=1e-4)
+    assert ours.area_mm2 == pytest.approx(theirs.area, rel=1e-4)
+    assert ours.size_mm == pytest.approx(tuple(theirs.extents), rel=1e-4)
+    assert ours.closed == (theirs.is_watertight and theirs.is_winding_consistent)
+    assert ours.shells == _count_pieces(len(theirs.faces), theirs.face_adjacency.tolist())
+
+
+def _count_pieces(count: int, links: list[tuple[int, int]]) -> int:
+    """Union-find, the slow and plain way (trimesh's own count needs scipy)."""
+    root = list(range(count))
+
+    def find(face: int) -> int:
+        while root[face] != face:
+            root[face] = face = root[root[face]]
+        return face
+
+    for one, other in links:
+        root[find(one)] = find(other)
+    return sum(root[face] == face for face in range(count))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shells_are_counted_in_any_order_of_triangles(seed: int) -> None:
+    bodies = [corpus.sphere(2) + np.float32(100 * i) for i in range(7)]
+    triangles = np.random.default_rng(seed).permutation(np.concatenate(bodies))
+    assert measured(triangles).shells == 7
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    move=st.tuples(*[st.integers(-500, 500)] * 3),
+    turn=st.tuples(*[st.floats(-math.pi, math.pi)] * 3),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_volume_and_closedness_survive_moving_turning_and_shuffling(
+    move: tuple[int, int, int], turn: tuple[float, float, float], seed: int
+) -> None:
+    body = corpus.torus(800)
+    rotation = trimesh.transformations.euler_matrix(*turn)[:3, :3]  # type: ignore[no-untyped-call]  # trimesh
+    moved = np.random.default_rng(seed).permutation((body @ rotation.T + move).astype(np.float32))
+    before, after = measured(body), measured(moved)
+    assert after.closed
+    assert after.shells == 1
+    assert after.volume_mm3 == pytest.approx(before.volume_mm3, rel=1e-4)
+    assert after.area_mm2 == pytest.approx(before.area_mm2, rel=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(missing=st.integers(0, 511))
+def test_any_triangle_removed_opens_the_body(missing: int) -> None:
+    it = measured(np.delete(corpus.sphere(), missing, axis=0))
+    assert not it.closed
+    assert it.open_edges == 3
+
+
+def _only_refusals(content: bytes) -> None:
+    start = time.process_time()
+    with suppress(mesh.MeshRefused):
+        mesh.measure(content)
+    assert time.process_time() - start < DEADLINE_S
+
+
+@settings(max_examples=150, deadline=None)
+@given(content=st.binary(max_size=2000))
+def test_random_bytes_are_only_ever_refused(content: bytes) -> None:
+    _only_refusals(content)
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=st.binary(max_size=1000).map(lambda b: b[: len(b) // 50 * 50]))
+def test_random_triangles_under_an_honest_count_are_refused_or_measured(body: bytes) -> None:
+    _only_refusals(bytes(80) + (len(body) // 50).to_bytes(4, "little") + body)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    words=st.lists(
+        st.sampled_from(
+            [
+                "solid x\n",
+                "facet normal 0 0 1",
+                "outer loop",
+                "vertex 1 2 3",
+                "endloop",
+                "endfacet",
+                "endsolid",
+                "1e9",
+                "é",
+            ]
+        ),
+        max_size=40,
+    )
+)
+def test_random_text_is_refused_or_measured(words: list[str]) -> None:
+    _only_refusals(("solid\n" + "\n".join(words)).encode())
+
+
+@settings(max_examples=150, deadline=None)
+@example(place=127, value=127)  # makes a signalling NaN, at which numpy warns
+@given(place=st.integers(0, 683), value=st.integers(0, 255))
+def test_any_byte_of_a_cube_changed_is_refused_or_measured(place: int, value: int) -> None:
+    content = bytearray(corpus.cube())
+    content[place] = value
+    _only_refusals(bytes(content))
+
+
+# Units and scale
+
+
+@pytest.mark.parametrize(
+    ("triangles", "unit", "as_mm"),
+    [
+        (corpus.box(), mesh.Unit.MM, "20.0"),
+        (corpus.inch_sized(), mesh.Unit.INCH, "50.8"),
+        (corpus.metre_sized(), mesh.Unit.METRE, "200.0"),
+    ],
+    ids=["mm", "inch", "metre"],
+)
+def test_the_likely_unit_comes_with_its_reason(triangles: corpus.Triangles, unit: mesh.Unit, as_mm: str) -> None:
+    it = measured(triangles)
+    assert it.likely_unit is unit
+    assert as_mm in it.unit_reason
+
+
+def test_scaling_by_the_unit_gives_lengths_areas_and_volumes() -> None:
+    it = mesh.scaled(measured(corpus.inch_sized()), mesh.Unit.INCH.in_mm)
+    assert it.size_mm == pytest.approx((50.8, 25.4, 25.4))
+    assert it.area_mm2 == pytest.approx(10 * 25.4**2)
+    assert it.volume_mm3 == pytest.approx(2 * 25.4**3)
+    assert it.likely_unit is mesh.Unit.MM
+
+
+@pytest.mark.parametrize("factor", [0, -1, float("nan"), float("inf")])
+def test_a_scale_is_positive_and_finite(factor: float) -> None:
+    with pytest.raises(ValueError, match="scale"):
+        mesh.scaled(measured(corpus.box()), factor)
+
+
+# Which printers it fits
+
+VOLUMES = {"mini": (180.0, 180.0, 180.0), "long": (200.0, 300.0, 250.0)}
+
+
+def test_a_model_fits_as_drawn_where_it_can_and_turned_where_it_must() -> None:
+    assert mesh.fits((20, 20, 20), VOLUMES).printers == {"mini": False, "long": False}
+    assert mesh.fits((290, 190, 20), VOLUMES).printers == {"long": True}
+    assert mesh.fits((180.004, 20, 20), VOLUMES).printers == {"mini": False, "long": False}
+
+
+def test_a_model_too_large_is_told_which_dimension_and_what_scale() -> None:
+    fit = mesh.fits((20, 20, 10_000), VOLUMES)
+    assert not fit
+    assert fit.too_large == (mesh.Excess("z", 10_000, 250),)
+    assert fit.scale_percent == 2
+    with pytest.raises(mesh.FitsNoPrinter, match=r"along Z: 10000 mm, and our largest printer takes 250.0 mm.* at 2 %"):
+        mesh.require_fit((20, 20, 10_000), VOLUMES)
+
+
+@given(size=st.tuples(*[st.floats(1, 2000)] * 3))
+def test_the_scale_told_is_one_at_which_it_fits(size: tuple[float, float, float]) -> None:
+    scale = mesh.fits(size, VOLUMES).scale_percent / 100
+    x, y, z = (length * scale for length in size)
+    assert mesh.fits((x, y, z), VOLUMES)
+
+
+def test_a_fitting_model_passes_and_without_printers_nothing_fits() -> None:
+    assert mesh.require_fit((20, 20, 20), VOLUMES).printers
+    assert mesh.fits((20, 20, 20), {}).scale_percent == 0
+    with pytest.raises(mesh.FitsNoPrinter):
+        mesh.require_fit((20, 20, 20), {})
+
+
+# The clean file
+
+
+@pytest.mark.parametrize("make", corpus.ACCEPTED.values(), ids=corpus.ACCEPTED)
+def test_the_clean_file_measures_like_the_uploaded_one(make: Callable[[], bytes], tmp_path: Path) -> None:
+    content, out = make(), tmp_path / "clean.stl"
+    before = mesh.measure(content)
+    written = mesh.write_binary(content, out)
+    after = mesh.measure(out)
+    assert (written, after.degenerate, after.is_ascii) == (before.triangles - before.degenerate, 0, False)
+    assert after.volume_mm3 == pytest.approx(before.volume_mm3)
+    assert (after.size_mm, after.closed, after.shells) == (before.size_mm, before.closed, before.shells)
+
+
+def test_the_clean_file_carries_nothing_of_the_uploaded_header(tmp_path: Path) -> None:
+    content = bytearray(corpus.binary(corpus.box(), header=b"solid COLOR=secret"))
+    content[84:96], content[132:134] = b"\xff" * 12, b"\x42\x42"
+    out = tmp_path / "clean.stl"
+    mesh.write_binary(bytes(content), out)
+    facets = np.frombuffer(out.read_bytes()[84:], reading.FACET)
+    assert b"secret" not in out.read_bytes()
+    assert not out.read_bytes().startswith(b"solid")
+    assert not facets["attribute"].any()
+    assert np.allclose(np.linalg.norm(facets["normal"], axis=1), 1)
+
+
+def test_an_inverted_body_is_turned_right_side_out_when_asked(tmp_path: Path) -> None:
+    mesh.write_binary(corpus.binary(corpus.inverted()), tmp_path / "clean.stl", flip=True)
+    assert not mesh.measure(tmp_path / "clean.stl").inverted
+
+
+def test_a_triangle_without_area_gets_no_normal_and_stays(tmp_path: Path) -> None:
+    needle = np.array([[[0, 0, 0], [10, 0, 0], [20, 0, 0]]], np.float32)
+    mesh.write_binary(corpus.binary(np.concatenate((corpus.box(), needle))), tmp_path / "clean.stl")
+    facets = np.frombuffer((tmp_path / "clean.stl").read_bytes()[84:], reading.FACET)
+    assert len(facets) == 13
+    assert not facets["normal"][-1].any()
+
+
+def test_chunks_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = measured(corpus.torus())
+    monkeypatch.setattr(reading, "CHUNK", 777)
+    parts = measured(corpus.torus())
+    assert parts.volume_mm3 == pytest.approx(whole.volume_mm3, rel=1e-12)
+    assert (parts.closed, parts.shells, parts.size_mm) == (whole.closed, whole.shells, whole.size_mm)
+    assert gate.MAX_TRIANGLES >= 2_000_000
+
+
+# Words
+
+
+def test_every_refusal_has_its_french() -> None:
+    path = Path(__file__).parents[3] / "web/locales/fr/mesh.po"
+    with path.open("rb") as source:
+        french = {message.id: message.string for message in read_po(source, locale="fr")}
+    errors = [it for it in vars(mesh).values() if isinstance(it, type) and issubclass(it, mesh.MeshRefused)]
+    for msgid in [error.msgid() for error in errors] + list(mesh.UNIT_REASONS.values()):
+        assert set(re.findall(r"{\w+}", str(french[msgid]))) == set(re.findall(r"{\w+}", msgid))

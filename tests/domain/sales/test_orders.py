@@ -1,0 +1,363 @@
+"""From quote to order to invoice: one price all along, one acceptance, reprints at the house's cost."""
+
+import time
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from api.domain.billing import organisations
+from api.domain.billing.facturx import faults
+from api.domain.core.errors import DomainError, NotFound
+from api.domain.messages import dunning
+from api.domain.messages.notifications import Mail
+from api.domain.people.accounts import BuyingRight
+from api.domain.people.roles import StaffOnly
+from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush
+from api.domain.printing import jobs, runs, slices
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.jobs.order import CopiesWrong
+from api.domain.printing.mesh import FitsNoPrinter
+from api.domain.printing.runs import RunStatus, claim_next
+from api.domain.sales import orders, quotes
+from api.domain.sales.orders import Order, OrderStatus
+from api.domain.sales.orders.place import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
+from api.domain.sales.quotes import Quote, QuoteStatus, Review
+from tests.domain.billing.test_organisations import join
+from tests.world import NOW, make_material, make_model, make_request, make_user
+from tests.world.billing import Shop, accept_all, ask, make_details, make_shop
+
+
+@pytest.fixture
+def shop(session: Session) -> Shop:
+    return make_shop(session)
+
+
+def accept(session: Session, shop: Shop, quote: Quote, **over: Any) -> Order:
+    return orders.accept(session, quote=quote, **{"actor": shop.world.alice, "now": NOW, **over})
+
+
+def slice_all(session: Session, order: Order) -> None:
+    """As if the slicer had done its work, with figures far from the estimate."""
+    for part in order.parts:
+        for each in part.prints:
+            for wanted in each.job.slices:
+                if wanted.slice.status == slices.SliceStatus.PENDING:
+                    slices.mark_ready(
+                        session,
+                        found=wanted.slice,
+                        seconds=9000,
+                        grams=Decimal(77),
+                        gcode_key="g",
+                        size=1,
+                        sha1="0" * 40,
+                        now=NOW,
+                    )
+            jobs.settle_slices(session, job=each.job, now=NOW)
+
+
+def print_next(session: Session, shop: Shop, *, outcome: RunStatus = RunStatus.DONE) -> None:
+    """The printer takes the next plate, and it ends so."""
+    shop.world.printer.plate_clear = True
+    session.flush()
+    run = claim_next(session, printer_id=shop.world.printer.id, now=NOW)
+    assert run is not None
+    run.status = RunStatus.PRINTING
+    session.flush()
+    runs.finish(session, run=run, outcome=outcome, now=NOW, reason="" if outcome == RunStatus.DONE else "print_failed")
+
+
+def produce(session: Session, shop: Shop, order: Order) -> None:
+    """Slice, print, find everything good."""
+    session.refresh(order)
+    slice_all(session, order)
+    for _ in order.parts:
+        print_next(session, shop)
+    for part in order.parts:
+        orders.check_part(session, order=order, part=part, good=part.quantity, actor=shop.world.bob, now=NOW)
+
+
+def test_a_quote_has_price_trace_promise_and_validity(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop, models=3, copies=2)
+
+    assert quote.status is QuoteStatus.OFFERED
+    assert quote.net_cents == sum(line.net_cents for line in quote.lines) > 0
+    assert quote.total_cents == quote.net_cents + round(quote.net_cents * 0.2)
+    assert {step["reason"] for step in quote.lines[0].trace} >= {"material", "machine_time", "pieces", "set_up"}
+    assert quote.promised_on is not None
+    assert quote.promised_on >= date(2026, 11, 24)
+    assert quote.valid_until == date(2026, 12, 23)
+
+
+def test_twenty_large_models_are_priced_in_two_seconds_of_work(session: Session, shop: Shop) -> None:
+    """Processor time, because the machines that run tests are shared."""
+    begun = time.process_time()
+    ask(session, shop, models=20, copies=3)
+
+    assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize(
+    ("review", "above_cents", "status"),
+    [
+        (Review.INSTANT, 0, QuoteStatus.OFFERED),
+        (Review.ABOVE, 100, QuoteStatus.IN_REVIEW),
+        (Review.ABOVE, 10_000_000, QuoteStatus.OFFERED),
+        (Review.ALWAYS, 0, QuoteStatus.IN_REVIEW),
+    ],
+)
+def test_the_site_says_who_looks_at_a_quote(
+    session: Session, shop: Shop, review: Review, above_cents: int, status: QuoteStatus
+) -> None:
+    quotes.set_rule(session, site_id=shop.world.site.id, review=review, above_cents=above_cents)
+
+    assert ask(session, shop).status is status
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"copies": 0}, CopiesWrong),
+        ({"copies": -3}, CopiesWrong),
+        ({"copies": 501}, CopiesWrong),
+        ({"rush": "yesterday"}, NoSuchRush),
+        ({"wanted_on": date(2026, 11, 22)}, quotes.DateWrong),
+        ({"models": 0}, quotes.EmptyQuote),
+    ],
+)
+def test_a_wrong_quote_is_refused_by_name(
+    session: Session, shop: Shop, wrong: dict[str, Any], error: type[DomainError]
+) -> None:
+    with pytest.raises(error):
+        ask(session, shop, **wrong)
+
+
+def test_a_part_that_fits_nowhere_or_has_no_price_is_refused(session: Session, shop: Shop) -> None:
+    huge = make_model(session, shop.world.alice, size_x_mm=900.0)
+    abs_part = make_request(
+        session, shop.world.site, make_model(session, shop.world.alice), material=make_material(session, "ASA")
+    )
+    for request, error in (
+        (make_request(session, shop.world.site, huge), FitsNoPrinter),
+        (abs_part, NoPriceForMaterial),
+    ):
+        with pytest.raises(error):
+            quotes.create_quote(
+                session,
+                site=shop.world.site,
+                organisation=shop.company,
+                actor=shop.world.alice,
+                asked=[quotes.RequestedLine(request)],
+                now=NOW,
+            )
+
+
+def test_strangers_and_viewers_cannot_ask_or_accept(session: Session, shop: Shop) -> None:
+    dana, quote = make_user(session), ask(session, shop)
+    join(session, shop, dana, BuyingRight.VIEWER)
+
+    for actor, error in ((shop.world.charlie, NotFound), (dana, organisations.BuyersOnly)):
+        with pytest.raises(error):
+            ask(session, shop, actor=actor)
+        with pytest.raises(error):
+            accept(session, shop, quote, actor=actor)
+    with pytest.raises(NotFound):
+        quotes.get_quote(session, quote.id, user=shop.world.charlie)
+    assert quotes.get_quote(session, quote.id, user=shop.world.bob) is quote
+
+
+def test_accepting_makes_jobs_at_the_quoted_price(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop, models=2)
+    order = accept(session, shop, quote, purchase_order="BC-7", shown_total_cents=quote.total_cents)
+    session.refresh(order)
+    slice_all(session, order)
+
+    made = [part.prints[0].job for part in order.parts]
+    assert [job.net_cents for job in made] == [line.net_cents for line in quote.lines]
+    assert {job.organisation_id for job in made} == {shop.company.id}
+    assert {job.status for job in made} == {JobStatus.QUEUED}
+    assert (quote.purchase_order, quote.accepted_by) == ("BC-7", shop.world.alice.id)
+
+
+def test_a_quote_is_accepted_once(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop)
+    accept(session, shop, quote)
+    with pytest.raises(AcceptedAlready):
+        accept(session, shop, quote)
+
+
+def test_an_expired_quote_is_refused(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop)
+    with pytest.raises(QuoteExpired):
+        accept(session, shop, quote, now=NOW + timedelta(days=31))
+    accept(session, shop, quote, now=NOW + timedelta(days=30))
+
+
+def test_a_price_edited_in_the_form_is_refused(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop)
+    with pytest.raises(PriceEdited):
+        accept(session, shop, quote, shown_total_cents=quote.total_cents - 1)
+
+
+def test_a_quote_under_review_waits_for_staff(session: Session, shop: Shop) -> None:
+    quotes.set_rule(session, site_id=shop.world.site.id, review=Review.ALWAYS)
+    quote = ask(session, shop)
+    with pytest.raises(NotOffered):
+        accept(session, shop, quote)
+    with pytest.raises(StaffOnly):
+        quotes.offer(session, quote=quote, actor=shop.world.alice, now=NOW)
+    quotes.offer(session, quote=quote, actor=shop.world.bob, now=NOW)
+
+    assert accept(session, shop, quote).status is OrderStatus.IN_PRODUCTION
+
+
+def test_the_database_keeps_the_quoted_price(session: Session, shop: Shop) -> None:
+    ask(session, shop)
+    with pytest.raises(DBAPIError, match="never changes"), session.begin_nested():
+        session.execute(text("UPDATE quotes SET net_cents = net_cents - 1, total_cents = total_cents - 1"))
+
+
+def test_a_monthly_limit_holds_over_several_orders(session: Session, shop: Shop) -> None:
+    dana, first = make_user(session), ask(session, shop)
+    join(session, shop, dana, BuyingRight.BUYER, monthly_cents=first.total_cents + 10)
+    accept(session, shop, first, actor=dana)
+    second = ask(session, shop)
+    with pytest.raises(OverLimit):
+        accept(session, shop, second, actor=dana)
+
+    assert accept(session, shop, second, actor=shop.world.alice).placed_by == shop.world.alice.id
+
+
+def test_a_public_buyer_must_give_its_engagement_number(session: Session) -> None:
+    details = make_details(is_public=True, needs_engagement=True, terms_days=30)
+    shop = make_shop(session, details=details)
+    quote = ask(session, shop)
+    with pytest.raises(faults.MissingEngagement):
+        accept(session, shop, quote)
+
+    assert accept(session, shop, quote, purchase_order="EJ-2026-1").purchase_order == "EJ-2026-1"
+
+
+def test_the_quoted_price_is_the_invoiced_price(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop, models=2, copies=3)
+    order = accept(session, shop, quote, purchase_order="BC-7")
+    produce(session, shop, order)
+    orders.deliver(session, order=order, actor=shop.world.bob, now=NOW)
+    invoice = bill(session, shop, order)
+
+    assert invoice.total_cents == quote.total_cents
+    assert order.status is OrderStatus.INVOICED
+    assert invoice.document.purchase_order == "BC-7"
+    assert orders.list_orders_of(session, invoice=invoice) == [order]
+    assert {item.quantity for item in orders.read_note(order).items} == {Decimal(3)}
+
+
+def bill(session: Session, shop: Shop, *those: Order) -> Any:
+    return orders.invoice_orders(session, orders=those, judge=accept_all, actor=shop.world.bob, now=NOW)
+
+
+def test_orders_of_a_month_stand_on_one_invoice_once(session: Session, shop: Shop) -> None:
+    both = [accept(session, shop, ask(session, shop)) for _ in range(2)]
+    for order in both:
+        produce(session, shop, order)
+        orders.deliver(session, order=order, actor=shop.world.bob, now=NOW)
+    found = orders.list_delivered(
+        session, seller_id=shop.seller.id, until=date(2026, 11, 30), organisation_ids=[shop.company.id]
+    )
+    invoice = bill(session, shop, *found)
+
+    assert invoice.net_cents == sum(order.quote.net_cents for order in both)
+    with pytest.raises(DomainError):
+        bill(session, shop, both[0])
+
+
+def test_a_deposit_is_taken_off_the_final_invoice(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop, copies=20)
+    order = accept(session, shop, quote)
+    deposit = orders.request_deposit(
+        session, order=order, percent=Decimal(30), judge=accept_all, actor=shop.world.bob, now=NOW
+    )
+    produce(session, shop, order)
+    orders.deliver(session, order=order, actor=shop.world.bob, now=NOW)
+    final = bill(session, shop, order)
+
+    assert deposit.total_cents + final.total_cents == quote.total_cents
+    assert deposit.vat_cents + final.vat_cents == quote.vat_cents
+
+
+def test_a_failed_check_is_printed_again_for_nothing_and_may_move_the_promise(session: Session, shop: Shop) -> None:
+    quote = ask(session, shop, copies=4)
+    order = accept(session, shop, quote)
+    session.refresh(order)
+    slice_all(session, order)
+    print_next(session, shop)
+    [part] = order.parts
+    orders.check_part(
+        session,
+        order=order,
+        part=part,
+        good=3,
+        actor=shop.world.bob,
+        text="couche décollée",
+        now=NOW + timedelta(days=9),
+    )
+    again = part.prints[1]
+
+    assert (again.copies, again.cause, again.job.price_cents) == (1, orders.Cause.CHECK_FAILED, 0)
+    assert order.status is OrderStatus.IN_PRODUCTION
+    slice_all(session, order)
+    print_next(session, shop)
+    orders.check_part(session, order=order, part=part, good=1, actor=shop.world.bob, now=NOW)
+    assert order.status is OrderStatus.CHECKED
+
+
+def test_a_failed_run_moves_the_promise_and_the_buyer_is_told(session: Session, shop: Shop) -> None:
+    order = accept(session, shop, ask(session, shop))
+    session.refresh(order)
+    slice_all(session, order)
+    print_next(session, shop, outcome=RunStatus.FAILED)
+    shop.world.printer.plate_clear = True
+    later = NOW + timedelta(days=6)
+    shop.world.printer.looked_at = shop.world.printer.reached_at = later
+    session.flush()
+
+    assert dunning.follow_orders(session, now=later) == [order]
+    assert order.first_promised_on is not None
+    assert order.promised_on is not None
+    assert order.promised_on > order.first_promised_on
+    assert session.query(Mail).filter_by(kind="promise_moved", user_id=shop.world.alice.id).count() == 1
+    assert dunning.follow_orders(session, now=later) == []
+
+
+def test_only_staff_check_and_deliver(session: Session, shop: Shop) -> None:
+    order = accept(session, shop, ask(session, shop))
+    [part] = order.parts
+    with pytest.raises(StaffOnly):
+        orders.check_part(session, order=order, part=part, good=1, actor=shop.world.alice, now=NOW)
+    with pytest.raises(StaffOnly):
+        orders.deliver(session, order=order, actor=shop.world.alice, now=NOW)
+    with pytest.raises(NotFound):
+        orders.get_order(session, order.id, user=shop.world.charlie)
+
+
+def test_progress_goes_part_by_part(session: Session, shop: Shop) -> None:
+    order = accept(session, shop, ask(session, shop, models=2))
+    session.refresh(order)
+    slice_all(session, order)
+    print_next(session, shop)
+    seen = orders.progress_of(session, order=order, now=NOW)
+
+    assert sorted(each.progress for each in seen) == [0.0, 1.0]
+    assert [each.eta_p90 is None for each in sorted(seen, key=lambda each: each.progress)] == [False, True]
+
+
+def test_an_organisation_without_siren_cannot_be_quoted(session: Session, shop: Shop) -> None:
+    nobody = replace(make_details(), siren=None, siret=None, vat_number=None)
+    organisations.change_details(session, organisation=shop.company, actor=shop.world.alice, details=nobody, now=NOW)
+    with pytest.raises(organisations.NotBillable):
+        ask(session, shop)

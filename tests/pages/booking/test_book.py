@@ -1,0 +1,299 @@
+"""The pages of booking, by plain forms: what a person without JavaScript sees and does."""
+
+import io
+import re
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.adapters import files
+from api.domain.booking import gatherings
+from api.domain.booking.bookings import Booking, BookingStatus, Wait
+from api.domain.booking.kits import Kit, create_kit
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.places.skills import create_skill
+from api.domain.pricing.prices import BookingRates
+from api.settings import settings
+from tests.pages.conftest import Browser
+from tests.world import NOW, World, make_run, make_sliced
+
+TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
+
+
+@pytest.fixture
+def room(session: Session, world: World) -> Resource:
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
+
+
+@pytest.fixture
+def kit(session: Session, world: World, room: Resource) -> Kit:
+    return create_kit(
+        session, site=world.site, name="VR", members=[room], items=[("Casque", "S-1")], now=NOW, min_age=12
+    )
+
+
+def only(session: Session) -> Booking:
+    return session.scalars(select(Booking)).one()
+
+
+def test_a_free_slot_is_two_clicks_from_booked(alice: Browser, session: Session, room: Resource) -> None:
+    page = alice.get("/book?kind=room").text
+    slot = re.search(rf'href="(/book/{room.id}\?start=[^"]*)"', page)
+    assert slot, page
+    form = alice.get(slot[1].replace("&amp;", "&")).text
+    typed = {name: value(form, name) for name in ("day", "at", "minutes", "offset", "given")}
+
+    answer = alice.post(f"/book/{room.id}", {**typed, "act": "book"})
+
+    assert answer.status_code == 303, answer.text
+    assert answer.headers["location"] == f"/bookings/{only(session).id}"
+    assert "Booked" in alice.get(answer.headers["location"]).text
+
+
+def value(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}"[^>]*value="([^"]*)"', page)
+    assert found, name
+    return found[1].replace("&#43;", "+")
+
+
+def test_who_comes_second_sees_why_and_the_next_free_slots(alice: Browser, charlie: Browser, room: Resource) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+
+    answer = charlie.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+
+    assert answer.status_code == 409
+    assert "already taken" in answer.text
+    assert answer.text.count(f'class="button" href="/book/{room.id}?start=2026-11-24T') == 3
+    assert charlie.post(f"/book/{room.id}/wait", TOMORROW).status_code == 303
+    assert "Salle" in charlie.get("/agenda").text
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        {"day": ""},
+        {"at": "25:00"},
+        {"minutes": "7"},
+        {"minutes": "9" * 15},
+        {"minutes": "-60"},
+        {"day": "2026-11-22"},
+        {"day": "0001-01-01", "at": "00:00"},
+        {"day": "9999-12-31", "at": "23:30"},
+        {"day": "9999-12-30"},
+    ],
+)
+def test_a_wrong_form_comes_back_with_what_was_typed(
+    alice: Browser, session: Session, room: Resource, typed: dict[str, str]
+) -> None:
+    answer = alice.post(f"/book/{room.id}", {**TOMORROW, **typed, "act": "book"})
+
+    assert answer.status_code == 422
+    assert 'class="error"' in answer.text
+    assert session.scalars(select(Booking)).all() == []
+
+
+def test_the_page_says_what_one_lacks(alice: Browser, session: Session, world: World, room: Resource) -> None:
+    skill = create_skill(session, slug="laser", name="Découpe laser", now=NOW)
+    set_rule(session, site=world.site, resource=room, policy=Policy(skill_id=skill.id), now=NOW)
+
+    assert "Découpe laser" in alice.get(f"/book/{room.id}").text
+    assert alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"}).status_code == 403
+
+
+def test_it_is_moved_and_cancelled(alice: Browser, session: Session, room: Resource) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    booking = only(session)
+
+    assert alice.post(f"/bookings/{booking.id}/move", {**TOMORROW, "at": "15:00"}).status_code == 303
+    assert booking.start_at.hour == 14
+    assert alice.post(f"/bookings/{booking.id}/cancel").status_code == 303
+    session.refresh(booking)
+    assert booking.status == BookingStatus.CANCELLED
+    assert alice.post(f"/bookings/{booking.id}/cancel").status_code == 409
+
+
+def test_its_page_shows_the_week_to_move_in_and_fills_the_form_from_it(
+    alice: Browser, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "day": "2026-12-03", "act": "book"})
+    path = f"/bookings/{only(session).id}"
+
+    assert f'href="{path}?start=2026-12-04T09:00' in alice.get(path).text  # its own week, not this one
+    assert f'href="{path}?start=2026-12-11T09:00' in alice.get(f"{path}?week=2").text
+    filled = alice.get(f"{path}?start=2026-12-04T09:00&minutes=90").text
+    assert [value(filled, name) for name in ("day", "at", "minutes")] == ["2026-12-04", "09:00", "90"]
+    alice.post(f"{path}/cancel")
+    assert "data-week" not in alice.get(path).text
+
+
+def test_a_stranger_gets_404_and_nobody_goes_to_the_login(
+    alice: Browser, charlie: Browser, anonymous: Any, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    path = f"/bookings/{only(session).id}"
+
+    assert charlie.get(path).status_code == 404
+    assert charlie.post(f"{path}/cancel").status_code == 404
+    assert anonymous.get(path).status_code == 303
+    assert alice.get(f"{path}/calendar.ics").headers["content-type"].startswith("text/calendar")
+
+
+def test_staff_hand_a_kit_out_and_take_it_back(
+    alice: Browser, bob: Browser, session: Session, world: World, kit: Kit
+) -> None:
+    today = {"day": "2026-11-23", "at": "13:15", "minutes": "60", "act": "book"}
+    assert alice.post(f"/book/{kit.id}", today).status_code == 422  # no age
+    assert alice.post(f"/book/{kit.id}", {**today, "youngest_age": "30"}).status_code == 303
+    booking, item = only(session), kit.items[0]
+    path = f"/bookings/{booking.id}"
+
+    assert "S-1" in bob.get(path).text
+    assert "S-1" not in alice.get(path).text
+    assert bob.post(f"{path}/hand-out", {}).status_code == 422
+    assert bob.post(f"{path}/hand-out", {f"item-{item.id}": "good"}).status_code == 303
+    assert bob.post(f"{path}/hand-back", {f"item-{item.id}": "damaged", "text": "fendu"}).status_code == 303
+
+    session.refresh(booking)
+    session.refresh(kit)
+    assert booking.status == BookingStatus.CHECKED_OUT
+    assert kit.out_of_service_at is not None
+    assert "fendu" in alice.get("/book?kind=vr_kit").text
+
+
+def photo() -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (30, 20), "#446688").save(made, "PNG")
+    return made.getvalue()
+
+
+@pytest.fixture
+def handed_out_with(
+    alice: Browser, bob: Browser, session: Session, kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[bytes], httpx.Response]:
+    """Alice's booking of the kit, handed out now by bob with this photo."""
+    monkeypatch.setattr(settings(), "data_dir", tmp_path)
+    files._store.cache_clear()
+    today = {"day": "2026-11-23", "at": "13:15", "minutes": "60", "act": "book", "youngest_age": "30"}
+    assert alice.post(f"/book/{kit.id}", today).status_code == 303
+
+    def hand_out(raw: bytes) -> httpx.Response:
+        form = {f"item-{kit.items[0].id}": "good", "text": "rayure à gauche"}
+        return bob.post(f"/bookings/{only(session).id}/hand-out", form, files={"photo": ("x.png", raw, "image/png")})
+
+    return hand_out
+
+
+def test_the_photo_of_a_hand_over_is_for_the_staff_and_its_person(
+    handed_out_with: Callable[[bytes], httpx.Response], alice: Browser, charlie: Browser, session: Session
+) -> None:
+    assert handed_out_with(photo()).status_code == 303
+    path = f"/bookings/{only(session).id}"
+
+    page = alice.get(path).text
+    shown = alice.get(f"{path}/photos/out")
+
+    assert "rayure à gauche" in page
+    assert f'src="{path}/photos/out"' in page
+    assert (shown.headers["content-type"], shown.content[:2]) == ("image/jpeg", b"\xff\xd8")
+    assert shown.headers["content-security-policy"].startswith("sandbox")
+    assert charlie.get(f"{path}/photos/out").status_code == 404
+    assert alice.get(f"{path}/photos/back").status_code == 404
+
+
+def test_what_is_no_photo_is_said_beside_its_field_and_hands_nothing_out(
+    handed_out_with: Callable[[bytes], httpx.Response], session: Session
+) -> None:
+    answer = handed_out_with(b"<svg/>")
+
+    assert answer.status_code == 422
+    assert 'id="error-photo"' in answer.text
+    assert "rayure à gauche" in answer.text  # what was typed is still there
+    session.refresh(only(session))
+    assert only(session).status == BookingStatus.CONFIRMED
+
+
+def test_the_offer_says_the_price_or_why_not_and_what_is_next(
+    alice: Browser, charlie: Browser, session: Session, world: World, room: Resource
+) -> None:
+    rates = BookingRates(tiers=((0, Decimal(8)),))
+    set_rule(session, site=world.site, resource=room, policy=Policy(rates=rates), now=NOW)
+    offer = f"/book/{room.id}/offer"
+
+    assert "€8.00" in charlie.get(offer, params=TOMORROW).text
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    taken = charlie.get(offer, params=TOMORROW).text
+    assert "already taken" in taken
+    assert taken.count("?start=2026-11-24T") == 3
+    assert "Stand in line" in taken
+    late = charlie.get(offer, params={**TOMORROW, "at": "23:00"}).text
+    assert "outside the opening hours" in late
+    assert "Stand in line" not in late
+    assert "<p" not in charlie.get(offer, params={"minutes": "60"}).text
+
+
+def test_an_offer_is_taken_on_its_page_or_left_to_the_next(
+    alice: Browser, bob: Browser, charlie: Browser, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    for waiting in (charlie, bob):
+        assert waiting.post(f"/book/{room.id}/wait", TOMORROW).status_code == 303
+    first, second = session.scalars(select(Wait).order_by(Wait.id))
+    assert "we write to you when it is free" in charlie.get(f"/waits/{first.id}").text
+    assert charlie.post(f"/waits/{first.id}/take").status_code == 409
+
+    alice.post(f"/bookings/{only(session).id}/cancel")
+    assert "Take it" in charlie.get(f"/waits/{first.id}").text
+    assert alice.get(f"/waits/{first.id}").status_code == 404
+    assert charlie.post(f"/waits/{first.id}/leave").status_code == 303
+    assert "This offer is over" in charlie.get(f"/waits/{first.id}").text
+    assert "/bookings/" in bob.post(f"/waits/{second.id}/take").headers["location"]
+    assert "You have taken it" in bob.get(f"/waits/{second.id}").text
+
+
+def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
+    alice: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer)
+
+    assert f'href="/jobs/{job.id}"' in bob.get("/staff/calendar").text
+    week = alice.get(f"/book/{world.printer.id}").text
+    assert "A print is running" in week
+    assert "crochet" not in week
+
+
+def test_the_staff_calendar_names_people_and_is_closed_to_members(
+    alice: Browser, bob: Browser, world: World, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+
+    assert "Alice" in bob.get("/staff/calendar").text
+    assert alice.get("/staff/calendar").status_code == 403
+
+
+def test_one_registers_for_a_gathering(alice: Browser, session: Session, world: World) -> None:
+    start, end = NOW.replace(day=25), NOW.replace(day=25, hour=14)
+    made = gatherings.announce(
+        session, site=world.site, title="Concert", start=start, end=end, seats=1, actor=world.bob, now=NOW
+    )
+
+    assert "Concert" in alice.get("/agenda").text
+    assert alice.post(f"/gatherings/{made.slug}/register").status_code == 303
+    assert "You are registered" in alice.get(f"/gatherings/{made.slug}").text
+    assert alice.post(f"/gatherings/{made.slug}/withdraw").status_code == 303
+
+
+def test_the_secret_calendar_address_is_shown_once(alice: Browser) -> None:
+    page = alice.post("/agenda/feed").text
+    address = re.search(r"/feeds/[\w-]+\.ics", page)
+
+    assert address
+    assert "BEGIN:VCALENDAR" in alice.get(address[0]).text

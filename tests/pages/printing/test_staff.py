@@ -1,0 +1,258 @@
+"""The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
+
+import httpx
+import pytest
+from sqlalchemy.orm import Session
+
+from api.adapters.seal import seal
+from api.domain.core.changes import list_changes
+from api.domain.printing import probes
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.printers import Printer, list_printers
+from api.domain.printing.probes import ProbeStatus
+from api.domain.printing.runs import RunCommand, RunStatus
+from tests.pages.conftest import Browser
+from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
+
+
+def test_nothing_to_do_says_so(bob: Browser) -> None:
+    assert "Nothing needs you" in bob.get("/staff").text
+
+
+def test_a_full_plate_comes_first_and_one_click_clears_it_by_name(bob: Browser, session: Session, world: World) -> None:
+    world.printer.plate_clear = False
+    page = bob.get("/staff").text
+    assert page.index("Plates to clear") < page.index("Queue") if "Queue" in page else True
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    assert answer.status_code == 303
+    assert world.printer.plate_clear
+    change = list_changes(session, noun="printer", noun_id=world.printer.id)[-1]
+    assert (change.verb, change.actor_id) == ("plate_cleared", bob.user.id)
+
+
+def test_a_plate_is_not_cleared_under_a_print(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer)
+    world.printer.plate_clear = False
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    assert answer.status_code == 409
+    assert "is printing" in answer.text
+    assert not world.printer.plate_clear
+
+
+def test_staff_approve_where_the_place_wants_it(bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    job = make_sliced(session, world.site, world.alice)
+    assert "To approve" in bob.get("/staff").text
+    bob.post(f"/staff/jobs/{job.id}/approve")
+    assert job.status == JobStatus.QUEUED
+
+
+def test_a_refusal_reaches_its_owner_in_its_words(alice: Browser, bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    job = make_sliced(session, world.site, world.alice)
+    bob.post(f"/staff/jobs/{job.id}/reject", {"text": "This is a weapon <part>."})
+    assert "This is a weapon &lt;part&gt;." in alice.get(f"/jobs/{job.id}").text
+
+
+def test_a_doubt_is_settled_with_what_was_seen_and_not_without(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, status=RunStatus.IN_DOUBT, reason="interrupted", ended_at=NOW)
+    assert "nobody can know how it ended" in bob.get("/staff").text
+    assert bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": " "}).status_code == 422
+    bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": "The part lies there, whole."})
+    assert (run.status, run.resolved_by) == (RunStatus.DONE, bob.user.id)
+
+
+def test_staff_of_another_place_see_nothing_of_this_one(charlie: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    page = charlie.get("/staff").text
+    assert world.printer.name not in page
+    assert charlie.get(f"/staff/printers/{world.printer.id}").status_code == 404
+    for path in (f"/staff/printers/{world.printer.id}/clear", f"/staff/jobs/{job.id}/approve"):
+        assert charlie.post(path).status_code == 404
+    assert job.model.name not in charlie.get("/staff/log").text
+
+
+def test_a_running_print_is_paused_by_a_command(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer)
+    assert "Pause" in bob.get(f"/staff/printers/{world.printer.id}").text
+    bob.post(f"/staff/printers/{world.printer.id}/command", {"command": "pause"})
+    assert run.command == RunCommand.PAUSE
+
+
+def test_filament_and_maintenance_are_noted(bob: Browser, world: World) -> None:
+    bob.post(f"/staff/printers/{world.printer.id}/load", {"filament": "PLA black"})
+    assert world.printer.colour is not None
+    assert world.printer.colour.code == "black"
+    bob.post(f"/staff/printers/{world.printer.id}/maintenance", {"on": "yes", "note": "new nozzle"})
+    assert "new nozzle" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+def test_an_unknown_filament_is_said_beside_the_choice(bob: Browser, world: World) -> None:
+    answer = bob.post(f"/staff/printers/{world.printer.id}/load", {"filament": "PLA pink"})
+    assert answer.status_code == 422
+    assert "not offered in this colour" in answer.text
+
+
+def test_the_log_names_who_did_what(bob: Browser, world: World) -> None:
+    bob.post(f"/staff/printers/{world.printer.id}/maintenance", {"on": "yes"})
+    page = bob.get("/staff/log").text
+    assert "maintenance on" in page
+    assert "Bob" in page
+
+
+def test_the_wall_names_no_person_and_no_file(anonymous: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, progress=0.5)
+    page = anonymous.get("/wall").text
+    assert "50%" in page
+    assert job.model.name not in page
+    assert "Alice" not in page
+
+
+def asked(bob: Browser, session: Session, **fields: str) -> probes.Probe:
+    answer = bob.post("/staff/printers/new", {"url": "octopi.local/", "key": "k" * 32, **fields})
+    probe_id = int(answer.headers["location"].rsplit("/", 1)[-1])
+    return probes.get_probe(session, probe_id, user=bob.user)
+
+
+def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    assert (probe.url, probe.status) == ("http://octopi.local", ProbeStatus.ASKED)
+    assert "k" * 32 not in probe.sealed_key
+    assert "Looking at it" in bob.get(f"/staff/printers/new/{probe.id}").text
+    sealed = seal("k" * 32, about=probe.url)
+    facts = {"version": "1.11.8", "user": "etabli", "missing": ["FILES_UPLOAD"], "dangerous": []}
+    probes.record_answer(session, probe=probe, sealed_key=sealed, **facts)
+    page = bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "OctoPrint 1.11.8" in page
+    assert "FILES_UPLOAD" in page
+    answer = bob.post(f"/staff/printers/new/{probe.id}", {"name": "Cobalt", "kind_id": str(world.printer.kind_id)})
+    added = session.get_one(Printer, int(answer.headers["location"].rsplit("/", 1)[-1]))
+    assert (added.name, added.url, added.sealed_key, added.plate_clear) == ("Cobalt", probe.url, sealed, False)
+    assert probe.sealed_key == ""
+
+
+def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    probes.record_failure(session, probe=probe, code="wrong_key")
+    assert "does not accept this key" in bob.get(f"/staff/printers/new/{probe.id}").text
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({"name": " "}, "Give the printer a name"), ({"name": "X", "width_mm": "5"}, "between 20 and 2000"),
+     ({"name": "X", "width_mm": "NaN"}, "between 20 and 2000")],
+)  # fmt: skip
+def test_a_wrong_answer_about_the_printer_is_said_at_its_field(
+    bob: Browser, session: Session, world: World, fields: dict[str, str], said: str
+) -> None:
+    probe = asked(bob, session)
+    probes.record_answer(session, probe=probe, sealed_key="x", version="1", user="u", missing=[], dangerous=[])
+    size = {"width_mm": "220", "depth_mm": "220", "height_mm": "250", "nozzle_mm": "0,4"}
+    answer = bob.post(f"/staff/printers/new/{probe.id}", {**size, **fields})
+    assert answer.status_code == 422
+    assert said in answer.text
+
+
+def test_another_persons_look_does_not_exist(bob: Browser, charlie: Browser, session: Session, world: World) -> None:
+    probe = asked(bob, session)
+    assert charlie.get(f"/staff/printers/new/{probe.id}").status_code == 404
+
+
+def test_a_printer_of_no_place_of_mine_cannot_be_added_there(bob: Browser, session: Session, world: World) -> None:
+    make_printer(session, world.site)
+    probe = asked(bob, session, site_id="999999")
+    assert probe.site_id == world.site.id
+
+
+def test_a_plate_cleared_by_mistake_is_taken_back_and_what_began_is_stopped(
+    bob: Browser, session: Session, world: World
+) -> None:
+    world.printer.plate_clear = False
+    answer = bob.post(f"/staff/printers/{world.printer.id}/clear")
+    page = bob.get("/staff", headers={"cookie": f"session={bob.cookie}; flash={answer.cookies['flash']}"}).text
+    assert f'action="/staff/printers/{world.printer.id}/unclear"' in page
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, status=RunStatus.STARTING)
+    bob.post(f"/staff/printers/{world.printer.id}/unclear")
+    assert (world.printer.plate_clear, run.command) == (False, RunCommand.CANCEL)
+    assert list_changes(session, noun="printer", noun_id=world.printer.id)[-1].actor_id == bob.user.id
+
+
+def test_a_hold_can_be_taken_back(bob: Browser, session: Session, world: World) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    answer = bob.post(f"/staff/jobs/{job.id}/hold", {"text": "Wait"})
+    page = bob.get("/staff", headers={"cookie": f"session={bob.cookie}; flash={answer.cookies['flash']}"}).text
+    assert f'<form method="post" action="/staff/jobs/{job.id}/resume"><input type="hidden" name="csrf"' in page
+
+
+@pytest.mark.parametrize(("reason", "shown"), [("wrong_key", "add the printer again"), ("odd", "HTTP 418")])
+def test_a_printers_trouble_is_told_in_the_readers_words(bob: Browser, world: World, reason: str, shown: str) -> None:
+    world.printer.trouble, world.printer.trouble_reason = "HTTP 418 100% {odd}", reason
+    assert shown in bob.get("/staff").text
+    assert "HTTP 418 100% {odd}" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+EXPORTED = "bed_shape = 0x0,250x0,250x210,0x210\nlayer_height = 0.2\nnozzle_diameter = 0.4\nperimeters = 3\n"
+
+
+def configure(browser: Browser, world: World, content: bytes, **fields: str) -> httpx.Response:
+    where = f"/staff/printers/{world.printer.id}/configuration"
+    return browser.post(where, fields, files={"file": ("mk3.ini", content)} if content else None)
+
+
+def test_staff_give_an_exported_configuration_and_go_back(bob: Browser, world: World) -> None:
+    assert configure(bob, world, EXPORTED.encode()).status_code == 303
+    assert world.printer.kind.config_ini == EXPORTED
+    configure(bob, world, b"", remove="yes")
+    assert world.printer.kind.config_ini == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "Choose the .ini file"),
+        (b"\xff\xfe\x00", "not a text file"),
+        (b"hello", "not a configuration exported by PrusaSlicer"),
+        (EXPORTED.encode() + b"post_process = /bin/sh\n", "post_process"),
+        (b"# long\n" * 100_000, "longer than 256 kB"),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_says_why_and_changes_nothing(
+    bob: Browser, world: World, content: bytes, said: str
+) -> None:
+    answer = configure(bob, world, content)
+    assert (answer.status_code, said in answer.text, world.printer.kind.config_ini) == (422, True, "")
+
+
+def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
+    bob: Browser, charlie: Browser, session: Session, world: World
+) -> None:
+    make_printer(session, make_site(session), kind=world.printer.kind)
+    assert configure(bob, world, EXPORTED.encode()).status_code == 403
+    assert configure(charlie, world, EXPORTED.encode()).status_code == 404
+
+
+def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: int) -> httpx.Response:
+    """Bob adds a printer that there is already, with a key that works."""
+    probe = asked(bob, session, url=printer.url, site_id=str(site_id))
+    probes.record_answer(session, probe=probe, sealed_key="new", version="1.11.9", user="u", missing=[], dangerous=[])
+    assert "Renew the key of" in bob.get(f"/staff/printers/new/{probe.id}").text
+    return bob.post(f"/staff/printers/new/{probe.id}", {"name": printer.name})
+
+
+def test_a_printer_that_is_known_only_gets_its_new_key(bob: Browser, session: Session, world: World) -> None:
+    answer = known_again(bob, session, world.printer, site_id=world.site.id)
+    assert answer.headers["location"] == f"/staff/printers/{world.printer.id}"
+    assert (world.printer.sealed_key, world.printer.server_version) == ("new", "1.11.9")
+    assert len(list_printers(session)) == 1
+
+
+def test_two_places_cannot_share_one_octoprint(bob: Browser, session: Session, world: World) -> None:
+    theirs = make_printer(session, make_site(session), url="http://127.0.0.1:99")
+    answer = known_again(bob, session, theirs, site_id=world.site.id)
+    assert (answer.status_code, "a printer of another place" in answer.text) == (409, True)
+    assert theirs.sealed_key != "new"

@@ -1,0 +1,82 @@
+"""Printers and places by JSON: what members see, what staff do, and what nobody is shown."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from tests.routes.conftest import Face, Program
+from tests.world import World, make_run, make_sliced
+
+
+def test_members_see_the_fleet_without_keys_addresses_or_troubles(
+    session: Session, alice: Program, bob: Program, world: World
+) -> None:
+    world.printer.trouble = "secret words of a server"
+    session.flush()
+    seen = next(p for p in alice("GET", "/printers").json() if p["id"] == world.printer.id)
+    assert (seen["state"], seen["plate_clear"], seen["trouble"]) == ("ready", True, "")
+    assert not {"url", "sealed_key", "key"} & seen.keys()
+    assert bob("GET", f"/printers/{world.printer.id}").json()["trouble"] == "secret words of a server"
+
+
+def test_who_prints_what_is_for_staff_and_the_owner(
+    session: Session, alice: Program, bob: Program, charlie: Program, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, progress=0.25)
+    shown = [who("GET", f"/printers/{world.printer.id}").json() for who in (alice, bob, charlie)]
+    assert [one["job_id"] for one in shown] == [job.id, job.id, None]
+    assert {(one["state"], one["progress"]) for one in shown} == {("busy", 0.25)}
+
+
+VERBS: dict[str, dict[str, Any]] = {
+    "clear": {},
+    "load": {"json": {"material": "pla", "colour": "BLACK"}},
+    "maintenance": {"json": {"on": True, "note": "Nozzle"}},
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_only_its_staff_touch_a_printer(alice: Program, charlie: Program, world: World, verb: str) -> None:
+    for who in (alice, charlie):
+        assert who("POST", f"/printers/{world.printer.id}/{verb}", **VERBS[verb]).status_code == 403
+        assert who("POST", f"/printers/0/{verb}", **VERBS[verb]).status_code == 404
+
+
+def test_staff_clear_load_and_maintain(session: Session, bob: Program, world: World) -> None:
+    world.printer.plate_clear = False
+    session.flush()
+    path = f"/printers/{world.printer.id}"
+    assert bob("POST", f"{path}/clear").json()["state"] == "ready"
+    assert bob("POST", f"{path}/load", **VERBS["load"]).json()["colour"] == "black"
+    assert bob("POST", f"{path}/maintenance", **VERBS["maintenance"]).json()["state"] == "maintenance"
+    assert bob("POST", f"{path}/maintenance", json={"on": False}).json()["state"] == "ready"
+    assert world.printer.plate_changed_by == world.bob.id
+
+
+def test_a_plate_is_not_cleared_while_something_prints(session: Session, bob: Program, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer)
+    answer = bob("POST", f"/printers/{world.printer.id}/clear")
+    assert (answer.status_code, answer.json()["code"]) == (409, "plate-busy")
+
+
+@pytest.mark.parametrize("wrong", [{"material": "WOOD", "colour": "black"}, {"material": "PLA", "colour": "plaid"}, {}])
+def test_what_is_not_known_cannot_be_loaded(bob: Program, world: World, wrong: dict[str, str]) -> None:
+    assert bob("POST", f"/printers/{world.printer.id}/load", json=wrong).status_code == 422
+
+
+def test_the_places_and_materials_are_open_to_all(face: Face, world: World) -> None:
+    site = next(s for s in face.get("/api/v1/sites").json() if s["id"] == world.site.id)
+    assert (site["name"], site["open_now"], len(site["hours"])) == ("L'Atelier", True, 7)
+    assert face.get(f"/api/v1/sites/{world.site.id}").json() == site
+    assert face.get("/api/v1/sites/0").status_code == 404
+    pla = next(m for m in face.get("/api/v1/materials").json() if m["code"] == "PLA")
+    assert [colour["code"] for colour in pla["colours"]] == ["white", "black"]
+
+
+def test_the_api_is_described_with_examples(face: Face) -> None:
+    schemas = face.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    assert schemas["JobIn"]["example"]["model_id"] == 1
+    assert schemas["ModelOut"]["properties"]["name"]["examples"]
