@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from babel.messages.pofile import read_po
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from api.domain.people.accounts import Locale
 from api.domain.printing import mesh
 from api.domain.printing.mesh import edges, gate, reading, text
 from tests import corpus
+from web.i18n import catalogue
 
 #: Of processor time: other tests share the two cores.
 DEADLINE_S = 2.0
@@ -459,9 +460,7 @@ def test_chunks_do_not_change_the_figures(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_refusal_has_its_french() -> None:
-    path = Path(__file__).parents[3] / "web/locales/fr/mesh.po"
-    with path.open("rb") as source:
-        french = {message.id: message.string for message in read_po(source, locale="fr")}
+    french = catalogue(Locale.FR)
     errors = [it for it in vars(mesh).values() if isinstance(it, type) and issubclass(it, mesh.MeshRefused)]
     for msgid in [error.msgid() for error in errors] + list(mesh.UNIT_REASONS.values()):
-        assert set(re.findall(r"{\w+}", str(french[msgid]))) == set(re.findall(r"{\w+}", msgid))
+        assert set(re.findall(r"{\w+}", french[msgid][0])) == set(re.findall(r"{\w+}", msgid))
