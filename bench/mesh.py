@@ -41,7 +41,7 @@ CAN_COUNT_SHELLS = bool(find_spec("scipy") or find_spec("networkx"))
 OURS = """
 import json, sys, time
 from pathlib import Path
-from api.domain.printing.mesh import measure
+from api.domain.printing.mesh.gate import measure
 start = time.perf_counter()
 it = measure(Path(sys.argv[1]))
 inside_s = time.perf_counter() - start

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from api.domain.printing.runs import RunCommand, RunStatus
-from printers.port import ACTIVE, Machine, Observation, StoredFile
+from api.domain.printing.states import ACTIVE, Machine
+from printers.port import Observation, StoredFile
 
 # Grace before "nothing runs and nothing is written" counts: history was seen at most 44 ms late, selection takes less.
 SETTLE_S = 2.0

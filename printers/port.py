@@ -6,39 +6,10 @@ Every adapter (OctoPrint, the simulator) passes the same contract tests: tests/p
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-
-class Machine(StrEnum):
-    """What the printer itself says that it is doing."""
-
-    IDLE = "idle"  # connected, nothing running
-    STARTING = "starting"
-    PRINTING = "printing"
-    PAUSING = "pausing"
-    PAUSED = "paused"
-    RESUMING = "resuming"
-    CANCELLING = "cancelling"
-    FINISHING = "finishing"
-    CONNECTING = "connecting"
-    OFFLINE = "offline"  # the server answers, its printer does not
-    ERROR = "error"  # firmware error, thermal runaway, ...: a person must look
-
-
-# States in which a file is being printed or about to be, or just about to end.
-ACTIVE = frozenset(
-    {
-        Machine.STARTING,
-        Machine.PRINTING,
-        Machine.PAUSING,
-        Machine.PAUSED,
-        Machine.RESUMING,
-        Machine.CANCELLING,
-        Machine.FINISHING,
-    }
-)
+from api.domain.printing.states import Machine
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,10 @@ from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
 from api.domain.printing.printers import fill_plate, get_printer, record_unreachable
 from api.domain.printing.runs import BEFORE_START, Run, RunStatus, claim_next, move_run
+from api.domain.printing.states import ACTIVE, Machine
 from printers.decide import Action, Decision, PrinterView, decide
 from printers.fleet import open_printer
-from printers.port import ACTIVE, Machine, Observation, PrinterError, PrinterPort
+from printers.port import Observation, PrinterError, PrinterPort
 from printers.record import (
     LiveRun,
     PrinterFacts,

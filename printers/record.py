@@ -30,8 +30,9 @@ from api.domain.printing.runs import (
     move_run,
     record_progress,
 )
+from api.domain.printing.states import ACTIVE
 from printers.decide import Action, Decision, PrinterView, Stored
-from printers.port import ACTIVE, Observation, PrinterError
+from printers.port import Observation, PrinterError
 
 BACK_OFF = timedelta(seconds=60)
 

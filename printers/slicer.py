@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from api.domain.core.errors import Busy, Invalid
-from api.domain.printing import mesh
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
 from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_room, run_sandboxed
 
@@ -118,7 +117,10 @@ def _program() -> str:
 def _write_inputs(room: Path, stl: Path, profile_ini: str) -> None:
     (room / "in" / "profile.ini").write_text(profile_ini, encoding="utf-8")
     model = room / "in" / "model.stl"
-    mesh.write_binary(stl, model)
+    # Loads numpy, which not every process that knows the errors of this file shall pay for.
+    from api.domain.printing.mesh.writing import write_binary  # noqa: PLC0415
+
+    write_binary(stl, model)
     # PrusaSlicer reads a file as text when none of the 128 bytes after its header is over 127. The attribute of the
     # first triangle, which nothing else reads, settles it.
     with model.open("r+b") as file:

@@ -9,8 +9,9 @@ from typing import Any
 from api.domain.core.errors import DomainError
 from api.domain.printing.jobs import Job
 from api.domain.printing.plan import JobPlan, Why, WhyCode
-from api.domain.printing.printers import Printer, PrinterState
+from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run
+from api.domain.printing.states import PrinterState
 from web.i18n import N_, translate_count
 from web.render import PageReader
 from web.states import PRINTERS

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 from api.domain.printing import jobs, printers, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.plan import JobPlan
-from api.domain.printing.printers import Printer, PrinterState
+from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run, RunStatus
+from api.domain.printing.states import ACTIVE, PrinterState
 from web import reasons
 from web.render import PageReader
 from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, State
@@ -99,7 +100,7 @@ class ShownPrinter:
     @property
     def must_be_cleared(self) -> bool:
         """Also while the printer is out of reach: the plate is what a person sees."""
-        return not self.printer.plate_clear and self.run is None and self.printer.machine not in printers.RUNNING
+        return not self.printer.plate_clear and self.run is None and self.printer.machine not in ACTIVE
 
 
 def show_printers(session: Session, reader: PageReader, found: list[Printer]) -> list[ShownPrinter]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from api.domain.places.timeline import HoldReason
 from api.domain.printing.jobs import JobStatus
-from api.domain.printing.printers import PrinterState
 from api.domain.printing.runs import RunCommand, RunStatus
+from api.domain.printing.states import PrinterState
 from web.i18n import N_
 
 

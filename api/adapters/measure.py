@@ -16,6 +16,7 @@ from typing import Any
 
 import api
 from api.domain.printing import mesh
+from api.domain.printing.mesh import refusals
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def _result(text: str) -> mesh.Measures:
 
 
 def _refusal(name: str, params: dict[str, Any]) -> mesh.MeshRefused:
-    kind = getattr(mesh, name, None)
+    kind = getattr(refusals, name, None)
     if isinstance(kind, type) and issubclass(kind, mesh.MeshRefused):
         return kind(**params)
     raise ValueError(f"the gate refused with an unknown name: {name}")
@@ -85,10 +86,14 @@ def _refusal(name: str, params: dict[str, Any]) -> mesh.MeshRefused:
 def _inside(path: Path, out: Path, limits: MeasureLimits) -> dict[str, Any]:
     """What the process does once it is limited; the answer is printed as JSON."""
     _limit(limits)
+    # Only the process that measures loads numpy: the web processes import this file too.
+    from api.domain.printing.mesh.gate import measure  # noqa: PLC0415
+    from api.domain.printing.mesh.writing import write_binary  # noqa: PLC0415
+
     try:
-        measures = mesh.measure(path, max_triangles=limits.max_triangles)
+        measures = measure(path, max_triangles=limits.max_triangles)
         flip = measures.closed and measures.inverted
-        mesh.write_binary(path, out, flip=flip, max_triangles=limits.max_triangles)
+        write_binary(path, out, flip=flip, max_triangles=limits.max_triangles)
     except mesh.MeshRefused as e:
         return {"refused": type(e).__name__, "params": e.params}
     return {"measures": asdict(measures)}

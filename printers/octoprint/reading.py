@@ -5,7 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
-from printers.port import Machine, Observation, PrinterError, ProbeResult, StoredFile
+from api.domain.printing.states import Machine
+from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
 # The rights that dispatch needs, by OctoPrint's permission keys.
 NEEDED_RIGHTS = (

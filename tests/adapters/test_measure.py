@@ -10,6 +10,7 @@ import pytest
 
 from api.adapters.measure import LIMITS, MeasureLimits, measure_untrusted
 from api.domain.printing import mesh
+from api.domain.printing.mesh.gate import measure
 from tests import corpus
 
 
@@ -29,14 +30,14 @@ Upload = Callable[[bytes], tuple[Path, Path]]
 @pytest.mark.parametrize("make", [corpus.cube, corpus.ascii_cube], ids=["binary", "text"])
 def test_the_process_answers_what_the_gate_answers(upload: Upload, make: Callable[[], bytes]) -> None:
     path, out = upload(make())
-    assert measure_untrusted(path, out) == mesh.measure(make())
-    assert mesh.measure(out).volume_mm3 == 8000
+    assert measure_untrusted(path, out) == measure(make())
+    assert measure(out).volume_mm3 == 8000
 
 
 def test_an_inverted_body_comes_out_right_but_is_told(upload: Upload) -> None:
     path, out = upload(corpus.binary(corpus.inverted()))
     assert measure_untrusted(path, out).inverted
-    assert not mesh.measure(out).inverted
+    assert not measure(out).inverted
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_refusal_crosses_the_process_with_its_words(upload: Upload, name: str)
     make, error = corpus.REFUSED[name]
     path, out = upload(make())
     with pytest.raises(mesh.MeshRefused) as inside:
-        mesh.measure(path)
+        measure(path)
     with pytest.raises(mesh.MeshRefused) as outside:
         measure_untrusted(path, out)
     assert type(outside.value).__name__ == error

@@ -11,6 +11,7 @@ from api.adapters import files
 from api.adapters.uploads import receive_model
 from api.domain.printing import mesh
 from api.domain.printing.library import Model
+from api.domain.printing.mesh.gate import measure
 from tests import corpus
 from tests.installation import forget_caches
 from tests.world import NOW, make_user
@@ -38,7 +39,7 @@ def test_what_is_kept_is_our_own_copy_not_the_strangers_bytes(session: Session, 
     model = receive(session, corpus.ascii_cube())
     with files.as_path(model.stl_key) as kept:
         assert kept.read_bytes() != corpus.ascii_cube()
-        assert (mesh.measure(kept).volume_mm3, kept.stat().st_size) == (8000, model.bytes)
+        assert (measure(kept).volume_mm3, kept.stat().st_size) == (8000, model.bytes)
 
 
 def test_one_shape_written_in_two_ways_is_one_shape(session: Session, data_dir: Path) -> None:

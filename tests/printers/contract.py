@@ -8,7 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from printers.port import ACTIVE, Machine, Observation, PrinterError, PrinterPort
+from api.domain.printing.states import ACTIVE, Machine
+from printers.port import Observation, PrinterError, PrinterPort
 from tests.octoprints import wait_until
 
 PATH = "etabli/run-1.gcode"

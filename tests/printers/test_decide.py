@@ -6,8 +6,9 @@ from itertools import product
 import pytest
 
 from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunCommand, RunStatus
+from api.domain.printing.states import ACTIVE, Machine
 from printers.decide import SETTLE_S, Action, Decision, PrinterView, Stored, decide
-from printers.port import ACTIVE, Machine, Observation, StoredFile
+from printers.port import Observation, StoredFile
 
 OURS, DONE, OTHER = "etabli/r.gcode", "etabli/done/r.gcode", "by-hand.gcode"
 SIZE, SHA1 = 1000, "a" * 40

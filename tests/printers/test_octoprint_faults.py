@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from api.domain.printing.states import Machine
 from printers.lab import OctoPrintServer, prints_done, prints_started
 from printers.octoprint import HttpLimits, OctoPrint
-from printers.port import Machine, PrinterError
+from printers.port import PrinterError
 from tests.octoprints import reconnect, wait_until
 
 pytestmark = pytest.mark.real

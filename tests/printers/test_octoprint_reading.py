@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.domain.printing.states import Machine
 from printers.octoprint.reading import clean, read_file, read_free, read_machine, read_seen, read_stored_path
-from printers.port import Machine, PrinterError, StoredFile
+from printers.port import PrinterError, StoredFile
 
 
 @pytest.mark.parametrize(

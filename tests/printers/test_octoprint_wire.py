@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from api.domain.printing.states import Machine
 from printers.octoprint import HttpLimits, OctoPrint
-from printers.port import Machine, Observation, PrinterError
+from printers.port import Observation, PrinterError
 from tests.printers.strangers import Talk, dripping, flooding, saying, silent, stranger
 
 QUICK = HttpLimits(connect_s=0.5, read_s=0.3, body_s=0.5, upload_s=0.5)

@@ -13,10 +13,11 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
+from api.domain.printing.states import Machine
 from printers import push
 from printers.lab import OctoPrintServer
 from printers.octoprint import HttpLimits, OctoPrint
-from printers.port import Machine, Observation, PrinterError
+from printers.port import Observation, PrinterError
 from printers.push import PushIntervals, PushKind, PushMessage, watch
 from tests.printers.strangers import saying, stranger
 

@@ -8,8 +8,9 @@ from api.db import transaction
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.printing.jobs import JobStatus
-from api.domain.printing.printers import Printer, PrinterState, state_of
+from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import LIVE, RunCommand, RunStatus, get_run
+from api.domain.printing.states import PrinterState
 from printers import record
 from printers.fleet import open_printer
 from printers.port import PrinterError

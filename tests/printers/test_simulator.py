@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from api.domain.printing.states import Machine
 from printers.octoprint import HttpLimits, OctoPrint
-from printers.port import Machine, Observation, PrinterError
+from printers.port import Observation, PrinterError
 from printers.simulator import Mode, SimulatedOctoPrint, SimulatedPrinter
 
 PATH = "etabli/run-1.gcode"

@@ -13,7 +13,8 @@ import pytest
 
 from api.domain.core.errors import DomainError
 from api.domain.pricing.materials import Quality
-from api.domain.printing.mesh import MeshRefused, measure
+from api.domain.printing.mesh import MeshRefused
+from api.domain.printing.mesh.gate import measure
 from api.domain.printing.plates import copies_per_plate
 from printers import slicer
 from printers.gcode import END_MARKER, GcodeUnsafe, check_gcode

@@ -14,7 +14,8 @@ from api.adapters.seal import unseal
 from api.db import transaction
 from api.domain.people import accounts, roles
 from api.domain.people.roles import Level
-from api.domain.printing.printers import Printer, PrinterState, get_printer, state_of
+from api.domain.printing.printers import Printer, get_printer, state_of
+from api.domain.printing.states import PrinterState
 from printers.lab import OctoPrintServer
 from printers.octoprint import OctoPrint
 from printers.probing import probe_printer

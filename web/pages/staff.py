@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from api.deps import DbSession
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import JobStatus
-from api.domain.printing.printers import PrinterState, list_printers
+from api.domain.printing.printers import list_printers
+from api.domain.printing.states import PrinterState
 from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text

@@ -43,3 +43,8 @@ def cut_into_plates(copies: int, per_plate: int) -> list[int]:
     """Copies on each plate: full plates first, the rest last. `cut_into_plates(7, 3) == [3, 3, 1]`."""
     full, rest = divmod(copies, per_plate)
     return [per_plate] * full + ([rest] if rest else [])
+
+
+def distinct_plates(copies: int, per_plate: int) -> list[int]:
+    """The different numbers of copies on those plates, ascending: each number needs a slice of its own."""
+    return sorted(set(cut_into_plates(copies, per_plate)))

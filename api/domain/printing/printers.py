@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, func, literal, select, update
@@ -20,19 +19,10 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.pricing.materials import Colour, Material
+from api.domain.printing.states import ACTIVE, Machine, PrinterState
 
 # A printer that nobody could reach for this long is shown offline.
 SILENT_AFTER = timedelta(seconds=45)
-
-
-class PrinterState(StrEnum):
-    READY = "ready"
-    BUSY = "busy"
-    NEEDS_CLEARING = "needs_clearing"
-    OFFLINE = "offline"
-    IN_USE_BY_HAND = "in_use_by_hand"
-    NEEDS_ATTENTION = "needs_attention"
-    MAINTENANCE = "maintenance"
 
 
 class PrinterKind(Base):
@@ -74,7 +64,7 @@ class Printer(Base):
     plate_changed_at: Mapped[Instant | None]
     plate_changed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
-    # What was last seen; `machine` is printers.port.Machine as text.
+    # What was last seen; `machine` is a Machine as text, "" before the first look.
     looked_at: Mapped[Instant | None]
     reached_at: Mapped[Instant | None]
     trouble: Mapped[str] = mapped_column(String(300), default="")
@@ -111,23 +101,19 @@ class PlateBusy(Conflict):
     """{name} is printing: its plate cannot be cleared now."""
 
 
-# The machine's words (printers.port.Machine) that mean that something runs.
-RUNNING = frozenset({"starting", "printing", "pausing", "paused", "resuming", "cancelling", "finishing"})
-
-
 def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     """The one state that people see, worst first; `has_run` says that a live run of ours is on it."""
     if printer.in_maintenance:
         return PrinterState.MAINTENANCE
     if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
         return PrinterState.OFFLINE
-    if printer.machine == "error":
+    if printer.machine == Machine.ERROR:
         return PrinterState.NEEDS_ATTENTION
-    if printer.machine in ("offline", "connecting", ""):
+    if printer.machine in (Machine.OFFLINE, Machine.CONNECTING, ""):
         return PrinterState.OFFLINE
     if has_run:
         return PrinterState.BUSY
-    if printer.machine in RUNNING:
+    if printer.machine in ACTIVE:
         return PrinterState.IN_USE_BY_HAND
     return PrinterState.READY if printer.plate_clear else PrinterState.NEEDS_CLEARING
 
@@ -254,7 +240,7 @@ def list_printers(session: Session, *, site_ids: list[int] | None = None) -> lis
 
 def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetime, has_run: bool) -> None:
     """A named person says that the plate is empty; raises PlateBusy while something prints."""
-    if has_run or printer.machine in RUNNING:
+    if has_run or printer.machine in ACTIVE:
         raise PlateBusy(name=printer.name)
     _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
     poke(session, printer.id)

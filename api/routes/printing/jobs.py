@@ -16,6 +16,7 @@ from api.domain.places.sites import get_default_site, get_site
 from api.domain.pricing.materials import Quality, get_colour, get_material
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobRequest, JobStatus
+from api.domain.printing.jobs.request import request_of
 from api.domain.printing.library import get_model
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.runs import Run
@@ -165,12 +166,12 @@ class JobQuoteOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, request: JobRequest, now: datetime) -> JobQuoteOut:
-        estimated = jobs.quote_job(session, request, now=now)
-        exact = jobs.exact_quote(session, request=request, now=now)
-        if exact is None or exact.price is None:
+        estimated = jobs.estimate_price(session, request, now=now)
+        exact = jobs.request_exact_price(session, request=request, now=now)
+        if exact.price is None:
             return cls(
                 price_exact=False,
-                slicing=exact is None,
+                slicing=not exact.is_final,
                 price_cents=estimated.price.net_cents + estimated.vat_cents,
                 net_cents=estimated.price.net_cents,
                 vat_cents=estimated.vat_cents,
@@ -178,7 +179,7 @@ class JobQuoteOut(BaseModel):
                 high_cents=estimated.high_cents,
                 grams_each=round(float(estimated.estimate.grams.likely), 1),
                 seconds_each=round(float(estimated.estimate.minutes.likely) * 60),
-                error=exact.error if exact else None,
+                error=exact.error,
             )
         total = exact.price.net_cents + exact.vat_cents
         return cls(
@@ -241,17 +242,7 @@ def quote(asked: JobIn, session: DbSession, user: CurrentUser, now: Now) -> JobQ
 def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobQuoteOut:
     """The same for a job that is kept as a draft."""
     job = jobs.get_job(session, job_id, user=user)
-    request = JobRequest(
-        model=job.model,
-        site=job.site,
-        material=job.material,
-        colour=job.colour,
-        quality=job.quality,
-        copies=job.copies,
-        scale=job.scale,
-        organisation_id=job.organisation_id,
-    )
-    return JobQuoteOut.of(session, request, now)
+    return JobQuoteOut.of(session, request_of(job), now)
 
 
 @router.get("")

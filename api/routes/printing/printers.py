@@ -14,8 +14,9 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.pricing.materials import get_colour, get_material
 from api.domain.printing import printers, runs
-from api.domain.printing.printers import Printer, PrinterState, state_of
+from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import Run
+from api.domain.printing.states import PrinterState
 
 router = APIRouter(prefix="/api/v1/printers", tags=["printers"])
 

@@ -8,9 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.printing import jobs
-from api.domain.printing.jobs import ExactQuote, JobRequest, JobStatus
+from api.domain.printing.jobs import ExactPrice, JobRequest, JobStatus
 from api.domain.printing.jobs.exact import MOST_PENDING
-from api.domain.printing.jobs.order import CopiesWrong
+from api.domain.printing.jobs.request import CopiesWrong
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from tests.world import (
     NOW,
@@ -31,8 +31,12 @@ def world(session: Session) -> World:
     return make_world(session)
 
 
-def ask(session: Session, request: JobRequest) -> ExactQuote | None:
-    return jobs.exact_quote(session, request=request, now=NOW)
+def ask(session: Session, request: JobRequest) -> ExactPrice:
+    return jobs.request_exact_price(session, request=request, now=NOW)
+
+
+def look(session: Session, request: JobRequest) -> ExactPrice:
+    return jobs.find_exact_price(session, request=request, now=NOW)
 
 
 def request_of(session: Session, world: World, **facts: Any) -> JobRequest:
@@ -54,36 +58,35 @@ def fail(session: Session, found: Slice, *, again: bool = False) -> None:
 
 def test_the_first_question_asks_for_the_slice_in_the_same_transaction(session: Session, world: World) -> None:
     request = request_of(session, world)
-    assert not jobs.is_being_sliced(session, request=request)
-    assert ask(session, request) is None
+    assert not look(session, request).is_pending
+    assert not ask(session, request).is_final
     [found] = all_slices(session)
     assert ("slice", f"slice:{found.id}", {"slice_id": found.id}) in session.info["steps"]
-    assert jobs.is_being_sliced(session, request=request)
+    assert look(session, request).is_pending
 
 
 def test_asking_again_while_it_is_made_asks_nothing_more(session: Session, world: World) -> None:
     request = request_of(session, world)
     ask(session, request)
     steps = list(session.info["steps"])
-    assert ask(session, request) is None
+    assert not ask(session, request).is_final
     assert (len(all_slices(session)), session.info["steps"]) == (1, steps)
 
 
 def test_looking_asks_for_nothing(session: Session, world: World) -> None:
-    assert jobs.find_exact_quote(session, request=request_of(session, world), now=NOW) is None
+    assert look(session, request_of(session, world)) == ExactPrice()
     assert all_slices(session) == []
 
 
-def test_the_exact_quote_is_what_the_job_then_costs_and_it_queues_at_once(session: Session, world: World) -> None:
+def test_the_exact_price_is_what_the_job_then_costs_and_it_queues_at_once(session: Session, world: World) -> None:
     request = request_of(session, world)
     ask(session, request)
     ready(session, all_slices(session)[0])
-    quote = jobs.find_exact_quote(session, request=request, now=NOW)
-    assert quote == ask(session, request)
-    assert quote is not None
-    assert quote.price is not None
+    price = look(session, request)
+    assert price == ask(session, request)
+    assert price.price is not None
     # 1 euro + 10 g x 0.05 + 60 min x 0.02 = 2.70 net
-    assert (quote.price.net_cents, quote.vat_cents, quote.seconds, quote.grams) == (270, 54, 3600, Decimal("10.00"))
+    assert (price.price.net_cents, price.vat_cents, price.seconds, price.grams) == (270, 54, 3600, Decimal("10.00"))
     job = make_submitted(session, world.site, world.alice, model=request.model)
     assert [wanted.slice for wanted in job.slices] == all_slices(session)
     assert (job.status, job.net_cents, job.vat_cents, job.price_exact) == (JobStatus.QUEUED, 270, 54, True)
@@ -96,13 +99,12 @@ def test_several_plates_are_all_sliced_and_the_fullest_decides(session: Session,
     single, full = sorted(all_slices(session), key=lambda made: made.copies)
     assert (single.copies, full.copies) == (1, 4)
     ready(session, full, seconds=4000, grams="40")
-    assert ask(session, request) is None
+    assert not ask(session, request).is_final
     ready(session, single, seconds=1500, grams="11")
-    quote = ask(session, request)
+    price = ask(session, request)
     job = make_submitted(session, world.site, world.alice, model=request.model, copies=5)
-    assert quote is not None
-    assert quote.price is not None
-    assert (quote.seconds, quote.grams, quote.price.net_cents) == (1000, Decimal("10.00"), job.net_cents)
+    assert price.price is not None
+    assert (price.seconds, price.grams, price.price.net_cents) == (1000, Decimal("10.00"), job.net_cents)
     assert (job.status, job.price_exact) == (JobStatus.QUEUED, True)
 
 
@@ -113,9 +115,8 @@ def test_what_cannot_be_sliced_says_why_and_is_not_tried_without_end(
     request = request_of(session, world)
     ask(session, request)
     fail(session, all_slices(session)[0], again=again)
-    for quote in (ask(session, request), ask(session, request)):
-        assert quote is not None
-        assert (quote.price, quote.error and quote.error["code"]) == (None, "too-thin")
+    for price in (ask(session, request), ask(session, request)):
+        assert (price.price, price.error and price.error["code"]) == (None, "too-thin")
     assert all_slices(session)[0].status == SliceStatus.FAILED
 
 
@@ -124,21 +125,19 @@ def test_when_one_kind_of_printer_cannot_the_next_is_asked(session: Session, wor
     request = request_of(session, world)
     ask(session, request)
     fail(session, all_slices(session)[0])
-    assert ask(session, request) is None
+    assert not ask(session, request).is_final
     first, second = all_slices(session)
     assert first.kind_id != second.kind_id
     fail(session, second)
-    quote = ask(session, request)
-    assert quote is not None
-    assert quote.error is not None
+    price = ask(session, request)
+    assert price.error is not None
 
 
 def test_a_slice_that_a_job_had_made_prices_at_once(session: Session, world: World) -> None:
     job = make_sliced(session, world.site, world.alice)
-    quote = ask(session, make_request(session, world.site, job.model))
-    assert quote is not None
-    assert quote.price is not None
-    assert quote.price.net_cents == job.net_cents
+    price = ask(session, make_request(session, world.site, job.model))
+    assert price.price is not None
+    assert price.price.net_cents == job.net_cents
 
 
 def test_nobody_has_more_than_a_few_slices_made_for_their_prices_alone(session: Session, world: World) -> None:

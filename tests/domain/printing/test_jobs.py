@@ -18,7 +18,7 @@ from api.domain.pricing.materials import Quality
 from api.domain.pricing.tariffs import NoTariff
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import NEXT, Job, JobOfAnother, JobStatus
-from api.domain.printing.jobs.order import CopiesWrong, NoPrinterHere, ScaleWrong
+from api.domain.printing.jobs.request import CopiesWrong, NoPrinterHere, ScaleWrong
 from api.domain.printing.jobs.table import ENDED
 from api.domain.printing.mesh.refusals import MeshRefused
 from api.domain.printing.slices import mark_failed
@@ -218,7 +218,7 @@ def test_a_place_without_prices_says_so(session: Session) -> None:
 
 
 def test_the_price_is_known_at_once_and_lies_within_its_range(session: Session, world: World) -> None:
-    quote = jobs.quote_job(session, make_request(session, world.site, make_model(session, world.alice)), now=NOW)
+    quote = jobs.estimate_price(session, make_request(session, world.site, make_model(session, world.alice)), now=NOW)
     likely = quote.price.net_cents + quote.vat_cents
     assert 0 < quote.low_cents <= likely <= quote.high_cents
     assert quote.vat_cents == round(quote.price.net_cents * 0.2)

@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 from api.domain.people.accounts import Locale
 from api.domain.printing import mesh
 from api.domain.printing.mesh import edges, gate, reading, text
+from api.domain.printing.mesh.gate import measure
+from api.domain.printing.mesh.writing import write_binary
 from tests import corpus
 from web.i18n import catalogue
 
@@ -27,7 +29,7 @@ DEADLINE_S = 2.0
 
 
 def measured(triangles: corpus.Triangles) -> mesh.Measures:
-    return mesh.measure(corpus.binary(triangles))
+    return measure(corpus.binary(triangles))
 
 
 # What is refused and accepted
@@ -38,7 +40,7 @@ def test_bad_input_is_refused_by_name_in_words_and_in_time(make: Callable[[], by
     content = make()
     start = time.process_time()
     with pytest.raises(mesh.MeshRefused) as refusal:
-        mesh.measure(content)
+        measure(content)
     assert type(refusal.value).__name__ == error
     assert time.process_time() - start < DEADLINE_S
     assert refusal.value.field == "file"
@@ -49,7 +51,7 @@ def test_bad_input_is_refused_by_name_in_words_and_in_time(make: Callable[[], by
 def test_what_can_be_printed_is_let_through_in_time(make: Callable[[], bytes]) -> None:
     content = make()
     start = time.process_time()
-    measures = mesh.measure(content)
+    measures = measure(content)
     assert measures.triangles >= 11
     assert time.process_time() - start < DEADLINE_S
 
@@ -58,14 +60,14 @@ def test_a_path_is_read_like_bytes(tmp_path: Path) -> None:
     for name, content in (("binary", corpus.cube()), ("text", corpus.ascii_cube())):
         path = tmp_path / name
         path.write_bytes(content)
-        assert mesh.measure(path) == mesh.measure(content)
+        assert measure(path) == measure(content)
 
 
 def test_two_million_triangles_are_measured_in_time(tmp_path: Path) -> None:
     path = tmp_path / "big.stl"
     path.write_bytes(corpus.big(2_000_000))
     start = time.process_time()
-    measures = mesh.measure(path)
+    measures = measure(path)
     assert measures.triangles == 2_000_000
     assert measures.closed
     assert time.process_time() - start < DEADLINE_S
@@ -74,14 +76,14 @@ def test_two_million_triangles_are_measured_in_time(tmp_path: Path) -> None:
 @pytest.mark.parametrize("make", [corpus.binary, corpus.text])
 def test_more_triangles_than_the_limit_are_refused_with_both_numbers(make: Callable[..., bytes]) -> None:
     with pytest.raises(mesh.TooManyTriangles) as refusal:
-        mesh.measure(make(corpus.box()), max_triangles=11)
+        measure(make(corpus.box()), max_triangles=11)
     assert refusal.value.params == {"triangles": 12, "limit": 11}
-    assert mesh.measure(make(corpus.box()), max_triangles=12).triangles == 12
+    assert measure(make(corpus.box()), max_triangles=12).triangles == 12
 
 
 def test_a_header_alone_does_not_make_room_for_what_it_announces() -> None:
     with pytest.raises(mesh.MeshRefused):
-        mesh.measure(corpus.lying_header(4_000_000_000))
+        measure(corpus.lying_header(4_000_000_000))
 
 
 def test_a_file_cut_while_it_is_read_is_refused(tmp_path: Path) -> None:
@@ -95,7 +97,7 @@ def test_a_file_cut_while_it_is_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_cut_text_says_after_which_triangle() -> None:
     with pytest.raises(mesh.TruncatedText) as refusal:
-        mesh.measure(corpus.truncated_text())
+        measure(corpus.truncated_text())
     assert refusal.value.params["found"] == 10
 
 
@@ -113,26 +115,26 @@ def test_a_cut_text_says_after_which_triangle() -> None:
 )
 def test_a_damaged_text_is_refused(old: bytes, new: bytes) -> None:
     with pytest.raises(mesh.TruncatedText):
-        mesh.measure(corpus.ascii_cube().replace(old, new, 1))
+        measure(corpus.ascii_cube().replace(old, new, 1))
 
 
 def test_text_is_read_alike_however_it_falls_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = mesh.measure(corpus.ascii_cube())
+    whole = measure(corpus.ascii_cube())
     for size in (7, 100, 1001):
         monkeypatch.setattr(text, "BLOCK_BYTES", size)
-        assert mesh.measure(corpus.ascii_cube()) == whole
+        assert measure(corpus.ascii_cube()) == whole
 
 
 @pytest.mark.parametrize(("start", "error"), [(b"", mesh.NotAnStl), (corpus.ascii_cube(), mesh.TruncatedText)])
 def test_endless_prose_is_not_kept_in_memory(start: bytes, error: type[mesh.MeshRefused]) -> None:
     with pytest.raises(error):
-        mesh.measure(start + b"solid " + b"x" * (20 << 20))
+        measure(start + b"solid " + b"x" * (20 << 20))
 
 
 def test_text_with_many_solid_lines_is_read_in_time() -> None:
     content = b"solid a\n" * 500_000 + corpus.ascii_cube()
     start = time.process_time()
-    assert mesh.measure(content).triangles == 12
+    assert measure(content).triangles == 12
     assert time.process_time() - start < DEADLINE_S
 
 
@@ -235,7 +237,7 @@ def test_edges_whose_short_hashes_fall_together_are_told_apart_by_the_whole_ones
 )
 def test_figures_equal_those_of_trimesh(make: Callable[[], corpus.Triangles]) -> None:
     content = corpus.binary(make())
-    ours, theirs = mesh.measure(content), trimesh.load_mesh(BytesIO(content), file_type="stl")
+    ours, theirs = measure(content), trimesh.load_mesh(BytesIO(content), file_type="stl")
     assert ours.volume_mm3 == pytest.approx(abs(theirs.volume), rel=1e-4)
     assert ours.area_mm2 == pytest.approx(theirs.area, rel=1e-4)
     assert ours.size_mm == pytest.approx(tuple(theirs.extents), rel=1e-4)
@@ -294,7 +296,7 @@ def test_any_triangle_removed_opens_the_body(missing: int) -> None:
 def _only_refusals(content: bytes) -> None:
     start = time.process_time()
     with suppress(mesh.MeshRefused):
-        mesh.measure(content)
+        measure(content)
     assert time.process_time() - start < DEADLINE_S
 
 
@@ -348,30 +350,16 @@ def test_any_byte_of_a_cube_changed_is_refused_or_measured(place: int, value: in
 @pytest.mark.parametrize(
     ("triangles", "unit", "as_mm"),
     [
-        (corpus.box(), mesh.Unit.MM, "20.0"),
-        (corpus.inch_sized(), mesh.Unit.INCH, "50.8"),
-        (corpus.metre_sized(), mesh.Unit.METRE, "200.0"),
+        (corpus.box(), mesh.Unit.MM, 20.0),
+        (corpus.inch_sized(), mesh.Unit.INCH, 50.8),
+        (corpus.metre_sized(), mesh.Unit.METRE, 200.0),
     ],
     ids=["mm", "inch", "metre"],
 )
-def test_the_likely_unit_comes_with_its_reason(triangles: corpus.Triangles, unit: mesh.Unit, as_mm: str) -> None:
+def test_the_unit_is_guessed_from_the_largest_side(triangles: corpus.Triangles, unit: mesh.Unit, as_mm: float) -> None:
     it = measured(triangles)
     assert it.likely_unit is unit
-    assert as_mm in it.unit_reason
-
-
-def test_scaling_by_the_unit_gives_lengths_areas_and_volumes() -> None:
-    it = mesh.scaled(measured(corpus.inch_sized()), mesh.Unit.INCH.in_mm)
-    assert it.size_mm == pytest.approx((50.8, 25.4, 25.4))
-    assert it.area_mm2 == pytest.approx(10 * 25.4**2)
-    assert it.volume_mm3 == pytest.approx(2 * 25.4**3)
-    assert it.likely_unit is mesh.Unit.MM
-
-
-@pytest.mark.parametrize("factor", [0, -1, float("nan"), float("inf")])
-def test_a_scale_is_positive_and_finite(factor: float) -> None:
-    with pytest.raises(ValueError, match="scale"):
-        mesh.scaled(measured(corpus.box()), factor)
+    assert max(it.size_mm) * unit.in_mm == pytest.approx(as_mm)
 
 
 # Which printers it fits
@@ -414,9 +402,9 @@ def test_a_fitting_model_passes_and_without_printers_nothing_fits() -> None:
 @pytest.mark.parametrize("make", corpus.ACCEPTED.values(), ids=corpus.ACCEPTED)
 def test_the_clean_file_measures_like_the_uploaded_one(make: Callable[[], bytes], tmp_path: Path) -> None:
     content, out = make(), tmp_path / "clean.stl"
-    before = mesh.measure(content)
-    written = mesh.write_binary(content, out)
-    after = mesh.measure(out)
+    before = measure(content)
+    written = write_binary(content, out)
+    after = measure(out)
     assert (written, after.degenerate, after.is_ascii) == (before.triangles - before.degenerate, 0, False)
     assert after.volume_mm3 == pytest.approx(before.volume_mm3)
     assert (after.size_mm, after.closed, after.shells) == (before.size_mm, before.closed, before.shells)
@@ -426,7 +414,7 @@ def test_the_clean_file_carries_nothing_of_the_uploaded_header(tmp_path: Path) -
     content = bytearray(corpus.binary(corpus.box(), header=b"solid COLOR=secret"))
     content[84:96], content[132:134] = b"\xff" * 12, b"\x42\x42"
     out = tmp_path / "clean.stl"
-    mesh.write_binary(bytes(content), out)
+    write_binary(bytes(content), out)
     facets = np.frombuffer(out.read_bytes()[84:], reading.FACET)
     assert b"secret" not in out.read_bytes()
     assert not out.read_bytes().startswith(b"solid")
@@ -435,13 +423,13 @@ def test_the_clean_file_carries_nothing_of_the_uploaded_header(tmp_path: Path) -
 
 
 def test_an_inverted_body_is_turned_right_side_out_when_asked(tmp_path: Path) -> None:
-    mesh.write_binary(corpus.binary(corpus.inverted()), tmp_path / "clean.stl", flip=True)
-    assert not mesh.measure(tmp_path / "clean.stl").inverted
+    write_binary(corpus.binary(corpus.inverted()), tmp_path / "clean.stl", flip=True)
+    assert not measure(tmp_path / "clean.stl").inverted
 
 
 def test_a_triangle_without_area_gets_no_normal_and_stays(tmp_path: Path) -> None:
     needle = np.array([[[0, 0, 0], [10, 0, 0], [20, 0, 0]]], np.float32)
-    mesh.write_binary(corpus.binary(np.concatenate((corpus.box(), needle))), tmp_path / "clean.stl")
+    write_binary(corpus.binary(np.concatenate((corpus.box(), needle))), tmp_path / "clean.stl")
     facets = np.frombuffer((tmp_path / "clean.stl").read_bytes()[84:], reading.FACET)
     assert len(facets) == 13
     assert not facets["normal"][-1].any()

@@ -15,11 +15,11 @@ from api.domain.printing.plan import (
     PlanPrinter,
     PlanSettings,
     Plate,
-    PrinterState,
     WhyCode,
     next_start,
     plan,
 )
+from api.domain.printing.states import PrinterState
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # a Monday
 H = timedelta(hours=1)

@@ -11,7 +11,8 @@ from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people.roles import StaffOnly
 from api.domain.printing import printers
-from api.domain.printing.printers import RUNNING, SILENT_AFTER, PlateBusy, Printer, PrinterState, SizeWrong, state_of
+from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, SizeWrong, state_of
+from api.domain.printing.states import ACTIVE, PrinterState
 from tests.world import NOW, World, make_material, make_printer, make_site, make_world
 
 S = PrinterState
@@ -86,7 +87,7 @@ def test_a_named_person_clears_the_plate(session: Session, world: World) -> None
     assert verbs(session, printer) == ["added", "plate_cleared"]
 
 
-@pytest.mark.parametrize("machine", [*sorted(RUNNING), "idle"])
+@pytest.mark.parametrize("machine", [*sorted(ACTIVE), "idle"])
 def test_no_plate_is_cleared_while_something_prints(session: Session, world: World, machine: str) -> None:
     printer = make_printer(session, world.site, plate_clear=False, machine=machine)
     with pytest.raises(PlateBusy):

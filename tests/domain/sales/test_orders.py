@@ -21,7 +21,7 @@ from api.domain.people.roles import StaffOnly
 from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush
 from api.domain.printing import jobs, runs, slices
 from api.domain.printing.jobs import JobStatus
-from api.domain.printing.jobs.order import CopiesWrong
+from api.domain.printing.jobs.request import CopiesWrong
 from api.domain.printing.mesh import FitsNoPrinter
 from api.domain.printing.runs import RunStatus, claim_next
 from api.domain.sales import orders, quotes

@@ -18,8 +18,8 @@ from api.domain.places.sites import Site
 from api.domain.pricing import materials
 from api.domain.pricing.materials import Material, Quality
 from api.domain.printing import jobs, library, mesh, printers
-from api.domain.printing.jobs import ExactQuote, JobRequest
-from api.domain.printing.jobs.order import JobQuote, NoPrinterHere
+from api.domain.printing.jobs import ExactPrice, JobRequest, PriceEstimate
+from api.domain.printing.jobs.request import NoPrinterHere
 from api.domain.printing.library import Model
 from api.domain.printing.mesh import FitsNoPrinter, Unit
 from api.domain.printing.printers import Printer
@@ -58,11 +58,11 @@ class PrintOffer:
     `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is awaited.
     """
 
-    quote: JobQuote | None = None
+    quote: PriceEstimate | None = None
     error: str = ""
     shrink_to: int | None = None
     fitting: list[Printer] = field(default_factory=list)
-    exact: ExactQuote | None = None
+    exact: ExactPrice | None = None
     failure: str = ""
     is_asked: bool = False
 
@@ -115,8 +115,8 @@ def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id:
     model = library.get_model(session, model_id, user=user)
     with trying(session, form):
         request = read_request(session, reader, user, model, form)
-        exact = jobs.exact_quote(session, request=request, now=reader.now)
-        if exact is None and form["awaited"]:
+        exact = jobs.request_exact_price(session, request=request, now=reader.now)
+        if not exact.is_final and form["awaited"]:
             return Response(status_code=204)
     if not reader.wants_fragment:
         choices = {name: form[name] for name in CHOICES if form[name]}
@@ -221,15 +221,15 @@ def _offer(
 ) -> PrintOffer:
     try:
         request = read_request(session, reader, user, model, form)
-        quote = jobs.quote_job(session, request, now=reader.now)
+        quote = jobs.estimate_price(session, request, now=reader.now)
         fitting = mesh.fits(request.size_mm, {printer.id: printer.kind.volume_mm for printer in fleet}).printers
-        exact = jobs.find_exact_quote(session, request=request, now=reader.now)
+        exact = jobs.find_exact_price(session, request=request, now=reader.now)
         return PrintOffer(
             quote,
             fitting=[printer for printer in fleet if printer.id in fitting],
-            exact=exact if exact and not exact.error else None,
+            exact=exact if exact.price else None,
             failure=_failure(reader, exact),
-            is_asked=exact is None and jobs.is_being_sliced(session, request=request),
+            is_asked=exact.is_pending,
         )
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
@@ -238,8 +238,8 @@ def _offer(
         return PrintOffer(error=reader.text(error.msgid(), **error.params))
 
 
-def _failure(reader: PageReader, exact: ExactQuote | None) -> str:
-    if exact is None or exact.error is None:
+def _failure(reader: PageReader, exact: ExactPrice) -> str:
+    if exact.error is None:
         return ""
     return error_text(reader, str(exact.error.get("code", "")), dict(exact.error.get("params", {})))
 

@@ -1,15 +1,21 @@
 """Jobs: what a customer wants printed, from draft to collected. The runs of its plates stand in `runs`."""
 
-from api.domain.printing.jobs.exact import ExactQuote as ExactQuote
-from api.domain.printing.jobs.exact import exact_quote as exact_quote
-from api.domain.printing.jobs.exact import find_exact_quote as find_exact_quote
-from api.domain.printing.jobs.exact import is_being_sliced as is_being_sliced
-from api.domain.printing.jobs.order import JobRequest as JobRequest
-from api.domain.printing.jobs.order import create_job as create_job
-from api.domain.printing.jobs.order import quote_job as quote_job
-from api.domain.printing.jobs.order import submit as submit
+from api.domain.printing.jobs.decisions import approve as approve
+from api.domain.printing.jobs.decisions import collect as collect
+from api.domain.printing.jobs.decisions import put_on_hold as put_on_hold
+from api.domain.printing.jobs.decisions import reject as reject
+from api.domain.printing.jobs.decisions import resume as resume
+from api.domain.printing.jobs.estimate import PriceEstimate as PriceEstimate
+from api.domain.printing.jobs.estimate import estimate_price as estimate_price
+from api.domain.printing.jobs.exact import ExactPrice as ExactPrice
+from api.domain.printing.jobs.exact import find_exact_price as find_exact_price
+from api.domain.printing.jobs.exact import request_exact_price as request_exact_price
 from api.domain.printing.jobs.preview import Preview as Preview
 from api.domain.printing.jobs.preview import preview as preview
+from api.domain.printing.jobs.request import JobRequest as JobRequest
+from api.domain.printing.jobs.submit import create_job as create_job
+from api.domain.printing.jobs.submit import settle_slices as settle_slices
+from api.domain.printing.jobs.submit import submit as submit
 from api.domain.printing.jobs.table import NEXT as NEXT
 from api.domain.printing.jobs.table import Job as Job
 from api.domain.printing.jobs.table import JobOfAnother as JobOfAnother
@@ -20,9 +26,3 @@ from api.domain.printing.jobs.table import list_jobs as list_jobs
 from api.domain.printing.jobs.table import list_site_jobs as list_site_jobs
 from api.domain.printing.jobs.table import move_job as move_job
 from api.domain.printing.jobs.table import require_own as require_own
-from api.domain.printing.jobs.verbs import approve as approve
-from api.domain.printing.jobs.verbs import collect as collect
-from api.domain.printing.jobs.verbs import put_on_hold as put_on_hold
-from api.domain.printing.jobs.verbs import reject as reject
-from api.domain.printing.jobs.verbs import resume as resume
-from api.domain.printing.jobs.verbs import settle_slices as settle_slices

@@ -1,11 +1,8 @@
-"""What is known of a model once it has been measured, and the guess at its unit.
-
-Refuses to touch triangles: it only carries and scales figures.
-"""
+"""What is known of a model once it has been measured, and the guess at its unit."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 Vector = tuple[float, float, float]
@@ -75,32 +72,3 @@ class Measures:
     def likely_unit(self) -> Unit:
         """See the function of the same name."""
         return likely_unit(self.size_mm)
-
-    @property
-    def unit_reason(self) -> str:
-        """English message that says why `likely_unit` is what it is; pages translate `UNIT_REASONS[likely_unit]`."""
-        return UNIT_REASONS[self.likely_unit].format(**self.unit_params)
-
-    @property
-    def unit_params(self) -> dict[str, float]:
-        """What the placeholders of `UNIT_REASONS` stand for."""
-        largest = max(self.size_mm)
-        return {"largest": round(largest, 2), "as_mm": round(largest * self.likely_unit.in_mm, 1)}
-
-
-def scaled(measures: Measures, factor: float) -> Measures:
-    """The same model `factor` times as large (1.0 = as drawn): lengths by f, area by f², volume by f³."""
-    if not 0 < factor < float("inf"):
-        raise ValueError(f"a scale is positive and finite, not {factor}")
-    return replace(
-        measures,
-        size_mm=_times(measures.size_mm, factor),
-        min_corner_mm=_times(measures.min_corner_mm, factor),
-        area_mm2=measures.area_mm2 * factor**2,
-        volume_mm3=measures.volume_mm3 * factor**3,
-    )
-
-
-def _times(vector: Vector, factor: float) -> Vector:
-    x, y, z = vector
-    return (x * factor, y * factor, z * factor)

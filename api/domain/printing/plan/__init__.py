@@ -9,7 +9,6 @@ from api.domain.printing.plan.facts import PlanJob as PlanJob
 from api.domain.printing.plan.facts import PlanPrinter as PlanPrinter
 from api.domain.printing.plan.facts import PlanSettings as PlanSettings
 from api.domain.printing.plan.facts import Plate as Plate
-from api.domain.printing.plan.facts import PrinterState as PrinterState
 from api.domain.printing.plan.facts import Slot as Slot
 from api.domain.printing.plan.facts import Why as Why
 from api.domain.printing.plan.facts import WhyCode as WhyCode

@@ -6,17 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-
-class PrinterState(StrEnum):
-    """Of DESIGN.md; computed from facts by the caller."""
-
-    READY = "ready"
-    BUSY = "busy"
-    NEEDS_CLEARING = "needs_clearing"
-    OFFLINE = "offline"
-    IN_USE_BY_HAND = "in_use_by_hand"
-    NEEDS_ATTENTION = "needs_attention"
-    MAINTENANCE = "maintenance"
+from api.domain.printing.states import PrinterState
 
 
 class WhyCode(StrEnum):

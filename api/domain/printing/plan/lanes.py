@@ -10,7 +10,8 @@ from datetime import datetime
 
 from api.domain.core.intervals import merge_intervals
 from api.domain.printing.plan.calendar import HeatUps, Staffing, Windows, seconds_down, seconds_up
-from api.domain.printing.plan.facts import Hours, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate, PrinterState
+from api.domain.printing.plan.facts import Hours, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate
+from api.domain.printing.states import PrinterState
 
 Filament = tuple[str | None, str | None]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from api.domain.printing.plan.calendar import Delay, HeatUps
-from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PlanSettings, PrinterState, Why, WhyCode, why
+from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PlanSettings, Why, WhyCode, why
 from api.domain.printing.plan.lanes import Lane, Placed
+from api.domain.printing.states import PrinterState
 
 
 def explain(

@@ -18,7 +18,6 @@ from api.domain.printing.plan.facts import (
     PlanJob,
     PlanPrinter,
     PlanSettings,
-    PrinterState,
     Slot,
     Why,
     WhyCode,
@@ -27,6 +26,7 @@ from api.domain.printing.plan.facts import (
 from api.domain.printing.plan.lanes import Lane, Placed, make_lanes, matches
 from api.domain.printing.plan.ranking import Waiting, ranked
 from api.domain.printing.plan.reasons import explain
+from api.domain.printing.states import PrinterState
 
 
 def plan(

@@ -29,7 +29,6 @@ from api.domain.printing.plan import (
     next_start,
     plan,
 )
-from api.domain.printing.plan import PrinterState as PlanState
 from api.domain.printing.plates import cut_into_plates
 from api.domain.printing.printers import Printer, list_printers, state_of
 from api.domain.printing.runs.table import FENCED, LIVE, Run, RunStatus
@@ -141,7 +140,7 @@ def _plan_printer(
         nozzle_mm=float(printer.kind.nozzle_mm),
         material=printer.material.code if printer.material else None,
         colour=printer.colour.code if printer.colour else None,
-        state=PlanState(state.value),
+        state=state,
         ends_p50=ends_p50,
         ends_p90=ends_p90,
         started_at=heat_up,

@@ -17,7 +17,7 @@ from api.domain.people.roles import require_staff
 from api.domain.places.timeline import release
 from api.domain.pricing.prices import round_cents
 from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
-from api.domain.printing.jobs.verbs import wake_printers
+from api.domain.printing.jobs.submit import wake_printers
 from api.domain.printing.printers import fill_plate, poke
 from api.domain.printing.runs.claim import plates_left
 from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command

@@ -25,7 +25,7 @@ from api.domain.pricing.prices import (
 from api.domain.pricing.prices.money import euros, round_cents
 from api.domain.pricing.work import estimate_part
 from api.domain.printing.jobs import JobRequest
-from api.domain.printing.jobs.order import check_request
+from api.domain.printing.jobs.request import check_request
 from api.domain.printing.plan import PlanJob, Plate
 from api.domain.printing.plates import copies_per_plate, cut_into_plates
 from api.domain.printing.printers import PrinterKind, list_printers
