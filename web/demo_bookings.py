@@ -14,7 +14,8 @@ from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, Rule, set_rule
 from api.domain.people.accounts import User
 from api.domain.places.calendar import local_instant
-from api.domain.places.conventions import add_door, sign_convention
+from api.domain.places.conventions import sign_convention
+from api.domain.places.doors import add_door
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates

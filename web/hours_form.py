@@ -1,4 +1,4 @@
-"""Hours of a week as fields of a form: so many stretches a day. Refuses to know whose hours they are."""
+"""The fields of a form for the hours of a week, with so many stretches a day: of a site, or of a convention."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import time
 
 from api.domain.core.errors import Invalid
-from api.domain.places.sites import HoursWrong
+from api.domain.places.sites import check_hours
 from web.forms import Form
 from web.i18n import N_
 
@@ -27,9 +27,9 @@ class TimeUnreadable(Invalid):
 
 
 def read_hours(form: Form, *, a_day: int) -> Iterator[tuple[str, Stretch]]:
-    """("0-1", (weekday, opens, closes)) of every stretch that was typed; raises TimeUnreadable or HoursWrong there.
+    """("0-1", (weekday, opens, closes)) of every stretch that was typed; 00:00 closes at midnight.
 
-    The name of the stretch is that of its fields: `opens-0-1`. 00:00 closes at midnight.
+    The name is that of its fields, `opens-0-1` and `closes-0-1`. Raises TimeUnreadable or HoursWrong at the field.
     """
     for weekday in range(7):
         for n in range(a_day):
@@ -43,17 +43,18 @@ def _pair(form: Form, name: str) -> tuple[time, time]:
         opens, closes = (time.fromisoformat(form[f"{end}-{name}"]) for end in ("opens", "closes"))
     except ValueError as error:
         raise TimeUnreadable(field=f"closes-{name}") from error
-    if closes != time(0) and closes <= opens:
-        raise HoursWrong(field=f"closes-{name}")
+    check_hours(opens, closes, field=f"closes-{name}")
+    # A browser sends no offset, but another program could: the columns hold wall time without one.
     return opens.replace(tzinfo=None), closes.replace(tzinfo=None)
 
 
 def hours_as_typed(stretches: Iterable[Stretch]) -> dict[str, str]:
-    """What the form shows of hours that stand."""
+    """The hours in force, as the form holds them."""
     typed: dict[str, str] = {}
-    seen = [0] * 7
+    # How many stretches of each weekday came before: the second number in the names of the fields.
+    counts = [0] * 7
     for weekday, opens, closes in sorted(stretches):
-        name = f"{weekday}-{seen[weekday]}"
-        seen[weekday] += 1
+        name = f"{weekday}-{counts[weekday]}"
+        counts[weekday] += 1
         typed |= {f"opens-{name}": f"{opens:%H:%M}", f"closes-{name}": f"{closes:%H:%M}"}
     return typed

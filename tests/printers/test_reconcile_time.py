@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from api.db import transaction
-from api.domain.places.timeline import HoldReason, hold
+from api.domain.places.timeline import HoldReason, create_hold
 from tests.world.workshop import Workshop
 
 
@@ -43,7 +43,7 @@ def test_a_print_that_runs_into_a_booking_warns_once_and_leaves_it(workshop: Wor
 def _book(workshop: Workshop, start: datetime) -> None:
     with transaction() as session:
         end = start + timedelta(hours=1)
-        hold(
+        create_hold(
             session,
             resource_id=workshop.printer_id,
             start=start,

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from api.domain.booking.bookings import Booking
 from api.domain.booking.gatherings import Gathering
 from api.domain.booking.kits import Kit
-from api.domain.places.conventions import Convention, Door
+from api.domain.places.conventions import Convention
+from api.domain.places.doors import Door
 from web.demo import seed
 
 NOW = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # a Sunday night

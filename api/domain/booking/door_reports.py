@@ -16,11 +16,11 @@ from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking
 from api.domain.core.errors import Invalid, NotFound
-from api.domain.places.conventions import (
+from api.domain.places.conventions import Convention
+from api.domain.places.doors import (
     EARLY,
     LATE,
     CodeTooLong,
-    Convention,
     Door,
     DoorUse,
     NoCode,

@@ -21,7 +21,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.sites import Resource, Site
 from api.domain.places.skills import Skill, authorise
-from api.domain.places.timeline import Hold, HoldReason, hold, lock_resources, release, span
+from api.domain.places.timeline import Hold, HoldReason, create_hold, lock_resources, release_hold, span
 
 
 class GatheringStatus(StrEnum):
@@ -166,7 +166,7 @@ def _hold_all(session: Session, gathering: Gathering, resources: list[Resource],
     if any(resource.site_id != gathering.site_id for resource in resources):
         raise HeldElsewhere()
     for resource in lock_resources(session, [resource.id for resource in resources]):
-        hold(
+        create_hold(
             session,
             resource_id=resource.id,
             start=gathering.start_at,
@@ -208,7 +208,7 @@ def move_gathering(session: Session, *, gathering: Gathering, new: GatheringStat
     advance(session, gathering, new, moves=NEXT, status=Gathering.status)
     if new == GatheringStatus.CANCELLED:
         for held in _holds_of(session, gathering):
-            release(session, held=held, now=now)
+            release_hold(session, hold=held, now=now)
         due = update(Registration).where(Registration.gathering_id == gathering.id).values(told_at=None)
         session.execute(due)  # in the database: a letter may have been written since the rows were read
     _record(session, gathering, new, now, actor.id)

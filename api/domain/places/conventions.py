@@ -1,13 +1,10 @@
 """Conventions: signed, dated agreements that let named people use areas of a site outside its opening hours.
 
-They give a time-boxed door code per booking (`doorcode`, verified offline) and a log of every use. A convention that is
-over or suspended allows nothing; no code is good beyond its last day.
+A convention that is over or suspended allows nothing. The door code of each booking under it is made in `doors`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -19,17 +16,14 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selecti
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
-from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import Organisation, User
-from api.domain.people.roles import may_staff, require_manager, require_staff
-from api.domain.places import doorcode
+from api.domain.people.roles import may_staff, require_manager
 from api.domain.places.calendar import Calendar, Interval, WeeklyHours, local_instant, open_intervals
-from api.domain.places.sites import HoursWrong, Resource, Site
+from api.domain.places.sites import Resource, Site, check_hours
 
-# The door opens so long before the booking begins, and lets in so long after its end was planned.
-EARLY = LATE = timedelta(minutes=15)
-
+# (weekday, opens, closes) in local time; 00:00 closes at midnight.
 Stretch = tuple[int, time, time]
 
 
@@ -49,14 +43,6 @@ class AreaElsewhere(Invalid):
     """An area of the convention is of another place."""
 
     field = "areas"
-
-
-class CodeTooLong(Conflict):
-    """A door code is good for at most 16 hours."""
-
-
-class NoCode(NotAllowed):
-    """There is a door code only for a confirmed booking under a convention."""
 
 
 class Convention(Base):
@@ -79,7 +65,7 @@ class Convention(Base):
     ends_on: Mapped[date]
     # `[[weekday, "18:00", "23:00"], ..]` in the site's local time; "00:00" closes at midnight.
     hours: Mapped[list[Any]] = mapped_column(JSONB)
-    # Whether it also allows public holidays and closures.
+    # Whether its hours and those of the place also count on public holidays and closures.
     on_closed_days: Mapped[bool] = mapped_column(default=False)
     suspended_at: Mapped[Instant | None]
     created_at: Mapped[Instant]
@@ -119,35 +105,6 @@ class ConventionArea(Base):
     resource: Mapped[Resource] = relationship()
 
 
-class Door(Base):
-    """A door device of a site. Its secret is derived (door_secret), so a dump of the database opens nothing."""
-
-    __tablename__ = "doors"
-
-    id: Mapped[Id]
-    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"), index=True)
-    name: Mapped[str] = mapped_column(String(120))
-    # Counted up when a device was lost: its secret, and every code made with it, is then void.
-    generation: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[Instant]
-    retired_at: Mapped[Instant | None]
-
-
-class DoorUse(Base):
-    """One try at a door, as the device saw it. Append-only; of the code only its last two digits are kept."""
-
-    __tablename__ = "door_uses"
-    __table_args__ = (UniqueConstraint("door_id", "at", "hint"), Index("ix_door_uses_booking_id", "booking_id"))
-
-    id: Mapped[Id]
-    door_id: Mapped[int] = mapped_column(ForeignKey("doors.id"))
-    booking_id: Mapped[int | None] = mapped_column(ForeignKey("bookings.id"))
-    at: Mapped[Instant]
-    accepted: Mapped[bool]
-    hint: Mapped[str] = mapped_column(String(2))
-    reported_at: Mapped[Instant]
-
-
 def sign_convention(
     session: Session,
     *,
@@ -183,7 +140,6 @@ def sign_convention(
     convention.people = [ConventionPerson(user_id=person.id) for person in people]
     convention.areas = [ConventionArea(resource_id=area.id) for area in areas]
     session.add(convention)
-    session.flush()
     _record(session, convention, "signed", now, actor)
     return convention
 
@@ -198,13 +154,14 @@ def _check(
         raise NobodyNamed()
     if any(area.site_id != site.id for area in areas):
         raise AreaElsewhere()
-    if any(closes != time(0) and closes <= opens for _, opens, closes in hours):
-        raise HoursWrong()
+    for _, opens, closes in hours:
+        check_hours(opens, closes)
 
 
 def suspend_convention(session: Session, *, convention: Convention, actor: User, now: datetime) -> None:
     """It allows nothing more until it is resumed; codes given already end with their bookings."""
     require_manager(session, user=actor, site_id=convention.site_id)
+    # Suspended twice, it stays suspended since the first time.
     convention.suspended_at = convention.suspended_at or now
     _record(session, convention, "suspended", now, actor)
 
@@ -216,6 +173,7 @@ def resume_convention(session: Session, *, convention: Convention, actor: User, 
 
 
 def _record(session: Session, convention: Convention, verb: str, now: datetime, actor: User) -> None:
+    # A new convention has its id only after this.
     session.flush()
     record(
         session,
@@ -230,11 +188,11 @@ def _record(session: Session, convention: Convention, verb: str, now: datetime, 
 
 def get_convention(session: Session, *, convention_id: int, user: User) -> Convention:
     """For the staff of its site and the people it names; NotFound for everybody else."""
-    found = session.get(Convention, convention_id)
-    named = found is not None and any(person.user_id == user.id for person in found.people)
-    if found is None or not (named or may_staff(session, user=user, site_id=found.site_id)):
+    convention = session.get(Convention, convention_id)
+    is_named = convention is not None and any(person.user_id == user.id for person in convention.people)
+    if convention is None or not (is_named or may_staff(session, user=user, site_id=convention.site_id)):
         raise NotFound()
-    return found
+    return convention
 
 
 def list_conventions(session: Session, *, site_id: int) -> list[Convention]:
@@ -243,7 +201,7 @@ def list_conventions(session: Session, *, site_id: int) -> list[Convention]:
 
 
 def list_own_conventions(session: Session, *, user_id: int, on: date) -> list[Convention]:
-    """Those that name this person and are not over."""
+    """Those that name this person and are not over on that day."""
     query = (
         select(Convention).join(ConventionPerson).where(ConventionPerson.user_id == user_id, Convention.ends_on >= on)
     )
@@ -260,12 +218,13 @@ def find_cover(
     start: datetime,
     end: datetime,
 ) -> Convention | None:
-    """The convention that lets this person in for all of `[start, end)`, opening hours included; None if none does."""
-    days = start.astimezone(calendar.zone).date(), (end - timedelta(microseconds=1)).astimezone(calendar.zone).date()
-    found = _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id)
-    for convention in found:
-        in_force = convention.starts_on <= days[0] and days[1] <= convention.ends_on
-        if in_force and is_covered(convention, calendar, start=start, end=end):
+    """The oldest convention that, with the opening hours, lets this person in for all of `[start, end)`."""
+    first_on = start.astimezone(calendar.zone).date()
+    # Half-open: a booking that ends at midnight does not touch the next day.
+    last_on = (end - timedelta(microseconds=1)).astimezone(calendar.zone).date()
+    for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
+        in_force = convention.starts_on <= first_on and last_on <= convention.ends_on
+        if in_force and _is_covered(convention, calendar, start=start, end=end):
             return convention
     return None
 
@@ -279,8 +238,8 @@ def _list_for(session: Session, *, user_id: int, site_id: int, resource_id: int)
         .options(selectinload(Convention.areas))
         .order_by(Convention.id)
     )
-    opens = {convention: {area.resource_id for area in convention.areas} for convention in session.scalars(query)}
-    return [convention for convention, areas in opens.items() if not areas or resource_id in areas]
+    conventions = list(session.scalars(query))
+    return [each for each in conventions if not each.areas or resource_id in {area.resource_id for area in each.areas}]
 
 
 def list_open_for(
@@ -294,99 +253,28 @@ def list_open_for(
     end: datetime,
 ) -> list[Interval]:
     """When this person may be there within `[start, end)`: the opening hours, and those of their conventions."""
-    if not calendar.hours:  # a place that has not told its hours counts as open
+    # A place whose hours nobody has entered yet counts as open, as in bookings/terms.
+    if not calendar.hours:
         return [(start, end)]
-    found = open_intervals(calendar, start=start, end=end)
+    intervals = open_intervals(calendar, start=start, end=end)
     for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
         first = max(start, local_instant(calendar.zone, convention.starts_on, time(0)))
         last = min(end, local_instant(calendar.zone, convention.ends_on + timedelta(days=1), time(0)))
         if first < last:
-            found += open_intervals(_with_hours(convention, calendar), start=first, end=last)
-    return merge_intervals(found)
+            intervals += open_intervals(_with_hours(convention, calendar), start=first, end=last)
+    return merge_intervals(intervals)
 
 
-def is_covered(convention: Convention, calendar: Calendar, *, start: datetime, end: datetime) -> bool:
-    """Whether opening hours and the convention's hours together contain `[start, end)`. Pure."""
+def _is_covered(convention: Convention, calendar: Calendar, *, start: datetime, end: datetime) -> bool:
+    # One calendar of both, not two looked at apart: a booking may begin in the one and end in the other.
     return open_intervals(_with_hours(convention, calendar), start=start, end=end) == [(start, end)]
 
 
 def _with_hours(convention: Convention, calendar: Calendar) -> Calendar:
     """The opening hours and those of the convention."""
     own = (
-        WeeklyHours(day, time.fromisoformat(o), time.fromisoformat(c), staffed=False) for day, o, c in convention.hours
+        WeeklyHours(weekday, time.fromisoformat(opens), time.fromisoformat(closes), staffed=False)
+        for weekday, opens, closes in convention.hours
     )
     both = replace(calendar, hours=(*calendar.hours, *own))
     return replace(both, closures=(), closed_on_holidays=False) if convention.on_closed_days else both
-
-
-def add_door(session: Session, *, site: Site, name: str, actor: User, now: datetime) -> Door:
-    require_manager(session, user=actor, site_id=site.id)
-    door = Door(site_id=site.id, name=name.strip()[:120], created_at=now)
-    session.add(door)
-    session.flush()
-    record(session, noun="door", noun_id=door.id, verb="added", now=now, actor_id=actor.id, site_id=site.id)
-    return door
-
-
-def get_door(session: Session, door_id: int) -> Door:
-    if door := session.get(Door, door_id):
-        return door
-    raise NotFound()
-
-
-def list_doors(session: Session, *, site_id: int) -> list[Door]:
-    query = select(Door).where(Door.site_id == site_id, Door.retired_at.is_(None)).order_by(Door.id)
-    return list(session.scalars(query))
-
-
-def door_secret(master: bytes, *, door: Door) -> bytes:
-    """What is written into the device once: HMAC of the installation's secret over door and generation."""
-    return hmac.digest(master, f"door:{door.id}:{door.generation}".encode(), hashlib.sha256)
-
-
-def renew_door(session: Session, *, door: Door, actor: User, now: datetime) -> None:
-    """The device was lost: from now on all its codes are made with another secret."""
-    require_manager(session, user=actor, site_id=door.site_id)
-    door.generation += 1
-    record(session, noun="door", noun_id=door.id, verb="renewed", now=now, actor_id=actor.id, site_id=door.site_id)
-
-
-def code_window(convention: Convention, *, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """From EARLY before the booking to LATE after it, but never beyond the convention's last day."""
-    over = local_instant(convention.site.zone, convention.ends_on + timedelta(days=1), time(0))
-    return start - EARLY, min(end + LATE, over)
-
-
-def code_of(
-    master: bytes, *, door: Door, convention: Convention, booking_id: int, start: datetime, end: datetime, now: datetime
-) -> str:
-    """The code of one booking at one door; raises NoCode when the convention is over or suspended, CodeTooLong."""
-    opens, closes = code_window(convention, start=start, end=end)
-    if convention.suspended_at is not None or now >= closes or door.site_id != convention.site_id:
-        raise NoCode()
-    try:
-        return doorcode.code_for(door_secret(master, door=door), start=opens, end=closes, lane=booking_id)
-    except ValueError as error:
-        raise CodeTooLong() from error
-
-
-def log_use(
-    session: Session, *, door: Door, at: datetime, accepted: bool, code: str, booking_id: int | None, now: datetime
-) -> DoorUse:
-    """What a device reports, once per try: the same report again changes nothing."""
-    hint = code.strip()[-2:]
-    found = session.scalar(select(DoorUse).where(DoorUse.door_id == door.id, DoorUse.at == at, DoorUse.hint == hint))
-    if found is not None:
-        return found
-    used = DoorUse(door_id=door.id, booking_id=booking_id, at=at, accepted=accepted, hint=hint, reported_at=now)
-    session.add(used)
-    session.flush()
-    return used
-
-
-def list_uses(session: Session, *, door: Door, actor: User, limit: int = 200) -> list[DoorUse]:
-    """The log of a door, newest first, for staff."""
-    require_staff(session, user=actor, site_id=door.site_id)
-    return list(
-        session.scalars(select(DoorUse).where(DoorUse.door_id == door.id).order_by(DoorUse.at.desc()).limit(limit))
-    )

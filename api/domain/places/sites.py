@@ -1,4 +1,7 @@
-"""The places of the network: where, when they are open and staffed, and what can be held there."""
+"""The sites of the network: their addresses, opening hours and closures, and the resources that can be held there.
+
+What follows from the hours of a site is computed in `calendar`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from api.domain.people.roles import RANK, Level, Role
 
 
 class Site(Base):
-    """A place. Its hours are local wall time in `timezone`; all instants are computed from them, DST included."""
+    """A place."""
 
     __tablename__ = "sites"
 
@@ -29,11 +32,12 @@ class Site(Base):
     city: Mapped[str] = mapped_column(String(120), default="")
     address: Mapped[str] = mapped_column(Text, default="")
     about: Mapped[str] = mapped_column(Text, default="")
+    # Hours are kept as wall time of this zone: as instants they would be an hour off after each change of the clocks.
     timezone: Mapped[str] = mapped_column(String(60), default="Europe/Paris")
     closed_on_holidays: Mapped[bool] = mapped_column(Boolean, default=True)
     # A print waits for a member of staff before it may run.
     approves_prints: Mapped[bool] = mapped_column(Boolean, default=True)
-    # Seconds between two heat-ups, where the wiring is weak; 0 means none.
+    # Seconds between two heat-ups, where several at once would trip the breaker; 0 means none.
     stagger_s: Mapped[int] = mapped_column(default=0)
     # Prints may run while nobody is there.
     prints_unattended: Mapped[bool] = mapped_column(Boolean, default=True)
@@ -87,7 +91,7 @@ class ResourceKind(StrEnum):
 
 
 class Resource(Base):
-    """Something that can be held. What it is beyond that stands in its own noun (printers, kits)."""
+    """Something that can be held. Printers and kits have a table of their own, with the same id."""
 
     __tablename__ = "resources"
     __table_args__ = (Index("ix_resources_site_id_kind", "site_id", "kind"),)
@@ -97,6 +101,7 @@ class Resource(Base):
     kind: Mapped[ResourceKind] = mapped_column(EnumText(ResourceKind))
     name: Mapped[str] = mapped_column(String(120))
     about: Mapped[str] = mapped_column(Text, default="")
+    # `hours` of a person, as [[weekday, opens, closes], ..]: they stand instead of those of the site.
     facts: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
     created_at: Mapped[Instant]
     retired_at: Mapped[Instant | None]
@@ -127,7 +132,7 @@ def get_site_by_slug(session: Session, slug: str) -> Site:
 
 
 def get_default_site(session: Session) -> Site:
-    """Where prints go when nobody says where: the first place that has a printer. Raises NotFound without any."""
+    """Where prints go when no site was chosen: the first that has a printer; raises NotFound."""
     query = (
         select(Site)
         .join(Resource)
@@ -139,7 +144,7 @@ def get_default_site(session: Session) -> Site:
 
 
 def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
-    """The places that `user` runs; every place for an admin of the network."""
+    """The sites where `user` is staff or manager; all of them for an admin of the network."""
     query = select(Site).where(Site.closed_at.is_(None)).order_by(Site.id)
     if not user.is_admin:
         own = select(Role.site_id).where(
@@ -150,7 +155,7 @@ def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
 
 
 def create_site(session: Session, *, slug: str, name: str, now: datetime, **facts: Any) -> Site:
-    """A new place; `facts` are columns of Site."""
+    """`facts` are columns of Site."""
     site = Site(slug=slug, name=name, created_at=now, **facts)
     session.add(site)
     session.flush()
@@ -161,10 +166,15 @@ def set_hours(session: Session, *, site: Site, rows: Iterable[tuple[int, time, t
     """Replace the week: (weekday, opens, closes, staffed) each; raises HoursWrong."""
     rows = list(rows)
     for _, opens, closes, _ in rows:
-        if closes != time(0) and closes <= opens:
-            raise HoursWrong()
+        check_hours(opens, closes)
     site.hours = [OpeningHours(weekday=w, opens=o, closes=c, staffed=s) for w, o, c, s in rows]
     session.flush()
+
+
+def check_hours(opens: time, closes: time, *, field: str | None = None) -> None:
+    """Raises HoursWrong unless the stretch ends after it begins. A night is two stretches, one for each of its days."""
+    if closes != time(0) and closes <= opens:
+        raise HoursWrong(field=field)
 
 
 def create_resource(

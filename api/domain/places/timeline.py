@@ -1,7 +1,7 @@
-"""One timeline per resource: every booking, run, maintenance, closure and event is a Hold; the database decides.
+"""The timeline of each resource: bookings, runs, maintenance, closures and events, each a Hold.
 
-The exclusion constraint `ex_holds_overlap` is the only judge. Creating uses ON CONFLICT DO NOTHING (no deadlocks);
-moving, or holding several resources, locks the resource rows in id order first (reference: foundation, section 3).
+Two holds of a resource cannot overlap: the exclusion constraint `ex_holds_overlap` decides, not Python. Whoever moves a
+hold, or takes several resources at once, calls `lock_resources` first.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Hold(Base):
 
     __tablename__ = "holds"
     __table_args__ = (
+        # The id as a range of one number: a plain id in a GiST index needs the extension btree_gist, which some
+        # hosted databases do not have.
         ExcludeConstraint(
             (text("int8range(resource_id, resource_id, '[]')"), "&&"),
             ("during", "&&"),
@@ -92,7 +94,7 @@ def span(start: datetime, end: datetime) -> Range[datetime]:
     return Range(start, end, bounds="[)")
 
 
-def hold(
+def create_hold(
     session: Session,
     *,
     resource_id: int,
@@ -104,7 +106,9 @@ def hold(
     note: str = "",
     created_by: int | None = None,
 ) -> Hold:
-    """Take `[start, end)` of the resource, or raise Taken. Two at once: one wins, the other hears Taken at once."""
+    """Take `[start, end)` of the resource; raises Taken at once when any of it is taken, EndsBeforeStart."""
+    # A bare INSERT would be as safe but not as fast: of many who want one slot, some then wait for a deadlock to be
+    # found (7 s at the 99th percentile, against 12 ms with ON CONFLICT DO NOTHING; measured with 16 processes).
     row: Hold | None = session.scalar(
         insert(Hold)
         .values(
@@ -125,33 +129,33 @@ def hold(
 
 
 def lock_resources(session: Session, resource_ids: Iterable[int]) -> list[Resource]:
-    """Lock the rows in id order, so that two who want several never wait on each other.
-
-    FOR NO KEY UPDATE: a plain FOR UPDATE stops the foreign key of every new hold, and whoever has just written one then
-    waits for us while we wait for their hold: a deadlock (30 in 20 000 operations, measured).
-    """
+    """Lock the rows in id order, so that two who want several never wait on each other."""
     query = select(Resource).where(Resource.id.in_(set(resource_ids))).order_by(Resource.id)
+    # FOR NO KEY UPDATE: a plain FOR UPDATE stops the foreign key of every new hold, and whoever has just written one
+    # then waits for us while we wait for their hold: a deadlock (30 in 20 000 operations, measured).
     return list(session.scalars(query.with_for_update(key_share=True)))
 
 
-def move_hold(session: Session, *, held: Hold, start: datetime, end: datetime) -> None:
-    """Change the time of a hold, or raise Taken and leave it where it was."""
-    lock_resources(session, [held.resource_id])
+def move_hold(session: Session, *, hold: Hold, start: datetime, end: datetime) -> None:
+    """Change the time of a hold; raises Taken, and leaves it where it was, when any of the new time is taken."""
+    # An UPDATE has no ON CONFLICT: without the lock, two who move into each other's time would deadlock.
+    lock_resources(session, [hold.resource_id])
     try:
         with session.begin_nested():
-            session.execute(update(Hold).where(Hold.id == held.id).values(during=span(start, end)))
+            session.execute(update(Hold).where(Hold.id == hold.id).values(during=span(start, end)))
     except IntegrityError as error:
         raise Taken() from error
-    session.refresh(held)
+    session.refresh(hold)
 
 
-def release(session: Session, *, held: Hold, now: datetime) -> None:
+def release_hold(session: Session, *, hold: Hold, now: datetime) -> None:
     """Give the time back. Time already spent stays on the timeline as history; the rest is free from `now`."""
-    if held.start < now < held.end:
-        session.execute(update(Hold).where(Hold.id == held.id).values(during=span(held.start, now)))
-    elif now <= held.start:
-        session.execute(update(Hold).where(Hold.id == held.id).values(released_at=now))
-    session.refresh(held)
+    if hold.start < now < hold.end:
+        # Cut, not released: a released hold would deny that the resource was in use until now.
+        session.execute(update(Hold).where(Hold.id == hold.id).values(during=span(hold.start, now)))
+    elif now <= hold.start:
+        session.execute(update(Hold).where(Hold.id == hold.id).values(released_at=now))
+    session.refresh(hold)
 
 
 def list_holds(session: Session, *, resource_ids: Sequence[int], start: datetime, end: datetime) -> list[Hold]:
@@ -164,23 +168,14 @@ def list_holds(session: Session, *, resource_ids: Sequence[int], start: datetime
     return list(session.scalars(query))
 
 
-def find_next_start(session: Session, *, resource_id: int, after: datetime) -> datetime | None:
-    """When the next hold begins at or after `after`; None when nothing is planned."""
-    query = select(func.min(func.lower(Hold.during))).where(
-        Hold.resource_id == resource_id, Hold.released_at.is_(None), func.lower(Hold.during) >= after
-    )
-    found: datetime | None = session.scalar(query)
-    return found
-
-
 def free_between(busy: Sequence[Interval], *, start: datetime, end: datetime) -> list[Interval]:
-    """What is left of `[start, end)` when `busy` (in order, may touch) is taken away. Pure."""
+    """What is left of `[start, end)` without `busy`, which is in order and may touch or reach beyond. Pure."""
     free: list[Interval] = []
     cursor = start
-    for taken_from, taken_to in busy:
-        if taken_from > cursor:
-            free.append((cursor, min(taken_from, end)))
-        cursor = max(cursor, taken_to)
+    for busy_from, busy_to in busy:
+        if busy_from > cursor:
+            free.append((cursor, min(busy_from, end)))
+        cursor = max(cursor, busy_to)
         if cursor >= end:
             return free
     free.append((cursor, end))

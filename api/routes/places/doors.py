@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.deps import DbSession, Now
 from api.domain.booking.door_reports import CodeAttempt, check_signature, record_report
-from api.domain.places.conventions import get_door
+from api.domain.places.doors import get_door
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["doors"])

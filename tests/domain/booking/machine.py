@@ -28,7 +28,7 @@ from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
 from api.domain.booking.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.places.sites import Resource, ResourceKind, create_resource
-from api.domain.places.timeline import Hold, HoldReason, Taken, hold, move_hold
+from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, move_hold
 from tests.world.booking import World, make_world
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -162,7 +162,7 @@ class Bookings(RuleBasedStateMachine):
         start = wall.replace(tzinfo=UTC)
         span = start, start + length
         try:
-            held = hold(
+            held = create_hold(
                 self.session,
                 resource_id=self.printer.id,
                 start=span[0],
@@ -186,7 +186,7 @@ class Bookings(RuleBasedStateMachine):
         busy = list(others.values()) + [s for r, s in self.booked.values() if r == self.printer.id]
         free = all(end + more <= a or b <= start for a, b in busy)
         try:
-            move_hold(self.session, held=self.session.get_one(Hold, key), start=start, end=end + more)
+            move_hold(self.session, hold=self.session.get_one(Hold, key), start=start, end=end + more)
         except Taken:
             assert not free
             return

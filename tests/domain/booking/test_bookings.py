@@ -37,7 +37,7 @@ from api.domain.people.accounts import Organisation, add_organisation
 from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import ResourceKind, create_resource, create_site
 from api.domain.places.skills import authorise, create_skill, revoke_authorisation
-from api.domain.places.timeline import EndsBeforeStart, Hold, HoldReason, Taken, hold
+from api.domain.places.timeline import EndsBeforeStart, Hold, HoldReason, Taken, create_hold
 from api.domain.pricing.prices import BookingRates
 from tests.world.booking import HOUR, NOW, World, at, make_world
 
@@ -458,7 +458,7 @@ def test_the_week_shows_reasons_to_all_and_names_to_staff_only(world: World) -> 
 
 def test_a_running_print_shows_as_what_it_is(world: World) -> None:
     printer = create_resource(world.session, site=world.site, kind=ResourceKind.PRINTER, name="P", now=NOW)
-    hold(
+    create_hold(
         world.session,
         resource_id=printer.id,
         start=NOW,

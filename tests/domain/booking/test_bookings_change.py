@@ -13,7 +13,7 @@ from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
 from api.domain.places.sites import set_hours
-from api.domain.places.timeline import HoldReason, hold
+from api.domain.places.timeline import HoldReason, create_hold
 from tests.world.booking import HOUR, NOW, World, at, make_world
 
 Act = Callable[[World, Booking], object]
@@ -185,7 +185,7 @@ def free_from(world: World, *, start: datetime, days: int, minutes: int = 60, co
 
 
 def fill(world: World, start: datetime, end: datetime) -> None:
-    hold(world.session, resource_id=world.room.id, start=start, end=end, reason=HoldReason.MAINTENANCE, now=NOW)
+    create_hold(world.session, resource_id=world.room.id, start=start, end=end, reason=HoldReason.MAINTENANCE, now=NOW)
 
 
 @pytest.mark.parametrize(("full_days", "first"), [(0, "02 09:00"), (1, "03 08:00"), (3, "05 08:00"), (20, "23 08:00")])

@@ -14,7 +14,7 @@ from api.domain.messages.reminders import AHEAD, send_due, warn_overrun
 from api.domain.people.accounts import Locale
 from api.domain.places import conventions
 from api.domain.places.skills import authorise, create_skill
-from api.domain.places.timeline import HoldReason, hold
+from api.domain.places.timeline import HoldReason, create_hold
 from api.domain.printing import runs
 from tests import world as printing
 from tests.world.booking import HOUR, NOW, World, at, make_world
@@ -107,7 +107,7 @@ def test_an_overrun_into_what_is_no_booking_yet_warns_the_staff_alone(session: S
     assert run.hold is not None
     end = run.hold.end
     if about:
-        hold(
+        create_hold(
             session,
             resource_id=run.printer_id,
             start=end,

@@ -13,8 +13,9 @@ from api.domain.booking import bookings
 from api.domain.booking.bookings.terms import ClosedThen, OutsideHours
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.roles import StaffOnly
-from api.domain.places import conventions, doorcode
-from api.domain.places.conventions import Convention, DatesWrong, Door, NobodyNamed, NoCode
+from api.domain.places import conventions, doorcode, doors
+from api.domain.places.conventions import Convention, DatesWrong, NobodyNamed
+from api.domain.places.doors import Door, NoCode
 from api.domain.places.sites import ResourceKind, create_resource
 from tests.world.booking import NOW, World, at, make_world
 
@@ -125,17 +126,17 @@ def test_only_managers_sign_and_only_named_people_and_staff_read(world: World) -
 
 def door_and_code(world: World, start: datetime, end: datetime) -> tuple[Door, str, bookings.Booking]:
     booking = world.book(start, end)
-    door = conventions.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
+    door = doors.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
     convention = world.session.get_one(Convention, booking.convention_id)
     span = {"start": booking.start_at, "end": booking.end_at}
-    code = conventions.code_of(MASTER, door=door, convention=convention, booking_id=booking.id, now=NOW, **span)
+    code = doors.code_of(MASTER, door=door, convention=convention, booking_id=booking.id, now=NOW, **span)
     return door, code, booking
 
 
 def test_the_code_opens_from_a_quarter_before_to_a_quarter_after_and_not_longer(world: World) -> None:
     sign(world)
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
-    secret, quarter = conventions.door_secret(MASTER, door=door), timedelta(minutes=15)
+    secret, quarter = doors.door_secret(MASTER, door=door), timedelta(minutes=15)
 
     tries = {
         booking.start_at - quarter - timedelta(seconds=1): False,
@@ -152,7 +153,7 @@ def test_no_code_is_good_beyond_the_last_day_of_its_convention(world: World) -> 
     sign(world, ends_on=date(2026, 3, 3))
     door, code, booking = door_and_code(world, at(3, 22), datetime(2026, 3, 4))  # noqa: DTZ001  # to midnight
 
-    window = doorcode.verify(conventions.door_secret(MASTER, door=door), code, at=booking.start_at)
+    window = doorcode.verify(doors.door_secret(MASTER, door=door), code, at=booking.start_at)
 
     assert window is not None
     assert window.end == booking.end_at
@@ -161,10 +162,10 @@ def test_no_code_is_good_beyond_the_last_day_of_its_convention(world: World) -> 
 def test_a_suspended_convention_gives_no_code(world: World) -> None:
     convention = sign(world)
     conventions.suspend_convention(world.session, convention=convention, actor=world.bob, now=NOW)
-    door = conventions.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
+    door = doors.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
 
     with pytest.raises(NoCode):
-        conventions.code_of(
+        doors.code_of(
             MASTER, door=door, convention=convention, booking_id=1, start=NOW, end=NOW + timedelta(hours=1), now=NOW
         )
 
@@ -173,9 +174,9 @@ def test_a_code_of_a_lost_device_opens_nothing(world: World) -> None:
     sign(world)
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
 
-    conventions.renew_door(world.session, door=door, actor=world.bob, now=NOW)
+    doors.renew_door(world.session, door=door, actor=world.bob, now=NOW)
 
-    assert doorcode.verify(conventions.door_secret(MASTER, door=door), code, at=booking.start_at) is None
+    assert doorcode.verify(doors.door_secret(MASTER, door=door), code, at=booking.start_at) is None
 
 
 @pytest.mark.parametrize("code", ["", "123", "12345678901", "abcdefghij", "１２３４５６７８９０", "0000000000"])
@@ -215,13 +216,13 @@ def test_every_try_is_logged_once_and_for_ever(world: World) -> None:
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
     seen: dict[str, Any] = {"door": door, "at": booking.start_at, "accepted": True, "code": code, "now": NOW}
 
-    uses = {conventions.log_use(world.session, booking_id=booking.id, **seen).id for _ in range(2)}
+    uses = {doors.log_use(world.session, booking_id=booking.id, **seen).id for _ in range(2)}
 
-    (use,) = conventions.list_uses(world.session, door=door, actor=world.bob)
+    (use,) = doors.list_uses(world.session, door=door, actor=world.bob)
     assert uses == {use.id}
     assert use.hint == code[-2:]
     with pytest.raises(StaffOnly):
-        conventions.list_uses(world.session, door=door, actor=world.alice)
+        doors.list_uses(world.session, door=door, actor=world.alice)
     use.accepted = False
     with pytest.raises(Exception, match="append-only"), world.session.begin_nested():
         world.session.flush()

@@ -16,13 +16,12 @@ from api.domain.places.timeline import (
     Hold,
     HoldReason,
     Taken,
-    find_next_start,
+    create_hold,
     free_between,
-    hold,
     list_holds,
     lock_resources,
     move_hold,
-    release,
+    release_hold,
 )
 from tests.world import NOW, make_site
 
@@ -37,7 +36,7 @@ def room(session: Session) -> Resource:
 def take(session: Session, room: Resource, start: int, end: int) -> Hold:
     """Hours from NOW."""
     first, last = NOW + start * HOUR, NOW + end * HOUR
-    return hold(session, resource_id=room.id, reason=HoldReason.BOOKING, now=NOW, start=first, end=last)
+    return create_hold(session, resource_id=room.id, reason=HoldReason.BOOKING, now=NOW, start=first, end=last)
 
 
 @pytest.mark.parametrize(("start", "end"), [(1, 3), (0, 2), (2, 4), (0, 4), (1, 2)])
@@ -75,27 +74,27 @@ def test_the_database_refuses_a_hold_without_an_end(session: Session, room: Reso
 
 def test_a_hold_released_before_its_start_blocks_nobody(session: Session, room: Resource) -> None:
     held = take(session, room, 1, 3)
-    release(session, held=held, now=NOW)
+    release_hold(session, hold=held, now=NOW)
     assert held.released_at == NOW
     assert take(session, room, 1, 3).id != held.id
 
 
 def test_a_hold_released_in_its_middle_keeps_what_was_used(session: Session, room: Resource) -> None:
     held = take(session, room, 1, 3)
-    release(session, held=held, now=NOW + 2 * HOUR)
+    release_hold(session, hold=held, now=NOW + 2 * HOUR)
     assert (held.end, held.released_at) == (NOW + 2 * HOUR, None)
     assert take(session, room, 2, 3).id
 
 
 def test_a_hold_that_is_over_cannot_be_given_back(session: Session, room: Resource) -> None:
     held = take(session, room, 1, 3)
-    release(session, held=held, now=NOW + 5 * HOUR)
+    release_hold(session, hold=held, now=NOW + 5 * HOUR)
     assert (held.start, held.end, held.released_at) == (NOW + HOUR, NOW + 3 * HOUR, None)
 
 
 def test_a_hold_moves_also_over_itself(session: Session, room: Resource) -> None:
     held = take(session, room, 1, 3)
-    move_hold(session, held=held, start=NOW + 2 * HOUR, end=NOW + 4 * HOUR)
+    move_hold(session, hold=held, start=NOW + 2 * HOUR, end=NOW + 4 * HOUR)
     assert (held.start, held.end) == (NOW + 2 * HOUR, NOW + 4 * HOUR)
 
 
@@ -103,24 +102,17 @@ def test_a_move_onto_another_is_taken_and_leaves_it_where_it_was(session: Sessio
     held = take(session, room, 1, 3)
     take(session, room, 4, 6)
     with pytest.raises(Taken):
-        move_hold(session, held=held, start=NOW + 3 * HOUR, end=NOW + 5 * HOUR)
+        move_hold(session, hold=held, start=NOW + 3 * HOUR, end=NOW + 5 * HOUR)
     session.refresh(held)
     assert held.start == NOW + HOUR
 
 
 def test_holds_are_listed_in_order_and_without_the_released(session: Session, room: Resource) -> None:
     late, early, gone = take(session, room, 4, 6), take(session, room, 1, 3), take(session, room, 8, 9)
-    release(session, held=gone, now=NOW)
+    release_hold(session, hold=gone, now=NOW)
     found = list_holds(session, resource_ids=[room.id], start=NOW, end=NOW + 10 * HOUR)
     assert [held.id for held in found] == [early.id, late.id]
     assert list_holds(session, resource_ids=[room.id], start=NOW + 3 * HOUR, end=NOW + 4 * HOUR) == []
-
-
-def test_the_next_start_is_that_of_the_next_hold(session: Session, room: Resource) -> None:
-    take(session, room, 1, 3)
-    take(session, room, 4, 6)
-    assert find_next_start(session, resource_id=room.id, after=NOW + 2 * HOUR) == NOW + 4 * HOUR
-    assert find_next_start(session, resource_id=room.id, after=NOW + 5 * HOUR) is None
 
 
 def at(hour: int) -> datetime:

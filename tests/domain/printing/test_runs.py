@@ -16,7 +16,7 @@ from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound, Stale
 from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import Site, set_hours
-from api.domain.places.timeline import HoldReason, hold
+from api.domain.places.timeline import HoldReason, create_hold
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
@@ -160,7 +160,7 @@ def test_another_filament_needs_a_person_first(session: Session, world: World) -
 def test_a_booking_that_comes_too_soon_keeps_the_printer_free(session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice, seconds=3600)
     soon = NOW + timedelta(minutes=30)
-    hold(
+    create_hold(
         session,
         resource_id=world.printer.id,
         start=soon,

@@ -18,8 +18,9 @@ from api.domain.booking.bookings import Booking, BookingRequest
 from api.domain.booking.gatherings import Gathering, GatheringStatus
 from api.domain.people.roles import Level, grant
 from api.domain.places.calendar import local_instant
-from api.domain.places.conventions import Convention, Door, DoorUse, list_doors
+from api.domain.places.conventions import Convention
 from api.domain.places.doorcode import verify
+from api.domain.places.doors import Door, DoorUse, list_doors
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill, has_skill
 from api.settings import settings

@@ -25,7 +25,7 @@ from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places import conventions, doorcode
+from api.domain.places import doorcode, doors
 from api.domain.places.conventions import Convention
 from api.settings import settings
 from web.forms import Form, Sent, trying
@@ -152,11 +152,9 @@ def _codes(session: Session, booking: Booking, reader: PageReader) -> list[tuple
     return [
         (
             door.name,
-            conventions.code_of(
-                master, door=door, convention=convention, booking_id=booking.id, now=reader.now, **span
-            ),
+            doors.code_of(master, door=door, convention=convention, booking_id=booking.id, now=reader.now, **span),
         )
-        for door in conventions.list_doors(session, site_id=booking.site_id)
+        for door in doors.list_doors(session, site_id=booking.site_id)
     ]
 
 

@@ -13,8 +13,9 @@ from api.domain.booking.bookings import Booking
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import Organisation, User, find_user
 from api.domain.people.roles import may_manage, require_manager
-from api.domain.places import conventions
-from api.domain.places.conventions import Convention, DatesWrong, Door
+from api.domain.places import conventions, doors
+from api.domain.places.conventions import Convention, DatesWrong
+from api.domain.places.doors import Door
 from api.domain.places.sites import Resource, Site
 from api.settings import settings
 from web.forms import Form, Sent, trying
@@ -72,7 +73,7 @@ def _list(reader: PageReader, session: Session, user: User, form: Form, *, secre
         form=form,
         place=site,
         rows=[(each, state_of(each, today)) for each in conventions.list_conventions(session, site_id=site.id)],
-        doors=conventions.list_doors(session, site_id=site.id),
+        doors=doors.list_doors(session, site_id=site.id),
         secret=secret,
         is_manager=may_manage(session, user=user, site_id=site.id),
     )
@@ -203,17 +204,17 @@ def add_door(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
     with trying(session, form):
         if not form["door"]:
             raise DoorNameMissing()
-        door = conventions.add_door(session, site=place_of(reader), name=form["door"], actor=user, now=reader.now)
+        door = doors.add_door(session, site=place_of(reader), name=form["door"], actor=user, now=reader.now)
     return _list(reader, session, user, form, secret="" if form.errors else secret_of(door))
 
 
 def secret_of(door: Door) -> str:
     """In hexadecimal, as it is typed into the device."""
-    return conventions.door_secret(settings().secret("doors").encode(), door=door).hex()
+    return doors.door_secret(settings().secret("doors").encode(), door=door).hex()
 
 
 def _door(reader: PageReader, session: Session, door_id: int) -> Door:
-    door = conventions.get_door(session, door_id)
+    door = doors.get_door(session, door_id)
     if door.site_id not in site_ids(reader):
         raise NotFound()
     return door
@@ -228,7 +229,7 @@ def _show_door(reader: PageReader, session: Session, user: User, door: Door, *, 
     return reader.page(
         "places/door.html",
         door=door,
-        uses=conventions.list_uses(session, door=door, actor=user),
+        uses=doors.list_uses(session, door=door, actor=user),
         secret=secret,
         is_manager=may_manage(session, user=user, site_id=door.site_id),
     )
@@ -238,5 +239,5 @@ def _show_door(reader: PageReader, session: Session, user: User, door: Door, *, 
 def renew(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int) -> Response:
     """Void all its codes: the device needs the new secret, shown on this answer only."""
     door = _door(reader, session, door_id)
-    conventions.renew_door(session, door=door, actor=user, now=reader.now)
+    doors.renew_door(session, door=door, actor=user, now=reader.now)
     return _show_door(reader, session, user, door, secret=secret_of(door))

@@ -26,7 +26,7 @@ from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places.timeline import Hold, Taken, move_hold, release, span
+from api.domain.places.timeline import Hold, Taken, move_hold, release_hold, span
 
 # One may check in so long before the start.
 EARLY = timedelta(minutes=30)
@@ -165,7 +165,7 @@ def _end(
     """To a status without holds; what is freed is offered to the waitlist."""
     move_booking(session, booking, new, now=now, actor_id=actor_id, **values)
     for hold in lock_holds_of(session, booking):
-        release(session, held=hold, now=now)
+        release_hold(session, hold=hold, now=now)
     offer_freed(session, resource_id=booking.resource_id, start=booking.start_at, end=booking.end_at, now=now)
 
 
@@ -202,7 +202,7 @@ def check_out(session: Session, *, booking: Booking, actor: User, now: datetime)
     until = max(now, booking.start_at) + timedelta(minutes=policy_of(session, booking).after_minutes)
     for hold in lock_holds_of(session, booking):
         if hold.start < until < hold.end:
-            move_hold(session, held=hold, start=hold.start, end=until)
+            move_hold(session, hold=hold, start=hold.start, end=until)
     offer_freed(session, resource_id=booking.resource_id, start=until, end=booking.end_at, now=now)
 
 

@@ -19,7 +19,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places.calendar import local_instant
 from api.domain.places.sites import Closure, Resource, Site, set_hours
-from api.domain.places.timeline import Hold, HoldReason, hold
+from api.domain.places.timeline import Hold, HoldReason, create_hold
 
 
 class DaysWrong(Invalid):
@@ -70,7 +70,7 @@ def maintain(
     """Take a resource for maintenance; bookings there are cancelled, but a print or an event raises Taken."""
     require_staff(session, user=actor, site_id=resource.site_id)
     cancel_all(session, resource_ids=[resource.id], start=start, end=end, actor=actor, now=now)
-    return hold(
+    return create_hold(
         session,
         resource_id=resource.id,
         start=start,

@@ -11,7 +11,7 @@ from api.domain.booking.bookings.change import mark_missed
 from api.domain.booking.bookings.table import Booking, BookingStatus, lock_holds_of, move_booking
 from api.domain.booking.bookings.waitlist import expire, lock_due_waits
 from api.domain.booking.rules import Rule
-from api.domain.places.timeline import release
+from api.domain.places.timeline import release_hold
 
 # Rows of each sort that one transaction takes, so that it never holds locks for long.
 BATCH = 200
@@ -62,4 +62,4 @@ def _void(session: Session, booking: Booking, now: datetime) -> None:
     """A request that nobody approved before its start ends without fee. Nothing is offered: it has begun."""
     move_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=None)
     for hold in lock_holds_of(session, booking):
-        release(session, held=hold, now=now)
+        release_hold(session, hold=hold, now=now)

@@ -20,7 +20,7 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource
-from api.domain.places.timeline import HoldReason, Taken, hold, release
+from api.domain.places.timeline import HoldReason, Taken, create_hold, release_hold
 
 # So long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
@@ -157,7 +157,7 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
         asked = find_terms(session, resource_id=wait.resource_id, user=wait.user)
         with session.begin_nested():
             for resource_id in asked.held_ids:
-                hold(
+                create_hold(
                     session,
                     resource_id=resource_id,
                     start=wait.start_at - timedelta(minutes=asked.policy.before_minutes),
@@ -182,7 +182,7 @@ def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **val
 def _give_back(session: Session, wait: Wait, now: datetime) -> None:
     for held in lock_holds_of(session, wait):
         # Released as from its start: nobody used the time, so nothing of it stays on the timeline.
-        release(session, held=held, now=min(now, held.start))
+        release_hold(session, hold=held, now=min(now, held.start))
 
 
 def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from api.domain.core.errors import Stale
 from api.domain.places.calendar import calendar_of, open_intervals
 from api.domain.places.sites import Site, get_site
-from api.domain.places.timeline import HoldReason, Taken, hold, list_holds
+from api.domain.places.timeline import HoldReason, Taken, create_hold, list_holds
 from api.domain.printing.jobs import Job, JobStatus, move_job
 from api.domain.printing.plan import (
     Hours,
@@ -264,7 +264,7 @@ def _take(session: Session, *, slot: Slot, job: Job, copies: int, printer: Print
     """The run and its hold on the printer's time; raises Stale when that time was booked meanwhile."""
     run_id = uuid4()
     try:
-        held = hold(
+        held = create_hold(
             session,
             resource_id=printer.id,
             start=now,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
-from api.domain.places.timeline import release
+from api.domain.places.timeline import release_hold
 from api.domain.pricing.prices import round_cents
 from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
 from api.domain.printing.jobs.submit import wake_printers
@@ -54,7 +54,7 @@ def finish(
         values["print_s"] = print_s
     move_run(session, run, outcome, now=now, actor_id=actor_id, **values)
     if run.hold is not None:
-        release(session, held=run.hold, now=now)
+        release_hold(session, hold=run.hold, now=now)
     if touched:
         fill_plate(session, printer=run.printer, now=now)
     if outcome == RunStatus.DONE:

@@ -19,7 +19,7 @@ def keep_hold(session: Session, *, run: Run, now: datetime) -> None:
     if held is None or held.end - now > SLACK / 5:
         return
     try:
-        move_hold(session, held=held, start=held.start, end=now + timedelta(seconds=run.left_s or 0) * 1.1 + SLACK)
+        move_hold(session, hold=held, start=held.start, end=now + timedelta(seconds=run.left_s or 0) * 1.1 + SLACK)
     except Taken:
         if held.note != "overruns":
             held.note = "overruns"
