@@ -63,6 +63,21 @@ def test_a_booking_holds_its_time_and_writes_one_change(world: World) -> None:
     assert [change.verb for change in list_changes(world.session, noun="booking", noun_id=booking.id)] == ["confirmed"]
 
 
+def test_a_booking_is_written_as_the_table_says(world: World) -> None:
+    booking = world.book(at(3, 10), at(3, 11), note="for two", youngest_age=9, guardian_consent=True)
+    columns = Booking.__table__.columns
+    returned = {column.name: getattr(booking, column.name) for column in columns}
+    world.session.refresh(booking)
+    assert returned == {column.name: getattr(booking, column.name) for column in columns}
+
+    facts = {column.name for column in columns if not column.nullable and column.default is None} - {"id"}
+    plain = Booking(**{name: returned[name] for name in facts})
+    world.session.add(plain)
+    world.session.flush()
+    later = ["fee_cents", "no_show_at", "decided_by", "checked_in_at", "checked_out_at", "told_at"]
+    assert [returned[name] for name in later] == [getattr(plain, name) for name in later]
+
+
 def test_a_taken_slot_is_refused_and_nothing_is_written(world: World) -> None:
     world.book(at(3, 10), at(3, 11))
 
