@@ -1,5 +1,6 @@
 """Booking, moving, cancelling, and every rule that may refuse it."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import product
@@ -39,7 +40,7 @@ from api.domain.places.sites import ResourceKind, create_resource, create_site
 from api.domain.places.skills import authorise, create_skill, revoke_authorisation
 from api.domain.places.timeline import EndsBeforeStart, Hold, HoldReason, Taken, create_hold
 from api.domain.pricing.prices import BookingRates
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world.booking import HOUR, NOW, World, at, make_user, make_world
 
 
 @pytest.fixture
@@ -61,6 +62,21 @@ def test_a_booking_holds_its_time_and_writes_one_change(world: World) -> None:
     )
     assert booking.status == BookingStatus.CONFIRMED
     assert [change.verb for change in list_changes(world.session, noun="booking", noun_id=booking.id)] == ["confirmed"]
+
+
+def test_a_booking_is_written_as_the_table_says(world: World) -> None:
+    booking = world.book(at(3, 10), at(3, 11), note="for two", youngest_age=9, guardian_consent=True)
+    columns = Booking.__table__.columns
+    returned = {column.name: getattr(booking, column.name) for column in columns}
+    world.session.refresh(booking)
+    assert returned == {column.name: getattr(booking, column.name) for column in columns}
+
+    facts = {column.name for column in columns if not column.nullable and column.default is None} - {"id"}
+    plain = Booking(**{name: returned[name] for name in facts})
+    world.session.add(plain)
+    world.session.flush()
+    later = ["fee_cents", "no_show_at", "decided_by", "checked_in_at", "checked_out_at", "told_at"]
+    assert [returned[name] for name in later] == [getattr(plain, name) for name in later]
 
 
 def test_a_taken_slot_is_refused_and_nothing_is_written(world: World) -> None:
@@ -293,6 +309,24 @@ def test_a_private_resource_of_another_place_does_not_exist_for_strangers(world:
     with pytest.raises(NotFound):
         world.book(at(3, 10), at(3, 11), user=world.charlie)
     assert world.book(at(3, 10), at(3, 11)).id
+
+
+def test_the_list_and_the_week_show_each_person_the_same_resources(world: World) -> None:
+    open_room, printer = (
+        create_resource(world.session, site=world.site, kind=kind, name=kind, now=NOW)
+        for kind in (ResourceKind.ROOM, ResourceKind.PRINTER)
+    )
+    set_rule(world.session, site=world.site, kind=ResourceKind.ROOM, policy=Policy(members_only=True), now=NOW)
+    set_rule(world.session, site=world.site, resource=open_room, policy=Policy(), now=NOW)
+    admin = make_user(world.session, "dave")
+    admin.is_admin = True
+
+    for user, count in [(world.alice, 3), (world.bob, 3), (admin, 3), (world.charlie, 2)]:
+        ids = [world.room.id, open_room.id, printer.id]
+        terms = bookings.list_terms(world.session, resource_ids=ids, user=user)
+        week = json.loads(bookings.week_json(world.session, user=user, start=NOW, end=NOW + HOUR))
+        assert {each["id"] for each in week["resources"]} == {each.resource_id for each in terms}
+        assert len(terms) == count
 
 
 def test_a_retired_resource_cannot_be_booked(world: World) -> None:

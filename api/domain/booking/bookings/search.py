@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.terms import BookingTerms, is_on_grid, is_open
+from api.domain.booking.bookings.terms import MAY_BOOK, RULE_AND_ROLE, BookingTerms, is_on_grid, is_open
 from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
 from api.domain.places.calendar import Interval, open_intervals
@@ -57,14 +57,14 @@ FIND_GAPS = text(
 )
 
 WEEK = text(
-    """
+    f"""
     SELECT json_build_object('from', CAST(:since AS timestamptz), 'to', CAST(:until AS timestamptz), 'resources',
       coalesce(json_agg(json_build_object('id', r.id, 'name', r.name, 'kind', r.kind, 'site_id', r.site_id,
         'holds', taken.holds) ORDER BY r.site_id, r.kind, r.name, r.id), '[]'))::text
     FROM resources r
     JOIN sites s ON s.id = r.site_id AND s.closed_at IS NULL
-    LEFT JOIN roles l ON l.site_id = r.site_id AND l.user_id = :user_id
-    CROSS JOIN LATERAL (SELECT :is_admin OR coalesce(l.level IN ('staff', 'manager'), false) AS staffs) me
+    {RULE_AND_ROLE}
+    CROSS JOIN LATERAL (SELECT :is_admin OR coalesce(role.level IN ('staff', 'manager'), false) AS staffs) me
     CROSS JOIN LATERAL (
       SELECT coalesce(json_agg(json_build_object(
           'start', lower(h.during), 'end', upper(h.during), 'reason', h.reason,
@@ -87,11 +87,8 @@ WEEK = text(
     WHERE r.retired_at IS NULL
       AND (CAST(:site_id AS bigint) IS NULL OR r.site_id = :site_id)
       AND (CAST(:kind AS text) IS NULL OR r.kind = :kind)
-      AND (:is_admin OR l.id IS NOT NULL OR NOT coalesce((
-        SELECT u.members_only FROM rules u
-        WHERE u.resource_id = r.id OR (u.resource_id IS NULL AND u.site_id = r.site_id AND u.kind = r.kind)
-        ORDER BY u.resource_id NULLS LAST LIMIT 1), false))
-    """
+      AND {MAY_BOOK}
+    """  # noqa: S608  # two constants of `terms`
 )
 
 TAKEN = text(

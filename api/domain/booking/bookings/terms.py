@@ -143,39 +143,47 @@ class BookingTerms:
         return sorted({self.resource_id, *self.member_ids})
 
 
+# The rule that counts for `resources r` (its own stands before that of its kind) and the person's role at its site.
+RULE_AND_ROLE = """
+    LEFT JOIN LATERAL (
+      SELECT * FROM rules u
+      WHERE u.resource_id = r.id OR (u.resource_id IS NULL AND u.site_id = r.site_id AND u.kind = r.kind)
+      ORDER BY u.resource_id NULLS LAST LIMIT 1
+    ) rule ON true
+    LEFT JOIN roles role ON role.site_id = r.site_id AND role.user_id = :user_id
+"""
+# Whether a person may see and book `r`, for every statement that lists resources.
+MAY_BOOK = "(:is_admin OR role.id IS NOT NULL OR NOT coalesce(rule.members_only, false))"
 # Named here too, SQLAlchemy learns the shape of the answer once, and not at each booking.
 _FACTS = """id name kind site_id timezone closed_on_holidays hours closures rule level members
             min_age deposit_cents is_out out_of_service_why"""
-# A rule of the resource itself stands before that of its kind; own hours (of a person) stand instead of the site's.
+# Own hours (of a person) stand instead of the site's.
 FACTS = text(
-    """
+    f"""
     SELECT r.id, r.name, r.kind, r.site_id, s.timezone, s.closed_on_holidays,
       coalesce((r.facts -> 'hours')::text, (
          SELECT json_agg(json_build_array(o.weekday, o.opens, o.closes) ORDER BY o.id)
          FROM opening_hours o WHERE o.site_id = s.id)::text, '') AS hours,
       coalesce((SELECT json_agg(json_build_array(c.first_on, c.last_on) ORDER BY c.id)
          FROM closures c WHERE c.site_id = s.id)::text, '') AS closures,
-      coalesce((SELECT row_to_json(u)::text FROM rules u
-         WHERE u.resource_id = r.id OR (u.resource_id IS NULL AND u.site_id = r.site_id AND u.kind = r.kind)
-         ORDER BY u.resource_id NULLS LAST LIMIT 1), '') AS rule,
-      (SELECT level FROM roles l WHERE l.site_id = r.site_id AND l.user_id = :user_id) AS level,
+      coalesce(row_to_json(rule)::text, '') AS rule, role.level,
       ARRAY(SELECT m.resource_id FROM kit_members m WHERE m.kit_id = r.id) AS members,
       k.min_age, k.deposit_cents, k.out_of_service_at IS NOT NULL AS is_out, k.out_of_service_why
     FROM resources r JOIN sites s ON s.id = r.site_id LEFT JOIN kits k ON k.id = r.id
-    WHERE r.retired_at IS NULL AND s.closed_at IS NULL AND r.id = ANY(:resource_ids)
+    {RULE_AND_ROLE}
+    WHERE r.retired_at IS NULL AND s.closed_at IS NULL AND r.id = ANY(:resource_ids) AND {MAY_BOOK}
     ORDER BY r.id
-    """
+    """  # noqa: S608  # two constants of this file
 ).columns(*map(column, _FACTS.split()))
 
 
 def list_terms(session: Session, *, resource_ids: list[int], user: User) -> list[BookingTerms]:
     """Those of these resources that exist for this person: others' private ones and retired ones are left out."""
     found = []
-    for row in session.execute(FACTS, {"resource_ids": resource_ids, "user_id": user.id}):
+    params = {"resource_ids": resource_ids, "user_id": user.id, "is_admin": user.is_admin}
+    for row in session.execute(FACTS, params):
         rule_id, policy = read_policy(row.rule)
         level = Level.MANAGER if user.is_admin else Level(row.level) if row.level else None
-        if policy.members_only and level is None:
-            continue
         found.append(
             BookingTerms(
                 resource_id=row.id,
