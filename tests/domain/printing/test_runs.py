@@ -21,8 +21,8 @@ from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import FENCED, LIVE, NEXT, Charge, Run, RunCommand, RunStatus, claim_next
-from api.domain.printing.runs.claim import ENOUGH_HISTORY, _served, plan_site, site_settings
 from api.domain.printing.runs.end import DoubtReasonMissing
+from api.domain.printing.runs.site_plan import ENOUGH_HISTORY, _plates_by_owner, plan_site, site_settings
 from tests.domain.places.test_timeline import race
 from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced, make_user, make_world
 
@@ -207,7 +207,7 @@ def test_who_printed_much_today_comes_after_who_did_not(session: Session, world:
     printed(session, world)
     printed(session, world).claimed_at = NOW - timedelta(days=2)
     session.flush()
-    assert _served(session, site=world.site, now=NOW) == {world.alice.id: 1}
+    assert _plates_by_owner(session, site=world.site, now=NOW) == {world.alice.id: 1}
     make_sliced(session, world.site, world.alice)
     other = make_sliced(session, world.site, make_user(session, "Dana"))
     run = make_run(session, world.printer)

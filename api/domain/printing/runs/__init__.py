@@ -1,12 +1,12 @@
 """Runs: one plate on one printer, from claim to its end; what an end means for the job, the plate, time and money."""
 
 from api.domain.printing.runs.claim import claim_next as claim_next
-from api.domain.printing.runs.claim import find_plan as find_plan
-from api.domain.printing.runs.claim import plan_site as plan_site
 from api.domain.printing.runs.end import cancel_job as cancel_job
 from api.domain.printing.runs.end import finish as finish
 from api.domain.printing.runs.end import resolve as resolve
 from api.domain.printing.runs.overrun import keep_hold as keep_hold
+from api.domain.printing.runs.site_plan import find_plan as find_plan
+from api.domain.printing.runs.site_plan import plan_site as plan_site
 from api.domain.printing.runs.table import BEFORE_START as BEFORE_START
 from api.domain.printing.runs.table import FENCED as FENCED
 from api.domain.printing.runs.table import LIVE as LIVE

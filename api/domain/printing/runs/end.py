@@ -19,7 +19,7 @@ from api.domain.pricing.prices import round_cents
 from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
 from api.domain.printing.jobs.submit import wake_printers
 from api.domain.printing.printers import fill_plate, poke
-from api.domain.printing.runs.claim import plates_left
+from api.domain.printing.runs.site_plan import remaining_plates
 from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
 
 # So many failed attempts at one plate, and the job waits for a person instead of eating filament.
@@ -105,7 +105,7 @@ def _move_job_on(session: Session, run: Run, now: datetime) -> None:
         return
     statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
     live = not statuses.isdisjoint(LIVE)
-    if not plates_left(session, job=job):
+    if not remaining_plates(session, job=job):
         if not live and RunStatus.IN_DOUBT not in statuses:
             move_job(session, job, JobStatus.PRINTED, now=now)
     elif job.status == JobStatus.PRINTING and _stops_here(session, run):

@@ -1,0 +1,212 @@
+"""The plan of a site, from its tables: which printers, runs, holds, hours and waiting jobs the pure plan is given."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from api.domain.places.calendar import calendar_of, open_intervals
+from api.domain.places.sites import Site
+from api.domain.places.timeline import list_holds
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.plan import Hours, JobPlan, Plan, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate, plan
+from api.domain.printing.plates import cut_into_plates
+from api.domain.printing.printers import Printer, list_printers, state_of
+from api.domain.printing.runs.table import FENCED, LIVE, Run, RunStatus, list_live_runs
+from api.domain.printing.slices import Slice, SliceStatus
+
+HORIZON = timedelta(days=14)
+# Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
+RATIO_P50, RATIO_P90 = 1.05, 1.25
+ENOUGH_HISTORY = 20
+# Plates of so long ago still count when members take turns.
+TURNS_COUNT_FOR = timedelta(days=1)
+
+
+def plan_site(session: Session, *, site: Site, now: datetime, more: Iterable[PlanJob] = ()) -> Plan:
+    """The plan of all queued work of a site, from the timeline as it is now. Changes nothing.
+
+    `more` is work that nobody ordered yet (a quote), with ids that no job has.
+    """
+    return plan_jobs(session, site=site, jobs=list_waiting_jobs(session, site=site), more=more, now=now)
+
+
+def plan_jobs(session: Session, *, site: Site, jobs: list[Job], now: datetime, more: Iterable[PlanJob] = ()) -> Plan:
+    """The same for jobs that are read already."""
+    printers = list_printers(session, site_ids=[site.id])
+    runs = list_live_runs(session, printer_ids=[printer.id for printer in printers])
+    settings = site_settings(session, site=site)
+    heat_ups = _last_heat_ups(session, printers)
+    fenced = _fenced_plates(session, jobs)
+    waiting = (_plan_job(job, fenced[job.id], printers) for job in jobs)
+    return plan(
+        now=now,
+        printers=[
+            _plan_printer(printer, runs.get(printer.id), heat_ups.get(printer.id), settings, now)
+            for printer in printers
+        ],
+        holds=_other_holds(session, printers, runs, now),
+        hours={site.id: _hours(site, now)},
+        jobs=[*filter(None, waiting), *more],
+        settings=settings,
+        served=_plates_by_owner(session, site=site, now=now),
+    )
+
+
+def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
+    """Where this job stands in its site's plan; None when nothing of it waits."""
+    if job.status not in (JobStatus.QUEUED, JobStatus.PRINTING, JobStatus.ON_HOLD):
+        return None
+    jobs = plan_site(session, site=job.site, now=now).jobs
+    return next((each for each in jobs if each.job_id == job.id), None)
+
+
+def site_settings(session: Session, *, site: Site) -> PlanSettings:
+    """Real over estimated seconds from the site's own finished runs, once there are enough of them."""
+    ratio = Run.print_s / func.nullif(Slice.seconds, 0)
+    count, p50, p90 = session.execute(
+        select(
+            func.count(),
+            func.percentile_cont(0.5).within_group(ratio),
+            func.percentile_cont(0.9).within_group(ratio),
+        )
+        .select_from(Run)
+        .join(Slice)
+        .join(Job, Job.id == Run.job_id)
+        # An outlier says nothing about the next print, and would move the percentiles of a small site.
+        .where(Job.site_id == site.id, Run.status == RunStatus.DONE, Run.print_s > 0, ratio.between(0.5, 4))
+    ).one()
+    if count < ENOUGH_HISTORY:
+        p50, p90 = RATIO_P50, RATIO_P90
+    p50 = max(0.5, p50)
+    return PlanSettings(ratio_p50=p50, ratio_p90=max(p90, p50), stagger_s=site.stagger_s)
+
+
+def list_waiting_jobs(session: Session, *, site: Site) -> list[Job]:
+    """Jobs with plates to print, those on hold included: the plan says why they wait."""
+    statuses = [JobStatus.QUEUED, JobStatus.PRINTING, JobStatus.ON_HOLD]
+    query = (
+        select(Job)
+        .where(Job.site_id == site.id, Job.status.in_(statuses))
+        # All at once: the queue is read at each claim and for each page that shows an ETA.
+        .options(selectinload(Job.slices), joinedload(Job.model), joinedload(Job.material), joinedload(Job.colour))
+        .order_by(Job.queued_at, Job.id)
+    )
+    return list(session.scalars(query))
+
+
+def _last_heat_ups(session: Session, printers: list[Printer]) -> dict[int, datetime]:
+    """printer id -> when it last began to heat."""
+    # Of any run, failed ones too: it drew its current whatever became of it.
+    query = select(Run.printer_id, func.max(Run.started_at)).where(
+        Run.printer_id.in_([printer.id for printer in printers]), Run.started_at.is_not(None)
+    )
+    return {printer_id: at for printer_id, at in session.execute(query.group_by(Run.printer_id)) if at is not None}
+
+
+def _plan_printer(
+    printer: Printer, run: Run | None, heat_up: datetime | None, settings: PlanSettings, now: datetime
+) -> PlanPrinter:
+    ends_p50 = ends_p90 = None
+    if run is not None:
+        begun = run.started_at or run.claimed_at
+        ends_p50 = max(now, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p50))
+        ends_p90 = max(ends_p50, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p90))
+    return PlanPrinter(
+        id=printer.id,
+        name=printer.name,
+        site_id=printer.site_id,
+        volume_mm=printer.kind.volume_mm,
+        nozzle_mm=float(printer.kind.nozzle_mm),
+        material=printer.material.code if printer.material else None,
+        colour=printer.colour.code if printer.colour else None,
+        state=state_of(printer, has_run=run is not None, now=now),
+        ends_p50=ends_p50,
+        ends_p90=ends_p90,
+        started_at=heat_up,
+    )
+
+
+def _other_holds(session: Session, printers: list[Printer], runs: dict[int, Run], now: datetime) -> list[PlanHold]:
+    """All holds but those of the runs that print now: the plan knows their end from the printer itself."""
+    own = {run.hold_id for run in runs.values()}
+    holds = list_holds(session, resource_ids=[p.id for p in printers], start=now, end=now + HORIZON)
+    return [PlanHold(hold.resource_id, hold.start, hold.end) for hold in holds if hold.id not in own]
+
+
+def _hours(site: Site, now: datetime) -> Hours:
+    # A day back: a filament change asks since when staff are there, so an interval may not be cut at `now`.
+    start, end = now - timedelta(days=1), now + HORIZON
+    calendar = calendar_of(site)
+    if not calendar.hours:
+        # A site without any opening hours on record counts as always staffed: it has not told us yet.
+        return Hours(staffed=((start, end),), unattended=True)
+    staffed = open_intervals(calendar, start=start, end=end, staffed_only=True)
+    return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
+
+
+def _plan_job(job: Job, fenced: set[int], printers: list[Printer]) -> PlanJob | None:
+    """What is left of a job, for the printers whose kind has all its slices; None when no plate is left."""
+    plates = _remaining_plates(job, fenced)
+    ready = ready_slices(job)
+    sizes = set(plates.values())
+    kinds = {kind_id for kind_id, slices in ready.items() if sizes <= slices.keys()}
+    if not plates or not kinds:
+        return None
+    some = ready[min(kinds)]
+    size = tuple(float(job.scale) * side for side in job.model.size_mm)
+    return PlanJob(
+        id=job.id,
+        owner_id=job.owner_id,
+        plates=tuple(Plate(no, some[copies].seconds, (size[0], size[1], size[2])) for no, copies in plates.items()),
+        material=job.material.code,
+        colour=job.colour.code if job.colour else None,
+        queued_at=job.queued_at or job.created_at,
+        priority=job.priority,
+        due_at=job.due_at,
+        on_hold=job.status == JobStatus.ON_HOLD,
+        site_id=job.site_id,
+        printer_ids=frozenset(printer.id for printer in printers if printer.kind_id in kinds),
+    )
+
+
+def remaining_plates(session: Session, *, job: Job) -> dict[int, int]:
+    """plate number -> copies, of the plates that are neither printed, nor printing, nor in doubt."""
+    return _remaining_plates(job, _fenced_plates(session, [job])[job.id])
+
+
+def _fenced_plates(session: Session, jobs: Iterable[Job]) -> dict[int, set[int]]:
+    """job id -> its plates that no printer may be given, in one query: the queue may be long."""
+    fenced: dict[int, set[int]] = defaultdict(set)
+    query = select(Run.job_id, Run.plate_no).where(Run.job_id.in_([job.id for job in jobs]), Run.status.in_(FENCED))
+    for job_id, plate_no in session.execute(query):
+        fenced[job_id].add(plate_no)
+    return fenced
+
+
+def _remaining_plates(job: Job, fenced: set[int]) -> dict[int, int]:
+    plates = enumerate(cut_into_plates(job.copies, job.copies_per_plate), start=1)
+    return {no: copies for no, copies in plates if no not in fenced}
+
+
+def ready_slices(job: Job) -> dict[int, dict[int, Slice]]:
+    """printer kind -> copies on the plate -> slice."""
+    ready: dict[int, dict[int, Slice]] = defaultdict(dict)
+    for each in job.slices:
+        if each.slice.status == SliceStatus.READY:
+            ready[each.slice.kind_id][each.slice.copies] = each.slice
+    return ready
+
+
+def _plates_by_owner(session: Session, *, site: Site, now: datetime) -> dict[int, int]:
+    """owner -> plates of the last day at this site, running ones too: fairness starts from there."""
+    query = (
+        select(Job.owner_id, func.count())
+        .join(Run, Run.job_id == Job.id)
+        .where(Job.site_id == site.id, Run.claimed_at > now - TURNS_COUNT_FOR, Run.status.in_((*LIVE, RunStatus.DONE)))
+    )
+    return dict(session.execute(query.group_by(Job.owner_id)).all())
