@@ -204,7 +204,7 @@ class Workshop:
     def command(self, job_id: int, wanted: RunCommand) -> None:
         with transaction() as session:
             run = runs.list_runs(session, job_id=job_id)[-1]
-            runs.request_command(session, run=run, wanted=wanted, actor_id=self.alice_id, now=self.clock.now)
+            runs.request_command(session, run=run, command=wanted, actor_id=self.alice_id, now=self.clock.now)
 
     def cancel(self, job_id: int) -> None:
         with transaction() as session:

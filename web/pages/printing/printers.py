@@ -87,7 +87,9 @@ def command(reader: StaffReader, session: DbSession, user: CurrentUser, printer_
     run = runs.find_live_run(session, printer_id=printer.id)
     if run is not None and form["command"] in set(RunCommand):
         with trying(session, form):
-            runs.request_command(session, run=run, wanted=RunCommand(form["command"]), actor_id=user.id, now=reader.now)
+            runs.request_command(
+                session, run=run, command=RunCommand(form["command"]), actor_id=user.id, now=reader.now
+            )
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
     return reader.to(f"/staff/printers/{printer.id}")

@@ -59,7 +59,7 @@ def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_
     """The plate was not clear after all: nothing more starts on it, and what has begun since is stopped."""
     printer = get_staffed_printer(session, printer_id, user=user)
     if run := runs.find_live_run(session, printer_id=printer.id):
-        runs.request_command(session, run=run, wanted=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
+        runs.request_command(session, run=run, command=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
     printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
     said = N_("{printer}: its plate is not clear. Nothing starts on it.")
     return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)

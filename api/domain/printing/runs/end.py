@@ -1,6 +1,6 @@
 """The end of a run and all that follows from it, in one transaction: hold, plate, job, money, change.
 
-`in_doubt` is not an end that anybody may guess about: it bills nothing, reprints nothing, and waits for a person.
+A run in doubt (nobody can know how it ended) bills nothing, reprints nothing, and waits for a person.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from api.domain.printing.printers import fill_plate, poke
 from api.domain.printing.runs.site_plan import remaining_plates
 from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
 
-# So many failed attempts at one plate, and the job waits for a person instead of eating filament.
+# After so many failed attempts at one plate the job waits for a person, instead of wasting more filament.
 MOST_FAILURES = 3
 
 
@@ -46,6 +46,7 @@ def finish(
 ) -> None:
     """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
     _lock_job(session, run.job_id)
+    # A run that was only claimed or being uploaded left the plate as it was.
     touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
     values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
     if outcome == RunStatus.DONE:
@@ -57,25 +58,25 @@ def finish(
         release_hold(session, hold=run.hold, now=now)
     if touched:
         fill_plate(session, printer=run.printer, now=now)
+    # In the transaction of the end, and unique per run: a replayed end can neither charge twice nor forget to.
     if outcome == RunStatus.DONE:
         _charge(session, run, now)
-    _move_job_on(session, run, now)
+    _advance_job(session, run, now)
     poke(session, run.printer_id)
 
 
 def _lock_job(session: Session, job_id: int) -> Job:
-    """The job first, then its runs: cancelling takes them in the same order, so neither waits on the other."""
+    # The job first, then its runs: cancelling takes them in the same order, so that the two cannot deadlock.
     query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
     return session.scalars(query).one()
 
 
 def _charge(session: Session, run: Run, now: datetime) -> None:
-    """The run's share of the job's price: what all copies printed so far cost, less what is booked already.
-
-    So the shares of all plates sum to the price to the cent, and none is negative.
-    """
+    """The run's share of the job's price: what all copies printed so far cost, less what is booked already."""
     job = run.job
-    booked = session.execute(
+    # Rounding each plate by itself would miss the price by some cents: the shares of all plates sum to it exactly,
+    # and none is negative.
+    net_cents, vat_cents, copies = session.execute(
         select(
             func.coalesce(func.sum(Charge.net_cents), 0),
             func.coalesce(func.sum(Charge.vat_cents), 0),
@@ -84,13 +85,13 @@ def _charge(session: Session, run: Run, now: datetime) -> None:
         .join(Run, Run.id == Charge.run_id)
         .where(Charge.job_id == job.id)
     ).one()
-    share = Decimal(booked[2] + run.copies) / job.copies
+    share = Decimal(copies + run.copies) / job.copies
     session.add(
         Charge(
             run_id=run.id,
             job_id=job.id,
-            net_cents=round_cents(job.net_cents * share / 100) - booked[0],
-            vat_cents=round_cents(job.vat_cents * share / 100) - booked[1],
+            net_cents=round_cents(job.net_cents * share / 100) - net_cents,
+            vat_cents=round_cents(job.vat_cents * share / 100) - vat_cents,
             grams=run.slice.grams,
             booked_at=now,
         )
@@ -98,7 +99,7 @@ def _charge(session: Session, run: Run, now: datetime) -> None:
     session.flush()
 
 
-def _move_job_on(session: Session, run: Run, now: datetime) -> None:
+def _advance_job(session: Session, run: Run, now: datetime) -> None:
     """What the job does after one of its plates ended. Whatever it waits for, its last good plate makes it printed."""
     job = _lock_job(session, run.job_id)
     if job.status not in (JobStatus.PRINTING, JobStatus.QUEUED, JobStatus.ON_HOLD):
@@ -106,9 +107,10 @@ def _move_job_on(session: Session, run: Run, now: datetime) -> None:
     statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
     live = not statuses.isdisjoint(LIVE)
     if not remaining_plates(session, job=job):
+        # A doubt is settled first: if that plate was not printed, it must be printed again.
         if not live and RunStatus.IN_DOUBT not in statuses:
             move_job(session, job, JobStatus.PRINTED, now=now)
-    elif job.status == JobStatus.PRINTING and _stops_here(session, run):
+    elif job.status == JobStatus.PRINTING and _needs_person(session, run):
         move_job(session, job, JobStatus.ON_HOLD, now=now, reason={"code": run.reason or "run_failed", "params": {}})
     elif job.status == JobStatus.PRINTING:
         if not live:
@@ -116,9 +118,10 @@ def _move_job_on(session: Session, run: Run, now: datetime) -> None:
         wake_printers(session, job)
 
 
-def _stops_here(session: Session, run: Run) -> bool:
-    """Somebody cancelled it at the machine, or the plate failed too often: a person must look first."""
+def _needs_person(session: Session, run: Run) -> bool:
+    """Whether a person must look first: somebody cancelled it at the machine, or the plate failed too often."""
     if run.status == RunStatus.CANCELLED:
+        # Who stops a print at the machine has a reason that we cannot see: printing it again would ignore them.
         return run.reason == "cancelled_at_printer"
     if run.status != RunStatus.FAILED:
         return False
@@ -133,9 +136,10 @@ def _stops_here(session: Session, run: Run) -> bool:
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: ForbiddenMove."""
     require_own(session, job=job, user=actor)
+    # The job first: whatever becomes of its runs, none of its plates can be claimed any more.
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
-        request_command(session, run=run, wanted=RunCommand.CANCEL, actor_id=actor.id, now=now)
+        request_command(session, run=run, command=RunCommand.CANCEL, actor_id=actor.id, now=now)
 
 
 def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
@@ -156,4 +160,4 @@ def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor
     )
     if printed:
         _charge(session, run, now)
-    _move_job_on(session, run, now)
+    _advance_job(session, run, now)

@@ -53,7 +53,7 @@ BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
 FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
 
 
-def _in(statuses: tuple[RunStatus, ...]) -> str:
+def _status_in(statuses: tuple[RunStatus, ...]) -> str:
     return "status IN (" + ", ".join(f"'{status}'" for status in statuses) + ")"
 
 
@@ -70,8 +70,9 @@ class Run(Base):
 
     __tablename__ = "runs"
     __table_args__ = (
-        Index("uq_runs_live_printer", "printer_id", unique=True, postgresql_where=text(_in(LIVE))),
-        Index("uq_runs_live_plate", "job_id", "plate_no", unique=True, postgresql_where=text(_in(FENCED))),
+        # Two workers may both decide to claim; of two rows for one printer, or one plate, the second is refused here.
+        Index("uq_runs_live_printer", "printer_id", unique=True, postgresql_where=text(_status_in(LIVE))),
+        Index("uq_runs_live_plate", "job_id", "plate_no", unique=True, postgresql_where=text(_status_in(FENCED))),
         Index("ix_runs_job_id", "job_id"),
         Index("ix_runs_printer_id_claimed_at", "printer_id", "claimed_at"),
         Index("ix_runs_unfiled", "printer_id", postgresql_where=text("filed_at IS NULL")),
@@ -137,7 +138,7 @@ class Charge(Base):
 def move_run(
     session: Session, run: Run, new: RunStatus, *, now: datetime, actor_id: int | None = None, **values: Any
 ) -> None:
-    """The only door between statuses. Raises ForbiddenMove or Stale; wakes the pages."""
+    """The only way to another status. Raises ForbiddenMove or Stale; wakes the pages."""
     old = run.status
     advance(session, run, new, moves=NEXT, status=Run.status, **{"status_at": now, "lost_at": None, **values})
     facts = {key: values[key] for key in ("reason", "detail") if values.get(key)}
@@ -162,7 +163,10 @@ def find_live_run(session: Session, *, printer_id: int) -> Run | None:
 
 
 def list_unfiled(session: Session, *, printer_id: int) -> list[Run]:
-    """The printer's live run first, if any, then ended ones whose file was not put away yet (20 at most)."""
+    """The printer's live run first, if any, then ended ones whose file was not put away yet.
+
+    At most 20: each costs a call to the printer, and the next look goes on with the rest.
+    """
     query = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_(None))
     return list(session.scalars(query.order_by(Run.status.in_(LIVE).desc(), Run.claimed_at).limit(20)))
 
@@ -202,28 +206,29 @@ def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
 def record_progress(
     session: Session, *, run: Run, progress: float | None, left_s: float | None, print_s: float | None
 ) -> None:
-    """Keep the last figures seen; wakes the pages when the percent changed."""
+    """Keep the last figures seen of a print that is there (so it is not lost)."""
     old = run.progress
     session.execute(
         update(Run).where(Run.id == run.id).values(progress=progress, left_s=left_s, print_s=print_s, lost_at=None)
     )
+    # Pages show whole percents: a look that changes none must not wake every browser.
     if progress is not None and (old is None or int(progress * 100) != int(old * 100)):
         publish(session, job=run.job_id, printer=run.printer_id)
 
 
-def request_command(session: Session, *, run: Run, wanted: RunCommand, actor_id: int, now: datetime) -> None:
+def request_command(session: Session, *, run: Run, command: RunCommand, actor_id: int, now: datetime) -> None:
     """Note what a person wants; the worker acts within a second. A cancel is not taken back by a later pause."""
     if run.status not in LIVE:
-        raise ForbiddenMove(old=run.status, new=wanted)
+        raise ForbiddenMove(old=run.status, new=command)
     if run.command == RunCommand.CANCEL:
         return
-    session.execute(update(Run).where(Run.id == run.id).values(command=wanted, commanded_by=actor_id))
+    session.execute(update(Run).where(Run.id == run.id).values(command=command, commanded_by=actor_id))
     session.refresh(run)
     record(
         session,
         noun="run",
         noun_id=run.id,
-        verb=f"{wanted}_requested",
+        verb=f"{command}_requested",
         now=now,
         actor_id=actor_id,
         site_id=run.job.site_id,
