@@ -25,7 +25,7 @@ from api.domain.messages.dunning import sweep_billing
 from api.domain.messages.notifications import enqueue_unsent, notify_job, notify_quote
 from api.domain.messages.purges import enqueue_purges
 from api.domain.messages.reminders import send_due, warn_overrun
-from api.domain.printing.printers import list_printers, poke
+from api.domain.printing.printers import enqueue_reconcile, list_printers
 from api.domain.printing.slices import Slice, SliceStatus, enqueue_slice
 from api.domain.sales.tabs import bill_month, enqueue_months
 from api.settings import settings
@@ -205,7 +205,7 @@ async def _tick_forever() -> None:
 def _tick() -> None:
     with transaction() as session:
         for printer in list_printers(session):
-            poke(session, printer.id)
+            enqueue_reconcile(session, printer.id)
 
 
 async def _sweep_forever(app: App) -> None:

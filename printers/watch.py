@@ -13,7 +13,7 @@ import psycopg
 import structlog
 
 from api.db import conninfo, transaction
-from api.domain.printing.printers import list_printers, poke
+from api.domain.printing.printers import enqueue_reconcile, list_printers
 from printers.fleet import key_of
 from printers.port import PrinterError
 from printers.push import PushMessage, watch
@@ -105,4 +105,4 @@ async def _poke_when(heard: asyncio.Event, printer_id: int) -> None:
 
 def _poke(printer_id: int) -> None:
     with transaction() as session:
-        poke(session, printer_id)
+        enqueue_reconcile(session, printer_id)

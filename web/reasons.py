@@ -98,7 +98,7 @@ def _readable(reader: PageReader, name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def waits(reader: PageReader, planned: JobPlan | None, job: Job) -> list[str]:
+def wait_texts(reader: PageReader, planned: JobPlan | None, job: Job) -> list[str]:
     """All that stands before the job, in the order of the plan, each said once."""
     return list(dict.fromkeys(wait_text(reader, why, job) for why in planned.why)) if planned else []
 

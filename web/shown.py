@@ -22,7 +22,7 @@ WAITING = (JobStatus.SUBMITTED, JobStatus.QUEUED, JobStatus.ON_HOLD)
 
 
 @dataclass(frozen=True)
-class ShownJob:
+class JobSummary:
     """`left_s`: of the plates that print now. `waits`: why it does not print yet, in sentences."""
 
     job: Job
@@ -62,10 +62,10 @@ class ShownJob:
         return self.job.status in (*WAITING, JobStatus.PRINTING)
 
 
-def show_job(session: Session, reader: PageReader, job: Job, *, planned: JobPlan | None = None) -> ShownJob:
+def summarise_job(session: Session, reader: PageReader, job: Job, *, planned: JobPlan | None = None) -> JobSummary:
     attempts = runs.list_runs(session, job_id=job.id)
     live = [run for run in attempts if run.status in runs.LIVE]
-    return ShownJob(
+    return JobSummary(
         job=job,
         state=state_of_job(job),
         progress=runs.progress_of(job, attempts),
@@ -74,7 +74,7 @@ def show_job(session: Session, reader: PageReader, job: Job, *, planned: JobPlan
         position=planned.position if planned else None,
         eta_p50=planned.eta_p50 if planned else None,
         eta_p90=planned.eta_p90 if planned else None,
-        waits=reasons.waits(reader, planned, job) if job.status != JobStatus.PRINTING else [],
+        waits=reasons.wait_texts(reader, planned, job) if job.status != JobStatus.PRINTING else [],
         reason=reasons.job_text(reader, job),
         runs=attempts,
         may_cancel=JobStatus.CANCELLED in jobs.NEXT.get(job.status, frozenset()),
@@ -88,7 +88,7 @@ def state_of_job(job: Job) -> State:
 
 
 @dataclass(frozen=True)
-class ShownPrinter:
+class PrinterSummary:
     """A printer with its one state and what runs on it."""
 
     printer: Printer
@@ -103,14 +103,14 @@ class ShownPrinter:
         return not self.printer.plate_clear and self.run is None and self.printer.machine not in ACTIVE
 
 
-def show_printers(session: Session, reader: PageReader, found: list[Printer]) -> list[ShownPrinter]:
+def summarise_printers(session: Session, reader: PageReader, found: list[Printer]) -> list[PrinterSummary]:
     live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
-    return [show_printer(reader, printer, live.get(printer.id)) for printer in found]
+    return [summarise_printer(reader, printer, live.get(printer.id)) for printer in found]
 
 
-def show_printer(reader: PageReader, printer: Printer, run: Run | None) -> ShownPrinter:
+def summarise_printer(reader: PageReader, printer: Printer, run: Run | None) -> PrinterSummary:
     state = printers.state_of(printer, has_run=run is not None, now=reader.now)
-    return ShownPrinter(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
+    return PrinterSummary(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
 
 
 def is_in_doubt(run: Run) -> bool:

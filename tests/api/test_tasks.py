@@ -21,7 +21,7 @@ from api.db import conninfo, transaction
 from api.domain.core.changes import enqueue
 from api.domain.core.errors import NotFound
 from api.domain.messages.notifications import Mail
-from api.domain.printing.printers import poke
+from api.domain.printing.printers import enqueue_reconcile
 from api.domain.printing.slices import Slice
 from api.settings import settings
 from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
@@ -38,7 +38,7 @@ def steps(status: str = "todo") -> list[str]:
 
 def test_a_step_comes_with_the_commit(installation: Path) -> None:
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
         assert session.info["steps"]
     assert steps() == ["reconcile:printer:7"]
 
@@ -46,7 +46,7 @@ def test_a_step_comes_with_the_commit(installation: Path) -> None:
 def test_a_step_goes_with_the_rollback(installation: Path) -> None:
     def fail() -> None:
         with transaction() as session:
-            poke(session, 7)
+            enqueue_reconcile(session, 7)
             raise NotFound()
 
     with pytest.raises(NotFound):
@@ -57,19 +57,19 @@ def test_a_step_goes_with_the_rollback(installation: Path) -> None:
 def test_many_pokes_are_one_step_also_over_transactions(installation: Path) -> None:
     for _ in range(2):
         with transaction() as session:
-            poke(session, 7)
-            poke(session, 7)
-            poke(session, 8)
+            enqueue_reconcile(session, 7)
+            enqueue_reconcile(session, 7)
+            enqueue_reconcile(session, 8)
     assert steps() == ["reconcile:printer:7", "reconcile:printer:8"]
 
 
 def test_a_poke_while_its_step_runs_is_one_more_step_that_waits_for_it(installation: Path) -> None:
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
     with transaction() as session:
         session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing'")
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
     assert (steps("doing"), steps()) == (["reconcile:printer:7"], ["reconcile:printer:7"])
 
 
@@ -78,11 +78,11 @@ def test_a_poke_while_its_step_runs_is_one_more_step_that_waits_for_it(installat
 def test_a_step_that_ends_wakes_the_workers_if_its_twin_waits(installation: Path, ends: str, twin: bool) -> None:
     """The engine tells only of steps that are inserted: a twin would wait for the next poll."""
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
     with transaction() as session:
         session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing'")
         if twin:
-            poke(session, 7)
+            enqueue_reconcile(session, 7)
     with psycopg.connect(conninfo(), autocommit=True) as ear:
         ear.execute('LISTEN "procrastinate_queue_v1#dispatch"')
         with transaction() as session:
@@ -92,25 +92,25 @@ def test_a_step_that_ends_wakes_the_workers_if_its_twin_waits(installation: Path
 
 def test_a_twin_does_not_undo_what_was_asked_beside_it(installation: Path) -> None:
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
         make_site(session, slug="kept")
-        poke(session, 8)
+        enqueue_reconcile(session, 8)
     assert "reconcile:printer:8" in steps()
 
 
 def test_steps_of_a_savepoint_wait_for_the_whole(installation: Path) -> None:
     with transaction() as session:
         with session.begin_nested():
-            poke(session, 7)
+            enqueue_reconcile(session, 7)
         assert session.info["steps"]
     assert steps() == ["reconcile:printer:7"]
 
 
 def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
     with transaction() as session:
-        poke(session, 7)
+        enqueue_reconcile(session, 7)
         enqueue(session, "slice", once="slice:1", slice_id=1)
         rows = "SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY 1"
     with transaction() as session:
@@ -191,10 +191,10 @@ def _dead_step_and_its_twin() -> int:
     with transaction() as session:
         printer_id = make_printer(session, make_site(session)).id
         session.info.clear()
-        poke(session, printer_id)
+        enqueue_reconcile(session, printer_id)
     with transaction() as session:
         session.connection().exec_driver_sql("UPDATE procrastinate_jobs SET status = 'doing', worker_id = NULL")
-        poke(session, printer_id)
+        enqueue_reconcile(session, printer_id)
     return printer_id
 
 

@@ -17,7 +17,7 @@ from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.materials import get_colour, get_material
-from api.domain.printing.printers import Printer, add_printer, find_or_make_kind, list_printers
+from api.domain.printing.printers import Printer, add_printer, get_or_create_kind, list_printers
 from api.domain.printing.probes import ANSWER_WITHIN
 from api.settings import settings
 from printers import appkeys
@@ -82,7 +82,7 @@ def add_to_fleet(wanted: PrinterRequest) -> str:
 
 
 def _add(session: Session, wanted: PrinterRequest, address: str, key: str, version: str, config: str) -> Printer:
-    kind = find_or_make_kind(session, volume_mm=wanted.volume_mm, nozzle_mm=wanted.nozzle_mm, config_ini=config)
+    kind = get_or_create_kind(session, volume_mm=wanted.volume_mm, nozzle_mm=wanted.nozzle_mm, config_ini=config)
     loaded = get_material(session, wanted.material)
     return add_printer(
         session,

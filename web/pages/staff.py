@@ -14,7 +14,7 @@ from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text
 from web.render import PageReader
-from web.shown import show_job, show_printers
+from web.shown import summarise_job, summarise_printers
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,7 +29,7 @@ def staff_page(reader: StaffReader, session: DbSession) -> Response:
 def draw_now(reader: PageReader, session: Session, form: Form, *, status: int = 200) -> Response:
     """Also what a refused act comes back to, with its error."""
     places = site_ids(reader)
-    shown = show_printers(session, reader, list_printers(session, site_ids=places))
+    shown = summarise_printers(session, reader, list_printers(session, site_ids=places))
     waiting = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.SUBMITTED, JobStatus.ON_HOLD])
     active = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.QUEUED, JobStatus.PRINTING])
     printed = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.PRINTED])
@@ -42,11 +42,11 @@ def draw_now(reader: PageReader, session: Session, form: Form, *, status: int = 
         form=form,
         printers=shown,
         to_clear=[each for each in shown if each.must_be_cleared],
-        approvals=[show_job(session, reader, job) for job in approvals],
+        approvals=[summarise_job(session, reader, job) for job in approvals],
         doubts=[(run, run_text(reader, run)) for run in doubts],
         held=[(job, job_text(reader, job)) for job in held],
         troubled=[each for each in shown if each.state in TROUBLED],
-        queue=[show_job(session, reader, job) for job in active],
+        queue=[summarise_job(session, reader, job) for job in active],
         printed=printed,
         several=len(reader.staffs) > 1,
     )

@@ -146,11 +146,11 @@ def add_printer(
         site_id=site.id,
         name=name,
     )
-    poke(session, printer.id)
+    enqueue_reconcile(session, printer.id)
     return printer
 
 
-def find_or_make_kind(
+def get_or_create_kind(
     session: Session, *, volume_mm: tuple[float, float, float], nozzle_mm: Decimal, config_ini: str = ""
 ) -> PrinterKind:
     """The kind of this volume, nozzle and configuration, made when it is new. Raises SizeWrong."""
@@ -216,10 +216,10 @@ def renew_key(
         actor_id=actor.id,
         site_id=printer.site_id,
     )
-    poke(session, printer.id)
+    enqueue_reconcile(session, printer.id)
 
 
-def poke(session: Session, printer_id: int) -> None:
+def enqueue_reconcile(session: Session, printer_id: int) -> None:
     """Ask the dispatch worker to look at this printer; many pokes at once are one."""
     enqueue(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
 
@@ -243,7 +243,7 @@ def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetim
     if has_run or printer.machine in ACTIVE:
         raise PlateBusy(name=printer.name)
     _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
-    poke(session, printer.id)
+    enqueue_reconcile(session, printer.id)
 
 
 def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
@@ -283,7 +283,7 @@ def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, 
         site_id=printer.site_id,
         note=printer.maintenance_note,
     )
-    poke(session, printer.id)
+    enqueue_reconcile(session, printer.id)
 
 
 def load_filament(
@@ -304,7 +304,7 @@ def load_filament(
         material=material.code,
         colour=colour.code,
     )
-    poke(session, printer.id)
+    enqueue_reconcile(session, printer.id)
 
 
 def record_observation(

@@ -12,7 +12,7 @@ from api.adapters.seal import seal
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.places.sites import get_site
 from api.domain.printing import probes
-from api.domain.printing.printers import find_or_make_kind
+from api.domain.printing.printers import get_or_create_kind
 from api.domain.printing.probes import Probe, ProbeStatus
 
 router = APIRouter(prefix="/api/v1/probes", tags=["printers"])
@@ -76,6 +76,6 @@ def read(probe_id: int, session: DbSession, user: CurrentUser) -> ProbeOut:
 def add(probe_id: int, said: AddIn, session: DbSession, user: CurrentUser, now: Now) -> AddedOut:
     """Make it a printer of its place; 409 before it has answered. Its plate counts as full until somebody clears it."""
     probe = probes.get_probe(session, probe_id, user=user)
-    kind = find_or_make_kind(session, volume_mm=said.volume_mm, nozzle_mm=said.nozzle_mm)
+    kind = get_or_create_kind(session, volume_mm=said.volume_mm, nozzle_mm=said.nozzle_mm)
     printer = probes.add_probed(session, probe=probe, name=said.name, kind=kind, actor=user, now=now)
     return AddedOut(printer_id=printer.id)

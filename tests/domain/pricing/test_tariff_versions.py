@@ -136,7 +136,7 @@ def submitted(session: Session, world: World, **facts: Any) -> Job:
 def test_a_preview_tells_old_and_new_price_of_past_jobs(session: Session, world: World) -> None:
     first, second = submitted(session, world), submitted(session, world, copies=4)
     make_job(session, world.site, world.alice)  # a draft: nothing was sold
-    seen = jobs.preview(session, tariff=tariff(), site_id=world.site.id, now=NOW)
+    seen = jobs.preview_tariff(session, tariff=tariff(), site_id=world.site.id, now=NOW)
 
     assert [(row.job.id, row.difference_cents) for row in seen.rows] == [(second.id, 200), (first.id, 200)]
     assert seen.new_cents == seen.old_cents + 400
@@ -146,14 +146,14 @@ def test_a_preview_tells_old_and_new_price_of_past_jobs(session: Session, world:
 def test_a_preview_by_the_prices_in_force_changes_nothing(session: Session, world: World) -> None:
     submitted(session, world, copies=7)
     _, now_in_force = get_tariff(session, site_id=world.site.id, at=NOW)
-    seen = jobs.preview(session, tariff=now_in_force, site_id=None, now=NOW)
+    seen = jobs.preview_tariff(session, tariff=now_in_force, site_id=None, now=NOW)
 
     assert [row.difference_cents for row in seen.rows] == [0]
 
 
 def test_what_new_prices_cannot_price_is_told_and_left_out_of_the_sums(session: Session, world: World) -> None:
     submitted(session, world)
-    seen = jobs.preview(session, tariff=tariff(per_gram={"PETG": Decimal(1)}), site_id=world.site.id, now=NOW)
+    seen = jobs.preview_tariff(session, tariff=tariff(per_gram={"PETG": Decimal(1)}), site_id=world.site.id, now=NOW)
 
     assert (seen.unpriced, seen.old_cents, seen.new_cents) == (1, 0, 0)
     assert seen.rows[0].difference_cents is None
@@ -163,10 +163,10 @@ def test_the_networks_preview_leaves_out_places_with_prices_of_their_own(session
     submitted(session, world)
     put(session, world, world.bob)
 
-    assert jobs.preview(session, tariff=tariff(), site_id=None, now=NOW).rows == ()
+    assert jobs.preview_tariff(session, tariff=tariff(), site_id=None, now=NOW).rows == ()
 
 
 def test_a_preview_shows_no_other_places_jobs(session: Session, world: World) -> None:
     submitted(session, world, model=make_model(session, world.alice))
 
-    assert jobs.preview(session, tariff=tariff(), site_id=make_site(session).id, now=NOW).rows == ()
+    assert jobs.preview_tariff(session, tariff=tariff(), site_id=make_site(session).id, now=NOW).rows == ()

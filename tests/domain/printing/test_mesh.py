@@ -225,9 +225,9 @@ def test_edges_whose_short_hashes_fall_together_are_told_apart_by_the_whole_ones
     one, other = 0x1234567800000002, 0x1234567800000004  # alike in all bits that are sorted by
     rows = [(one, other), (1 << 40, 2 << 40), (3 << 40, 4 << 40)]
     sums = np.array([[a, a | 1, b, b | 1] for a, b in rows], np.uint64)  # two pairs of triangles, back to back
-    assert edges.census(sums) == edges.EdgeCensus(0, 0, 0, shells=2)
+    assert edges.count_edges(sums) == edges.EdgeCounts(0, 0, 0, shells=2)
     sums[0, 3] ^= np.uint64(8)
-    assert edges.census(sums) == edges.EdgeCensus(2, 0, 0, shells=2)
+    assert edges.count_edges(sums) == edges.EdgeCounts(2, 0, 0, shells=2)
 
 
 @pytest.mark.parametrize(

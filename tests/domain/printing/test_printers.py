@@ -163,7 +163,7 @@ def test_a_printer_that_did_not_answer_keeps_what_was_last_seen(session: Session
 
 def kind_of(session: Session, **facts: Any) -> printers.PrinterKind:
     values = {"volume_mm": (220.0, 220.0, 250.0), "nozzle_mm": Decimal("0.4"), **facts}
-    return printers.find_or_make_kind(session, **values)
+    return printers.get_or_create_kind(session, **values)
 
 
 def test_printers_of_one_volume_nozzle_and_configuration_are_one_kind(session: Session, world: World) -> None:

@@ -19,7 +19,7 @@ from api.domain.pricing import materials, tariffs
 from api.domain.pricing.prices import Tariff
 from api.domain.pricing.tariffs import NewPrices, NoTariff, TariffRow
 from api.domain.printing import jobs
-from api.domain.printing.jobs import Preview
+from api.domain.printing.jobs import TariffPreview
 from api.domain.sales import quotes
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -122,7 +122,7 @@ def publish(reader: StaffReader, session: DbSession, user: CurrentUser, form: Se
             return reader.to("/staff/tariffs", N_("The new prices are published."))
     with trying(session, form):
         tariffs.require_publishable(session, prices=prices, actor=user, now=reader.now)
-    tried = None if form.errors else jobs.preview(session, tariff=tariff, site_id=prices.site_id, now=reader.now)
+    tried = None if form.errors else jobs.preview_tariff(session, tariff=tariff, site_id=prices.site_id, now=reader.now)
     return _draw(reader, session, user, form, place, start, status=form.status, tried=tried, seen=seen)
 
 
@@ -141,7 +141,7 @@ def _draw(
     start: Tariff | None,
     *,
     status: int = 200,
-    tried: Preview | None = None,
+    tried: TariffPreview | None = None,
     seen: str = "",
 ) -> Response:
     named = list(start.organisation_percents) if start else []

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.deps import CurrentUser, DbSession
 from api.domain.printing import probes
-from api.domain.printing.printers import PrinterKind, SizeWrong, find_or_make_kind, find_printer_at
+from api.domain.printing.printers import PrinterKind, SizeWrong, find_printer_at, get_or_create_kind
 from api.domain.printing.probes import Probe, ProbeStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -87,7 +87,7 @@ def _kind(session: Session, form: Form) -> PrinterKind:
     if form["kind_id"].isdigit() and (known := session.get(PrinterKind, int(form["kind_id"]))):
         return known
     width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
-    return find_or_make_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
+    return get_or_create_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
 
 
 def _mm(form: Form, name: str) -> Decimal:

@@ -17,7 +17,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.reasons import run_text
 from web.render import PageReader, Reader
-from web.shown import show_job
+from web.shown import summarise_job
 from web.states import RUNS
 
 router = APIRouter(include_in_schema=False)
@@ -26,7 +26,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/jobs")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
     found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = [show_job(session, reader, job) for job in found[: page.limit]]
+    shown = [summarise_job(session, reader, job) for job in found[: page.limit]]
     return reader.page(
         "printing/jobs.html",
         live=[each for each in shown if each.is_live],
@@ -54,7 +54,7 @@ def _job(
     status: int = 200,
 ) -> Response:
     planned = runs.find_plan(session, job=job, now=reader.now)
-    shown = show_job(session, reader, job, planned=planned)
+    shown = summarise_job(session, reader, job, planned=planned)
     return reader.page(
         "printing/_job_live.html" if reader.wants_fragment else "printing/job.html",
         status=status,

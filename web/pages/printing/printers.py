@@ -22,7 +22,7 @@ from web.pages.printing.staff_acts import get_staffed_printer
 from web.pages.staff_only import StaffReader
 from web.reasons import run_text
 from web.render import PageReader
-from web.shown import show_printer
+from web.shown import summarise_printer
 from web.states import COMMANDS, HOLDS, RUNS
 
 router = APIRouter(include_in_schema=False)
@@ -44,7 +44,7 @@ def draw_printer(reader: PageReader, session: Session, printer: Printer, form: F
         "printing/printer.html",
         status=status,
         form=form,
-        shown=show_printer(reader, printer, run),
+        shown=summarise_printer(reader, printer, run),
         printer=printer,
         run=run,
         run_states=RUNS,

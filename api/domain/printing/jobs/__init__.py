@@ -10,8 +10,8 @@ from api.domain.printing.jobs.estimate import estimate_price as estimate_price
 from api.domain.printing.jobs.exact import ExactPrice as ExactPrice
 from api.domain.printing.jobs.exact import find_exact_price as find_exact_price
 from api.domain.printing.jobs.exact import request_exact_price as request_exact_price
-from api.domain.printing.jobs.preview import Preview as Preview
-from api.domain.printing.jobs.preview import preview as preview
+from api.domain.printing.jobs.preview import TariffPreview as TariffPreview
+from api.domain.printing.jobs.preview import preview_tariff as preview_tariff
 from api.domain.printing.jobs.request import JobRequest as JobRequest
 from api.domain.printing.jobs.submit import create_job as create_job
 from api.domain.printing.jobs.submit import settle_slices as settle_slices
@@ -25,4 +25,4 @@ from api.domain.printing.jobs.table import get_job as get_job
 from api.domain.printing.jobs.table import list_jobs as list_jobs
 from api.domain.printing.jobs.table import list_site_jobs as list_site_jobs
 from api.domain.printing.jobs.table import move_job as move_job
-from api.domain.printing.jobs.table import require_own as require_own
+from api.domain.printing.jobs.table import require_may_change as require_may_change

@@ -20,7 +20,7 @@ MOST_JOBS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Repriced:
+class RepricedJob:
     """A job in cents before VAT, as it was priced and by the other prices; None: those cannot price it."""
 
     job: Job
@@ -33,10 +33,10 @@ class Repriced:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class TariffPreview:
     """The latest jobs first. The sums leave out what cannot be priced any more, so that they compare."""
 
-    rows: tuple[Repriced, ...]
+    rows: tuple[RepricedJob, ...]
 
     @property
     def old_cents(self) -> int:
@@ -51,7 +51,9 @@ class Preview:
         return sum(row.new_cents is None for row in self.rows)
 
 
-def preview(session: Session, *, tariff: Tariff, site_id: int | None, now: datetime, limit: int = MOST_JOBS) -> Preview:
+def preview_tariff(
+    session: Session, *, tariff: Tariff, site_id: int | None, now: datetime, limit: int = MOST_JOBS
+) -> TariffPreview:
     """Of the site, or (with no site) of all sites that go by the network's prices. Reprints cost nothing: not shown."""
     query = (
         select(Job)
@@ -63,7 +65,7 @@ def preview(session: Session, *, tariff: Tariff, site_id: int | None, now: datet
         .order_by(Job.id.desc())
         .limit(limit)
     )
-    return Preview(tuple(_reprice(session, tariff, job) for job in session.scalars(query)))
+    return TariffPreview(tuple(_reprice(session, tariff, job) for job in session.scalars(query)))
 
 
 def _sites(session: Session, site_id: int | None, now: datetime) -> list[int]:
@@ -72,12 +74,12 @@ def _sites(session: Session, site_id: int | None, now: datetime) -> list[int]:
     return [site.id for site in list_sites(session) if not has_own_prices(session, site_id=site.id, at=now)]
 
 
-def _reprice(session: Session, tariff: Tariff, job: Job) -> Repriced:
+def _reprice(session: Session, tariff: Tariff, job: Job) -> RepricedJob:
     theirs = for_customer(
         session, tariff=tariff, site_id=job.site_id, user_id=job.owner_id, organisation_id=job.organisation_id
     )
     price = _price(theirs, read_work(job.price_trace))
-    return Repriced(job, job.net_cents, price.net_cents if price else None)
+    return RepricedJob(job, job.net_cents, price.net_cents if price else None)
 
 
 def _price(tariff: Tariff, work: Work) -> Price | None:

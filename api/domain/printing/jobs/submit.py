@@ -16,9 +16,9 @@ from api.domain.pricing.tariffs import TariffRow, for_customer, unpack
 from api.domain.pricing.work import exact_work
 from api.domain.printing.jobs.estimate import estimate_price
 from api.domain.printing.jobs.request import JobRequest, check_request, most_per_plate, request_of
-from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, move_job, require_own
+from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, move_job, require_may_change
 from api.domain.printing.plates import distinct_plates
-from api.domain.printing.printers import list_printers, poke
+from api.domain.printing.printers import enqueue_reconcile, list_printers
 from api.domain.printing.slices import Slice, SliceStatus, request_slice
 
 
@@ -59,7 +59,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
 
 def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Hand it in: its slices are asked for, and it queues by itself once they are there and nobody must approve."""
-    require_own(session, job=job, user=actor)
+    require_may_change(session, job=job, user=actor)
     if job.status != JobStatus.DRAFT:
         raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)
     request = request_of(job)
@@ -129,4 +129,4 @@ def queue_if_allowed(session: Session, *, job: Job, now: datetime) -> None:
 
 def wake_printers(session: Session, job: Job) -> None:
     for printer in list_printers(session, site_ids=[job.site_id]):
-        poke(session, printer.id)
+        enqueue_reconcile(session, printer.id)

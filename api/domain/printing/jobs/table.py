@@ -47,7 +47,7 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
 # Nothing more will happen to these by itself.
 ENDED = frozenset({_S.PRINTED, _S.COLLECTED, _S.REJECTED, _S.CANCELLED})
 # The owner hears of these by mail.
-TOLD_BY_MAIL = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
+MAILED_STATUSES = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
 
 
 class Job(Base):
@@ -136,7 +136,7 @@ def move_job(
     facts = {"old": old, "new": new, **({"reason": values["reason"]} if values.get("reason") else {})}
     record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
     publish(session, job=job.id)
-    if new in TOLD_BY_MAIL:
+    if new in MAILED_STATUSES:
         enqueue(session, "notify_job", job_id=job.id, verb=new.value)
 
 
@@ -160,7 +160,7 @@ class JobOfAnother(NotAllowed):
     """Only who asked for this print, a buyer of its organisation or the staff may do that."""
 
 
-def require_own(session: Session, *, job: Job, user: User) -> None:
+def require_may_change(session: Session, *, job: Job, user: User) -> None:
     """Who may see a job may not always change it: an organisation's other members only look."""
     if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
         return

@@ -20,7 +20,7 @@ _NO = np.zeros(1, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeCensus:
+class EdgeCounts:
     """Edges by what is wrong with them, and the number of pieces that the sound ones hold together."""
 
     open_edges: int
@@ -54,7 +54,7 @@ def edge_sums(hashes: Hashes, out: Hashes) -> None:
         out[edge] |= hashes[start] < hashes[end]
 
 
-def census(sums: Hashes) -> EdgeCensus:
+def count_edges(sums: Hashes) -> EdgeCounts:
     """Sort once, then look at neighbours. `sums` is (3, n), one column per triangle.
 
     1. Pack what is needed into one plain 64-bit number: as much of the edge's hash as there is room for, the triangle's
@@ -71,7 +71,7 @@ def census(sums: Hashes) -> EdgeCensus:
     same = _same_edge(packed, sums, shift)
     first, inner = same & ~_before(same), same & _before(same)
     pair = np.flatnonzero(first & ~_after(same))
-    return EdgeCensus(
+    return EdgeCounts(
         open_edges=len(packed) - int(np.count_nonzero(same | _before(same))),
         overshared_edges=int(np.count_nonzero(inner & ~_before(inner))),
         misoriented_edges=int(np.count_nonzero(~(packed[pair] ^ packed[pair + 1]) & ONE)),

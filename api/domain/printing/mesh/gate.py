@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from api.domain.printing.mesh.edges import EdgeCensus, Hashes, census, corner_hashes, edge_sums
+from api.domain.printing.mesh.edges import EdgeCounts, Hashes, corner_hashes, count_edges, edge_sums
 from api.domain.printing.mesh.measures import MAX_TRIANGLES, Measures, Unit, Vector, likely_unit
 from api.domain.printing.mesh.reading import Corners, Facets, Source, read_stl
 from api.domain.printing.mesh.refusals import (
@@ -42,7 +42,7 @@ def measure(source: Source, *, max_triangles: int = MAX_TRIANGLES) -> Measures:
     """
     facets = read_stl(source, max_triangles=max_triangles)
     sums: Hashes = np.empty((3, facets.count), np.uint64)
-    sweep = Sweep()
+    sweep = RunningSums()
     kept = 0
     for corners, hashes in sound_triangles(facets):
         sweep.add(corners)
@@ -52,7 +52,7 @@ def measure(source: Source, *, max_triangles: int = MAX_TRIANGLES) -> Measures:
     if not kept:
         raise NoTriangles
     _refuse_size(sweep.size_mm)
-    edges = census(sums[:, :kept])
+    edges = count_edges(sums[:, :kept])
     _refuse_soup(edges, kept)
     return _measures(facets, sweep, edges, kept)
 
@@ -73,7 +73,7 @@ def sound_triangles(facets: Facets) -> Iterator[tuple[Corners, Hashes]]:
 
 
 @dataclass(slots=True)
-class Sweep:
+class RunningSums:
     """Running sums over the triangles in 64 bits; all positions relative to the first corner seen."""
 
     low: NDArray[np.float64] = field(default_factory=lambda: np.full(3, np.inf))
@@ -112,7 +112,7 @@ class Sweep:
         return float(self.six_volumes_mm3 - middle @ self.vector) / 6
 
 
-def _measures(facets: Facets, sweep: Sweep, edges: EdgeCensus, kept: int) -> Measures:
+def _measures(facets: Facets, sweep: RunningSums, edges: EdgeCounts, kept: int) -> Measures:
     x, y, z = sweep.size_mm
     return Measures(
         triangles=facets.count,
@@ -153,7 +153,7 @@ def _refuse_size(size_mm: Vector) -> None:
     raise (DrawnInMetres if in_metres else TooThin)(x_mm=x, y_mm=y, z_mm=z, least_mm=MIN_SIZE_MM)
 
 
-def _refuse_soup(edges: EdgeCensus, triangles: int) -> None:
+def _refuse_soup(edges: EdgeCounts, triangles: int) -> None:
     if triangles > MIN_SOUP and edges.open_edges > MAX_OPEN_SHARE * 3 * triangles:
         raise TriangleSoup(open_edges=edges.open_edges, triangles=triangles)
     if edges.shells > MAX_SHELLS:

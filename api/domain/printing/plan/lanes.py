@@ -17,7 +17,7 @@ Filament = tuple[str | None, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class PlannedRun:
     """One plate in a lane, in seconds from now; `clear_*`: when the plate is clear again, None never in the horizon."""
 
     job: PlanJob
@@ -61,7 +61,7 @@ class Lane:
     free_p50: int | None
     free_p90: int | None
     settings: PlanSettings
-    placed: list[Placed] = field(default_factory=list)
+    placed: list[PlannedRun] = field(default_factory=list)
     gaps: list[Gap] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +89,7 @@ class Lane:
     def holds_plate(self, plate: Plate) -> bool:
         return all(size <= limit for size, limit in zip(plate.size_mm, self.printer.volume_mm, strict=True))
 
-    def place(self, job: PlanJob, plate: Plate, *, before: int | None) -> Placed | None:
+    def place(self, job: PlanJob, plate: Plate, *, before: int | None) -> PlannedRun | None:
         """The earliest run of this plate here that delays nobody and ends (P50) before `before`; None if there is none.
 
         A run goes between two planned ones only with the filament that is loaded there: changing in and out again is
@@ -110,7 +110,7 @@ class Lane:
                 return found
         return None
 
-    def add(self, run: Placed) -> None:
+    def add(self, run: PlannedRun) -> None:
         insort(self.placed, run, key=lambda each: each.start_p50)
         self.site.heat_ups_p50.add(run.start_p50)
         self.site.heat_ups_p90.add(run.start_p90)
@@ -130,7 +130,7 @@ class Lane:
             gaps.append(Gap(clear_p50, clear_p90, loaded, None))
         return gaps
 
-    def _run(self, job: PlanJob, plate: Plate, gap: Gap, p50_s: int, p90_s: int, *, change: bool) -> Placed | None:
+    def _run(self, job: PlanJob, plate: Plate, gap: Gap, p50_s: int, p90_s: int, *, change: bool) -> PlannedRun | None:
         starts = self._starts(gap, p90_s, lead_s=self.settings.filament_change_s if change else 0)
         if starts is None:
             return None
@@ -139,7 +139,7 @@ class Lane:
         if gap.latest is not None and (clear_p90 is None or clear_p90 > gap.latest):
             return None
         filament = (job.material, job.colour if change else gap.loaded[1])
-        return Placed(job, plate, starts[0], end_p50, starts[1], end_p90, clear_p50, clear_p90, filament, change)
+        return PlannedRun(job, plate, starts[0], end_p50, starts[1], end_p90, clear_p50, clear_p90, filament, change)
 
     def _starts(self, gap: Gap, p90_s: int, *, lead_s: int) -> tuple[int, int] | None:
         """The start in the median world and in the slow one; both must leave room for the P90 length."""

@@ -13,7 +13,7 @@ NO_DUE_DAY = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedPlate:
     """One plate in the queue; `level` is its job's priority, aged."""
 
     level: int
@@ -21,9 +21,9 @@ class Waiting:
     plate: Plate
 
 
-def ranked(
+def rank_plates(
     jobs: Iterable[PlanJob], *, now: datetime, settings: PlanSettings, served: Mapping[int, int]
-) -> list[Waiting]:
+) -> list[QueuedPlate]:
     """Every plate, first to last.
 
     1. Level = priority + whole `ageing` periods waited. As every job ages alike, only those queued less than
@@ -39,7 +39,7 @@ def ranked(
             turn = turns[job.owner_id]
             turns[job.owner_id] += 1
             keyed.append(
-                ((-level, _due_day(job, now), turn, job.queued_at, job.id, plate.no), Waiting(level, job, plate))
+                ((-level, _due_day(job, now), turn, job.queued_at, job.id, plate.no), QueuedPlate(level, job, plate))
             )
     keyed.sort(key=lambda each: each[0])
     return [waiting for _, waiting in keyed]

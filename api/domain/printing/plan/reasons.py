@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from api.domain.printing.plan.calendar import Delay, HeatUps
 from api.domain.printing.plan.facts import PlanJob, PlanPrinter, PlanSettings, Why, WhyCode, why
-from api.domain.printing.plan.lanes import Lane, Placed
+from api.domain.printing.plan.lanes import Lane, PlannedRun
 from api.domain.printing.states import PrinterState
 
 
@@ -104,7 +104,7 @@ def _waits_for_plate(now: datetime, lane: Lane, index: int) -> list[Why]:
     return found
 
 
-def _waits_for_window(now: datetime, lane: Lane, index: int, run: Placed) -> list[Why]:
+def _waits_for_window(now: datetime, lane: Lane, index: int, run: PlannedRun) -> list[Why]:
     """What moved the start behind the clear plate: bookings, staffed hours, the breaker, another filament."""
     clear_p50 = (lane.placed[index - 1].clear_p50 if index else lane.free_p50) or 0
     lead_s = lane.settings.filament_change_s if run.change else 0

@@ -23,8 +23,8 @@ from api.domain.printing.plan.facts import (
     WhyCode,
     why,
 )
-from api.domain.printing.plan.lanes import Lane, Placed, make_lanes, matches
-from api.domain.printing.plan.ranking import Waiting, ranked
+from api.domain.printing.plan.lanes import Lane, PlannedRun, make_lanes, matches
+from api.domain.printing.plan.ranking import QueuedPlate, rank_plates
 from api.domain.printing.plan.reasons import explain
 from api.domain.printing.states import PrinterState
 
@@ -47,7 +47,7 @@ def plan(
     settings = settings or PlanSettings()
     jobs, printers = list(jobs), list(printers)
     lanes = make_lanes(now=now, printers=printers, holds=holds, hours=hours, settings=settings)
-    waiting = ranked((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
+    waiting = rank_plates((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
     _place_all([_candidate(lanes, each) for each in waiting])
     return _answer(now, jobs, printers, lanes, settings)
 
@@ -76,11 +76,11 @@ def _plannable(job: PlanJob) -> bool:
 class Candidate:
     """A waiting plate and the lanes that can take it at all."""
 
-    waiting: Waiting
+    waiting: QueuedPlate
     lanes: list[Lane]
 
 
-def _candidate(lanes: list[Lane], waiting: Waiting) -> Candidate:
+def _candidate(lanes: list[Lane], waiting: QueuedPlate) -> Candidate:
     able = [lane for lane in lanes if lane.suits(waiting.job) and lane.holds_plate(waiting.plate)]
     return Candidate(waiting, able)
 
@@ -110,9 +110,9 @@ def _round(candidates: list[Candidate], *, patient: bool) -> list[Candidate]:
     return stood_back
 
 
-def _best(candidate: Candidate) -> tuple[Lane, Placed] | None:
+def _best(candidate: Candidate) -> tuple[Lane, PlannedRun] | None:
     """The run with the earliest P50 end; of equal ones the one without a filament change."""
-    best: tuple[Lane, Placed] | None = None
+    best: tuple[Lane, PlannedRun] | None = None
     job, plate = candidate.waiting.job, candidate.waiting.plate
     for lane in sorted(candidate.lanes, key=Lane.open_from):  # early ends first, to look at fewer gaps
         run = lane.place(job, plate, before=best[1].end_p50 if best else None)
@@ -121,11 +121,11 @@ def _best(candidate: Candidate) -> tuple[Lane, Placed] | None:
     return best
 
 
-def _cost(run: Placed) -> tuple[int, bool, int]:
+def _cost(run: PlannedRun) -> tuple[int, bool, int]:
     return run.end_p50, run.change, run.end_p90
 
 
-def _jumps(lane: Lane, waiting: Waiting, others: list[Candidate]) -> bool:
+def _jumps(lane: Lane, waiting: QueuedPlate, others: list[Candidate]) -> bool:
     """Whether a filament change here would pass a plate of the same or a higher level that needs no change."""
     loaded = lane.filament
     return any(
@@ -166,7 +166,7 @@ def _job_plan(job: PlanJob, slots: list[Slot], position: int | None, reasons: tu
     )
 
 
-def _slot(now: datetime, lane: Lane, run: Placed) -> Slot:
+def _slot(now: datetime, lane: Lane, run: PlannedRun) -> Slot:
     def at(second: int) -> datetime:
         return now + timedelta(seconds=second)
 

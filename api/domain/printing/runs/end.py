@@ -16,9 +16,9 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.timeline import release_hold
 from api.domain.pricing.prices import round_cents
-from api.domain.printing.jobs import Job, JobStatus, move_job, require_own
+from api.domain.printing.jobs import Job, JobStatus, move_job, require_may_change
 from api.domain.printing.jobs.submit import wake_printers
-from api.domain.printing.printers import fill_plate, poke
+from api.domain.printing.printers import enqueue_reconcile, fill_plate
 from api.domain.printing.runs.site_plan import remaining_plates
 from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
 
@@ -62,7 +62,7 @@ def finish(
     if outcome == RunStatus.DONE:
         _charge(session, run, now)
     _advance_job(session, run, now)
-    poke(session, run.printer_id)
+    enqueue_reconcile(session, run.printer_id)
 
 
 def _lock_job(session: Session, job_id: int) -> Job:
@@ -135,7 +135,7 @@ def _needs_person(session: Session, run: Run) -> bool:
 
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: ForbiddenMove."""
-    require_own(session, job=job, user=actor)
+    require_may_change(session, job=job, user=actor)
     # The job first: whatever becomes of its runs, none of its plates can be claimed any more.
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):

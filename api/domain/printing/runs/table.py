@@ -17,7 +17,7 @@ from api.domain.core.changes import publish, record
 from api.domain.core.errors import NotFound
 from api.domain.places.timeline import Hold
 from api.domain.printing.jobs import Job
-from api.domain.printing.printers import Printer, poke
+from api.domain.printing.printers import Printer, enqueue_reconcile
 from api.domain.printing.slices import Slice
 
 
@@ -233,4 +233,4 @@ def request_command(session: Session, *, run: Run, command: RunCommand, actor_id
         actor_id=actor_id,
         site_id=run.job.site_id,
     )
-    poke(session, run.printer_id)
+    enqueue_reconcile(session, run.printer_id)
