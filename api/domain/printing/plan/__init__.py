@@ -1,4 +1,7 @@
-"""Who prints what, where and when, and why a job waits. Pure: refuses sessions, clocks, IO and chance."""
+"""Who prints what, where and when, and why a job waits. Pure: no session, no clock, no chance.
+
+`runs/site_plan.py` fills it from the tables.
+"""
 
 from api.domain.printing.plan.facts import Hours as Hours
 from api.domain.printing.plan.facts import JobPlan as JobPlan

@@ -1,7 +1,4 @@
-"""When a printer may run: holds, staffed hours, stagger; in whole seconds from `now`. Refuses to know jobs.
-
-Roundings are on the safe side: a hold grows, a staffed interval shrinks to whole seconds.
-"""
+"""When a printer may run: holds, staffed hours, stagger. All in whole seconds from `now`."""
 
 from __future__ import annotations
 
@@ -21,6 +18,7 @@ class Delay(Enum):
     STAFF = auto()
 
 
+# Rounded to the safe side: a hold grows to whole seconds, a staffed interval shrinks.
 def seconds_down(now: datetime, at: datetime) -> int:
     return math.floor((at - now).total_seconds())
 
@@ -61,7 +59,9 @@ class Staffing:
 
 @dataclass(slots=True)
 class HeatUps:
-    """The starts of a site, kept `stagger_s` apart so that the breaker holds."""
+    """The starts of a site, kept `stagger_s` apart."""
+
+    # A bed draws most while it heats: several at once trip the breaker where the wiring is weak.
 
     stagger_s: int
     starts: list[int] = field(default_factory=list)
@@ -91,34 +91,37 @@ class Windows:
         self._hold_ends = [end for _, end in self.holds]
 
     def earliest(
-        self, second: int, length_s: int, *, heat_ups: HeatUps, lead_s: int = 0, pushes: set[Delay] | None = None
+        self, second: int, length_s: int, *, heat_ups: HeatUps, lead_s: int = 0, delays: set[Delay] | None = None
     ) -> int | None:
         """The first start >= `second` so that `[start, start + length_s)` is allowed; None beyond the horizon.
 
-        `lead_s` > 0: staff must have been there for so long (a filament change). `pushes` collects what moved it.
+        `lead_s` > 0: staff must have been there for so long (a filament change). `delays` collects what moved it.
         """
         start = second
         while start + length_s <= self.horizon_s:
-            moved, push = self._next(start, length_s, heat_ups, lead_s)
+            moved, delay = self._next(start, length_s, heat_ups, lead_s)
             if moved is None:
                 return None
             if moved == start:
                 return start
-            if pushes is not None and push is not None:
-                pushes.add(push)
+            if delays is not None and delay is not None:
+                delays.add(delay)
             start = moved
         return None
 
     def _next(self, start: int, length_s: int, heat_ups: HeatUps, lead_s: int) -> tuple[int | None, Delay | None]:
+        """The next start worth trying and what made it later; `start` itself when nothing is in its way."""
         index = bisect_right(self._hold_ends, start)
         if index < len(self.holds) and self.holds[index][0] < start + length_s:
             return self._hold_ends[index], Delay.HOLD
         if lead_s or not self.staffing.unattended:
+            # Where prints may run unattended, staff are needed for the filament only, not to the end.
             stay_s = 0 if self.staffing.unattended else length_s
             moment = self.staffing.present_from(start, lead_s=lead_s, stay_s=stay_s)
             if moment != start:
                 return moment, Delay.STAFF
-        return heat_ups.free_from(start), None  # the breaker; told apart by what is left over
+        # A stagger has no Delay of its own: `reasons` names it when nothing else moved the start.
+        return heat_ups.free_from(start), None
 
     def hold_before(self, second: int) -> int:
         """The end of the last hold that ends at or before `second`."""

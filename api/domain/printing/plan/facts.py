@@ -1,4 +1,4 @@
-"""What the planner is told and what it answers. Refuses to compute."""
+"""What the plan is given and what it answers: values only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.domain.printing.states import PrinterState
 
 
 class WhyCode(StrEnum):
-    """Why a job waits; the words are the pages'. The parameters stand behind each code."""
+    """Why a job waits; `web/reasons.py` has the words. The parameters stand behind each code."""
 
     ON_HOLD = "on_hold"
     NEEDS_SKILL = "needs_skill"
@@ -40,8 +40,11 @@ def why(code: WhyCode, **params: str | int | float | datetime) -> Why:
 
 @dataclass(frozen=True, slots=True)
 class PlanPrinter:
-    """`ends_p50`/`ends_p90`: when what occupies it is expected to end; without them one that is not ready is not
-    planned. `started_at` is its last heat-up. `materials` None: prints any. The plate is dirty after every end."""
+    """`started_at` is its last heat-up; `materials` None: prints any.
+
+    `ends_p50`/`ends_p90`: when what occupies it is expected to end. Without them one that is neither ready nor to be
+    cleared is not planned: nobody knows when it is free.
+    """
 
     id: int
     name: str
@@ -68,7 +71,7 @@ class PlanHold:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """Staffed hours of one site as UTC intervals `[start, end)` over the whole horizon.
+    """Staffed hours of one site as UTC intervals `[start, end)` over the whole horizon: plates are cleared then.
 
     With `unattended` False a run must lie inside one staffed interval up to its P90 end.
     """
@@ -105,7 +108,10 @@ class PlanJob:
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """`ratio_*`: real over estimated seconds of this network. `ageing`: a wait of so long is worth one priority."""
+    """`ratio_*`: real over estimated seconds, in half and in nine of ten prints.
+
+    `clearing_s`, `filament_change_s`: what a person needs for it. `ageing`: a wait of so long is worth one priority.
+    """
 
     ratio_p50: float = 1.05
     ratio_p90: float = 1.25
@@ -132,7 +138,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class JobPlan:
-    """`eta_*` None: not every plate could be planned, and `why` says what stands against it."""
+    """`eta_*` None: not every plate could be planned, and `why` says why not."""
 
     job_id: int
     slots: tuple[Slot, ...]

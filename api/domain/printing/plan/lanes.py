@@ -1,4 +1,4 @@
-"""The runs planned on each printer, in order, and where one more fits between them. Refuses to rank."""
+"""The runs planned on each printer, in order, and where one more fits between them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Filament = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """One plate in a lane, in seconds from now; `clear_*`: when the plate is clear again, None never in the horizon."""
+    """One plate in a lane, in seconds from now; `clear_*`: when the plate is clear again, None beyond the horizon."""
 
     job: PlanJob
     plate: Plate
@@ -29,12 +29,13 @@ class PlannedRun:
     clear_p50: int | None
     clear_p90: int | None
     filament: Filament
+    # Whether a person must change the filament first.
     change: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A free stretch of a lane: clear and loaded so since then; `latest` None: open to the end."""
+    """A free stretch of a lane: clear and with this filament since then, up to `latest` (None: no end)."""
 
     clear_p50: int
     clear_p90: int
@@ -44,7 +45,7 @@ class Gap:
 
 @dataclass(slots=True)
 class SharedSite:
-    """What the printers of one site share: its staff and its breaker, in the median and in the slow world."""
+    """What the printers of one site share: its staff and its power supply, with even odds and in slow prints."""
 
     staffing: Staffing
     heat_ups_p50: HeatUps
@@ -61,7 +62,7 @@ class Lane:
     free_p50: int | None
     free_p90: int | None
     settings: PlanSettings
-    placed: list[PlannedRun] = field(default_factory=list)
+    runs: list[PlannedRun] = field(default_factory=list)
     gaps: list[Gap] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,11 +70,11 @@ class Lane:
 
     @property
     def filament(self) -> Filament:
-        """What is loaded behind the last planned run."""
-        return self.placed[-1].filament if self.placed else (self.printer.material, self.printer.colour)
+        """What is loaded after the last planned run."""
+        return self.runs[-1].filament if self.runs else (self.printer.material, self.printer.colour)
 
     def open_from(self) -> float:
-        """When it is clear behind the last run."""
+        """When it is clear after the last run."""
         return self.gaps[-1].clear_p50 if self.gaps else math.inf
 
     def suits(self, job: PlanJob) -> bool:
@@ -90,11 +91,7 @@ class Lane:
         return all(size <= limit for size, limit in zip(plate.size_mm, self.printer.volume_mm, strict=True))
 
     def place(self, job: PlanJob, plate: Plate, *, before: int | None) -> PlannedRun | None:
-        """The earliest run of this plate here that delays nobody and ends (P50) before `before`; None if there is none.
-
-        A run goes between two planned ones only with the filament that is loaded there: changing in and out again is
-        never worth it. A change is only planned behind the last one.
-        """
+        """The earliest run of this plate here that delays nobody, ends (P50) before `before`; None if there is none."""
         p50_s = math.ceil(plate.seconds * self.settings.ratio_p50)
         p90_s = max(p50_s, math.ceil(plate.seconds * self.settings.ratio_p90))
         for gap in self.gaps:
@@ -103,25 +100,26 @@ class Lane:
             if gap.latest is not None and gap.clear_p90 + p90_s > gap.latest:
                 continue
             change = not matches(job, gap.loaded)
+            # Between two planned runs the filament stays: changing in and out again costs two walks of a person.
             if change and gap.latest is not None:
                 continue
-            found = self._run(job, plate, gap, p50_s, p90_s, change=change)
-            if found is not None:
-                return found
+            run = self._run(job, plate, gap, p50_s, p90_s, change=change)
+            if run is not None:
+                return run
         return None
 
     def add(self, run: PlannedRun) -> None:
-        insort(self.placed, run, key=lambda each: each.start_p50)
+        insort(self.runs, run, key=lambda each: each.start_p50)
         self.site.heat_ups_p50.add(run.start_p50)
         self.site.heat_ups_p90.add(run.start_p90)
         self.gaps = self._find_gaps()
 
     def _find_gaps(self) -> list[Gap]:
-        """The gap before each run that is long enough for anything, and the open one behind the last."""
+        """The gap before each run that is long enough for anything, and the open one after the last."""
         gaps = []
         clear_p50, clear_p90 = self.free_p50, self.free_p90
         loaded: Filament = (self.printer.material, self.printer.colour)
-        for run in self.placed:
+        for run in self.runs:
             latest = run.start_p50 - (self.settings.filament_change_s if run.change else 0)
             if clear_p50 is not None and clear_p90 is not None and clear_p90 < latest:
                 gaps.append(Gap(clear_p50, clear_p90, loaded, latest))
@@ -134,22 +132,24 @@ class Lane:
         starts = self._starts(gap, p90_s, lead_s=self.settings.filament_change_s if change else 0)
         if starts is None:
             return None
-        end_p50, end_p90 = starts[0] + p50_s, starts[1] + p90_s
+        start_p50, start_p90 = starts
+        end_p50, end_p90 = start_p50 + p50_s, start_p90 + p90_s
         clear_p50, clear_p90 = self._cleared(end_p50), self._cleared(end_p90)
         if gap.latest is not None and (clear_p90 is None or clear_p90 > gap.latest):
             return None
         filament = (job.material, job.colour if change else gap.loaded[1])
-        return PlannedRun(job, plate, starts[0], end_p50, starts[1], end_p90, clear_p50, clear_p90, filament, change)
+        return PlannedRun(job, plate, start_p50, end_p50, start_p90, end_p90, clear_p50, clear_p90, filament, change)
 
     def _starts(self, gap: Gap, p90_s: int, *, lead_s: int) -> tuple[int, int] | None:
-        """The start in the median world and in the slow one; both must leave room for the P90 length."""
+        """The start if all goes as usual, and if what runs before is slow."""
+        # Both leave room for the P90 length: a print that takes longer than usual must not run into a booking.
         heat_ups = self.site.heat_ups_p50
         start_p50 = self.windows.earliest(gap.clear_p50 + lead_s, p90_s, heat_ups=heat_ups, lead_s=lead_s)
         if start_p50 is None:
             return None
-        second = max(gap.clear_p90 + lead_s, start_p50)
+        earliest = max(gap.clear_p90 + lead_s, start_p50)
         heat_ups = self.site.heat_ups_p90
-        start_p90 = self.windows.earliest(second, p90_s, heat_ups=heat_ups, lead_s=lead_s)
+        start_p90 = self.windows.earliest(earliest, p90_s, heat_ups=heat_ups, lead_s=lead_s)
         return None if start_p90 is None else (start_p50, start_p90)
 
     def _cleared(self, end: int) -> int | None:
@@ -181,6 +181,7 @@ def make_lanes(
         if printer.started_at is not None:
             site.heat_ups_p50.add(seconds_up(now, printer.started_at))
             site.heat_ups_p90.add(seconds_up(now, printer.started_at))
+        # Merged, because `Windows` searches by the ends of holds, which must be in order and disjoint.
         windows = Windows(merge_intervals(spans.get(printer.id, [])), site.staffing, horizon_s)
         free = _free(now, printer, site.staffing, settings)
         lanes.append(Lane(printer, site, windows, *free, settings))
@@ -197,6 +198,7 @@ def _site(now: datetime, hours: Hours | None, settings: PlanSettings) -> SharedS
 def _free(
     now: datetime, printer: PlanPrinter, staffing: Staffing, settings: PlanSettings
 ) -> tuple[int | None, int | None]:
+    """When the printer is clear for its first run (P50, P90): after every end a person must clear the plate."""
     if printer.state is PrinterState.READY:
         return 0, 0
     if printer.state is PrinterState.NEEDS_CLEARING:

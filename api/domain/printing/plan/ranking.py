@@ -1,4 +1,4 @@
-"""Who comes first: priority with ageing, due day, turn of the member, age. Refuses to know printers."""
+"""Who comes first: priority with ageing, due day, turn of the member, age."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from api.domain.printing.plan.facts import PlanJob, PlanSettings, Plate
 
+# Later than any due day.
 NO_DUE_DAY = 1_000_000
 
 
@@ -42,7 +43,7 @@ def rank_plates(
                 ((-level, _due_day(job, now), turn, job.queued_at, job.id, plate.no), QueuedPlate(level, job, plate))
             )
     keyed.sort(key=lambda each: each[0])
-    return [waiting for _, waiting in keyed]
+    return [queued for _, queued in keyed]
 
 
 def _due_day(job: PlanJob, now: datetime) -> int:

@@ -1,7 +1,8 @@
-"""Why each job waits, read off the finished plan. Refuses to change the plan."""
+"""Why each job waits, read off the finished plan."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 from api.domain.printing.plan.calendar import Delay, HeatUps
@@ -13,25 +14,26 @@ from api.domain.printing.states import PrinterState
 def explain(
     now: datetime, jobs: list[PlanJob], lanes: list[Lane], settings: PlanSettings
 ) -> dict[int, tuple[Why, ...]]:
-    """Per job the reasons of its first run, or what stands against a plate that has none."""
+    """Per job why its first run does not start yet, and why a plate has no run at all."""
     first: dict[int, tuple[Lane, int]] = {}
-    placed: dict[int, int] = {}
+    plates = Counter[int]()
     for lane in lanes:
-        for index, run in enumerate(lane.placed):
-            placed[run.job.id] = placed.get(run.job.id, 0) + 1
-            known = first.get(run.job.id)
-            if known is None or run.start_p50 < known[0].placed[known[1]].start_p50:
+        for index, run in enumerate(lane.runs):
+            plates[run.job.id] += 1
+            best = first.get(run.job.id)
+            if best is None or run.start_p50 < best[0].runs[best[1]].start_p50:
                 first[run.job.id] = lane, index
     reasons = {}
     for job in jobs:
-        found = list(_waits(now, *first[job.id])) if job.id in first else []
-        if placed.get(job.id, 0) < len(job.plates):
-            found += _stands_against(job, lanes, settings)
-        reasons[job.id] = tuple(found)
+        waits = _waits(now, *first[job.id]) if job.id in first else []
+        if plates[job.id] < len(job.plates):
+            waits += _obstacles(job, lanes, settings)
+        reasons[job.id] = tuple(waits)
     return reasons
 
 
-def _stands_against(job: PlanJob, lanes: list[Lane], settings: PlanSettings) -> list[Why]:
+def _obstacles(job: PlanJob, lanes: list[Lane], settings: PlanSettings) -> list[Why]:
+    # Only the first that applies, in the order in which they have to be overcome.
     if job.on_hold:
         return [why(WhyCode.ON_HOLD)]
     if not job.skills_ok:
@@ -42,13 +44,13 @@ def _stands_against(job: PlanJob, lanes: list[Lane], settings: PlanSettings) -> 
     for plate in job.plates:
         if not any(lane.holds_plate(plate) for lane in suitable):
             return [_too_large(plate.size_mm, suitable)]
-    if not any(_comes_back(lane.printer) for lane in suitable):
+    if not any(_will_be_free(lane.printer) for lane in suitable):
         printer = suitable[0].printer
         return [why(WhyCode.PRINTER_UNAVAILABLE, printer=printer.name, state=printer.state.value)]
     return [why(WhyCode.BEYOND_HORIZON, days=settings.horizon_days)]
 
 
-def _comes_back(printer: PlanPrinter) -> bool:
+def _will_be_free(printer: PlanPrinter) -> bool:
     """Staff clear it sooner or later, or its end is known."""
     return printer.state in (PrinterState.READY, PrinterState.NEEDS_CLEARING) or printer.ends_p50 is not None
 
@@ -70,61 +72,62 @@ def _too_large(size_mm: tuple[float, float, float], lanes: list[Lane]) -> Why:
 
 
 def _waits(now: datetime, lane: Lane, index: int) -> list[Why]:
-    run = lane.placed[index]
+    """Why the run starts later than now: the jobs before it, the plate, then what moved it further."""
+    run = lane.runs[index]
     if run.start_p50 == 0:
         return []
-    found = []
-    if index:
-        others = len({other.job.id for other in lane.placed[:index]} - {run.job.id})
-        if others:
-            found.append(why(WhyCode.BEFORE_YOU, jobs=others))
-    found += _waits_for_plate(now, lane, index)
-    found += _waits_for_window(now, lane, index, run)
-    return found
+    waits = []
+    if others := len({other.job.id for other in lane.runs[:index]} - {run.job.id}):
+        waits.append(why(WhyCode.BEFORE_YOU, jobs=others))
+    waits += _waits_for_plate(now, lane, index)
+    waits += _waits_for_window(now, lane, index, run)
+    return waits
 
 
 def _waits_for_plate(now: datetime, lane: Lane, index: int) -> list[Why]:
-    """The printer itself: what runs on it before, and the hands that clear it."""
+    """The printer itself: what runs on it before, and the staff who clear it."""
     printer = lane.printer
     if index:
-        ends, clear = lane.placed[index - 1].end_p50, lane.placed[index - 1].clear_p50
-        found = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=_at(now, ends))]
+        ends, clear = lane.runs[index - 1].end_p50, lane.runs[index - 1].clear_p50
+        waits = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=_at(now, ends))]
     elif printer.state is PrinterState.READY:
         return []
     elif printer.state is PrinterState.NEEDS_CLEARING:
         ends, clear = 0, lane.free_p50
-        found = [why(WhyCode.WAITS_FOR_CLEARING, printer=printer.name)]
+        waits = [why(WhyCode.WAITS_FOR_CLEARING, printer=printer.name)]
     else:
         until = max(now, printer.ends_p50 or now)
         ends, clear = int((until - now).total_seconds()), lane.free_p50
-        found = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=until)]
+        waits = [why(WhyCode.WAITS_FOR_PRINTER, printer=printer.name, until=until)]
     opening = (clear or 0) - lane.settings.clearing_s
+    # One second of play: the end was rounded down, the beginning of the staffed hours up.
     if opening > ends + 1:
-        found.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
-    return found
+        waits.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
+    return waits
 
 
 def _waits_for_window(now: datetime, lane: Lane, index: int, run: PlannedRun) -> list[Why]:
-    """What moved the start behind the clear plate: bookings, staffed hours, the breaker, another filament."""
-    clear_p50 = (lane.placed[index - 1].clear_p50 if index else lane.free_p50) or 0
+    """What moved the start beyond the clear plate: bookings, staffed hours, the stagger, another filament."""
+    clear_p50 = (lane.runs[index - 1].clear_p50 if index else lane.free_p50) or 0
     lead_s = lane.settings.filament_change_s if run.change else 0
-    pushes: set[Delay] = set()
+    delays: set[Delay] = set()
+    # Placed once more, without the starts of other printers: what this does not explain was the stagger.
     lane.windows.earliest(
-        clear_p50 + lead_s, run.end_p90 - run.start_p90, heat_ups=HeatUps(0), lead_s=lead_s, pushes=pushes
+        clear_p50 + lead_s, run.end_p90 - run.start_p90, heat_ups=HeatUps(0), lead_s=lead_s, delays=delays
     )
-    found = []
+    waits = []
     if run.change:
         colour = run.job.colour or ""
-        found.append(why(WhyCode.NEEDS_FILAMENT_CHANGE, material=run.job.material, colour=colour))
-    if Delay.HOLD in pushes:
+        waits.append(why(WhyCode.NEEDS_FILAMENT_CHANGE, material=run.job.material, colour=colour))
+    if Delay.HOLD in delays:
         until = _at(now, lane.windows.hold_before(run.start_p50))
-        found.append(why(WhyCode.WAITS_FOR_BOOKING, until=until))
-    if Delay.STAFF in pushes:
+        waits.append(why(WhyCode.WAITS_FOR_BOOKING, until=until))
+    if Delay.STAFF in delays:
         opening = lane.site.staffing.opening_of(run.start_p50)
-        found.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
-    if not pushes and run.start_p50 > clear_p50 + lead_s:
-        found.append(why(WhyCode.STAGGER, until=_at(now, run.start_p50)))
-    return found
+        waits.append(why(WhyCode.WAITS_FOR_STAFF, opening=_at(now, opening)))
+    if not delays and run.start_p50 > clear_p50 + lead_s:
+        waits.append(why(WhyCode.STAGGER, until=_at(now, run.start_p50)))
+    return waits
 
 
 def _at(now: datetime, second: int) -> datetime:

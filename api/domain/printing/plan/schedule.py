@@ -1,7 +1,4 @@
-"""The plan: plates in rank order, each at its earliest end on the best printer, nobody ranked before delayed.
-
-Refuses to start anything: `next_start` only says what may start.
-"""
+"""The plan: plates in rank order, each where it ends earliest without delaying one ranked before it."""
 
 from __future__ import annotations
 
@@ -47,24 +44,24 @@ def plan(
     settings = settings or PlanSettings()
     jobs, printers = list(jobs), list(printers)
     lanes = make_lanes(now=now, printers=printers, holds=holds, hours=hours, settings=settings)
-    waiting = rank_plates((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
-    _place_all([_candidate(lanes, each) for each in waiting])
-    return _answer(now, jobs, printers, lanes, settings)
+    plates = rank_plates((job for job in jobs if _plannable(job)), now=now, settings=settings, served=served or {})
+    _place_all([_candidate(lanes, plate) for plate in plates])
+    return _assemble(now, jobs, printers, lanes, settings)
 
 
-def next_start(made: Plan, *, printer_id: int, now: datetime) -> NextStart:
+def next_start(site_plan: Plan, *, printer_id: int, now: datetime) -> NextStart:
     """The slot that the printer may start now. Never one that needs a person first (dirty plate, filament)."""
-    printer = next(each for each in made.printers if each.id == printer_id)
+    printer = next(each for each in site_plan.printers if each.id == printer_id)
     if printer.state is PrinterState.NEEDS_CLEARING:
         return NextStart(None, (why(WhyCode.WAITS_FOR_CLEARING, printer=printer.name),))
     if printer.state is not PrinterState.READY:
         reason = why(WhyCode.PRINTER_UNAVAILABLE, printer=printer.name, state=printer.state.value)
         return NextStart(None, (reason,))
-    slot = next((each for each in made.slots if each.printer_id == printer_id), None)
+    slot = next((each for each in site_plan.slots if each.printer_id == printer_id), None)
     if slot is None:
         return NextStart(None, (why(WhyCode.NOTHING_QUEUED),))
     if slot.start_p50 > now or slot.filament_change:
-        return NextStart(None, made.of(slot.job_id).why)
+        return NextStart(None, site_plan.of(slot.job_id).why)
     return NextStart(slot)
 
 
@@ -74,47 +71,53 @@ def _plannable(job: PlanJob) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A waiting plate and the lanes that can take it at all."""
+    """A queued plate and the lanes that can take it at all."""
 
-    waiting: QueuedPlate
+    queued: QueuedPlate
     lanes: list[Lane]
 
 
-def _candidate(lanes: list[Lane], waiting: QueuedPlate) -> Candidate:
-    able = [lane for lane in lanes if lane.suits(waiting.job) and lane.holds_plate(waiting.plate)]
-    return Candidate(waiting, able)
+def _candidate(lanes: list[Lane], queued: QueuedPlate) -> Candidate:
+    able = [lane for lane in lanes if lane.suits(queued.job) and lane.holds_plate(queued.plate)]
+    return Candidate(queued, able)
 
 
 def _place_all(candidates: list[Candidate]) -> None:
-    """Round after round: a plate whose best way is a filament change before a waiting match stands back one round."""
+    """Round after round, until every plate has its run, or no printer can take it."""
     while candidates:
-        stood_back = _round(candidates, patient=True)
-        if len(stood_back) == len(candidates):  # they wait for each other, or for what never comes
+        deferred = _round(candidates, patient=True)
+        # Nobody moved: they wait for each other, or for what never comes. Now a change is better than standing still.
+        if len(deferred) == len(candidates):
             _round(candidates, patient=False)
             return
-        candidates = stood_back
+        candidates = deferred
 
 
 def _round(candidates: list[Candidate], *, patient: bool) -> list[Candidate]:
-    stood_back: list[Candidate] = []
+    """Plan what can be planned, and return the rest.
+
+    `patient`: a plate that would change the filament before a queued one that matches it is left for the next round.
+    """
+    deferred: list[Candidate] = []
     for index, each in enumerate(candidates):
         best = _best(each)
         if best is None:
-            stood_back.append(each)
+            deferred.append(each)
             continue
         lane, run = best
-        if patient and run.change and _jumps(lane, each.waiting, [*stood_back, *candidates[index + 1 :]]):
-            stood_back.append(each)
+        if patient and run.change and _displaces_match(lane, each.queued, [*deferred, *candidates[index + 1 :]]):
+            deferred.append(each)
         else:
             lane.add(run)
-    return stood_back
+    return deferred
 
 
 def _best(candidate: Candidate) -> tuple[Lane, PlannedRun] | None:
     """The run with the earliest P50 end; of equal ones the one without a filament change."""
     best: tuple[Lane, PlannedRun] | None = None
-    job, plate = candidate.waiting.job, candidate.waiting.plate
-    for lane in sorted(candidate.lanes, key=Lane.open_from):  # early ends first, to look at fewer gaps
+    job, plate = candidate.queued.job, candidate.queued.plate
+    # The lane that is free first comes first: an early end lets the others skip most of their gaps.
+    for lane in sorted(candidate.lanes, key=Lane.open_from):
         run = lane.place(job, plate, before=best[1].end_p50 if best else None)
         if run is not None and (best is None or _cost(run) < _cost(best[1])):
             best = lane, run
@@ -125,25 +128,26 @@ def _cost(run: PlannedRun) -> tuple[int, bool, int]:
     return run.end_p50, run.change, run.end_p90
 
 
-def _jumps(lane: Lane, waiting: QueuedPlate, others: list[Candidate]) -> bool:
+def _displaces_match(lane: Lane, queued: QueuedPlate, others: list[Candidate]) -> bool:
     """Whether a filament change here would pass a plate of the same or a higher level that needs no change."""
     loaded = lane.filament
     return any(
-        other.waiting.level >= waiting.level and matches(other.waiting.job, loaded) and lane in other.lanes
+        other.queued.level >= queued.level and matches(other.queued.job, loaded) and lane in other.lanes
         for other in others
     )
 
 
-def _answer(
+def _assemble(
     now: datetime, jobs: list[PlanJob], printers: list[PlanPrinter], lanes: list[Lane], settings: PlanSettings
 ) -> Plan:
     slots: dict[int, list[Slot]] = {job.id: [] for job in jobs}
     for lane in lanes:
-        for run in lane.placed:
+        for run in lane.runs:
             slots[run.job.id].append(_slot(now, lane, run))
     for each in slots.values():
         each.sort(key=_order)
     in_order = sorted((slot for each in slots.values() for slot in each), key=_order)
+    # A job's position is that of its first plate among the jobs, not among all plates.
     position = {id_: place for place, id_ in enumerate(dict.fromkeys(slot.job_id for slot in in_order), 1)}
     reasons = explain(now, jobs, lanes, settings)
     answers = tuple(_job_plan(job, slots[job.id], position.get(job.id), reasons[job.id]) for job in jobs)
@@ -155,6 +159,7 @@ def _order(slot: Slot) -> tuple[datetime, datetime, int, int]:
 
 
 def _job_plan(job: PlanJob, slots: list[Slot], position: int | None, reasons: tuple[Why, ...]) -> JobPlan:
+    # Without a place for every plate there is no date: a job is ready when its last plate is.
     whole = bool(slots) and len(slots) == len(job.plates)
     return JobPlan(
         job.id,
