@@ -112,7 +112,7 @@ class Stage:
             found = session.get_one(Slice, slice_id)
             mark_ready(
                 session,
-                found=found,
+                slice_=found,
                 seconds=seconds,
                 grams=Decimal(1),
                 gcode_key=key,

@@ -118,7 +118,7 @@ def _record_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
             found = session.get_one(Slice, slice_id)
             mark_ready(
                 session,
-                found=found,
+                slice_=found,
                 seconds=sliced.seconds,
                 grams=sliced.grams,
                 gcode_key=gcode_key,
@@ -137,7 +137,7 @@ def _record_failure(slice_id: int, error: DomainError) -> None:
     now = datetime.now(UTC)
     with contextlib.suppress(*TOO_LATE), transaction() as session:
         found = session.get_one(Slice, slice_id)
-        mark_failed(session, found=found, code=error.code(), params=error.params, again=again, now=now)
+        mark_failed(session, slice_=found, code=error.code(), params=error.params, again=again, now=now)
         update_jobs(session, slice_id, now)
 
 

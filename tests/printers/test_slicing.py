@@ -133,7 +133,7 @@ def another_is_faster(slice_id: int) -> None:
     with transaction() as session:
         found = session.get_one(Slice, slice_id)
         mark_ready(
-            session, found=found, seconds=90, grams=Decimal(2), gcode_key="gcode/first.gcode", size=9, sha1="1" * 40,
+            session, slice_=found, seconds=90, grams=Decimal(2), gcode_key="gcode/first.gcode", size=9, sha1="1" * 40,
             now=NOW,
         )  # fmt: skip
 

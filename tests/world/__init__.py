@@ -166,7 +166,7 @@ def make_sliced(
         if wanted.slice.status == slices.SliceStatus.PENDING:
             slices.mark_ready(
                 session,
-                found=wanted.slice,
+                slice_=wanted.slice,
                 seconds=seconds,
                 grams=Decimal(grams),
                 gcode_key="gcode/none.gcode",

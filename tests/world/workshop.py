@@ -123,7 +123,7 @@ class Workshop:
     def _slice(self, session: Session, found: slices.Slice) -> None:
         slices.mark_ready(
             session,
-            found=found,
+            slice_=found,
             seconds=1800,
             grams=Decimal(found.copies * 10),
             gcode_key=self.gcode_key,

@@ -1,4 +1,4 @@
-"""Models: uploaded STL files and what was measured in them. Only our own re-written copy is sliced or shown."""
+"""Models: uploaded STL files and what was measured in them. The file kept is our own re-written copy."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ class Model(Base):
 def clean_name(name: str) -> str:
     """What people see of a file name: NFC, no path, no control characters, at most 200 characters."""
     name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
+    # Control characters, and those that turn the direction of text, by which a name can hide how it ends.
     name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e]", "", name).strip()
     return name[:200] or "model.stl"
 
@@ -110,7 +111,7 @@ def delete_model(session: Session, *, model: Model, actor: User, now: datetime) 
 
 
 def restore_model(session: Session, *, model_id: int, actor: User, now: datetime) -> Model:
-    """Take back the removal of one's own model, for an hour; NotFound when it is another's, gone or purged."""
+    """Take back the removal of one's own model; NotFound when it is another's, purged, or RESTORE_WITHIN is over."""
     model = session.get(Model, model_id)
     if model is None or model.owner_id != actor.id or model.deleted_at is None or model.purged_at is not None:
         raise NotFound()

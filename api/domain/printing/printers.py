@@ -1,6 +1,6 @@
-"""Printers as the house knows them: what they can make, what was last seen of them, and whether their plate is clear.
+"""Printers: what they can make, what was last seen of them, and whether their plate is clear.
 
-Refuses to talk to any: `printers/` looks and acts, and records here. The state that people see is computed, not stored.
+Nothing here talks to a printer: the package `printers` looks and acts, and records here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.domain.places.sites import Resource, ResourceKind, Site, create_resourc
 from api.domain.pricing.materials import Colour, Material
 from api.domain.printing.states import ACTIVE, Machine, PrinterState
 
-# A printer that nobody could reach for this long is shown offline.
+# A printer that nobody could reach for this long is shown offline: nine ticks of the worker (`settings.tick_s`).
 SILENT_AFTER = timedelta(seconds=45)
 
 
@@ -102,7 +102,8 @@ class PlateBusy(Conflict):
 
 
 def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
-    """The one state that people see, worst first; `has_run` says that a live run of ours is on it."""
+    """The one state that people see; `has_run` says that a live run of ours is on it."""
+    # In the order of what a person must know first. It is computed and not stored: silence alone changes it.
     if printer.in_maintenance:
         return PrinterState.MAINTENANCE
     if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
@@ -130,7 +131,7 @@ def add_printer(
     actor: User | None = None,
     **facts: Any,
 ) -> Printer:
-    """A new printer of a site. Its plate counts as full until a person has looked."""
+    """A new printer of a site. Its plate counts as full until a person has looked at it."""
     resource = create_resource(session, site=site, kind=ResourceKind.PRINTER, name=name, now=now)
     printer = Printer(id=resource.id, kind_id=kind.id, url=url.rstrip("/"), sealed_key=sealed_key, **facts)
     session.add(printer)
@@ -153,7 +154,7 @@ def add_printer(
 def get_or_create_kind(
     session: Session, *, volume_mm: tuple[float, float, float], nozzle_mm: Decimal, config_ini: str = ""
 ) -> PrinterKind:
-    """The kind of this volume, nozzle and configuration, made when it is new. Raises SizeWrong."""
+    """The kind of this volume (x, y, z) and nozzle in mm and of this configuration. Raises SizeWrong."""
     width, depth, height = volume_mm
     if not all(20 <= side <= 2000 for side in volume_mm) or not Decimal("0.1") <= nozzle_mm <= 2:
         raise SizeWrong()
@@ -167,6 +168,7 @@ def get_or_create_kind(
     if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
         return kind
     name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle_mm.normalize():g} mm"
+    # Kinds that differ in their configuration alone would get the same name, which is unique.
     taken = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
     kind = PrinterKind(
         name=f"{name} ({taken + 1})" if taken else name,
@@ -204,7 +206,7 @@ def find_printer_at(session: Session, url: str) -> Printer | None:
 def renew_key(
     session: Session, *, printer: Printer, sealed_key: str, server_version: str, actor: User, now: datetime
 ) -> None:
-    """Speak to it by another key from now on."""
+    """Use another key from now on."""
     printer.sealed_key, printer.server_version = sealed_key, server_version
     session.flush()
     record(
@@ -220,7 +222,7 @@ def renew_key(
 
 
 def enqueue_reconcile(session: Session, printer_id: int) -> None:
-    """Ask the dispatch worker to look at this printer; many pokes at once are one."""
+    """Let the dispatch worker look at this printer; while one such step waits, another is not added."""
     enqueue(session, "reconcile", once=f"printer:{printer_id}", printer_id=printer_id)
 
 
@@ -247,7 +249,7 @@ def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetim
 
 
 def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
-    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile, `runs.command` stops."""
+    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile is cancelled apart."""
     if printer.plate_clear:
         _set_plate(session, printer, clear=False, now=now, actor_id=actor.id)
 
@@ -318,7 +320,8 @@ def record_observation(
     progress: float | None = None,
     left_s: float | None = None,
 ) -> None:
-    """Record one look. No Change row: a look is not a change of ours. Why it was backed off stays to be read."""
+    """Record one look. No Change row: a look is not a change of ours."""
+    # While it is backed off, the reason stays to be read: a look that finds it well would wipe it within seconds.
     backed_off = and_(literal(error) == "", Printer.not_before > now)
     session.execute(
         update(Printer)
@@ -337,7 +340,7 @@ def record_observation(
 
 
 def back_off(session: Session, *, printer_id: int, until: datetime, now: datetime, reason: str, message: str) -> None:
-    """A dispatch failed for a reason of the printer's: say it, and give it no new plate before `until`."""
+    """A dispatch failed for a reason of the printer's: keep the reason, and give it no new plate before `until`."""
     session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
     record(
         session,

@@ -1,6 +1,6 @@
-"""Looking at a printer before it is one of ours: the page stores a wish, the worker looks, the page reads the answer.
+"""Looking at a printer before it is added: a page stores its address, the worker looks, the page shows the answer.
 
-Refuses to talk to it: `printers/probing.py` does. The key is sealed, and gone from here once the printer is added.
+Nothing here talks to it: `printers/probing.py` does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
 from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, renew_key
 
-# OctoPrint forgets a request for a key that nobody answers; so do we.
+# OctoPrint forgets a request for a key that nobody answers, and so do we.
 ANSWER_WITHIN = timedelta(minutes=5)
 
 
@@ -72,7 +72,7 @@ class Probe(Base):
     asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
     url: Mapped[str] = mapped_column(String(300))
-    # "" until a person has agreed that we get one.
+    # "" until a person has agreed that we get one, and again once the printer is added: the printer keeps it then.
     sealed_key: Mapped[str] = mapped_column(Text, default="")
     token: Mapped[str] = mapped_column(String(300), default="")
     status: Mapped[ProbeStatus] = mapped_column(EnumText(ProbeStatus), default=ProbeStatus.ASKED)
@@ -83,7 +83,7 @@ class Probe(Base):
 
 
 def request_probe(session: Session, *, site: Site, url: str, sealed_key: str, actor: User, now: datetime) -> Probe:
-    """Ask the worker to look at `url`; without a key it first asks OctoPrint for one. Staff of the site only."""
+    """Let the worker look at `url`; without a key it first asks OctoPrint for one. Staff of the site only."""
     require_staff(session, user=actor, site_id=site.id)
     if not url.strip():
         raise PrinterAddressMissing()
@@ -114,18 +114,18 @@ def wait_for_person(session: Session, *, probe: Probe, token: str) -> None:
 
 
 def record_answer(session: Session, *, probe: Probe, sealed_key: str, **answer: Any) -> None:
-    """It is an OctoPrint and the key works; `answer` says which and with what rights."""
+    """It is an OctoPrint and the key works; `answer` holds its version and the rights of the key."""
     advance(session, probe, ProbeStatus.ANSWERED, moves=NEXT, status=Probe.status, sealed_key=sealed_key, answer=answer)
 
 
 def record_failure(session: Session, *, probe: Probe, **answer: Any) -> None:
+    # A key that led to nothing is not kept.
     advance(session, probe, ProbeStatus.FAILED, moves=NEXT, status=Probe.status, sealed_key="", token="", answer=answer)
 
 
 def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, actor: User, now: datetime) -> Printer:
     """Make it a printer of its site; one that is known there already only gets the new key.
 
-    Never two printers on one server: each would print on the other's plate.
     Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown.
     """
     require_staff(session, user=actor, site_id=probe.site_id)
@@ -134,6 +134,7 @@ def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, 
     if probe.status != ProbeStatus.ANSWERED:
         raise ProbeNotAnswered()
     version, sealed_key = str(probe.answer.get("version", ""))[:40], probe.sealed_key
+    # Never two printers on one server: each would print on the other's plate.
     if printer := find_printer_at(session, probe.url):
         if printer.site_id != probe.site_id:
             raise PrinterKnown(name=printer.name)

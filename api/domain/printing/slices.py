@@ -1,6 +1,6 @@
-"""Slices: the G-code of one model, recipe, scale and number of copies; made once, shared by all who ask for the same.
+"""Slices: the G-code of one model, profile, scale and number of copies; made once, shared by all who need the same.
 
-Refuses to run a slicer: `printers/` does, and says here what came of it.
+No slicer runs here: `printers/slicing.py` does that, and records here what came of it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class SliceStatus(StrEnum):
     FAILED = "failed"
 
 
+# What failed for a passing reason (`error["again"]`) may be asked for once more.
 NEXT = {
     SliceStatus.PENDING: frozenset({SliceStatus.READY, SliceStatus.FAILED}),
     SliceStatus.FAILED: frozenset({SliceStatus.PENDING}),
@@ -39,7 +40,7 @@ NEXT = {
 
 
 class Slice(Base):
-    """`recipe` hashes every fact that shapes the G-code but the model; seconds and grams are of the whole plate."""
+    """`fingerprint` hashes all that decides the G-code; seconds, grams and bytes (`size`) are of the whole plate."""
 
     __tablename__ = "slices"
     __table_args__ = (
@@ -60,6 +61,7 @@ class Slice(Base):
     grams: Mapped[Decimal] = mapped_column(Numeric(10, 2), default=0)
     gcode_key: Mapped[str] = mapped_column(String(200), default="")
     size: Mapped[int] = mapped_column(BigInteger, default=0)
+    # SHA-1 because that is the hash that OctoPrint gives for its files: an upload is compared with it.
     sha1: Mapped[str] = mapped_column(String(40), default="")
     # Why it failed: the name of a domain error and its parameters, told in the reader's language.
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
@@ -75,6 +77,7 @@ def recipe_fingerprint(
     *, model: Model, kind: PrinterKind, material: Material, quality: Quality, scale: Decimal, copies: int
 ) -> str:
     """One hash of all that decides the G-code, and the printer kind; equal for two uploads of the same shape."""
+    # Decimals are normalized: 0.40 from the table and 0.4 from a form are the same nozzle.
     facts = {
         "version": PROFILE_VERSION,
         "kind": kind.id,  # a job has one slice per kind, also of two kinds that measure the same
@@ -107,10 +110,11 @@ def request_slice(
     copies: int,
     now: datetime,
 ) -> Slice:
-    """The slice for this recipe: the one that there is, or a new one whose making is asked for in this transaction."""
+    """The slice for these facts: the one that there is, or a new one whose making is enqueued in this transaction."""
     fingerprint = recipe_fingerprint(
         model=model, kind=kind, material=material, quality=quality, scale=scale, copies=copies
     )
+    # Two members may ask for the same at once: one inserts, the other finds the row of the first.
     session.execute(
         insert(Slice)
         .values(
@@ -121,22 +125,17 @@ def request_slice(
             quality=quality,
             scale=scale,
             copies=copies,
-            status=SliceStatus.PENDING,
-            seconds=0,
-            grams=0,
-            gcode_key="",
-            size=0,
-            sha1="",
             created_at=now,
         )
         .on_conflict_do_nothing(index_elements=[Slice.fingerprint])
     )
-    found = session.scalars(select(Slice).where(Slice.fingerprint == fingerprint)).one()
-    if found.status == SliceStatus.FAILED and found.error and found.error.get("again"):
-        advance(session, found, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None)
-    if found.status == SliceStatus.PENDING:
-        enqueue_slice(session, found.id)
-    return found
+    slice_ = session.scalars(select(Slice).where(Slice.fingerprint == fingerprint)).one()
+    if slice_.status == SliceStatus.FAILED and slice_.error and slice_.error.get("again"):
+        advance(session, slice_, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None)
+    # Also for one that waits already: its step may have been lost, and a twin in the queue is not added.
+    if slice_.status == SliceStatus.PENDING:
+        enqueue_slice(session, slice_.id)
+    return slice_
 
 
 def enqueue_slice(session: Session, slice_id: int) -> None:
@@ -146,7 +145,7 @@ def enqueue_slice(session: Session, slice_id: int) -> None:
 def mark_ready(
     session: Session,
     *,
-    found: Slice,
+    slice_: Slice,
     seconds: int,
     grams: Decimal,
     gcode_key: str,
@@ -157,7 +156,7 @@ def mark_ready(
     """The slicer succeeded and our own check of its G-code passed. Raises Stale when another worker was first."""
     advance(
         session,
-        found,
+        slice_,
         SliceStatus.READY,
         moves=NEXT,
         status=Slice.status,
@@ -168,13 +167,13 @@ def mark_ready(
         sha1=sha1,
         ended_at=now,
     )
-    record(session, noun="slice", noun_id=found.id, verb="ready", now=now, seconds=seconds, grams=str(grams))
+    record(session, noun="slice", noun_id=slice_.id, verb="ready", now=now, seconds=seconds, grams=str(grams))
 
 
 def mark_failed(
-    session: Session, *, found: Slice, code: str, params: dict[str, Any], again: bool, now: datetime
+    session: Session, *, slice_: Slice, code: str, params: dict[str, Any], again: bool, now: datetime
 ) -> None:
     """It cannot be sliced; `again` says that a later try may help (a time-out of a busy machine, a missing slicer)."""
     error = {"code": code, "params": {key: str(value) for key, value in params.items()}, "again": again}
-    advance(session, found, SliceStatus.FAILED, moves=NEXT, status=Slice.status, error=error, ended_at=now)
-    record(session, noun="slice", noun_id=found.id, verb="failed", now=now, code=code)
+    advance(session, slice_, SliceStatus.FAILED, moves=NEXT, status=Slice.status, error=error, ended_at=now)
+    record(session, noun="slice", noun_id=slice_.id, verb="failed", now=now, code=code)

@@ -49,11 +49,11 @@ def all_slices(session: Session) -> list[Slice]:
 
 def ready(session: Session, found: Slice, *, seconds: int = 3600, grams: str = "10") -> None:
     facts: dict[str, Any] = {"gcode_key": "gcode/none.gcode", "size": 1000, "sha1": "0" * 40, "now": NOW}
-    mark_ready(session, found=found, seconds=seconds, grams=Decimal(grams), **facts)
+    mark_ready(session, slice_=found, seconds=seconds, grams=Decimal(grams), **facts)
 
 
 def fail(session: Session, found: Slice, *, again: bool = False) -> None:
-    mark_failed(session, found=found, code="too-thin", params={}, again=again, now=NOW)
+    mark_failed(session, slice_=found, code="too-thin", params={}, again=again, now=NOW)
 
 
 def test_the_first_question_asks_for_the_slice_in_the_same_transaction(session: Session, world: World) -> None:

@@ -255,7 +255,7 @@ def test_where_staff_approve_a_job_waits_for_both(session: Session) -> None:
 
 def test_a_job_that_no_printer_can_slice_is_rejected_with_the_slicers_reason(session: Session, world: World) -> None:
     job = make_submitted(session, world.site, world.alice)
-    mark_failed(session, found=job.slices[0].slice, code="too-thin", params={"mm": 0.1}, again=False, now=NOW)
+    mark_failed(session, slice_=job.slices[0].slice, code="too-thin", params={"mm": 0.1}, again=False, now=NOW)
     jobs.settle_slices(session, job=job, now=NOW)
     assert job.status == S.REJECTED
     assert job.reason == {"code": "too-thin", "params": {"mm": "0.1"}, "again": False}
@@ -265,7 +265,7 @@ def test_one_printer_kind_that_can_is_enough(session: Session, world: World) -> 
     make_printer(session, world.site)
     job = make_submitted(session, world.site, world.alice)
     bad, good = (wanted.slice for wanted in job.slices)
-    mark_failed(session, found=bad, code="too-thin", params={}, again=False, now=NOW)
+    mark_failed(session, slice_=bad, code="too-thin", params={}, again=False, now=NOW)
     jobs.settle_slices(session, job=job, now=NOW)
     assert job.status == S.SUBMITTED
     make_sliced(session, world.site, world.alice, model=job.model)

@@ -27,7 +27,7 @@ def recipe(session: Session) -> dict[str, Any]:
 
 
 def ready(session: Session, found: Slice) -> None:
-    mark_ready(session, found=found, seconds=60, grams=Decimal(2), gcode_key="gcode/x", size=9, sha1="0" * 40, now=NOW)
+    mark_ready(session, slice_=found, seconds=60, grams=Decimal(2), gcode_key="gcode/x", size=9, sha1="0" * 40, now=NOW)
 
 
 def asked(session: Session) -> list[str]:
@@ -79,7 +79,7 @@ def test_what_failed_is_tried_again_only_if_that_may_help(
     session: Session, recipe: dict[str, Any], again: bool, status: SliceStatus
 ) -> None:
     found = request_slice(session, **recipe, now=NOW)
-    mark_failed(session, found=found, code="too-thin", params={"mm": Decimal("0.1")}, again=again, now=NOW)
+    mark_failed(session, slice_=found, code="too-thin", params={"mm": Decimal("0.1")}, again=again, now=NOW)
     assert found.error == {"code": "too-thin", "params": {"mm": "0.1"}, "again": again}
     session.info.pop("steps")
     assert request_slice(session, **recipe, now=NOW).status == status
@@ -92,5 +92,5 @@ def test_an_end_is_recorded_and_comes_once(session: Session, recipe: dict[str, A
     with pytest.raises(ForbiddenMove):
         ready(session, found)
     with pytest.raises(ForbiddenMove):
-        mark_failed(session, found=found, code="late", params={}, again=False, now=NOW)
+        mark_failed(session, slice_=found, code="late", params={}, again=False, now=NOW)
     assert [change.verb for change in list_changes(session, noun="slice", noun_id=found.id)] == ["ready"]

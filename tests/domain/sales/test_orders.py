@@ -50,7 +50,7 @@ def slice_all(session: Session, order: Order) -> None:
                 if wanted.slice.status == slices.SliceStatus.PENDING:
                     slices.mark_ready(
                         session,
-                        found=wanted.slice,
+                        slice_=wanted.slice,
                         seconds=9000,
                         grams=Decimal(77),
                         gcode_key="g",

@@ -34,7 +34,7 @@ def the_slice(session: Session) -> Slice:
 
 def ready(session: Session) -> None:
     facts: dict[str, Any] = {"gcode_key": "gcode/none.gcode", "size": 1000, "sha1": "0" * 40, "now": NOW}
-    mark_ready(session, found=the_slice(session), seconds=3600, grams=Decimal(10), **facts)
+    mark_ready(session, slice_=the_slice(session), seconds=3600, grams=Decimal(10), **facts)
 
 
 def test_looking_at_the_page_slices_nothing(alice: Browser, session: Session, model: Model) -> None:
@@ -73,7 +73,7 @@ def test_a_part_that_cannot_be_sliced_says_why_and_the_asking_ends(
     alice: Browser, session: Session, model: Model
 ) -> None:
     ask(alice, model)
-    mark_failed(session, found=the_slice(session), code=slicer.NothingToPrint.code(), params={}, again=False, now=NOW)
+    mark_failed(session, slice_=the_slice(session), code=slicer.NothingToPrint.code(), params={}, again=False, now=NOW)
     page = ask(alice, model, awaited="yes").text
     assert "The slicer found nothing to print" in page
     assert "hx-post" not in page

@@ -163,7 +163,7 @@ def slices_arrive(session: Session) -> None:
     for found in session.scalars(select(Slice).where(Slice.status == SliceStatus.PENDING)):
         mark_ready(
             session,
-            found=found,
+            slice_=found,
             seconds=3600,
             grams=Decimal(10),
             gcode_key="gcode/none",
@@ -204,7 +204,7 @@ def test_what_cannot_be_sliced_says_why_beside_the_estimate(
     asked = {"model_id": model_id, "site_id": world.site.id}
     alice("POST", "/jobs/quote", json=asked)
     mark_failed(
-        session, found=session.scalars(select(Slice)).one(), code="slicer-crashed", params={}, again=False, now=NOW
+        session, slice_=session.scalars(select(Slice)).one(), code="slicer-crashed", params={}, again=False, now=NOW
     )
     said = alice("POST", "/jobs/quote", json=asked).json()
     assert (said["price_exact"], said["slicing"], said["error"]["code"]) == (False, False, "slicer-crashed")
