@@ -29,6 +29,7 @@ from api.domain.billing.facturx.document import (
     Sale,
     TraceRow,
     VatCategory,
+    clean_identifier,
 )
 from api.domain.billing.facturx.totals import Totals, VatSum, line_net_cents, totals
 
@@ -57,6 +58,7 @@ __all__ = [
     "VatSum",
     "bank_faults",
     "check_document",
+    "clean_identifier",
     "credit_note",
     "deduct_deposits",
     "deposit_invoice",

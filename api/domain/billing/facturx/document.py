@@ -5,6 +5,7 @@ Refuses to compute (that is `totals`) and to judge (that is `checks`).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -101,6 +102,11 @@ class Party:
         if self.is_public:
             return CustomerType.PUBLIC
         return CustomerType.BUSINESS if self.siren else CustomerType.CONSUMER
+
+
+def clean_identifier(text: str) -> str:
+    """A SIREN, SIRET, VAT number, IBAN or BIC without the spaces and dots that people copy from a letterhead."""
+    return re.sub(r"[\s.]", "", text).upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
