@@ -1,6 +1,6 @@
 """The ledger: append-only double entry. A balance is a sum; a mistake is put right by a reversing posting.
 
-Refuses (by the database) a posting that does not balance, and any change of what was posted.
+Triggers of the database refuse a posting that does not balance, and every change of what was posted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.domain.core.errors import Conflict, Invalid
 
 
 class Journal(StrEnum):
-    """The value is the FEC's JournalCode."""
+    """Where a posting is written; the value is the JournalCode of the FEC."""
 
     SALES = "VE"
     BANK = "BQ"
@@ -38,15 +38,17 @@ JOURNAL_NAMES = {
 
 
 class Account(StrEnum):
-    """Of the *plan comptable général*."""
+    """Accounts of the *plan comptable général*; the value is the CompteNum of the FEC."""
 
     CUSTOMER = "411"
+    # Money that is owed to a customer: prepaid credit until it is used, a deposit until the final invoice deducts it.
     CREDIT = "4191"
     VAT = "44571"
     GOODS = "701"
     SERVICES = "706"
     BANK = "512"
     CASH = "53"
+    # Card payments lie here until the acquirer pays them out to the bank.
     CARD = "5115"
 
 
@@ -71,7 +73,7 @@ class PostedAlready(Conflict):
 
 
 class Posting(Base):
-    """One *écriture*: `no` counts without gaps per seller and year; `key` makes it unique, whatever is repeated."""
+    """One *écriture*: `no` counts without gaps per seller and year, `key` names its cause."""
 
     __tablename__ = "postings"
     __table_args__ = (
@@ -89,6 +91,7 @@ class Posting(Base):
     piece: Mapped[str] = mapped_column(String(60))
     piece_on: Mapped[date]
     text: Mapped[str] = mapped_column(String(200))
+    # One cause posts once, whatever is repeated: "invoice:7:issue", "bank:12", "reversal:3".
     key: Mapped[str] = mapped_column(String(120), unique=True)
     posted_at: Mapped[Instant]
 
@@ -96,7 +99,7 @@ class Posting(Base):
 
 
 class Entry(Base):
-    """One line of a posting: debit or credit, never both; `party` ("org:3", "user:7") is the customer on 411, 4191."""
+    """One line of a posting: debit or credit, never both. `party` ("org:3", "user:7") is the customer of 411, 4191."""
 
     __tablename__ = "entries"
     __table_args__ = (
@@ -119,7 +122,7 @@ class Entry(Base):
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What goes to an account: cents above zero are debit, below zero credit."""
+    """What a posting moves on one account: cents above zero are debit, below zero credit."""
 
     account: Account
     cents: int
@@ -140,12 +143,12 @@ def post(
     now: datetime,
     piece_on: date | None = None,
 ) -> Posting:
-    """Write one balanced posting; Unbalanced, or PostedAlready when `key` was used before."""
-    kept = [leg for leg in legs if leg.cents]
-    left_cents: int = sum([leg.cents for leg in kept])
-    if not kept or left_cents != 0:
+    """Write one balanced posting, whatever is closed; Unbalanced, or PostedAlready when `key` was used before."""
+    moving = [leg for leg in legs if leg.cents]
+    difference_cents: int = sum([leg.cents for leg in moving])
+    if not moving or difference_cents != 0:
         raise Unbalanced()
-    # The number first: its lock makes a twin wait here, and find our key below; a refusal gives the number back.
+    # The number first: its lock makes a twin wait here, and find our key below. A refusal gives the number back.
     no, _ = paper_numbers.take_number(session, seller=seller, paper=Paper.POSTING, on=on)
     if session.scalar(select(Posting.id).where(Posting.key == key)):
         raise PostedAlready()
@@ -161,7 +164,7 @@ def post(
         key=key,
         posted_at=now,
     )
-    posting.entries = [_entry(leg) for leg in kept]
+    posting.entries = [_entry(leg) for leg in moving]
     session.add(posting)
     session.flush()
     return posting
@@ -180,7 +183,7 @@ def _entry(leg: Leg) -> Entry:
 def balance_cents(
     session: Session, *, seller_id: int, account: Account, party: str | None = None, until: date | None = None
 ) -> int:
-    """Debit less credit; of one customer, and up to a day, if asked."""
+    """Debit less credit in cents: of all customers or of one `party`, up to and with the day `until`."""
     query = (
         select(func.coalesce(func.sum(Entry.debit_cents - Entry.credit_cents), 0))
         .join(Posting)
@@ -196,7 +199,7 @@ def balance_cents(
 def list_postings(
     session: Session, *, seller_id: int, start: date | None = None, end: date | None = None, party: str | None = None
 ) -> list[Posting]:
-    """In order of their numbers, `[start, end)`; those that touch one customer, if asked."""
+    """By number, dated in `[start, end)`; with `party`, those that touch this customer."""
     query = select(Posting).where(Posting.seller_id == seller_id).order_by(Posting.year, Posting.no)
     if start is not None:
         query = query.where(Posting.on >= start)
@@ -219,7 +222,7 @@ class StatementLine:
 
 
 def list_statement_lines(session: Session, *, seller_id: int, party: str) -> list[StatementLine]:
-    """All that a customer was invoiced, credited and paid, oldest first: account 411."""
+    """What a customer was invoiced, credited and paid (account 411), oldest first."""
     query = (
         select(Posting, Entry)
         .join(Entry)
@@ -234,6 +237,7 @@ def list_statement_lines(session: Session, *, seller_id: int, party: str) -> lis
     return lines
 
 
+# The names and their order are set by article A47 A-1 of the *livre des procédures fiscales* (LPF).
 FEC_COLUMNS = (
     "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib", "CompAuxNum", "CompAuxLib",
     "PieceRef", "PieceDate", "EcritureLib", "Debit", "Credit", "EcritureLet", "DateLet", "ValidDate",
@@ -242,9 +246,10 @@ FEC_COLUMNS = (
 
 
 def export_fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, str]:
-    """(file name, text) of the *fichier des écritures comptables* for `[start, end)`: LPF A47 A-1, tabs, commas.
+    """(file name, text) of the *fichier des écritures comptables* of `[start, end)`, to be written as UTF-8.
 
-    To be written as UTF-8; the name carries the last day of the period.
+    Source: LPF A47 A-1: fields by tabs, decimal commas, dates as AAAAMMJJ, and a file that is named by the SIREN and
+    the last day of the period.
     """
     rows = ["\t".join(FEC_COLUMNS)]
     for posting in list_postings(session, seller_id=seller.id, start=start, end=end):
@@ -268,9 +273,12 @@ def _fec_row(posting: Posting, entry: Entry) -> tuple[str, ...]:
         _clean(posting.text),
         _comma(entry.debit_cents),
         _comma(entry.credit_cents),
+        # Lettering (EcritureLet, DateLet) is not kept: which payment settles which invoice stands in `payments`.
         "",
         "",
+        # An entry is final the moment it is posted, so it is validated on that day.
         f"{posting.posted_at:%Y%m%d}",
+        # Montantdevise and Idevise: all amounts are in euros.
         "",
         "",
     )
@@ -281,5 +289,5 @@ def _comma(cents: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """A tab or a line break would be a column or a row."""
+    """Without tabs and line breaks, which would make a column or a row."""
     return " ".join(text.split())

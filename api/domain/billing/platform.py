@@ -1,6 +1,6 @@
 """How an issued invoice reaches its buyer: the port of a *plateforme agréée*, and the statuses that come back.
 
-Refuses to know any vendor: deposited by hand, by the neutral API (AFNOR XP Z12-013), or by the fake of the tests.
+What speaks to one (by hand, by the neutral API AFNOR XP Z12-013, or the fake of the tests) is in `api.adapters.flows`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from api.domain.people.accounts import User
 
 
 class FlowStatus(StrEnum):
-    """Life-cycle statuses of the reform; 200, 210, 212 and 213 are mandatory."""
+    """Life-cycle statuses of the e-invoicing reform; 200, 210, 212 and 213 are mandatory."""
 
     DEPOSITED = "200"
     RECEIVED = "202"
@@ -35,9 +35,9 @@ class FlowStatus(StrEnum):
     REJECTED = "213"
 
 
-# After these nothing more comes.
+# No status follows one of these, so the platform is not polled any more.
 FINAL = (FlowStatus.REFUSED, FlowStatus.PAID, FlowStatus.REJECTED)
-# How long after a failed try the next one comes; then always the last of them.
+# After the first failure one minute, and so on; from the fifth on always the last of them.
 RETRY_DELAYS = (
     timedelta(minutes=1),
     timedelta(minutes=5),
@@ -45,13 +45,13 @@ RETRY_DELAYS = (
     timedelta(hours=2),
     timedelta(hours=6),
 )
-# What lies longer is not sent behind anybody's back: it was deposited by hand, or nobody wanted it sent.
+# An older invoice is never sent by itself: when a platform is set up, the past was deposited by hand or not at all.
 SEND_WITHIN = timedelta(days=30)
 POLL_INTERVAL, POLL_FOR = timedelta(hours=1), timedelta(days=90)
 
 
 class FlowTrouble(Exception):
-    """The platform did not take it; `permanent` says that sending the same again will not help."""
+    """The platform did not take it or did not answer; `permanent`: sending the same again will not help."""
 
     def __init__(self, message: str, *, permanent: bool) -> None:
         super().__init__(message)
@@ -69,21 +69,24 @@ class RefusalWithoutReason(Invalid):
 
 
 class Platform(Protocol):
-    """What we want of any platform."""
+    """What every platform offers us. Both calls are made outside of transactions."""
 
     name: str
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
-        """Hand over a Factur-X file, of one number once; the platform's id of the flow. Raises FlowTrouble."""
+        """Hand over a Factur-X file; the platform's id of the flow. Raises FlowTrouble.
+
+        The same number again gives the same flow: the answer to the first call may have been lost.
+        """
         ...
 
     def status(self, flow_id: str) -> FlowStatus:
-        """What became of it; raises FlowTrouble."""
+        """The latest status of a flow; raises FlowTrouble."""
         ...
 
 
 class Flow(Base):
-    """That an invoice was handed over, once per platform."""
+    """One invoice handed over to a platform; `flow_id` is the platform's name of it."""
 
     __tablename__ = "flows"
     __table_args__ = (UniqueConstraint("invoice_id", "platform"),)
@@ -94,12 +97,12 @@ class Flow(Base):
     flow_id: Mapped[str] = mapped_column(String(120))
     status: Mapped[FlowStatus] = mapped_column(EnumText(FlowStatus))
     sent_at: Mapped[Instant]
-    # When the platform was last asked what became of it.
+    # When the platform was last asked for the status; None until the first time.
     polled_at: Mapped[Instant | None]
 
 
 class FlowTry(Base):
-    """That a platform did not take an invoice: how often, why, and when to try again (None: a person must look)."""
+    """An invoice that a platform did not take: how often, why, and when to try again (None: a person must look)."""
 
     __tablename__ = "flow_tries"
     __table_args__ = (UniqueConstraint("invoice_id", "platform"),)
@@ -113,7 +116,7 @@ class FlowTry(Base):
 
 
 class FlowEvent(Base):
-    """One status as it came in, or as a person typed it from a portal."""
+    """One status as it came in, or as a person (`typed_by`) read it on a portal."""
 
     __tablename__ = "flow_events"
     __table_args__ = (Index("ix_flow_events_flow_id", "flow_id"),)
@@ -129,7 +132,7 @@ class FlowEvent(Base):
 def note_deposit(
     session: Session, *, invoice: Invoice, platform: str, flow_id: str, now: datetime, actor: User | None = None
 ) -> Flow:
-    """Remember that it was handed over; NotReleased before there is a document, DepositedAlready the second time."""
+    """Record that an invoice was handed over; NotReleased before there is a document, DepositedAlready after it was."""
     require_released(invoice)
     if find_flow(session, invoice_id=invoice.id, platform=platform):
         raise DepositedAlready()
@@ -143,7 +146,7 @@ def note_deposit(
 def note_status(
     session: Session, *, flow: Flow, status: FlowStatus, now: datetime, reason: str = "", actor: User | None = None
 ) -> None:
-    """A status from the platform, or typed by staff; a refusal says why."""
+    """Record a status from the platform, or typed by staff; RefusalWithoutReason."""
     if status in {FlowStatus.REFUSED, FlowStatus.DISPUTED} and not reason.strip():
         raise RefusalWithoutReason()
     actor_id = actor.id if actor else None
@@ -163,7 +166,7 @@ def list_flows(session: Session, *, invoice_id: int) -> list[Flow]:
 
 
 def enqueue_flows(session: Session, *, platform: str, now: datetime) -> None:
-    """Let background steps send what waits, and ask what became of what was sent. Asking twice adds none."""
+    """Enqueue the steps that send what waits and poll what was sent; a step that waits already is not added again."""
     for invoice_id in list_to_send(session, platform=platform, now=now):
         enqueue(session, "send_invoice", once=f"flow:{invoice_id}", invoice_id=invoice_id)
     for flow_id in list_to_poll(session, platform=platform, now=now):
@@ -171,14 +174,16 @@ def enqueue_flows(session: Session, *, platform: str, now: datetime) -> None:
 
 
 def list_to_send(session: Session, *, platform: str, now: datetime, limit: int = 50) -> list[int]:
-    """Documents to organisations that went out lately, that nobody deposited, and whose (next) try has come."""
-    waits = select(FlowTry.id).where(FlowTry.invoice_id == Invoice.id, FlowTry.platform == platform)
+    """Ids of invoices to organisations, released lately, not handed over, and not waiting for a later try."""
+    tries = select(FlowTry.id).where(FlowTry.invoice_id == Invoice.id, FlowTry.platform == platform)
     query = select(Invoice.id).where(
         Invoice.pdf_key.is_not(None),
+        # Sales to consumers are not sent, but reported in sums (flux 10).
         Invoice.organisation_id.is_not(None),
         Invoice.released_at > now - SEND_WITHIN,
+        # A flow of any platform: what was deposited by hand is never sent.
         ~exists().where(Flow.invoice_id == Invoice.id),
-        or_(~waits.exists(), waits.where(FlowTry.next_at <= now).exists()),
+        or_(~tries.exists(), tries.where(FlowTry.next_at <= now).exists()),
     )
     return list(session.scalars(query.order_by(Invoice.id).limit(limit)))
 
@@ -186,11 +191,12 @@ def list_to_send(session: Session, *, platform: str, now: datetime, limit: int =
 def note_trouble(
     session: Session, *, invoice: Invoice, platform: str, trouble: str, permanent: bool, now: datetime
 ) -> FlowTry:
-    """It was not taken: tried again later and later, or (permanent) laid before a person and never sent again."""
+    """Record a failed deposit: tried again later and later or, if permanent, left to a person and never sent again."""
     row = session.scalar(select(FlowTry).where(FlowTry.invoice_id == invoice.id, FlowTry.platform == platform))
     tries = (row.tries if row else 0) + 1
     next_at = None if permanent else now + RETRY_DELAYS[min(tries, len(RETRY_DELAYS)) - 1]
     facts = {"tries": tries, "trouble": trouble[:300], "next_at": next_at}
+    # Of two steps that fail at once, the second one updates the row of the first.
     query = insert(FlowTry).values(invoice_id=invoice.id, platform=platform, **facts)
     row = session.scalars(
         query.on_conflict_do_update(index_elements=[FlowTry.invoice_id, FlowTry.platform], set_=facts).returning(
@@ -204,14 +210,14 @@ def note_trouble(
 
 
 def list_troubles(session: Session, *, seller_id: int) -> list[tuple[Invoice, FlowTry]]:
-    """What the platform did not take yet, for staff; the newest first."""
+    """Invoices that a platform did not take yet, for staff; the newest 50 first."""
     query = select(Invoice, FlowTry).join(FlowTry, FlowTry.invoice_id == Invoice.id)
     waiting = query.where(Invoice.seller_id == seller_id, ~exists().where(Flow.invoice_id == Invoice.id))
     return [(invoice, row) for invoice, row in session.execute(waiting.order_by(Invoice.id.desc()).limit(50))]
 
 
 def list_to_poll(session: Session, *, platform: str, now: datetime, limit: int = 50) -> list[int]:
-    """Flows that are not at their end, each once an hour."""
+    """Ids of flows without a final status, each once an hour."""
     query = select(Flow.id).where(
         Flow.platform == platform,
         Flow.status.not_in(FINAL),
@@ -222,8 +228,9 @@ def list_to_poll(session: Session, *, platform: str, now: datetime, limit: int =
 
 
 def note_polled_status(session: Session, *, flow: Flow, status: FlowStatus, now: datetime) -> None:
-    """What the platform says now; only a change is a status. Typed statuses that are further on stay."""
+    """Record what the platform answered to a poll; only a status further on than the known one counts."""
     flow.polled_at = now
+    # The codes grow along the life of a flow. A lower one is old news: a person typed a later one from the portal.
     if status.value > flow.status.value:
         note_status(session, flow=flow, status=status, now=now, reason=f"{flow.platform} {status.value}")
     session.flush()

@@ -1,6 +1,6 @@
-"""Legal entities that sell: who stands on the invoice of a site, under which VAT regime on which day.
+"""Legal entities that sell: who stands on the invoices of a site, and under which VAT regime on which day.
 
-Refuses to be edited into the past: a regime is a dated row, and an issued invoice keeps its own copy.
+A regime is a dated row that cannot begin in the past, and an issued invoice keeps its own copy of its seller.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ from api.domain.people.roles import StaffOnly, may_manage, may_staff, require_ma
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.legal import Regime
 
-# The day of a French document is the day in Paris, whatever the clock of the server.
+# A document bears the day in Paris, whatever the clock of the server and the zone of the place.
 PARIS = ZoneInfo("Europe/Paris")
+# A number has at most 35 signs, letters, digits and + - _ / only (BR-FR-01, BR-FR-02): eight leave room for the year
+# and the count.
+PREFIX = "[A-Z0-9-]{1,8}"
 
 
 class WalletKind(StrEnum):
-    """Multi-purpose credit bears VAT when it is used, single-purpose when it is bought: an accountant decides."""
+    """Whether prepaid credit bears VAT when it is used (multi-purpose) or when it is bought (single-purpose)."""
 
+    # BOI-TVA-CHAMP-10-10-40-50 (formerly CGI 256 ter): single-purpose where all that it can buy has one rate in one
+    # place. An accountant has to say which it is here, so top-ups of a single-purpose seller are refused until then.
     MULTI = "multi"
     SINGLE = "single"
 
@@ -90,8 +95,9 @@ class Seller(Base):
 
     __tablename__ = "sellers"
     __table_args__ = (
+        # NULL equals nothing in a unique index; as 0 there is one seller of the network, too.
         Index("uq_sellers_site", text("coalesce(site_id, 0)"), unique=True),
-        CheckConstraint("prefix ~ '^[A-Z0-9-]{1,8}$'", name="prefix"),
+        CheckConstraint(f"prefix ~ '^{PREFIX}$'", name="prefix"),
     )
 
     id: Mapped[Id]
@@ -107,7 +113,7 @@ class Seller(Base):
     iban: Mapped[str] = mapped_column(String(34))
     bic: Mapped[str] = mapped_column(String(11))
     bank_name: Mapped[str] = mapped_column(String(120))
-    # The first letters of its numbers: F makes F2026-00001.
+    # The first letters of its invoice numbers: F makes F2026-00001. No verb changes it.
     prefix: Mapped[str] = mapped_column(String(8), default="F")
     wallet_kind: Mapped[WalletKind] = mapped_column(EnumText(WalletKind), default=WalletKind.MULTI)
     created_at: Mapped[Instant]
@@ -131,7 +137,7 @@ class Seller(Base):
 
 
 class SellerRegime(Base):
-    """From `start` on (until the next row) the seller is under this regime."""
+    """From `start` until the next row the seller is under this regime."""
 
     __tablename__ = "seller_regimes"
     __table_args__ = (UniqueConstraint("seller_id", "start"),)
@@ -162,6 +168,7 @@ def unpack_address(packed: dict[str, Any]) -> Address:
 
 
 def today(now: datetime) -> date:
+    """The day in Paris: the date of a document issued now."""
     return now.astimezone(PARIS).date()
 
 
@@ -178,40 +185,49 @@ def add_seller(
     start: date = date(2020, 1, 1),
     vat_on_debits: bool = False,
 ) -> Seller:
-    """Enter a legal entity; raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..).
+    """Enter the legal entity of `site` or, without one, of the network.
 
-    An actor must manage the site or, for the network's, be its administrator; DuplicateSeller where there is one.
+    An actor must manage the site or administer the network (StaffOnly, NetworkSeller). Raises the named fault of the
+    field (WrongSiren, SiretOfAnother, WrongIban, ..), PrefixWrong, and DuplicateSeller where there is one.
     """
     if actor is not None:
         _require_may_add(session, actor, site)
     _check(party, bank)
     _check_regime(party.vat_number, regime, vat_on_debits)
-    if not re.fullmatch(r"[A-Z0-9-]{1,8}", prefix):
+    if not re.fullmatch(PREFIX, prefix):
         raise PrefixWrong()
-    if find_own_seller(session, site_id=site.id if site else None) is not None:
+    site_id = site.id if site else None
+    # Only to be polite: of two at once, the unique index lets one through.
+    if find_own_seller(session, site_id=site_id) is not None:
         raise DuplicateSeller()
-    seller = Seller(
-        site_id=site.id if site else None,
-        name=party.name,
-        legal_form=party.legal_form or "",
-        siren=party.siren,
-        siret=party.siret,
-        vat_number=party.vat_number,
-        address=pack_address(party.address),
-        email=party.email,
-        phone=party.phone,
-        iban=bank.iban,
-        bic=bank.bic,
-        bank_name=bank.name,
-        prefix=prefix,
-        created_at=now,
-    )
+    seller = Seller(site_id=site_id, siren=party.siren, prefix=prefix, created_at=now)
+    _fill(seller, party, bank)
     session.add(seller)
     session.flush()
     set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
-    actor_id = actor.id if actor else None
-    record(session, noun="seller", noun_id=seller.id, verb="added", now=now, actor_id=actor_id, site_id=seller.site_id)
+    _record(session, seller, "added", actor, now)
     return seller
+
+
+def _fill(seller: Seller, party: Party, bank: Bank) -> None:
+    """All that may change later; SIREN and prefix may not."""
+    seller.name, seller.legal_form, seller.siret = party.name.strip(), party.legal_form or "", party.siret or ""
+    seller.vat_number, seller.address = party.vat_number, pack_address(party.address)
+    seller.email, seller.phone = party.email, party.phone
+    seller.iban, seller.bic, seller.bank_name = bank.iban, bank.bic, bank.name
+
+
+def _record(session: Session, seller: Seller, verb: str, actor: User | None, now: datetime, **facts: str) -> None:
+    record(
+        session,
+        noun="seller",
+        noun_id=seller.id,
+        verb=verb,
+        now=now,
+        actor_id=actor.id if actor else None,
+        site_id=seller.site_id,
+        **facts,
+    )
 
 
 def _require_may_add(session: Session, actor: User, site: Site | None) -> None:
@@ -224,6 +240,7 @@ def _require_may_add(session: Session, actor: User, site: Site | None) -> None:
 def _check(party: Party, bank: Bank) -> None:
     if not party.name.strip():
         raise SellerNameless()
+    # `party_faults` also serves buyers, and lets one without a SIREN pass: a consumer has none.
     if not party.siren:
         raise faults.WrongSiren(siren="", party=party.name)
     for fault in [*party_faults(party), *bank_faults(bank)]:
@@ -233,33 +250,30 @@ def _check(party: Party, bank: Bank) -> None:
 def _check_regime(vat_number: str | None, regime: Regime, vat_on_debits: bool) -> None:
     if regime is Regime.PAYER and not vat_number:
         raise VatNumberMissing()
+    # The option moves the day on which the VAT of services is due: without VAT there is nothing to move.
     if vat_on_debits and regime is not Regime.PAYER:
         raise faults.DebitsWithoutVat(field="vat_on_debits")
 
 
 def change_seller(session: Session, *, seller: Seller, party: Party, bank: Bank, actor: User, now: datetime) -> None:
-    """Another address, bank, form or capital, by a manager; what was issued keeps its copy.
+    """Another address, bank, form or capital, by a manager (StaffOnly); what was issued keeps its copy.
 
-    Raises the named fault of the field, and AnotherEntity for another SIREN.
+    Raises the named fault of the field, AnotherEntity for another SIREN, and VatNumberMissing where a regime of today
+    or later needs the number.
     """
     require_seller_manager(session, user=actor, seller=seller)
     _check(party, bank)
     if party.siren != seller.siren:
         raise AnotherEntity(siren=seller.siren)
-    for row in _living_regimes(session, seller, today(now)):
+    for row in _list_regimes_from(session, seller, today(now)):
         _check_regime(party.vat_number, row.regime, row.vat_on_debits)
-    seller.name, seller.legal_form, seller.siret = party.name.strip(), party.legal_form or "", party.siret or ""
-    seller.vat_number, seller.address = party.vat_number, pack_address(party.address)
-    seller.email, seller.phone = party.email, party.phone
-    seller.iban, seller.bic, seller.bank_name = bank.iban, bank.bic, bank.name
+    _fill(seller, party, bank)
     session.flush()
-    record(
-        session, noun="seller", noun_id=seller.id, verb="changed", now=now, actor_id=actor.id, site_id=seller.site_id
-    )
+    _record(session, seller, "changed", actor, now)
 
 
-def _living_regimes(session: Session, seller: Seller, on: date) -> list[SellerRegime]:
-    """That of the day, and those to come."""
+def _list_regimes_from(session: Session, seller: Seller, on: date) -> list[SellerRegime]:
+    """The regime in force on `on`, and those to come."""
     return [get_regime(session, seller=seller, on=on)] + [
         row for row in list_regimes(session, seller=seller) if row.start > on
     ]
@@ -273,23 +287,15 @@ def plan_regime(
     Raises RegimeInPast, OverlappingRegime, VatNumberMissing, DebitsWithoutVat.
     """
     require_seller_manager(session, user=actor, seller=seller)
+    # Documents of earlier days exist already and were issued under the regime of their day.
     if start < today(now):
         raise RegimeInPast()
     if any(row.start == start for row in list_regimes(session, seller=seller)):
         raise OverlappingRegime()
     _check_regime(seller.vat_number, regime, vat_on_debits)
     row = set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
-    record(
-        session,
-        noun="seller",
-        noun_id=seller.id,
-        verb="regime_planned",
-        now=now,
-        actor_id=actor.id,
-        site_id=seller.site_id,
-        regime=regime.value,
-        start=start.isoformat(),
-    )
+    facts = {"regime": regime.value, "start": start.isoformat()}
+    _record(session, seller, "regime_planned", actor, now, **facts)
     return row
 
 
@@ -302,7 +308,7 @@ def list_regimes(session: Session, *, seller: Seller) -> list[SellerRegime]:
 def set_regime(
     session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool = False
 ) -> SellerRegime:
-    """From `start` on; earlier invoices keep theirs."""
+    """Without asking for rights or state, as `add_seller` and `plan_regime` do."""
     row = SellerRegime(seller_id=seller.id, start=start, regime=regime, vat_on_debits=vat_on_debits)
     session.add(row)
     session.flush()
@@ -319,7 +325,7 @@ def get_regime(session: Session, *, seller: Seller, on: date) -> SellerRegime:
 
 
 def find_own_seller(session: Session, *, site_id: int | None) -> Seller | None:
-    """The entity entered for this site, or (with no site) for the network; not the one that stands in for it."""
+    """The entity entered for this very site or, with None, for the network; `get_site_seller` falls back to it."""
     own = Seller.site_id.is_(None) if site_id is None else Seller.site_id == site_id
     return session.scalar(select(Seller).where(own))
 
@@ -333,6 +339,7 @@ def may_add_seller(session: Session, *, user: User, site_id: int | None) -> bool
 def get_site_seller(session: Session, *, site_id: int) -> Seller:
     """Who sells at this site: its own legal entity, else the network's; raises NoSeller."""
     query = select(Seller).where((Seller.site_id == site_id) | Seller.site_id.is_(None))
+    # False sorts before true: the site's own entity comes before the network's.
     row = session.scalar(query.order_by(Seller.site_id.is_(None)).limit(1))
     if row is None:
         raise NoSeller()
@@ -340,7 +347,7 @@ def get_site_seller(session: Session, *, site_id: int) -> Seller:
 
 
 def get_seller(session: Session, seller_id: int, *, user: User) -> Seller:
-    """For the staff of a site that sells through it; to everybody else it is NotFound."""
+    """A seller whose money this user handles; NotFound to everybody else."""
     seller = session.get(Seller, seller_id)
     if seller is None or not may_handle_money(session, user=user, seller=seller):
         raise NotFound()
@@ -353,6 +360,7 @@ def may_handle_money(session: Session, *, user: User, seller: Seller) -> bool:
 
 
 def list_site_ids(session: Session, *, seller: Seller) -> list[int]:
+    """Sites that sell through it: its own or, for the network's, every site that has no seller of its own."""
     if seller.site_id is not None:
         return [seller.site_id]
     own = set(session.scalars(select(Seller.site_id).where(Seller.site_id.is_not(None))))
@@ -360,17 +368,17 @@ def list_site_ids(session: Session, *, seller: Seller) -> list[int]:
 
 
 def may_manage_seller(session: Session, *, user: User, seller: Seller) -> bool:
-    """Whoever manages a site that sells through it; of the network's, any of those sites."""
+    """Managers of a site that sells through it; for the network's, of any of those sites."""
     return any(may_manage(session, user=user, site_id=site_id) for site_id in list_site_ids(session, seller=seller))
 
 
 def require_seller_manager(session: Session, *, user: User, seller: Seller) -> None:
-    """Closing a period and changing the entity is for managers."""
+    """Raises StaffOnly; closing a period and changing the entity is for managers."""
     if not may_manage_seller(session, user=user, seller=seller):
         raise StaffOnly()
 
 
 def list_sellers(session: Session, *, user: User | None = None) -> list[Seller]:
-    """All of the network, or those whose money a person handles."""
-    found = session.scalars(select(Seller).order_by(Seller.id))
-    return [seller for seller in found if user is None or may_handle_money(session, user=user, seller=seller)]
+    """All of the network, or those whose money `user` handles."""
+    sellers = session.scalars(select(Seller).order_by(Seller.id))
+    return [seller for seller in sellers if user is None or may_handle_money(session, user=user, seller=seller)]

@@ -22,8 +22,8 @@ from api.domain.billing.facturx import (
     VatCategory,
     check_document,
     credit_note,
+    document_faults,
     faults,
-    list_faults,
     totals,
 )
 from api.domain.core.errors import Invalid
@@ -45,6 +45,10 @@ from tests.world.documents import (
     make_siret,
     make_vat_number,
 )
+
+
+def list_faults(sale: Document | QuoteDocument) -> list[Invalid]:
+    return list(document_faults(sale))
 
 
 def off_by_one(key: str) -> str:

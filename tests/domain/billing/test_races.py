@@ -5,23 +5,24 @@ import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
+from threading import Barrier
 
 import pytest
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.domain.billing import invoices, ledger, payments
+from api.domain.billing import invoices, ledger, organisations, payments
 from api.domain.billing.facturx import Document, faults
 from api.domain.billing.invoices import Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
 from api.domain.billing.sellers import Seller
 from api.domain.core.errors import DomainError
-from api.domain.people.accounts import User
+from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.sales import orders, tabs
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
-from tests.world import NOW
+from tests.world import NOW, make_user
 from tests.world.billing import TODAY, Shop, accept_all, ask, issue, make_shop
 from tests.world.documents import make_document
 from tests.world.stays import START, stay
@@ -187,6 +188,25 @@ def test_prepaid_credit_is_used_once_by_two_invoices(committed: Engine, shop: Sh
         payments.pay(session, invoice=invoice, means=means, cents=cents, received_on=TODAY, key=key, now=NOW)
 
     assert at_once(committed, act) == ["", "CreditTooSmall"]
+
+
+def test_two_buyers_who_remove_each_other_leave_one(committed: Engine, shop: Shop) -> None:
+    with Session(committed) as session, session.begin():
+        carol = make_user(session, "Carol").id
+        session.add(Membership(organisation_id=shop.company.id, user_id=carol, buying=BuyingRight.BUYER, since=NOW))
+    pairs = iter([(shop.world.alice.id, carol), (carol, shop.world.alice.id)])
+    both_are_in = Barrier(2)
+
+    def act(session: Session) -> None:
+        actor_id, user_id = next(pairs)
+        company, actor = session.get_one(Organisation, shop.company.id), session.get_one(User, actor_id)
+        both_are_in.wait()
+        organisations.remove_member(session, organisation=company, actor=actor, user_id=user_id, now=NOW)
+
+    assert at_once(committed, act).count("") == 1
+    with Session(committed) as session:
+        company = session.get_one(Organisation, shop.company.id)
+        assert len(organisations.list_members(session, organisation=company)) == 1
 
 
 def sell(committed: Engine, shop: Shop, *, on: date = TODAY, judge: Judge = accept_all) -> Invoice:

@@ -1,10 +1,10 @@
-"""Invoice documents, pure: values, sums, checks, credit notes, deposits, and the dict that the factur-x library wants.
+"""Invoice documents as pure values: sums, checks, credit notes, deposits, and the dict for the factur-x library.
 
-Refuses sessions, clocks, files and numbers of its own: all of them are passed in.
+Nothing here knows a session, a clock or a file; numbers and dates are passed in.
 """
 
 from api.domain.billing.facturx import faults
-from api.domain.billing.facturx.checks import bank_faults, check_document, list_faults, party_faults
+from api.domain.billing.facturx.checks import bank_faults, check_document, document_faults, party_faults
 from api.domain.billing.facturx.cii import euros, nature_text, plain_decimal, to_dict
 from api.domain.billing.facturx.credit import credit_note
 from api.domain.billing.facturx.deposit import deduct_deposits, deposit_invoice
@@ -29,6 +29,7 @@ from api.domain.billing.facturx.document import (
     Sale,
     TraceRow,
     VatCategory,
+    clean_identifier,
 )
 from api.domain.billing.facturx.totals import Totals, VatSum, line_net_cents, totals
 
@@ -57,13 +58,14 @@ __all__ = [
     "VatSum",
     "bank_faults",
     "check_document",
+    "clean_identifier",
     "credit_note",
     "deduct_deposits",
     "deposit_invoice",
+    "document_faults",
     "euros",
     "faults",
     "line_net_cents",
-    "list_faults",
     "nature_text",
     "party_faults",
     "plain_decimal",

@@ -1,6 +1,6 @@
 """What no schematron notices: wrong keys, sums other than agreed, VAT where there is none, a missing engagement number.
 
-Refuses to mend anything: `check` raises the first fault, `list_faults` gives them all to a form.
+`check_document` raises the first fault; the generators give them all, in the order of the page.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from api.domain.core.errors import Invalid
 from api.domain.pricing.legal import CustomerType, Regime, longest_term_days, vat_rates
 from api.domain.pricing.prices import round_cents
 
+# BR-FR-01 and BR-FR-02: at most 35 signs, no spaces.
 NUMBER = re.compile(r"[A-Za-z0-9+\-_/]{1,35}")
 # What XML 1.0 cannot hold, and what would turn the reading direction of a printed line.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
@@ -42,22 +43,20 @@ LONGEST_TEXT = 1000
 
 
 def check_document(sale: Document | QuoteDocument) -> None:
-    for fault in _faults(sale):
+    """Raise the first fault."""
+    for fault in document_faults(sale):
         raise fault
 
 
-def list_faults(sale: Document | QuoteDocument) -> list[Invalid]:
-    """Everything that is wrong, in the order in which the reader finds it on the page."""
-    return list(_faults(sale))
-
-
-def _faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
+def document_faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
+    """Everything that is wrong with an invoice or a quote, in the order in which a reader finds it on the page."""
     if not NUMBER.fullmatch(sale.number):
         yield faults.BadNumber(number=sale.number)
     yield from party_faults(sale.seller)
     yield from party_faults(sale.buyer)
     yield from _seller_faults(sale)
     yield from _text_faults(sale)
+    # Without a line there are no sums to look at.
     if not sale.lines:
         yield faults.NothingSold()
         return
@@ -71,14 +70,15 @@ def _faults(sale: Document | QuoteDocument) -> Iterator[Invalid]:
     sums = totals(sale)
     yield from _sum_faults(sale, sums)
     if isinstance(sale, Document):
-        yield from _document_faults(sale, sums)
+        yield from _invoice_faults(sale, sums)
 
 
 def party_faults(party: Party) -> Iterator[Invalid]:
-    """Also asked when a customer is entered: a wrong key must not wait for the invoice to be found."""
+    """Also asked when a seller or a buyer is entered, so that a wrong key is found long before the first invoice."""
     if party.siren is not None and not _is_siren(party.siren):
         yield faults.WrongSiren(siren=party.siren, party=party.name)
     if party.siret is not None:
+        # stdnum knows the exception of La Poste, whose SIRETs do not follow Luhn.
         if not re.fullmatch(r"\d{14}", party.siret) or not stdnum_siret.is_valid(party.siret):
             yield faults.WrongSiret(siret=party.siret, party=party.name)
         if party.siret[:9] != party.siren:
@@ -89,6 +89,7 @@ def party_faults(party: Party) -> Iterator[Invalid]:
 
 
 def bank_faults(bank: Bank) -> Iterator[Invalid]:
+    """IBAN and BIC by their keys and countries; no bank is asked."""
     try:
         iban = schwifty.IBAN(bank.iban)
     except SchwiftyException:
@@ -99,22 +100,25 @@ def bank_faults(bank: Bank) -> Iterator[Invalid]:
             yield faults.WrongBic(bic=bank.bic)
     except SchwiftyException:
         yield faults.WrongBic(bic=bank.bic)
+    # Town halls have refused invoices that did not print the name of the bank.
     if not bank.name.strip():
         yield faults.MissingBank()
 
 
 def _is_siren(siren: str) -> bool:
+    # stdnum takes spaces in it, the XML does not (BT-30).
     return bool(re.fullmatch(r"\d{9}", siren)) and bool(stdnum_siren.is_valid(siren))
 
 
 def _is_vat_number_of(vat_number: str, siren: str | None) -> bool:
-    """French numbers carry their SIREN after the two signs of the key."""
+    """A French number is "FR", a key of two signs and the SIREN; of a foreign one only the form is looked at."""
     if not vat_number.startswith("FR"):
         return bool(re.fullmatch(r"[A-Z]{2}[A-Z0-9+*]{2,13}", vat_number))
     return bool(stdnum_tva.is_valid(vat_number)) and siren is not None and vat_number[4:] == siren
 
 
 def _address_faults(party: str, address: Address) -> Iterator[Invalid]:
+    # EN 16931 has three lines of an address: BT-35, BT-36, BT-162 of the seller, and as many of the buyer.
     street = any(line.strip() for line in address.lines) and len(address.lines) <= 3
     if not street or not address.postcode.strip() or not address.city.strip() or len(address.country) != 2:
         yield faults.IncompleteAddress(party=party)
@@ -139,7 +143,7 @@ def _text_faults(sale: Sale) -> Iterator[Invalid]:
 
 
 def _optional_texts(sale: Sale) -> Iterator[str | None]:
-    """What may be absent; when it is there, XML and paper must be able to hold it."""
+    """What may be absent; where it is there, XML and paper must be able to hold it."""
     for party in (sale.seller, sale.buyer):
         yield from (party.legal_form, party.electronic_address, party.email, party.phone, party.service_code)
         yield party.address.postcode
@@ -153,6 +157,7 @@ def _optional_texts(sale: Sale) -> Iterator[str | None]:
 
 
 def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
+    # The decimals that the French rules allow: 4 of a quantity, 6 of a price (BR-FR-DEC). A price is never negative.
     if not line.quantity or _decimals(line.quantity) > 4:
         yield faults.WrongQuantity(line=number, quantity=line.quantity)
     if line.unit_price <= 0 or _decimals(line.unit_price) > 6:
@@ -169,11 +174,13 @@ def _line_faults(number: int, line: Line) -> Iterator[Invalid]:
 
 def _decimals(number: Decimal) -> int:
     exponent = number.normalize().as_tuple().exponent
+    # Infinity and NaN have a letter for an exponent: more decimals than any rule allows.
     return max(0, -exponent) if isinstance(exponent, int) else 99
 
 
 def _vat_faults(sale: Sale, category: VatCategory, rate: Decimal) -> Iterator[Invalid]:
-    """A franchise is category E and never Z or S: schematrons accept all three."""
+    """The category that the regime of the seller demands, and a rate that the law knows on that day."""
+    # Schematrons accept a franchise coded as Z or S; only E is right.
     expected = VatCategory.STANDARD if sale.regime is Regime.PAYER else VatCategory.EXEMPT
     if category is not expected:
         yield faults.WrongVatCategory(regime=sale.regime, category=expected, found=category)
@@ -189,11 +196,12 @@ def _sum_faults(sale: Sale, sums: Totals) -> Iterator[Invalid]:
     for group in sums.vat:
         if group.base_cents < 0:
             yield faults.NegativeBase(rate=group.rate)
+    # The buyer agreed to this total: no rounding on the way may change it by a cent.
     if isinstance(sale, Document) and sale.agreed_total_cents not in {None, sums.total_cents}:
         yield faults.TotalDiffers(agreed_cents=sale.agreed_total_cents, computed_cents=sums.total_cents)
 
 
-def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
+def _invoice_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
     yield from _date_faults(document)
     yield from _payment_faults(document, sums)
     yield from _reference_faults(document)
@@ -203,7 +211,8 @@ def _document_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
 
 
 def _date_faults(document: Document) -> Iterator[Invalid]:
-    """An invoice already paid, or for a deposit, may fall due before its issue (BR-FR-CO-07)."""
+    """Due date and supply; the longest term is that of the law (C. com. L441-10, CCP R2192-10)."""
+    # BR-FR-CO-07 excepts deposits, and what is paid already: its due date is the day of payment.
     early_is_fine = document.is_paid or document.kind is DocumentKind.DEPOSIT
     if document.due_on < document.issued_on and not early_is_fine:
         yield faults.DueBeforeIssue(due_on=document.due_on, issued_on=document.issued_on)
@@ -218,6 +227,7 @@ def _date_faults(document: Document) -> Iterator[Invalid]:
 
 
 def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
+    # Frames B2, S2 and M2 say "already paid": all of it, on the day that stands as the due date (BR-FR-CO-09).
     paid_in_full = document.paid_cents == sums.total_cents
     if not 0 <= document.paid_cents <= max(0, sums.total_cents) or document.is_paid != (
         paid_in_full and document.paid_cents > 0
@@ -227,11 +237,13 @@ def _payment_faults(document: Document, sums: Totals) -> Iterator[Invalid]:
         yield faults.WrongPaidAmount(field="due_on")
     if document.bank:
         yield from bank_faults(document.bank)
+    # Who is to pay by transfer must read on the invoice where to.
     elif document.means is PaymentMeansCode.TRANSFER and sums.due_cents > 0 and not document.is_credit_note:
         yield faults.MissingBank()
 
 
 def _reference_faults(document: Document) -> Iterator[Invalid]:
+    # A credit note or a corrected invoice names the invoice that it is about (BR-FR-CO-05); nothing else does.
     must_refer = document.kind in {DocumentKind.CREDIT_NOTE, DocumentKind.CORRECTED}
     if must_refer and not document.originals:
         yield faults.MissingReference()

@@ -1,6 +1,6 @@
-"""From our words to the dict of BT codes that factur-x 7.8 wants: amounts as strings, parties as BG-4, BG-7, BG-13.
+"""From our words to the dict of BT and BG codes of EN 16931 from which factur-x 7.8 writes CII XML.
 
-Refuses to check (that is `checks`) and to write XML (that is the adapter).
+It expects what `checks` accepts. The XML is written by `api.adapters.facturx`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from api.domain.billing.facturx.totals import Totals, VatSum, totals
 from api.domain.pricing.legal import CustomerType, Mentions, Regime, mentions
 from api.domain.pricing.prices import round_cents
 
+# Identifier schemes of ISO 6523: SIREN, SIRET, the French electronic address, and the *code service* of Chorus Pro.
 SIREN_SCHEME, SIRET_SCHEME, ADDRESS_SCHEME, ROUTING_SCHEME = "0002", "0009", "0225", "0224"
 
 
 def to_dict(document: Document) -> dict[str, Any]:
-    """A fresh dict each time: the library mutates it."""
+    """All fields of `document`; a new dict at each call, because the library changes it."""
     sums = totals(document)
     legal = mentions(document.issued_on, document.regime, document.buyer.customer)
     return {
@@ -36,6 +37,7 @@ def to_dict(document: Document) -> dict[str, Any]:
         "BG-7": _party(document.buyer),
         **_supply(document),
         **_payment(document, sums),
+        # A final invoice names its deposits where a credit note names its original.
         "BG-3": [{"BT-25": ref.number, "BT-26": ref.issued_on} for ref in (*document.originals, *document.deposits)],
         "BG-20": [_document_allowance(a) for a in document.allowances],
         "BG-23": [_vat(group, legal) for group in sums.vat],
@@ -49,6 +51,7 @@ def to_dict(document: Document) -> dict[str, Any]:
 
 def euros(cents: int) -> str:
     """Exactly two decimals and a point: -5 -> "-0.05"."""
+    # The library wants strings: it refuses Decimals, and writes floats with the errors of binary fractions.
     return f"{Decimal(cents) / 100:.2f}"
 
 
@@ -68,16 +71,19 @@ def _head(document: Document) -> dict[str, Any]:
         "BT-13": document.purchase_order,
         "BT-23": document.frame,
     }
+    # The library's word for code 5 of CII: VAT is due on the date of the invoice.
     if document.vat_on_debits:
         head["BT-8"] = "invoice"
     return {key: value for key, value in head.items() if value is not None}
 
 
 def _notes(document: Document, legal: Mentions) -> list[dict[str, str]]:
-    """BAR says which treatment is meant; PMT, PMD and AAB stand exactly once (BR-FR-05, BR-FR-06)."""
+    """Notes with their subject codes: BAR, and PMT, PMD and AAB exactly once (BR-FR-05, BR-FR-06)."""
+    # The text of BAR is a code: which treatment of the reform is meant.
     treatment = "B2C" if document.buyer.customer is CustomerType.CONSUMER else "B2B"
     coded = {"BAR": treatment, "PMT": legal.indemnity, "PMD": legal.penalty, "AAB": legal.discount}
     notes = [{"BT-21": code, "BT-22": text} for code, text in coded.items() if text]
+    # Printed and sent always, since decree 2022-1299.
     notes += [{"BT-22": nature_text(document, legal)}]
     if document.vat_on_debits:
         notes.append({"BT-22": legal.debits})
@@ -85,12 +91,15 @@ def _notes(document: Document, legal: Mentions) -> list[dict[str, str]]:
 
 
 def nature_text(sale: Sale, legal: Mentions) -> str:
+    """The printed sentence for the category of operations (goods, services or both)."""
     return {"B": legal.goods, "S": legal.services, "M": legal.mixed}[sale.nature]
 
 
 def _party(party: Party, *, tax_identifier: bool = False) -> dict[str, Any]:
-    """`tax_identifier`: an exempt seller gives the SIREN as BT-32, or BR-E-02 refuses."""
+    """A party (BG-4, BG-7). `tax_identifier`: give the SIREN as BT-32 too."""
+    # An exempt seller may have no VAT number (BT-31); without BT-32 in its place BR-E-02 refuses the document.
     identifiers = {SIRET_SCHEME: party.siret, ROUTING_SCHEME: party.service_code}
+    # BT-34 and BT-49 are mandatory; BT-49 begins with the buyer's SIREN, and is no more than that by default.
     address = party.electronic_address or party.siren
     contact = {"name": party.name, "email": party.email, "phone": party.phone}
     fields: dict[str, Any] = {
@@ -120,9 +129,9 @@ def _place(place: DeliverTo) -> dict[str, Any]:
 
 
 def _supply(document: Document) -> dict[str, Any]:
-    """Of a period also its last day as date of supply: without any the library writes an empty delivery, which the
-    schema refuses."""
+    """Date or period of supply, and where the goods went if elsewhere."""
     supply: dict[str, Any] = {
+        # Of a period the last day: without any date the library writes an empty delivery, which the schema refuses.
         "BT-72": document.supplied_on or document.supplied_until,
         "BT-73": document.supplied_from,
         "BT-74": document.supplied_until,
@@ -157,8 +166,9 @@ def _vat(group: VatSum, legal: Mentions) -> dict[str, str]:
         "BT-116": euros(group.base_cents),
         "BT-117": euros(group.vat_cents),
         "BT-118": group.category.value,
-        "BT-119": f"{group.rate:.2f}",
+        "BT-119": f"{group.rate:.2f}",  # category E needs its rate too: "0.00"
     }
+    # The state's portal wants both text and code (rule G1.41), which no schematron checks.
     if group.category is VatCategory.EXEMPT and legal.exemption and legal.exemption_code:
         vat |= {"BT-120": legal.exemption, "BT-121": legal.exemption_code}
     return vat

@@ -1,7 +1,4 @@
-"""Credit notes: the whole of an invoice, what is left of it, or some quantities of some lines.
-
-Refuses to credit more than remains, and never touches the original.
-"""
+"""Credit notes: for a whole invoice, or for some quantities of some lines, and never for more than remains of it."""
 
 from __future__ import annotations
 
@@ -27,10 +24,10 @@ def credit_note(
     quantities: Mapping[int, Decimal] | None = None,
     earlier: Sequence[Document] = (),
 ) -> Document:
-    """`quantities`: line index (from 0) -> how much of it; None credits the whole. `earlier`: its credit notes so far.
+    """A document (381) that credits `quantities` of `original`: line index from 0 to how much of it; None: all of it.
 
-    Line reductions go along in proportion. Rounding of parts may exceed the rest by a cent each: the last part gives
-    it up as a reduction.
+    `earlier` are the credit notes so far. Reductions are credited in proportion. Amounts are positive. Raises
+    NoSuchLine and CreditAboveRemaining.
     """
     document = replace(
         original,
@@ -38,6 +35,7 @@ def credit_note(
         number=number,
         issued_on=issued_on,
         due_on=issued_on,
+        # BG-3: without number and date of the invoice BR-FR-CO-05 refuses a credit note.
         originals=(Reference(number=original.number, issued_on=original.issued_on),),
         deposits=(),
         lines=_lines(original, quantities),
@@ -48,10 +46,12 @@ def credit_note(
         agreed_total_cents=None,
     )
     remaining = totals(original).total_cents - sum(totals(note).total_cents for note in earlier)
-    return _within(document, remaining, parts=len(earlier) + 1)
+    return _limit_to(document, remaining, parts=len(earlier) + 1)
 
 
-def _within(document: Document, remaining_cents: int, *, parts: int) -> Document:
+def _limit_to(document: Document, remaining_cents: int, *, parts: int) -> Document:
+    # Each part was rounded by itself and may have come out a cent too large. The last part gives these cents up as a
+    # reduction of its first line; whatever exceeds by more is a credit of more than was sold.
     excess = totals(document).total_cents - remaining_cents
     while 0 < excess <= parts and totals(document).total_cents > remaining_cents:
         document = replace(document, lines=(_one_cent_less(document.lines[0]), *document.lines[1:]))
@@ -65,13 +65,14 @@ def _within(document: Document, remaining_cents: int, *, parts: int) -> Document
 
 
 def _one_cent_less(line: Line) -> Line:
-    given = line.allowance or Allowance(amount_cents=0, reason=ROUNDING)
-    return replace(line, allowance=replace(given, amount_cents=given.amount_cents + 1))
+    allowance = line.allowance or Allowance(amount_cents=0, reason=ROUNDING)
+    return replace(line, allowance=replace(allowance, amount_cents=allowance.amount_cents + 1))
 
 
 def _lines(original: Document, quantities: Mapping[int, Decimal] | None) -> tuple[Line, ...]:
     if quantities is None:
         return original.lines
+    # Python would take -1 for the last line.
     for index in quantities:
         if not 0 <= index < len(original.lines):
             raise NoSuchLine(line=index + 1, number=original.number)
@@ -79,6 +80,7 @@ def _lines(original: Document, quantities: Mapping[int, Decimal] | None) -> tupl
 
 
 def _part(line: Line, quantity: Decimal) -> Line:
+    # A deducted deposit has a negative quantity: the quotient takes both signs.
     if not 0 < quantity / line.quantity <= 1:
         raise CreditAboveRemaining(wanted=quantity, remaining=line.quantity, number=line.description)
     if line.allowance is None or quantity == line.quantity:
@@ -89,7 +91,7 @@ def _part(line: Line, quantity: Decimal) -> Line:
 
 
 def _allowances(original: Document, quantities: Mapping[int, Decimal] | None) -> tuple[DocumentAllowance, ...]:
-    """Document reductions go back in proportion to what is credited of their rate."""
+    """Reductions of the document, in proportion to what is credited at their rate."""
     if quantities is None:
         return original.allowances
     parts = _lines(original, quantities)

@@ -1,7 +1,6 @@
-"""Deposits: the invoice for a part paid ahead (386), and its deduction from the final invoice: VAT is paid once.
+"""Deposits: the invoice for a part paid ahead (386), and its deduction from the final invoice.
 
-Refuses a deposit whose VAT is not a whole number of cents at every rate: so VAT over both documents is VAT of the whole
-sale, to the cent. An accountant chooses between negative lines (here) and BT-113, which carries no VAT.
+The VAT over both documents is that of the whole sale, to the cent.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from api.domain.billing.facturx.totals import VatSum, totals
 
 
 def deposit_invoice(sale: Document, *, number: str, issued_on: date, due_on: date, percent: Decimal) -> Document:
-    """`percent` of the sale, a line per rate, rounded down until VAT is exact (5 cents at 20 %, 2 EUR at 5.5 %).
+    """A deposit of `percent` of `sale`: one line per VAT rate, each a little less where its VAT would not be exact.
 
-    The date of supply (BT-72) is that of the deposit, as the law wants it.
+    Raises DepositTooSmall where nothing is left.
     """
     lines = tuple(
         _line(sale, group, base)
@@ -37,6 +36,7 @@ def deposit_invoice(sale: Document, *, number: str, issued_on: date, due_on: dat
         due_on=due_on,
         lines=lines,
         allowances=(),
+        # An invoice for a deposit bears the day of the deposit (list of mentions, CGI ann. II art. 242 nonies A).
         supplied_on=issued_on,
         supplied_from=None,
         supplied_until=None,
@@ -47,15 +47,20 @@ def deposit_invoice(sale: Document, *, number: str, issued_on: date, due_on: dat
 
 
 def deduct_deposits(sale: Document, deposits: Sequence[Document]) -> Document:
-    """The final invoice: what was sold, then each deposit as a line of quantity -1 per rate that quotes its number."""
+    """The final invoice: what was sold, then per deposit and rate a line of quantity -1 that quotes its number.
+
+    Raises DepositOfAnother.
+    """
     for deposit in deposits:
         same = (deposit.buyer.siren, deposit.seller.siren, deposit.regime)
         if deposit.kind is not DocumentKind.DEPOSIT or same != (sale.buyer.siren, sale.seller.siren, sale.regime):
             raise DepositOfAnother(number=deposit.number)
-    taken = tuple(_taken_back(deposit, line) for deposit in deposits for line in deposit.lines)
+    # Negative lines take back the VAT that the deposits invoiced; BT-113, the other way, carries none. Which of the two
+    # is right is for an accountant to say (docs/billing.md).
+    deductions = tuple(_deduction(deposit, line) for deposit in deposits for line in deposit.lines)
     final = replace(
         sale,
-        lines=sale.lines + taken,
+        lines=sale.lines + deductions,
         deposits=tuple(Reference(number=d.number, issued_on=d.issued_on) for d in deposits),
     )
     if any(group.base_cents < 0 for group in totals(final).vat):
@@ -63,9 +68,11 @@ def deduct_deposits(sale: Document, deposits: Sequence[Document]) -> Document:
     return final
 
 
-def _exact_base_cents(wanted_cents: Decimal, rate: Decimal) -> int:
+def _exact_base_cents(base_cents: Decimal, rate: Decimal) -> int:
+    """The largest base up to `base_cents` with VAT in whole cents: in steps of 5 cents at 20 %, of 2 euros at 5.5 %."""
+    # Only so does the VAT of deposit and rest, each rounded by itself, come to the VAT of the whole.
     step = (Fraction(rate) / 100).denominator
-    return int(wanted_cents // step) * step
+    return int(base_cents // step) * step
 
 
 def _line(sale: Document, group: VatSum, base_cents: int) -> Line:
@@ -80,6 +87,6 @@ def _line(sale: Document, group: VatSum, base_cents: int) -> Line:
     )
 
 
-def _taken_back(deposit: Document, line: Line) -> Line:
-    described = f"Acompte déduit, facture {deposit.number} du {deposit.issued_on:%d/%m/%Y}"
-    return replace(line, description=described, quantity=-line.quantity, agreed_net_cents=None)
+def _deduction(deposit: Document, line: Line) -> Line:
+    text = f"Acompte déduit, facture {deposit.number} du {deposit.issued_on:%d/%m/%Y}"
+    return replace(line, description=text, quantity=-line.quantity, agreed_net_cents=None)

@@ -1,10 +1,11 @@
-"""An invoice, credit note, quote or delivery note as plain values in our words: all that is printed or in the XML.
+"""An invoice, credit note, quote or delivery note as plain values: all that is printed or in the XML.
 
-Refuses to compute (that is `totals`) and to judge (that is `checks`).
+Sums are in `totals`, rules in `checks`.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -14,7 +15,7 @@ from api.domain.pricing.legal import CustomerType, Regime
 
 
 class DocumentKind(StrEnum):
-    """UNTDID 1001 code (BT-3)."""
+    """Code of UNTDID 1001 (BT-3)."""
 
     INVOICE = "380"
     CREDIT_NOTE = "381"
@@ -23,14 +24,14 @@ class DocumentKind(StrEnum):
 
 
 class VatCategory(StrEnum):
-    """UNTDID 5305 code of VAT (BT-151): standard, or exempt."""
+    """Code of UNTDID 5305 (BT-151). A franchise is exempt too: E with an exemption code, never Z."""
 
     STANDARD = "S"
     EXEMPT = "E"
 
 
 class Nature(StrEnum):
-    """Category of operations, mandatory since decree 2022-1299; the letter of BT-23."""
+    """Category of operations, a mention of decree 2022-1299; the letter of BT-23."""
 
     GOODS = "B"
     SERVICES = "S"
@@ -38,7 +39,7 @@ class Nature(StrEnum):
 
 
 class PaymentMeansCode(StrEnum):
-    """UNTDID 4461 code (BT-81)."""
+    """Code of UNTDID 4461 (BT-81)."""
 
     CASH = "10"
     TRANSFER = "30"
@@ -53,7 +54,7 @@ class Profile(StrEnum):
     EXTENDED = "extended"
 
 
-# UN/ECE recommendation 20 codes that we sell by: code -> what is printed.
+# Units that we sell by, by their code of UN/ECE recommendation 20, and what is printed for them.
 UNITS = {
     "C62": "pièce",
     "GRM": "g",
@@ -77,9 +78,9 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Party:
-    """Seller or buyer. A buyer without SIREN is a consumer. `legal_form` is BT-33: form, capital, RCS or RNA.
+    """Seller or buyer. A buyer without SIREN is a consumer.
 
-    `electronic_address` (scheme 0225) is the SIREN where nothing else was agreed.
+    `legal_form` is BT-33: form, capital, RCS or RNA. `electronic_address` (scheme 0225) is the SIREN by default.
     """
 
     name: str
@@ -103,6 +104,11 @@ class Party:
         return CustomerType.BUSINESS if self.siren else CustomerType.CONSUMER
 
 
+def clean_identifier(text: str) -> str:
+    """A SIREN, SIRET, VAT number, IBAN or BIC without the spaces and dots that people copy from a letterhead."""
+    return re.sub(r"[\s.]", "", text).upper()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverTo:
     """Where the goods went (BG-13)."""
@@ -113,7 +119,7 @@ class DeliverTo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bank:
-    """The seller's account (BT-84, BT-86); town halls refuse an invoice without the bank's name."""
+    """The seller's account: BT-84, BT-86, and the name that is printed."""
 
     iban: str
     bic: str
@@ -138,10 +144,10 @@ class DocumentAllowance(Allowance):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """`quantity` at most 4 decimals, `unit_price` in euros without VAT at most 6, `rate` in percent.
+    """`quantity` with at most 4 decimals, `unit_price` in euros without VAT with at most 6, `rate` in percent.
 
-    A negative quantity takes something back (a deposit deducted); a price is never negative.
-    `agreed_net_cents` is what the customer was promised for this line: the sum must come to that, or issue is refused.
+    A negative quantity takes something back, as a deposit; a price is never negative. `agreed_net_cents` is what the
+    customer was promised: a line that comes to another net is refused.
     """
 
     description: str
@@ -180,7 +186,7 @@ class Sale:
 
     @property
     def delivered_elsewhere(self) -> DeliverTo | None:
-        """The delivery address, if it is another one than the buyer's; otherwise it must be absent."""
+        """The delivery address where it differs from the buyer's; the same one must not be printed twice (BG-13)."""
         if self.deliver_to and self.deliver_to.address != self.buyer.address:
             return self.deliver_to
         return None
@@ -226,13 +232,14 @@ class Document(Sale):
 
     @property
     def frame(self) -> str:
-        """BT-23: the nature, then 1 ordinary, 2 already paid, 4 final after a deposit."""
+        """*Cadre de facturation* (BT-23): the nature, then 1 ordinary, 2 already paid, 4 final after a deposit."""
         step = "4" if self.deposits else "2" if self.is_paid else "1"
         return f"{self.nature}{step}"
 
     @property
     def profile(self) -> Profile:
-        """EN 16931 allows one identifier of the buyer; a public buyer with SIRET and service code needs EXTENDED."""
+        """EN 16931, or EXTENDED where the buyer has two identifiers (BT-46)."""
+        # Chorus Pro wants SIRET and service code; in EN 16931 rule FX-SCH-A-000164 allows one of them.
         return Profile.EXTENDED if self.buyer.siret and self.buyer.service_code else Profile.EN16931
 
 
@@ -247,7 +254,7 @@ class TraceRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuoteDocument(Sale):
-    """A *devis*: the price stands until `valid_until` (that day included). `traces` go line by line."""
+    """A *devis*: its prices stand until `valid_until`, that day included; `traces` holds their steps, line by line."""
 
     valid_until: date
     promised_on: date | None = None
@@ -266,7 +273,7 @@ class DeliveredItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryNote:
-    """What was handed over; carries no price."""
+    """What was handed over; without prices, which are on the invoice."""
 
     number: str
     delivered_on: date

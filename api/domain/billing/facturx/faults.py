@@ -1,7 +1,4 @@
-"""The names of what can be wrong with a document; each docstring is the message to the reader.
-
-Refuses to judge: `checks` does.
-"""
+"""What can be wrong with a document: raised by `checks`, `credit` and `deposit`."""
 
 from __future__ import annotations
 

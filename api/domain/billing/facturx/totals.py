@@ -1,7 +1,4 @@
-"""The sums of a document, in whole cents.
-
-Refuses floats and VAT per line: VAT is counted per rate on the summed base (EN 16931; on 44 % of invoices they differ).
-"""
+"""The sums of a document, in whole cents, as EN 16931 wants them."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from api.domain.pricing.prices import round_cents, vat_cents
 
 @dataclass(frozen=True, slots=True)
 class VatSum:
-    """One group of BG-23."""
+    """VAT of one category and rate (BG-23)."""
 
     category: VatCategory
     rate: Decimal
@@ -40,12 +37,13 @@ class Totals:
 
 
 def line_net_cents(line: Line) -> int:
-    """quantity x unit price, rounded once, less the reduction."""
+    """Quantity times unit price, rounded once, less the reduction of the line (BT-131)."""
     reduction = line.allowance.amount_cents if line.allowance else 0
     return round_cents(line.quantity * line.unit_price) - reduction
 
 
 def totals(sale: Sale) -> Totals:
+    """All sums of an invoice or a quote; of a quote nothing is paid."""
     nets = tuple(line_net_cents(line) for line in sale.lines)
     vat = _vat_sums(sale, nets)
     reductions = sum(a.amount_cents for a in sale.allowances)
@@ -71,6 +69,7 @@ def _vat_sums(sale: Sale, nets: Sequence[int]) -> tuple[VatSum, ...]:
         bases[line.category, line.rate] += net
     for reduction in sale.allowances:
         bases[reduction.category, reduction.rate] -= reduction.amount_cents
+    # VAT on the summed base of each rate, not line by line: on 44 % of random invoices the two differ by some cents.
     return tuple(
         VatSum(category, rate, base, vat_cents(base, rate))
         for (category, rate), base in sorted(bases.items(), key=lambda item: (item[0][0], -item[0][1]))

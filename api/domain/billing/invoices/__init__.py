@@ -1,13 +1,13 @@
-"""Invoices and credit notes: numbered without gaps, frozen, chained, and handed out only when all judges agree."""
+"""Invoices and credit notes: numbered without gaps, frozen, chained, and released only when every check agrees."""
 
+from api.domain.billing.invoices.closing import NothingToClose as NothingToClose
+from api.domain.billing.invoices.closing import close_period as close_period
 from api.domain.billing.invoices.issue import Customer as Customer
 from api.domain.billing.invoices.issue import DateBeforeLast as DateBeforeLast
 from api.domain.billing.invoices.issue import DateInFuture as DateInFuture
 from api.domain.billing.invoices.issue import Judge as Judge
 from api.domain.billing.invoices.issue import NotCreditable as NotCreditable
-from api.domain.billing.invoices.issue import NothingToClose as NothingToClose
 from api.domain.billing.invoices.issue import PeriodClosed as PeriodClosed
-from api.domain.billing.invoices.issue import close_period as close_period
 from api.domain.billing.invoices.issue import credit as credit
 from api.domain.billing.invoices.issue import enqueue_document as enqueue_document
 from api.domain.billing.invoices.issue import issue as issue

@@ -1,6 +1,6 @@
-"""Handing out: the drawn document is added to an issued invoice once, and never again.
+"""Release: the drawn document is added to an issued invoice once, and never again.
 
-Refuses to draw: a background step does, proofreads, stores the bytes, and says here what came of it.
+A background step (`api.adapters.invoicing`) draws it, proofreads it and stores the bytes first.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def release(
     xml_sha256: str,
     now: datetime,
 ) -> bool:
-    """Whether these bytes became the document; False when another step was first (then they are to be thrown away)."""
+    """Whether these files became the document; False when another step was first, and the caller deletes them."""
+    # The step may run twice, after a crash too. The database compares and sets: the files of one run win, and what was
+    # downloaded once never changes.
     won = session.scalar(
         update(Invoice)
         .where(Invoice.id == invoice.id, Invoice.pdf_key.is_(None))
@@ -62,7 +64,7 @@ def release(
 
 
 def block(session: Session, *, invoice: Invoice, faults: list[str], now: datetime) -> None:
-    """The document may not go out: said to staff, the number stays."""
+    """Record why the document may not go out; its number stays, and staff may have it drawn again."""
     record(
         session,
         noun="invoice",
@@ -75,25 +77,26 @@ def block(session: Session, *, invoice: Invoice, faults: list[str], now: datetim
 
 
 def require_released(invoice: Invoice) -> tuple[str, str]:
-    """(key of the PDF, key of the XML); NotReleased before."""
+    """(key of the PDF, key of the XML) in the file store; NotReleased before there is one."""
     if invoice.pdf_key is None or invoice.xml_key is None:
         raise NotReleased()
     return invoice.pdf_key, invoice.xml_key
 
 
 def list_unreleased(session: Session, *, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> list[int]:
-    """Issued a while ago and still without a document: their step was lost. Blocked ones wait for a person."""
+    """Ids of invoices that were issued a while ago and have no document: their step was lost."""
+    # Those that were blocked once wait for a person: drawn again each minute they would fail each minute.
     blocked = select(Change.noun_id).where(Change.noun == "invoice", Change.verb == "blocked")
     query = select(Invoice.id).where(
         Invoice.pdf_key.is_(None),
         Invoice.issued_at < now - older_than,
-        cast(Invoice.id, String).not_in(blocked),
+        cast(Invoice.id, String).not_in(blocked),  # `noun_id` is text, for every noun
     )
     return list(session.scalars(query.order_by(Invoice.id).limit(100)))
 
 
 def list_released(session: Session, *, start: date | None = None, end: date | None = None) -> list[Invoice]:
-    """All documents that went out, by seller and number; issued in `[start, end)`."""
+    """Invoices with a document, issued in `[start, end)`, by seller and number."""
     query = select(Invoice).where(Invoice.pdf_key.is_not(None))
     if start is not None:
         query = query.where(Invoice.issued_on >= start)

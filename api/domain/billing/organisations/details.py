@@ -1,16 +1,15 @@
-"""The billing details of an organisation: every key is checked when it is entered. Refuses strangers."""
+"""The billing details of an organisation: checked as a whole when they are entered, long before an invoice."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.billing.facturx import Address, DeliverTo, Party, faults, party_faults
-from api.domain.billing.organisations.table import BillingProfile
+from api.domain.billing.facturx import Address, DeliverTo, Party, clean_identifier, faults, party_faults
+from api.domain.billing.organisations.table import MOST_TERMS_DAYS, BillingProfile
 from api.domain.billing.sellers import pack_address, today, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotAllowed, NotFound
@@ -18,8 +17,21 @@ from api.domain.core.slugs import free_slug
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.pricing.legal import CustomerType, longest_term_days
 
-# Words that stand where a slug would in the addresses of pages.
+# `/org/new` and `/org/join` are pages: no organisation may have these slugs.
 PAGES = ("new", "join")
+# What a profile holds under the name that it has in BillingDetails.
+PROFILE_FIELDS = (
+    "legal_form",
+    "email",
+    "phone",
+    "electronic_address",
+    "is_public",
+    "service_code",
+    "needs_service_code",
+    "needs_engagement",
+    "terms_days",
+    "monthly",
+)
 
 
 class BuyersOnly(NotAllowed):
@@ -44,7 +56,7 @@ class NotBillable(Invalid):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingDetails:
-    """What a buyer types; checked as a whole before anything is kept."""
+    """What stands on quotes and invoices to an organisation; `monthly` asks for one invoice a month."""
 
     name: str
     address: Address
@@ -64,13 +76,13 @@ class BillingDetails:
     monthly: bool = False
 
     def cleaned(self) -> BillingDetails:
-        """Spaces out of the keys, as people copy them from a letterhead."""
+        """With SIREN, SIRET and VAT number as they are checked and stored."""
         return replace(
             self,
             name=self.name.strip(),
-            siren=_bare(self.siren),
-            siret=_bare(self.siret),
-            vat_number=_bare(self.vat_number),
+            siren=_clean(self.siren),
+            siret=_clean(self.siret),
+            vat_number=_clean(self.vat_number),
         )
 
     @property
@@ -92,32 +104,36 @@ class BillingDetails:
         )
 
 
-def _bare(key: str | None) -> str | None:
-    return re.sub(r"[\s.]", "", key).upper() or None if key else None
+def _clean(identifier: str | None) -> str | None:
+    return clean_identifier(identifier or "") or None
 
 
 def check_details(details: BillingDetails, *, now: datetime) -> None:
-    """Raises the first fault, named, at its field: WrongSiren, SiretOfAnother, WrongVatNumber, IncompleteAddress, .."""
+    """Raise the first fault, by its name and at its field: WrongSiren, SiretOfAnother, IncompleteAddress, .."""
     if not 1 <= len(details.name) <= 200:
         raise NameWrong()
     for fault in party_faults(details.party):
         raise fault
     if details.deliver_to is not None:
         elsewhere = Party(name=details.deliver_to.name or details.name, address=details.deliver_to.address)
+        # The same faults, but beside the fields of the delivery address.
         for fault in party_faults(elsewhere):
             raise type(fault)(**fault.params, field="deliver_to")
+    # What Chorus Pro wants of a public buyer (BR-FR-CPRO-10); no public schematron has these rules.
     if details.is_public:
         if not details.siret:
             raise faults.MissingIdentifier(party=details.name, what="SIRET", field="siret")
         if details.needs_service_code and not details.service_code:
             raise faults.MissingServiceCode()
-    most = longest_term_days(today(now), details.party.customer)
-    if not 0 <= details.terms_days <= (60 if most is None else most):
-        raise TermWrong(most=60 if most is None else most)
+    # No law limits the term of a consumer, so the limit of the column holds: that of professionals (C. com. L441-10).
+    legal_days = longest_term_days(today(now), details.party.customer)
+    most = MOST_TERMS_DAYS if legal_days is None else legal_days
+    if not 0 <= details.terms_days <= most:
+        raise TermWrong(most=most)
 
 
 def create_organisation(session: Session, *, owner: User, details: BillingDetails, now: datetime) -> Organisation:
-    """A new organisation with its billing details; `owner` is its first buyer."""
+    """A new organisation with its billing details; `owner` is its first buyer. Raises as `check_details`."""
     details = details.cleaned()
     check_details(details, now=now)
     organisation = Organisation(name=details.name, slug=_free_slug(session, details.name), created_at=now)
@@ -125,7 +141,7 @@ def create_organisation(session: Session, *, owner: User, details: BillingDetail
     session.flush()
     session.add(Membership(organisation_id=organisation.id, user_id=owner.id, buying=BuyingRight.BUYER, since=now))
     session.flush()
-    _keep(session, organisation, details, now)
+    _save_details(session, organisation, details, now)
     record(session, noun="organisation", noun_id=organisation.id, verb="founded", now=now, actor_id=owner.id)
     return organisation
 
@@ -133,24 +149,25 @@ def create_organisation(session: Session, *, owner: User, details: BillingDetail
 def change_details(
     session: Session, *, organisation: Organisation, actor: User, details: BillingDetails, now: datetime
 ) -> BillingProfile:
-    """By a buyer; issued invoices keep what they printed."""
+    """By a buyer; issued invoices keep what they printed. Raises as `require_buyer` and `check_details`."""
     require_buyer(session, user=actor, organisation=organisation)
     details = details.cleaned()
     check_details(details, now=now)
-    profile = _keep(session, organisation, details, now)
+    profile = _save_details(session, organisation, details, now)
     record(session, noun="organisation", noun_id=organisation.id, verb="details_changed", now=now, actor_id=actor.id)
     return profile
 
 
-def _keep(session: Session, organisation: Organisation, details: BillingDetails, now: datetime) -> BillingProfile:
+def _save_details(
+    session: Session, organisation: Organisation, details: BillingDetails, now: datetime
+) -> BillingProfile:
     organisation.name, organisation.siren = details.name, details.siren
     organisation.siret, organisation.vat_number = details.siret, details.vat_number
     profile = session.get(BillingProfile, organisation.id) or BillingProfile(organisation_id=organisation.id)
     profile.address, profile.updated_at = pack_address(details.address), now
     place = details.deliver_to
     profile.deliver_to = {"name": place.name, "address": pack_address(place.address)} if place else None
-    plain = ("legal_form", "email", "phone", "electronic_address", "is_public", "service_code", "needs_service_code")
-    for name in (*plain, "needs_engagement", "terms_days", "monthly"):
+    for name in PROFILE_FIELDS:
         setattr(profile, name, getattr(details, name))
     session.add(profile)
     session.flush()
@@ -166,12 +183,11 @@ def _free_slug(session: Session, name: str) -> str:
 
 
 def find_details(session: Session, *, organisation: Organisation) -> BillingDetails | None:
-    """What was entered; None before."""
+    """What was entered; None while nobody has."""
     profile = session.get(BillingProfile, organisation.id)
     if profile is None:
         return None
     place = profile.deliver_to
-    names = ("legal_form", "email", "phone", "electronic_address", "is_public", "service_code", "needs_service_code")
     return BillingDetails(
         name=organisation.name,
         siren=organisation.siren,
@@ -179,23 +195,24 @@ def find_details(session: Session, *, organisation: Organisation) -> BillingDeta
         vat_number=organisation.vat_number,
         address=unpack_address(profile.address),
         deliver_to=DeliverTo(name=place["name"], address=unpack_address(place["address"])) if place else None,
-        **{name: getattr(profile, name) for name in (*names, "needs_engagement", "terms_days", "monthly")},
+        **{name: getattr(profile, name) for name in PROFILE_FIELDS},
     )
 
 
 def get_billable(session: Session, *, organisation_id: int) -> BillingDetails:
-    """What an invoice or quote to this organisation needs; NotBillable while it is not all there."""
+    """The details that a quote or an invoice needs; NotBillable while they are not complete."""
     organisation = session.get_one(Organisation, organisation_id)
     details = find_details(session, organisation=organisation)
     if details is None:
         raise NotBillable(missing="address")
+    # Without a SIREN its invoices would be those of a consumer, with the notes and the treatment (BAR) of one.
     if details.party.customer is CustomerType.CONSUMER:
         raise NotBillable(missing="SIREN")
     return details
 
 
 def get_organisation(session: Session, slug: str, *, user: User) -> Organisation:
-    """For its members (and administrators); NotFound to everybody else. Staff read quotes and invoices instead."""
+    """For its members and for administrators; NotFound to everybody else, staff included."""
     organisation = session.scalar(select(Organisation).where(Organisation.slug == slug))
     if organisation is None or not may_see(session, user=user, organisation_id=organisation.id):
         raise NotFound()

@@ -52,7 +52,7 @@ class DuplicateCostCentre(Conflict):
 
 
 def list_members(session: Session, *, organisation: Organisation) -> list[tuple[Membership, User, int | None]]:
-    """(membership, person, monthly limit in cents), first come first."""
+    """(membership, person, monthly limit in cents or None), in the order in which they came."""
     query = (
         select(Membership, User, SpendingLimit.monthly_cents)
         .join(User, User.id == Membership.user_id)
@@ -73,14 +73,14 @@ def invite(
     now: datetime,
     monthly_cents: int | None = None,
 ) -> str:
-    """The token of the invitation, shown only now (it goes into a letter)."""
+    """Offer membership by a buyer; the token, which the buyer hands on and which is shown only now.
+
+    Raises NotFound or BuyersOnly, LimitWrong, AlreadyMember, and what `clean_email` raises.
+    """
     require_buyer(session, user=actor, organisation=organisation)
     email = clean_email(email)
-    if monthly_cents is not None and monthly_cents < 0:
-        raise LimitWrong()
-    members = select(User.id).join(Membership, Membership.user_id == User.id)
-    known = members.where(Membership.organisation_id == organisation.id, func.lower(User.email) == email.lower())
-    if session.scalar(known) is not None:
+    _check_limit(monthly_cents)
+    if _has_member(session, organisation, email):
         raise AlreadyMember()
     token = secrets.token_urlsafe(32)
     session.add(
@@ -95,59 +95,65 @@ def invite(
             expires_at=now + INVITATION_LIFE,
         )
     )
-    record(
-        session,
-        noun="organisation",
-        noun_id=organisation.id,
-        verb="invited",
-        now=now,
-        actor_id=actor.id,
-        email=email,
-        buying=buying.value,
-    )
+    facts = {"email": email, "buying": buying.value}
+    record(session, noun="organisation", noun_id=organisation.id, verb="invited", now=now, actor_id=actor.id, **facts)
     return token
 
 
+def _check_limit(monthly_cents: int | None) -> None:
+    if monthly_cents is not None and monthly_cents < 0:
+        raise LimitWrong()
+
+
+def _has_member(session: Session, organisation: Organisation, email: str) -> bool:
+    members = select(User.id).join(Membership, Membership.user_id == User.id)
+    same = members.where(Membership.organisation_id == organisation.id, func.lower(User.email) == email.lower())
+    return session.scalar(same) is not None
+
+
 def _hash(token: str) -> str:
+    # 256 random bits cannot be guessed: a fast hash is enough, and can be looked up by index.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def accept_invitation(session: Session, *, user: User, token: str, now: datetime) -> Membership:
-    """Once, in time, and only by the person whose address it was sent to; else InvitationWrong."""
-    found = session.scalar(
+    """Become a member; InvitationWrong unless it is the first use, in time, by whoever has the address invited."""
+    # The row is locked: of two clicks at once the second one finds it accepted.
+    invitation = session.scalar(
         select(Invitation)
         .where(Invitation.token_hash == _hash(token), Invitation.accepted_at.is_(None), Invitation.expires_at > now)
         .with_for_update()
     )
-    if found is None or found.email.lower() != user.email.lower():
+    # A link that was forwarded, or found in a mailbox, opens the organisation to nobody else.
+    if invitation is None or invitation.email.lower() != user.email.lower():
         raise InvitationWrong()
-    if find_membership(session, user=user, organisation_id=found.organisation_id):
+    organisation_id = invitation.organisation_id
+    if find_membership(session, user=user, organisation_id=organisation_id):
         raise AlreadyMember()
-    membership = Membership(organisation_id=found.organisation_id, user_id=user.id, buying=found.buying, since=now)
+    membership = Membership(organisation_id=organisation_id, user_id=user.id, buying=invitation.buying, since=now)
     session.add(membership)
     session.flush()
-    if found.monthly_cents is not None:
-        session.add(SpendingLimit(membership_id=membership.id, monthly_cents=found.monthly_cents))
-    found.accepted_at, found.accepted_by = now, user.id
+    if invitation.monthly_cents is not None:
+        session.add(SpendingLimit(membership_id=membership.id, monthly_cents=invitation.monthly_cents))
+    invitation.accepted_at, invitation.accepted_by = now, user.id
     session.flush()
-    record(session, noun="organisation", noun_id=found.organisation_id, verb="joined", now=now, actor_id=user.id)
+    record(session, noun="organisation", noun_id=organisation_id, verb="joined", now=now, actor_id=user.id)
     return membership
 
 
 def set_limit(
     session: Session, *, organisation: Organisation, actor: User, user_id: int, monthly_cents: int | None, now: datetime
 ) -> None:
-    """How much a member may accept in a month; None takes the limit away."""
+    """How much a member may order in a calendar month, VAT included, by a buyer; None takes the limit away."""
     require_buyer(session, user=actor, organisation=organisation)
     membership = _get_member(session, organisation, user_id)
-    if monthly_cents is not None and monthly_cents < 0:
-        raise LimitWrong()
-    row = session.get(SpendingLimit, membership.id)
+    _check_limit(monthly_cents)
+    limit = session.get(SpendingLimit, membership.id)
     if monthly_cents is None:
-        if row:
-            session.delete(row)
-    elif row:
-        row.monthly_cents = monthly_cents
+        if limit:
+            session.delete(limit)
+    elif limit:
+        limit.monthly_cents = monthly_cents
     else:
         session.add(SpendingLimit(membership_id=membership.id, monthly_cents=monthly_cents))
     session.flush()
@@ -164,13 +170,16 @@ def set_limit(
 
 
 def remove_member(session: Session, *, organisation: Organisation, actor: User, user_id: int, now: datetime) -> None:
+    """Another member, or oneself, by a buyer; LastBuyer where nobody would be left to buy."""
     require_buyer(session, user=actor, organisation=organisation)
-    membership = _get_member(session, organisation, user_id)
+    # Two buyers who remove each other at once: the second waits here, and finds that it would remove the last one.
     buyers = session.scalars(
-        select(Membership.user_id).where(
-            Membership.organisation_id == organisation.id, Membership.buying == BuyingRight.BUYER
-        )
+        select(Membership.user_id)
+        .where(Membership.organisation_id == organisation.id, Membership.buying == BuyingRight.BUYER)
+        .order_by(Membership.id)
+        .with_for_update()
     ).all()
+    membership = _get_member(session, organisation, user_id)
     if list(buyers) == [user_id]:
         raise LastBuyer()
     session.delete(membership)
@@ -188,9 +197,11 @@ def _get_member(session: Session, organisation: Organisation, user_id: int) -> M
 
 
 def add_cost_centre(session: Session, *, organisation: Organisation, actor: User, code: str, name: str) -> CostCentre:
+    """Raises CostCentreWrong, and DuplicateCostCentre also for the code of a closed one."""
     require_buyer(session, user=actor, organisation=organisation)
     if not re.fullmatch(r"[\w.\-]{1,30}", code) or not name.strip():
         raise CostCentreWrong()
+    # Closed ones count too: invoices that were charged to them carry the code.
     same = select(CostCentre.id).where(CostCentre.organisation_id == organisation.id, CostCentre.code == code)
     if session.scalar(same) is not None:
         raise DuplicateCostCentre(code=code)
@@ -203,19 +214,20 @@ def add_cost_centre(session: Session, *, organisation: Organisation, actor: User
 def close_cost_centre(
     session: Session, *, organisation: Organisation, actor: User, centre_id: int, now: datetime
 ) -> None:
-    """Nothing new is charged to it; what was, keeps it."""
+    """Nothing new can be charged to it; what was charged stays."""
     require_buyer(session, user=actor, organisation=organisation)
     get_cost_centre(session, centre_id, organisation_id=organisation.id).closed_at = now
     session.flush()
 
 
 def list_cost_centres(session: Session, *, organisation: Organisation) -> list[CostCentre]:
+    """The open ones, by code."""
     query = select(CostCentre).where(CostCentre.organisation_id == organisation.id, CostCentre.closed_at.is_(None))
     return list(session.scalars(query.order_by(CostCentre.code)))
 
 
 def get_cost_centre(session: Session, centre_id: int, *, organisation_id: int) -> CostCentre:
-    """Of this organisation; another's is NotFound."""
+    """An open cost centre of this organisation; NotFound otherwise."""
     centre = session.get(CostCentre, centre_id)
     if centre is None or centre.organisation_id != organisation_id or centre.closed_at is not None:
         raise NotFound(field="cost_centre_id")

@@ -1,4 +1,7 @@
-"""What is kept of an organisation besides its keys: billing profile, cost centres, invitations, limits."""
+"""Tables of an organisation's purchases: billing profile, cost centres, invitations, spending limits.
+
+The organisation itself and its members are in `people.accounts`, with SIREN, SIRET and VAT number.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +14,28 @@ from sqlalchemy.orm import Mapped, mapped_column
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.people.accounts import BuyingRight
 
+# The longest term of payment between professionals: C. com. L441-10, I.
+MOST_TERMS_DAYS = 60
+
 
 class BillingProfile(Base):
-    """The rest of what stands on an invoice; SIREN, SIRET and VAT number stand in `organisations`."""
+    """What stands on an invoice besides name, SIREN, SIRET and VAT number."""
 
     __tablename__ = "billing_profiles"
-    __table_args__ = (CheckConstraint("terms_days BETWEEN 0 AND 60", name="terms"),)
+    __table_args__ = (CheckConstraint(f"terms_days BETWEEN 0 AND {MOST_TERMS_DAYS}", name="terms"),)
 
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     legal_form: Mapped[str] = mapped_column(String(200), default="")
     address: Mapped[dict[str, Any]] = mapped_column(JSONB)
-    # {"name": .., "address": ..} when goods go elsewhere.
+    # {"name": .., "address": ..} where goods go to another address than the billing address.
     deliver_to: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     email: Mapped[str | None] = mapped_column(String(254))
     phone: Mapped[str | None] = mapped_column(String(30))
     electronic_address: Mapped[str | None] = mapped_column(String(120))
     is_public: Mapped[bool] = mapped_column(default=False)
     service_code: Mapped[str | None] = mapped_column(String(100))
+    # Some public buyers refuse an invoice without their *code service* or *numéro d'engagement* (Chorus Pro): where
+    # one of these is set, nothing is issued without it.
     needs_service_code: Mapped[bool] = mapped_column(default=False)
     needs_engagement: Mapped[bool] = mapped_column(default=False)
     terms_days: Mapped[int] = mapped_column(default=30)
@@ -37,7 +45,7 @@ class BillingProfile(Base):
 
 
 class CostCentre(Base):
-    """To whom inside the organisation a purchase is charged."""
+    """A budget of the organisation that purchases are charged to; once closed, nothing new is."""
 
     __tablename__ = "cost_centres"
     __table_args__ = (UniqueConstraint("organisation_id", "code"),)
@@ -50,7 +58,7 @@ class CostCentre(Base):
 
 
 class Invitation(Base):
-    """An offer of membership, by e-mail; only the hash of its token is kept."""
+    """An offer of membership to whoever has this e-mail address and the token."""
 
     __tablename__ = "invitations"
     __table_args__ = (Index("ix_invitations_organisation_id", "organisation_id"),)
@@ -60,6 +68,7 @@ class Invitation(Base):
     email: Mapped[str] = mapped_column(String(254))
     buying: Mapped[BuyingRight] = mapped_column(EnumText(BuyingRight))
     monthly_cents: Mapped[Cents | None]
+    # SHA-256: whoever reads the table cannot use the invitation.
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     invited_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Instant]
@@ -69,7 +78,7 @@ class Invitation(Base):
 
 
 class SpendingLimit(Base):
-    """How many cents, VAT included, this member may accept in a calendar month; no row: no limit."""
+    """How many cents, VAT included, this member may order in a calendar month; without a row there is no limit."""
 
     __tablename__ = "spending_limits"
     __table_args__ = (CheckConstraint("monthly_cents >= 0", name="not_negative"),)
