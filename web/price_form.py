@@ -1,6 +1,6 @@
-"""Prices as staff type them, and as they read: euros, percents and days. Refuses to know which prices are right.
+"""Prices as staff type them and as they are shown: euros, percentages and days.
 
-A factor is typed as a percentage: 0.9 from 10 pieces on is a discount of 10 %, 1.5 for an urgency a surcharge of 50 %.
+Factors are typed as percentages: 0.9 from 10 pieces on is a discount of 10 %, 1.5 for an urgency a surcharge of 50 %.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from api.domain.pricing.prices import Tariff
 from web.forms import Form
 from web.i18n import N_
 from web.render import PageReader
-from web.words import number, unit_price
+from web.words import measure, unit_price
 
-# Lines that a form may have of quantity breaks, of urgencies and of organisations.
+# The most rows of quantity breaks, of urgencies and of organisations that a form may have.
 MOST_ROWS = 30
 HUNDRED = Decimal(100)
 
-# The plain prices of a tariff in euros: field, label, hint.
+# The single prices of a tariff in euros, by its field.
 EUROS = {
     "per_minute": N_("Machine time, € per minute"),
     "handling": N_("Handling, € per piece"),
@@ -66,12 +66,13 @@ class NamedTwice(Invalid):
 
 
 def read_tariff(form: Form, materials: Sequence[Material]) -> Tariff | None:
-    """The prices typed; each field that cannot be read gets its error, and then there are none."""
+    """The prices typed; None when a field could not be read: it has its error then, and all others too."""
     per_gram = {
         material.code: price
         for material in materials
         if form[f"gram-{material.code}"] and (price := _euros(form, f"gram-{material.code}")) is not None
     }
+    # A price that could not be read has its error already: then it is not missing as well.
     if not per_gram and not form.errors:
         form.refuse(MaterialsUnpriced(field=f"gram-{materials[0].code}" if materials else ""))
     euros = {name: _euros(form, name) or Decimal(0) for name in EUROS}
@@ -107,7 +108,7 @@ def read_day(form: Form, name: str) -> date | None:
 
 
 def read_cents(form: Form, name: str) -> int:
-    """An amount in euros as people type it; -1 for what is none, which every verb refuses at its field."""
+    """An amount in euros, in cents; -1 for what is no amount: each verb refuses that at its own field."""
     value = decimal_of(form[name])
     if value is None or value != round(value, 2) or abs(value) >= 10**9:
         return -1
@@ -115,16 +116,18 @@ def read_cents(form: Form, name: str) -> int:
 
 
 def decimal_of(text: str) -> Decimal | None:
-    """As people type it: "1 234,50"; None where it is no number, or one that no price, percentage or quantity has."""
+    """A number as people type it, such as "1 234,50"; None when it is not one."""
     try:
-        made = Decimal(text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace(",", "."))
+        # French thousands are set apart by spaces, also by the narrow and the fixed one.
+        value = Decimal(text.replace("\u202f", "").replace("\u00a0", "").replace(" ", "").replace(",", "."))
     except InvalidOperation:
         return None
-    return made if made.is_finite() and abs(made.adjusted()) < 12 else None
+    # Decimal also reads NaN, Infinity and 1e999999, which no price, percentage or quantity is.
+    return value if value.is_finite() and abs(value.adjusted()) < 12 else None
 
 
 def _euros(form: Form, name: str) -> Decimal | None:
-    """Nothing typed is nothing to pay."""
+    # Nothing typed is nothing to pay.
     value = decimal_of(form[name] or "0")
     if value is None or not 0 <= value < 100_000 or value != round(value, 4):
         form.refuse(PriceUnreadable(field=name))
@@ -141,63 +144,64 @@ def _percent(form: Form, name: str, *, least: int = 0, most: int = 100) -> Decim
 
 
 def _breaks(form: Form) -> list[tuple[int, Decimal]]:
-    """Lines without a quantity are left out."""
-    found: list[tuple[int, Decimal]] = []
+    """Rows without a quantity are left out."""
+    breaks: list[tuple[int, Decimal]] = []
     for row in range(1, MOST_ROWS + 1):
         if not form[f"break-quantity-{row}"]:
             continue
         quantity = form.int(f"break-quantity-{row}")
-        if quantity < 2 or (found and quantity <= found[-1][0]):
+        if quantity < 2 or (breaks and quantity <= breaks[-1][0]):
             form.refuse(QuantityUnreadable(field=f"break-quantity-{row}"))
-        found.append((quantity, 1 - _percent(form, f"break-percent-{row}", most=99) / HUNDRED))
-    return found
+        breaks.append((quantity, 1 - _percent(form, f"break-percent-{row}", most=99) / HUNDRED))
+    return breaks
 
 
 def _rushes(form: Form) -> dict[str, Decimal]:
-    found: dict[str, Decimal] = {}
+    factors: dict[str, Decimal] = {}
     for row in range(1, MOST_ROWS + 1):
         word = form[f"rush-word-{row}"]
         if not word and not form[f"rush-percent-{row}"]:
             continue
         if not (1 <= len(word) <= 30 and word.replace("-", "").isalnum()):
             form.refuse(WordMissing(field=f"rush-word-{row}"))
-        elif word in found:
+        elif word in factors:
             form.refuse(NamedTwice(field=f"rush-word-{row}"))
-        found[word] = 1 + _percent(form, f"rush-percent-{row}", most=900) / HUNDRED
-    return found
+        factors[word] = 1 + _percent(form, f"rush-percent-{row}", most=900) / HUNDRED
+    return factors
 
 
 def _organisations(form: Form) -> dict[int, Decimal]:
-    """Lines without an organisation are left out; 0 % is a discount of nothing, instead of the general one."""
-    found: dict[int, Decimal] = {}
+    """Rows without an organisation are left out."""
+    percents: dict[int, Decimal] = {}
     for row in range(1, MOST_ROWS + 1):
         organisation_id = form.int(f"organisation-{row}")
         if organisation_id <= 0:
             continue
-        if organisation_id in found:
+        if organisation_id in percents:
             form.refuse(NamedTwice(field=f"organisation-{row}"))
-        found[organisation_id] = _percent(form, f"organisation-percent-{row}")
-    return found
+        # 0 % is kept: it takes the general discount of organisations away from this one.
+        percents[organisation_id] = _percent(form, f"organisation-percent-{row}")
+    return percents
 
 
 def rows_of(form: Form, name: str, *, least: int) -> range:
-    """Numbers of the lines to draw: all that are filled, one more, and at least so many."""
+    """Numbers of the rows to draw: up to the last filled one, one more, and at least so many."""
     filled = [row for row in range(1, MOST_ROWS + 1) if form[f"{name}-{row}"]]
     return range(1, min(MOST_ROWS, max(least, max(filled, default=0) + 1)) + 1)
 
 
 def typed(tariff: Tariff) -> dict[str, str]:
     """The prices as the form holds them."""
-    made = {f"gram-{code}": _plain(price) for code, price in tariff.per_gram.items()}
-    made |= {name: _plain(getattr(tariff, name)) for name in (*EUROS, *PERCENTS)}
+    fields = {f"gram-{code}": _plain(price) for code, price in tariff.per_gram.items()}
+    fields |= {name: _plain(getattr(tariff, name)) for name in (*EUROS, *PERCENTS)}
     for row, (quantity, factor) in enumerate(tariff.quantity_breaks, start=1):
-        made |= {f"break-quantity-{row}": str(quantity), f"break-percent-{row}": _plain((1 - factor) * HUNDRED)}
+        fields |= {f"break-quantity-{row}": str(quantity), f"break-percent-{row}": _plain((1 - factor) * HUNDRED)}
     for row, (word, factor) in enumerate(tariff.rush_factors.items(), start=1):
-        made |= {f"rush-word-{row}": word, f"rush-percent-{row}": _plain((factor - 1) * HUNDRED)}
-    made |= {f"role-{role}": _plain(percent) for role, percent in tariff.role_percents.items()}
+        fields |= {f"rush-word-{row}": word, f"rush-percent-{row}": _plain((factor - 1) * HUNDRED)}
+    fields |= {f"role-{role}": _plain(percent) for role, percent in tariff.role_percents.items()}
     for row, (organisation_id, percent) in enumerate(tariff.organisation_percents.items(), start=1):
-        made |= {f"organisation-{row}": str(organisation_id), f"organisation-percent-{row}": _plain(percent)}
-    return made
+        fields |= {f"organisation-{row}": str(organisation_id), f"organisation-percent-{row}": _plain(percent)}
+    return fields
 
 
 def _plain(value: Decimal) -> str:
@@ -206,29 +210,29 @@ def _plain(value: Decimal) -> str:
 
 
 def describe(reader: PageReader, tariff: Tariff, organisations: Mapping[int, str]) -> list[tuple[str, str]]:
-    """What the prices say, line by line, in the reader's language; what is nothing is left out."""
+    """(what, price) for each row of the tariff, in the reader's language; what a tariff does not name is left out."""
 
-    def said(value: Decimal, unit: str) -> str:
-        return f"{number(reader.locale, value, 2)}\u202f{unit}"
+    def percent_text(value: Decimal) -> str:
+        return measure(reader.locale, value, "%", 2)
 
     rows = [(code, unit_price(reader.locale, price) + "/g") for code, price in tariff.per_gram.items()]
     rows += [(reader.text(label), unit_price(reader.locale, getattr(tariff, name))) for name, label in EUROS.items()]
-    rows += [(reader.text(label), said(getattr(tariff, name), "%")) for name, label in PERCENTS.items()]
+    rows += [(reader.text(label), percent_text(getattr(tariff, name))) for name, label in PERCENTS.items()]
     rows += [
-        (reader.text(N_("From {quantity} pieces on"), quantity=quantity), "−" + said((1 - factor) * HUNDRED, "%"))
+        (reader.text(N_("From {quantity} pieces on"), quantity=quantity), "−" + percent_text((1 - factor) * HUNDRED))
         for quantity, factor in tariff.quantity_breaks
     ]
     rows += [
-        (reader.text(N_("Urgency “{word}”"), word=word), "+" + said((factor - 1) * HUNDRED, "%"))
+        (reader.text(N_("Urgency “{word}”"), word=word), "+" + percent_text((factor - 1) * HUNDRED))
         for word, factor in tariff.rush_factors.items()
     ]
     rows += [
-        (reader.text(label), "−" + said(tariff.role_percents[role], "%"))
+        (reader.text(label), "−" + percent_text(tariff.role_percents[role]))
         for role, label in ROLES.items()
         if role in tariff.role_percents
     ]
     rows += [
-        (organisations.get(key, f"#{key}"), "−" + said(percent, "%"))
+        (organisations.get(key, f"#{key}"), "−" + percent_text(percent))
         for key, percent in tariff.organisation_percents.items()
     ]
     return rows

@@ -1,4 +1,4 @@
-"""The ground of all tables: one metadata, one naming of constraints, instants in UTC, statuses as short text."""
+"""What all tables share: metadata, names of constraints, column types, and `advance`, which moves a status."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from api.domain.core.errors import Conflict, Stale
 
+# Left to PostgreSQL, names would differ between installations, and a migration can only drop what it can name.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -23,7 +24,7 @@ NAMING = {
 
 
 class Utc(TypeDecorator[datetime]):
-    """`timestamptz` that refuses naive datetimes and always answers in UTC, whatever the session's time zone."""
+    """`timestamptz` that raises ValueError on naive datetimes and is read as UTC, whatever the session's time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -79,23 +80,26 @@ def advance(
     status: InstrumentedAttribute[Any],
     **values: Any,
 ) -> None:
-    """Move `row` to status `new` by `UPDATE .. WHERE id AND status = old` (STYLE 15, 16).
+    """Move `row` to status `new`, and set `values` with it.
 
-    Raises ForbiddenMove when the table of moves forbids it, Stale when another transaction moved it first.
+    Raises ForbiddenMove when `moves` does not allow it, Stale when another transaction moved the row first.
     """
     old = getattr(row, status.key)
     if new not in moves.get(old, frozenset()):
         raise ForbiddenMove(old=old, new=new)
     table = type(row)
     columns = [attribute.key for attribute in inspect(table).column_attrs]
-    won = session.execute(
+    # The old status stands in the WHERE: of two transactions that both read it, the second to write finds no row.
+    # Without this it would silently overwrite the move of the first.
+    moved = session.execute(
         update(table)
         .where(table.id == row.id, status == old)
         .values({status.key: new, **values})
         .returning(*(getattr(table, key) for key in columns))
         .execution_options(synchronize_session=False)
     ).one_or_none()
-    if won is None:
+    if moved is None:
         raise Stale()
-    for key, value in zip(columns, won, strict=True):  # a refresh without asking twice; what it relates to stays
+    # What RETURNING gave stands in for a refresh, which would be another query; relations stay loaded.
+    for key, value in zip(columns, moved, strict=True):
         set_committed_value(row, key, value)

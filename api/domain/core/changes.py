@@ -1,4 +1,7 @@
-"""One row per state change, in the same transaction: history, audit log and outbox at once. Append-only."""
+"""One row for each state change, in the transaction of the change: the history and the audit log. Append-only.
+
+Here a verb also asks for background steps and wakes live pages; both happen only if its transaction commits.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from api.domain.core.base import Base, Id, Instant
 
 
 class Change(Base):
-    """`noun` 42 did `verb` at `at`; `actor_id` is None when the machine itself acted."""
+    """What happened to the `noun` of this id: `verb`, at `at`, by `actor_id` (None: by a background step)."""
 
     __tablename__ = "changes"
     __table_args__ = (Index("ix_changes_noun_noun_id", "noun", "noun_id", "id"), Index("ix_changes_at", "at"))
@@ -22,6 +25,7 @@ class Change(Base):
     id: Mapped[Id]
     at: Mapped[Instant]
     noun: Mapped[str] = mapped_column(String(40))
+    # As text: most nouns count, runs have a UUID.
     noun_id: Mapped[str] = mapped_column(String(60))
     verb: Mapped[str] = mapped_column(String(40))
     actor_id: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -40,14 +44,14 @@ def record(
     site_id: int | None = None,
     **facts: Any,
 ) -> Change:
-    """Write that it happened. `facts` must be plain JSON; put old and new values there."""
+    """Write a change. `facts` must be plain JSON: old and new values, and what else a reader of the history needs."""
     change = Change(at=now, noun=noun, noun_id=str(noun_id), verb=verb, actor_id=actor_id, site_id=site_id, facts=facts)
     session.add(change)
     return change
 
 
 def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change]:
-    """All that happened to one thing, oldest first."""
+    """The oldest first."""
     query = select(Change).where(Change.noun == noun, Change.noun_id == str(noun_id)).order_by(Change.id)
     return list(session.scalars(query))
 
@@ -58,6 +62,7 @@ def enqueue(session: Session, step: str, *, once: str | None = None, **arguments
     `once` names the step: while one of that name waits in the queue, another is not added. A savepoint that is rolled
     back takes with it what was noted inside it, and so does the whole transaction.
     """
+    # Only noted: the domain may not know the queue, and a step must exist if and only if this transaction commits.
     session.info.setdefault("steps", []).append((step, once, arguments))
 
 

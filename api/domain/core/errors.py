@@ -1,6 +1,6 @@
-"""What can be wrong, named; the first paragraph of each docstring is the message to the reader (English msgid).
+"""The errors of the domain, in five families; `api/problems.py` maps the families to status codes of HTTP.
 
-Refuses to know HTTP: `api/problems.py` maps the five families to status codes.
+The first paragraph of the docstring of an error is its message to the user, and the English msgid of its translations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 class DomainError(Exception):
     """Something went against the rules."""
 
-    # The form field the error belongs to; a raiser may override it by `field=`.
+    # The form field that the error stands beside; `field=` overrides it for one raise.
     field: str | None = None
     # Set on the five families only.
     family: ClassVar[str] = "invalid"

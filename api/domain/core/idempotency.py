@@ -1,4 +1,4 @@
-"""What was answered to a creating request, so that a repeated one changes nothing. Refuses to know HTTP."""
+"""The answers to creating requests by their Idempotency-Key, so that a repeated request changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class KeyReused(Conflict):
 
 
 class IdempotencyKey(Base):
-    """One key of one user. It commits with what the request made, so there is never a key without its answer."""
+    """One key of one user. It commits together with what the request creates: no key stands without its answer."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (UniqueConstraint("user_id", "key"), Index("ix_idempotency_keys_created_at", "created_at"))
@@ -34,23 +34,25 @@ class IdempotencyKey(Base):
 
 
 def claim(session: Session, *, user_id: int, key: str, fingerprint: str, now: datetime) -> tuple[IdempotencyKey, bool]:
-    """The slot of this key, and whether it is new. A twin that runs right now is waited for; raises KeyReused."""
-    slot = session.scalar(
+    """The row of this key, and whether it is new; raises KeyReused."""
+    # The unique index makes a twin wait here until the first request commits: then the row is found below with its
+    # answer. If the first is rolled back instead, the INSERT of the twin succeeds.
+    row = session.scalar(
         insert(IdempotencyKey)
         .values(user_id=user_id, key=key, fingerprint=fingerprint, answer={}, created_at=now)
         .on_conflict_do_nothing()
         .returning(IdempotencyKey)
     )
-    if slot is not None:
-        return slot, True
-    slot = session.scalars(
+    if row is not None:
+        return row, True
+    row = session.scalars(
         select(IdempotencyKey).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
     ).one()
-    if slot.fingerprint != fingerprint:
+    if row.fingerprint != fingerprint:
         raise KeyReused()
-    return slot, False
+    return row, False
 
 
 def purge_keys(session: Session, *, now: datetime) -> None:
-    """Keys are for retries, not for ever."""
+    """Delete the keys older than KEPT_FOR."""
     session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < now - KEPT_FOR))

@@ -1,4 +1,7 @@
-"""People, how they prove who they are, and the organisations they may buy for. Refuses to know about places."""
+"""User accounts, login sessions and API tokens; the organisations, and who may buy for them.
+
+What a user may do at a site stands in `roles`; the billing details of an organisation in `billing.organisations`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SESSION_IDLE = timedelta(days=14)
 SESSION_LIFE = timedelta(days=60)
 PASSWORD_MIN, PASSWORD_MAX = 10, 256
 
-# argon2id costs 64 MiB and a quarter of a second: two at a time, so that a flood of logins cannot starve the rest.
+# One argon2id hash takes 64 MiB and a quarter of a second of a core: two at a time bound what a flood of logins takes.
 _hasher = PasswordHash.recommended()
 _hashing = threading.Semaphore(2)
 
@@ -75,12 +78,13 @@ class LoginFailed(NotAllowed):
 
 
 class User(Base):
-    """A person. `is_admin` runs the whole network; all else is a Role at a site."""
+    """A person. `is_admin` may do everything at every site; all other rights are a Role at one site."""
 
     __tablename__ = "users"
     __table_args__ = (Index("uq_users_email_lower", text("lower(email)"), unique=True),)
 
     id: Mapped[Id]
+    # The longest address that SMTP can carry (RFC 5321).
     email: Mapped[str] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(120))
     password_hash: Mapped[str | None] = mapped_column(Text)
@@ -91,12 +95,13 @@ class User(Base):
 
 
 class LoginSession(Base):
-    """A browser that is logged in. Only the hash of its token is kept, so a stolen dump logs nobody in."""
+    """A browser that is logged in."""
 
     __tablename__ = "login_sessions"
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    # Not the token itself: a stolen dump of the database logs nobody in.
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[Instant]
     seen_at: Mapped[Instant]
@@ -104,13 +109,14 @@ class LoginSession(Base):
 
 
 class ApiToken(Base):
-    """A bearer token for programs: `etb_` + 43 random characters; the hash is kept, the first letters are shown."""
+    """A bearer token for programs: `etb_` and 43 random characters. The fixed prefix lets secret scanners find it."""
 
     __tablename__ = "api_tokens"
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     name: Mapped[str] = mapped_column(String(80))
+    # The first letters, by which the owner tells one token from another.
     hint: Mapped[str] = mapped_column(String(12))
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[Instant]
@@ -119,7 +125,7 @@ class ApiToken(Base):
 
 
 class Organisation(Base):
-    """A company, association or public body that buys. Its billing terms stand in `orders` and `invoices`."""
+    """A company, association or public body that buys."""
 
     __tablename__ = "organisations"
 
@@ -151,20 +157,22 @@ class Membership(Base):
 
 
 def _digest(token: str) -> str:
-    """SHA-256 is enough here: the tokens carry 256 random bits, there is nothing to guess."""
+    # A slow hash protects what can be guessed; a token has 256 random bits.
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def clean_email(text: str) -> str:
-    """The normalised address; raises EmailWrong. Whether it exists is only known by writing to it."""
+    """The normalised address; raises EmailWrong."""
     try:
+        # No DNS query: only a letter that arrives proves an address, and signing up should not depend on the line.
         return validate_email(text.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
         raise EmailWrong() from error
 
 
 def check_password(password: str, *, about: str = "") -> None:
-    """Length, not composition (ASVS 6.2); refuses one character repeated and the person's own address."""
+    """Raises PasswordTooShort, PasswordTooLong, PasswordTooEasy; `about` is the address of the account."""
+    # Length counts, not composition (ASVS 6.2): rules about signs and digits only make passwords predictable.
     if len(password) < PASSWORD_MIN:
         raise PasswordTooShort(minimum=PASSWORD_MIN)
     if len(password) > PASSWORD_MAX:
@@ -182,7 +190,7 @@ def _hash(password: str) -> str:
 def sign_up(
     session: Session, *, email: str, name: str, password: str, now: datetime, locale: Locale = Locale.FR
 ) -> User:
-    """A new account; EmailTaken, EmailWrong, NameMissing or Password… say which field is wrong."""
+    """A new account; raises EmailTaken, EmailWrong, NameMissing, and what `check_password` raises."""
     email = clean_email(email)
     if not (name := name.strip()[:120]):
         raise NameMissing()
@@ -193,7 +201,8 @@ def sign_up(
     try:
         with session.begin_nested():
             session.add(user)
-    except IntegrityError as error:  # uq_users_email_lower: two signed up at once
+    # Two signed up at once with this address, and the unique index uq_users_email_lower let the first one in.
+    except IntegrityError as error:
         raise EmailTaken() from error
     record(session, noun="user", noun_id=user.id, verb="signed_up", now=now, actor_id=user.id)
     return user
@@ -210,15 +219,17 @@ def get_user(session: Session, user_id: int) -> User:
 
 
 def log_in(session: Session, *, email: str, password: str, now: datetime, agent: str = "") -> tuple[User, str]:
-    """The user and a fresh session token (shown once). An unknown address costs the same time as a wrong password."""
+    """The user and a new session token; raises LoginFailed."""
     user = find_user(session, email=email)
     if not user or not user.password_hash or user.disabled_at:
+        # As slow as a wrong password, so that nobody can find out by the clock who has an account here.
         _hash(password[:PASSWORD_MAX])
         raise LoginFailed()
     with _hashing:
         good, better_hash = _hasher.verify_and_update(password[:PASSWORD_MAX], user.password_hash)
     if not good:
         raise LoginFailed()
+    # The hash was made with weaker parameters than those of today: the password is at hand now, so make a new one.
     if better_hash:
         user.password_hash = better_hash
     return user, open_session(session, user=user, now=now, agent=agent)
@@ -233,7 +244,7 @@ def open_session(session: Session, *, user: User, now: datetime, agent: str = ""
 
 
 def find_session_user(session: Session, *, token: str, now: datetime) -> User | None:
-    """Who this browser is; None when unknown, idle for SESSION_IDLE, older than SESSION_LIFE, or the user disabled."""
+    """None when the token is unknown, idle for SESSION_IDLE or older than SESSION_LIFE, or the user is disabled."""
     row = session.execute(
         select(LoginSession, User)
         .join(User, User.id == LoginSession.user_id)
@@ -244,7 +255,8 @@ def find_session_user(session: Session, *, token: str, now: datetime) -> User | 
     login, user = row
     if now - login.seen_at > SESSION_IDLE or now - login.created_at > SESSION_LIFE:
         return None
-    if now - login.seen_at > timedelta(hours=1):  # not at every request: reading must stay cheap
+    # Once an hour, not at every request: a page that only reads should not have to write.
+    if now - login.seen_at > timedelta(hours=1):
         login.seen_at = now
     return user
 
@@ -263,7 +275,7 @@ def list_sessions(session: Session, *, user: User) -> list[LoginSession]:
 
 
 def close_session(session: Session, *, user: User, session_id: int) -> None:
-    """End one of one's own sessions; another's is NotFound."""
+    """End one of the user's own sessions; raises NotFound for another's."""
     login = session.get(LoginSession, session_id)
     if login is None or login.user_id != user.id:
         raise NotFound()
@@ -271,12 +283,13 @@ def close_session(session: Session, *, user: User, session_id: int) -> None:
 
 
 def csrf_of(token: str) -> str:
-    """The form token of a session, derived from its secret: nothing to store, nothing to leak."""
+    """The token that the forms of this session carry."""
+    # Derived from the session token: it needs no column, and a page that shows it does not show the session token.
     return _digest("csrf:" + token)[:32]
 
 
 def issue_token(session: Session, *, user: User, name: str, now: datetime) -> str:
-    """A new bearer token, shown only now."""
+    """The new token; it cannot be read again, only its hash is kept."""
     token = "etb_" + secrets.token_urlsafe(32)
     session.add(
         ApiToken(
@@ -293,14 +306,14 @@ def list_tokens(session: Session, *, user: User) -> list[ApiToken]:
 
 
 def revoke_token(session: Session, *, user: User, token_id: int, now: datetime) -> None:
-    found = session.get(ApiToken, token_id)
-    if found is None or found.user_id != user.id:
+    token = session.get(ApiToken, token_id)
+    if token is None or token.user_id != user.id:
         raise NotFound()
-    found.revoked_at = now
+    token.revoked_at = now
     record(session, noun="user", noun_id=user.id, verb="token_revoked", now=now, actor_id=user.id)
 
 
-# Built once: this is asked at each request of a program, and building it costs more than asking.
+# Built once: each request of a program runs it, and building the statement costs more than running it.
 _BY_TOKEN = (
     select(User, ApiToken.id, ApiToken.used_at)
     .join(ApiToken, User.id == ApiToken.user_id)
@@ -314,13 +327,14 @@ def find_token_user(session: Session, *, token: str, now: datetime) -> User | No
     if row is None:
         return None
     user, token_id, used_at = row
+    # At most every five minutes: an UPDATE at each request would make the requests of one program wait for each other.
     if used_at is None or now - used_at > timedelta(minutes=5):
         session.execute(update(ApiToken).where(ApiToken.id == token_id).values(used_at=now))
     return user
 
 
 def disable(session: Session, *, user: User, actor: User, now: datetime) -> None:
-    """Close an account: its sessions and tokens stop at once, its history stays."""
+    """Close an account. Its sessions and tokens stop working at once; its history stays."""
     user.disabled_at = now
     session.query(LoginSession).filter(LoginSession.user_id == user.id).delete()
     record(session, noun="user", noun_id=user.id, verb="disabled", now=now, actor_id=actor.id)

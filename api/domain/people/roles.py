@@ -1,4 +1,4 @@
-"""Who may do what at which site. Pure questions over Role rows: asks, changes nothing (but granting)."""
+"""The role of each user at each site, and the rights that follow from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from api.domain.people.accounts import User
 
 
 class Level(StrEnum):
-    """What a person is at a site; each includes the ones before it."""
+    """What a person is at a site; each level includes the rights of those before it."""
 
     MEMBER = "member"
     STAFF = "staff"
@@ -30,7 +30,7 @@ class StaffOnly(NotAllowed):
 
 
 class Role(Base):
-    """`user` is `level` at `site`."""
+    """At most one for each user and site; without one, a user is a visitor there."""
 
     __tablename__ = "roles"
     __table_args__ = (UniqueConstraint("user_id", "site_id"),)
@@ -43,19 +43,20 @@ class Role(Base):
 
 
 def find_level(session: Session, *, user: User, site_id: int) -> Level | None:
+    # An administrator of the network needs no role to manage every site.
     if user.is_admin:
         return Level.MANAGER
     return session.scalar(select(Role.level).where(Role.user_id == user.id, Role.site_id == site_id))
 
 
 def may_staff(session: Session, *, user: User, site_id: int) -> bool:
-    """May run the machines of the site: approve, clear plates, resolve doubts."""
+    """Whether the user may run the site: approve, clear plates, resolve doubts, hand out kits."""
     level = find_level(session, user=user, site_id=site_id)
     return level is not None and RANK[level] >= RANK[Level.STAFF]
 
 
 def may_manage(session: Session, *, user: User, site_id: int) -> bool:
-    """May change the site itself: printers, tariffs, people."""
+    """Whether the user may change the site itself: prices, hours, rules, conventions, doors."""
     level = find_level(session, user=user, site_id=site_id)
     return level is not None and RANK[level] >= RANK[Level.MANAGER]
 
@@ -73,7 +74,7 @@ def require_manager(session: Session, *, user: User, site_id: int) -> None:
 def grant(
     session: Session, *, user: User, site_id: int, level: Level, now: datetime, actor: User | None = None
 ) -> Role:
-    """Give `user` this level at the site, instead of the one before."""
+    """Give `user` this level at the site, in place of any other. Checks no right: that is for the caller."""
     role = session.scalar(select(Role).where(Role.user_id == user.id, Role.site_id == site_id))
     if role is None:
         role = Role(user_id=user.id, site_id=site_id, level=level, since=now)

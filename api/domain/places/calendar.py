@@ -1,7 +1,4 @@
-"""When a place is open: the value `Calendar`, and the intervals that are computed from it. Pure.
-
-A place without hours on record has an empty `hours`; whether that counts as open or closed is for the caller to say.
-"""
+"""When a place is open: the value `Calendar`, and the intervals that follow from it. Pure."""
 
 from __future__ import annotations
 
@@ -38,10 +35,11 @@ class ClosedDays(NamedTuple):
 class Calendar:
     """Hours of a week in the local time of `zone`, and the days on which they do not count.
 
-    Holds no row, so that it may be cached and shared by threads.
+    Holds no row of the database, so it may be cached and shared by threads.
     """
 
     zone: ZoneInfo
+    # Empty while nobody has entered them; callers then count the place as open.
     hours: tuple[WeeklyHours, ...] = ()
     closures: tuple[ClosedDays, ...] = ()
     closed_on_holidays: bool = True
@@ -57,8 +55,9 @@ def calendar_of(site: Site) -> Calendar:
 
 
 def local_instant(zone: ZoneInfo, day: date, at: time) -> datetime:
-    """Wall time of `zone` as an instant in UTC. An hour that does not exist moves forward, one that exists twice is
-    the first (PEP 495, fold=0), so that a day always opens and closes."""
+    """Wall time of `zone` as an instant in UTC."""
+    # fold=0 of PEP 495: where the clocks change, an hour that does not exist moves forward and one that exists twice is
+    # the first. So every day opens and closes; bookings refuse such hours instead (terms.as_instant).
     return datetime.combine(day, at, zone).astimezone(UTC)
 
 
@@ -95,9 +94,11 @@ def open_intervals(calendar: Calendar, *, start: datetime, end: datetime, staffe
 
 
 def _on_day(zone: ZoneInfo, day: date, hours: WeeklyHours) -> Interval:
+    # Midnight at the end of the day is the first instant of the next.
     closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
     return local_instant(zone, day, hours.opens), local_instant(zone, closing_day, hours.closes)
 
 
 def is_open_at(calendar: Calendar, instant: datetime) -> bool:
+    # An instant has no length, and hours are whole minutes.
     return bool(open_intervals(calendar, start=instant, end=instant + timedelta(minutes=1)))

@@ -1,6 +1,6 @@
-"""Trainings, and who has them until when. One authorisation decides booking, hands-on printing and evening entry.
+"""Trainings of the network, and who has them until when: rules of booking may ask for one.
 
-Refuses to know how a training is held: that is a gathering (`gatherings.py`), which authorises those who came.
+How a training is held stands in `booking.gatherings`, which authorises those who came.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ExpiryPast(Invalid):
 
 
 class Skill(Base):
-    """A training of the network, such as "laser cutter"; `valid_months` None means for ever."""
+    """A training, such as "laser cutter"; `valid_months` None means that it never expires."""
 
     __tablename__ = "skills"
     __table_args__ = (CheckConstraint("valid_months > 0", name="valid_months"),)
@@ -45,7 +45,7 @@ class Skill(Base):
 
 
 class Authorisation(Base):
-    """That `user` has this skill in `[granted_at, expires_at)`, unless revoked. A renewal is a new row."""
+    """That `user` has this skill within `[granted_at, expires_at)`, unless it was revoked. A renewal is a new row."""
 
     __tablename__ = "authorisations"
     __table_args__ = (Index("ix_authorisations_user_id_skill_id", "user_id", "skill_id"),)
@@ -58,7 +58,7 @@ class Authorisation(Base):
     granted_at: Mapped[Instant]
     expires_at: Mapped[Instant | None]
     revoked_at: Mapped[Instant | None]
-    # When its holder was told that it ends soon.
+    # When its holder was written to that it ends soon: once is enough.
     warned_at: Mapped[Instant | None]
 
     skill: Mapped[Skill] = relationship()
@@ -96,13 +96,17 @@ def authorise(
     now: datetime,
     expires_at: datetime | None = None,
 ) -> Authorisation:
-    """Staff of `site_id` say that `user` has it; without `expires_at` for as long as the skill is valid."""
+    """Staff of the site certify that `user` has the skill; raises ExpiryPast.
+
+    Without `expires_at` it is good for the skill's `valid_months`.
+    """
     require_staff(session, user=actor, site_id=site_id)
     if expires_at is None and skill.valid_months:
+        # Calendar months, as people count them: a timedelta only knows days.
         expires_at = now + relativedelta(months=skill.valid_months)
     if expires_at is not None and expires_at <= now:
         raise ExpiryPast()
-    granted = Authorisation(
+    authorisation = Authorisation(
         user_id=user.id,
         skill_id=skill.id,
         site_id=site_id,
@@ -110,40 +114,41 @@ def authorise(
         granted_at=now,
         expires_at=expires_at,
     )
-    session.add(granted)
+    session.add(authorisation)
     session.flush()
-    _record(session, granted, "authorised", now, actor)
-    return granted
+    _record(session, authorisation, "authorised", now, actor)
+    return authorisation
 
 
-def revoke_authorisation(session: Session, *, granted: Authorisation, actor: User, now: datetime) -> None:
-    """Staff take it back; bookings made already stay, new ones are refused."""
-    require_staff(session, user=actor, site_id=granted.site_id)
-    granted.revoked_at = granted.revoked_at or now
-    _record(session, granted, "authorisation_revoked", now, actor)
+def revoke_authorisation(session: Session, *, authorisation: Authorisation, actor: User, now: datetime) -> None:
+    """Staff take it back. Existing bookings stay; new ones are refused."""
+    require_staff(session, user=actor, site_id=authorisation.site_id)
+    # Revoked twice, it stays revoked since the first time.
+    authorisation.revoked_at = authorisation.revoked_at or now
+    _record(session, authorisation, "authorisation_revoked", now, actor)
 
 
-def _record(session: Session, granted: Authorisation, verb: str, now: datetime, actor: User) -> None:
+def _record(session: Session, authorisation: Authorisation, verb: str, now: datetime, actor: User) -> None:
     record(
         session,
         noun="user",
-        noun_id=granted.user_id,
+        noun_id=authorisation.user_id,
         verb=verb,
         now=now,
         actor_id=actor.id,
-        site_id=granted.site_id,
-        skill=granted.skill_id,
+        site_id=authorisation.site_id,
+        skill=authorisation.skill_id,
     )
 
 
 def get_authorisation(session: Session, authorisation_id: int) -> Authorisation:
-    if granted := session.get(Authorisation, authorisation_id):
-        return granted
+    if authorisation := session.get(Authorisation, authorisation_id):
+        return authorisation
     raise NotFound()
 
 
 def has_skill(session: Session, *, user_id: int, skill_id: int, at: datetime) -> bool:
-    """Whether an authorisation is good at that instant: for a booking, ask about its end."""
+    """Whether the user has the skill at that instant. For a booking, ask about its end: it must be good until then."""
     query = select(Authorisation.id).where(
         Authorisation.user_id == user_id,
         Authorisation.skill_id == skill_id,
@@ -154,7 +159,7 @@ def has_skill(session: Session, *, user_id: int, skill_id: int, at: datetime) ->
 
 
 def list_authorisations(session: Session, *, user_id: int, at: datetime) -> list[Authorisation]:
-    """What the person may do at that instant, by name."""
+    """What the person is authorised for at that instant, by name."""
     query = (
         select(Authorisation)
         .join(Skill)
@@ -169,7 +174,7 @@ def list_authorisations(session: Session, *, user_id: int, at: datetime) -> list
 
 
 def list_ending(session: Session, *, before: datetime, now: datetime) -> list[Authorisation]:
-    """Authorisations that end soon and whose holder has not been told."""
+    """Authorisations that end until `before` and whose holder has not been written to yet; at most 200."""
     query = select(Authorisation).where(
         Authorisation.expires_at.between(now, before),
         Authorisation.revoked_at.is_(None),

@@ -1,6 +1,6 @@
-"""What the law wants printed, and its rates, terms and thresholds, by date: read from `legal.toml` beside this file.
+"""Legal texts, VAT rates, terms of payment and thresholds by date, read from `legal.toml` beside this file.
 
-Refuses to guess: a date for which nothing is written raises NoLegalText.
+All functions raise NoLegalText for a date of which the file says nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Regime(StrEnum):
 
 
 class CustomerType(StrEnum):
-    """Whose law of payment applies; a consumer has neither penalties nor indemnity."""
+    """Which law of late payment applies; for a consumer there are neither penalties nor indemnity."""
 
     BUSINESS = "business"
     PUBLIC = "public"
@@ -39,7 +39,7 @@ class NoLegalText(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Mentions:
-    """The texts of one day, regime and kind of customer; None where the law asks for nothing."""
+    """The texts that an invoice must print; None where the law asks for none."""
 
     exemption: str | None
     exemption_code: str | None
@@ -53,6 +53,7 @@ class Mentions:
 
 
 def mentions(on: date, regime: Regime, customer: CustomerType = CustomerType.BUSINESS) -> Mentions:
+    # Only a seller who charges no VAT has to say on which article that rests.
     exemption = None if regime is Regime.PAYER else _entry("exemption", on, regime=regime)
     professional = customer is not CustomerType.CONSUMER
     return Mentions(
@@ -67,17 +68,17 @@ def mentions(on: date, regime: Regime, customer: CustomerType = CustomerType.BUS
 
 
 def vat_rates(on: date) -> frozenset[Decimal]:
-    """The rates in percent that a French invoice may carry on that day."""
+    """In percent: all that an invoice may carry on that day."""
     return frozenset(Decimal(rate) for rate in _entry("vat_rates", on)["rates"])
 
 
 def normal_vat_rate(on: date) -> Decimal:
-    """In percent, for what no rate was set for (mainland)."""
+    """In percent: the rate of mainland France where no other was set."""
     return Decimal(_entry("vat_rates", on)["normal"])
 
 
 def longest_term_days(on: date, customer: CustomerType) -> int | None:
-    """Days from issue to due date that the law allows at most; None for a consumer."""
+    """The most days from issue to due date that the law allows; None for a consumer."""
     return None if customer is CustomerType.CONSUMER else int(_entry("term", on, customer=customer)["days"])
 
 
@@ -87,9 +88,9 @@ def threshold_cents(on: date, name: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class LegalFact:
-    """One row of `legal.toml`: of which regime, customer or threshold (`of`), since when, and where it is from.
+    """One row of `legal.toml`, in force on `[start, end)`; `of` is its regime, kind of customer, nature or threshold.
 
-    `value` is a text, days, cents or the list of rates: its `unit` says which.
+    `unit` says what `value` is: a text, days, cents, or rates in percent.
     """
 
     subject: str
@@ -104,7 +105,7 @@ class LegalFact:
 
 
 def list_facts(on: date) -> list[LegalFact]:
-    """All that is written for that day, in the order of the file; to be read, never edited."""
+    """All rows in force on that day, in the order of the file."""
     return [
         _fact(subject, entry)
         for subject, rows in _legal().items()
@@ -130,16 +131,17 @@ def _fact(subject: str, entry: dict[str, Any]) -> LegalFact:
 
 
 def to_confirm() -> list[str]:
-    """What an accountant has not signed off yet, for the settings page: "subject: source"."""
+    """ "subject: source" of each row that an accountant has not signed off yet."""
     return [f"{kind}: {e['source']}" for kind, rows in _legal().items() for e in rows if e.get("to_confirm")]
 
 
-def _entry(subject: str, on: date, **wanted: str) -> dict[str, Any]:
+def _entry(subject: str, on: date, **keys: str) -> dict[str, Any]:
     for entry in _legal()[subject]:
         in_force = entry["start"] <= on and ("end" not in entry or on < entry["end"])
-        if in_force and all(entry[key] == value for key, value in wanted.items()):
+        if in_force and all(entry[key] == value for key, value in keys.items()):
             return entry
-    raise NoLegalText(subject=" ".join([subject, *wanted.values()]), on=on.isoformat())
+    # No fallback to the text of another day: a missing one stops the invoice, a wrong one would be printed.
+    raise NoLegalText(subject=" ".join([subject, *keys.values()]), on=on.isoformat())
 
 
 @cache

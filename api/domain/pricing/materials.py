@@ -1,4 +1,4 @@
-"""What parts are made of: filament types, the colours on the shelf, and the qualities one may choose."""
+"""Filaments, their colours, and the print qualities that can be chosen."""
 
 from __future__ import annotations
 
@@ -13,29 +13,31 @@ from api.domain.core.errors import Invalid
 
 
 class Quality(StrEnum):
-    """Layer heights: 0.28, 0.20 and 0.12 mm."""
+    """How fine a part is printed: its layer height in LAYER_MM."""
 
     DRAFT = "draft"
     STANDARD = "standard"
     FINE = "fine"
 
 
+# The slicing profile and the estimate both read these, so that they count the same layers.
 LAYER_MM = {Quality.DRAFT: Decimal("0.28"), Quality.STANDARD: Decimal("0.20"), Quality.FINE: Decimal("0.12")}
 
 
 class Material(Base):
-    """A filament type. Density is g/cm3, temperatures are degrees Celsius, flow is mm3/s."""
+    """A filament type; temperatures in degrees Celsius."""
 
     __tablename__ = "materials"
 
     id: Mapped[Id]
     code: Mapped[str] = mapped_column(String(20), unique=True)
     name: Mapped[str] = mapped_column(String(80))
-    # For readers of English; "": the name serves them too.
+    # For readers of English; when empty, `name` is the same in both languages.
     name_en: Mapped[str] = mapped_column(String(80), default="")
     density_g_cm3: Mapped[Decimal] = mapped_column(Numeric(6, 4))
     nozzle_c: Mapped[int]
     bed_c: Mapped[int]
+    # How much a nozzle can melt: it limits the speed of wide lines.
     max_flow_mm3_s: Mapped[Decimal] = mapped_column(Numeric(6, 2), default=Decimal(10))
     price_per_kg: Mapped[Decimal] = mapped_column(Numeric(10, 4), default=Decimal(25))
     offered: Mapped[bool] = mapped_column(default=True)
@@ -44,7 +46,7 @@ class Material(Base):
 
 
 class Colour(Base):
-    """A colour of a material that the network can print."""
+    """A colour of a material; `hex` is how pages show it."""
 
     __tablename__ = "colours"
     __table_args__ = (UniqueConstraint("material_id", "code"),)

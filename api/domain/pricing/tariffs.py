@@ -1,4 +1,4 @@
-"""Tariffs as dated rows: never edited, only followed by a newer one. The arithmetic stands in `prices`."""
+"""Tariffs by date: a row is never edited, only followed by a newer one. The arithmetic stands in `prices`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from api.domain.pricing.prices import Tariff
 
 
 class TariffRow(Base):
-    """The prices of a site (or, with no site, of the network) from `valid_from` on. `body` holds decimals as text."""
+    """The prices of a site (or, with no site, of the network) from `valid_from` until the next row."""
 
     __tablename__ = "tariffs"
     __table_args__ = (Index("ix_tariffs_site_id_valid_from", "site_id", "valid_from"),)
@@ -55,7 +55,8 @@ class NoSuchVatRate(Invalid):
 
 
 def pack(tariff: Tariff) -> dict[str, Any]:
-    """As JSON, decimals as text: a float would not be the price that was typed."""
+    """As JSON."""
+    # Decimals as text: read back from a JSON number they would be floats, and not the prices that were typed.
     return {
         "per_gram": {code: str(price) for code, price in tariff.per_gram.items()},
         "per_minute": str(tariff.per_minute),
@@ -73,7 +74,8 @@ def pack(tariff: Tariff) -> dict[str, Any]:
 
 
 def unpack(body: dict[str, Any]) -> Tariff:
-    """The inverse of `pack`; keys that an older row lacks take the default."""
+    """The inverse of `pack`."""
+    # Rows are never edited, so keys that came later are missing in older ones: those take their default.
     plain = ("handling", "set_up", "min_line", "min_order", "org_discount_percent", "vat_rate")
     numbers: dict[str, Any] = {key: Decimal(body[key]) for key in plain if key in body}
     return Tariff(
@@ -102,7 +104,7 @@ def set_tariff(
 
 @dataclass(frozen=True, slots=True)
 class NewPrices:
-    """Of a site (or, with no site, of the network) from a day on; the day is that of `zone`."""
+    """Prices to be published for a site (or, with no site, the network); `valid_on` is a day in `zone`."""
 
     site_id: int | None
     tariff: Tariff
@@ -111,16 +113,14 @@ class NewPrices:
 
 
 def publish(session: Session, *, prices: NewPrices, actor: User, now: datetime) -> TariffRow:
-    """From midnight of `valid_on`, or from now on when that is today; by a manager of the site.
-
-    Raises what `require_publishable` raises.
-    """
+    """From midnight of `valid_on`, or from now on when that is today; raises what `require_publishable` raises."""
     require_publishable(session, prices=prices, actor=actor, now=now)
     midnight = datetime.combine(prices.valid_on, time(), ZoneInfo(prices.zone))
     return set_tariff(
         session,
         site_id=prices.site_id,
         tariff=prices.tariff,
+        # Prices of today begin now: what was sold this morning keeps the prices that it was sold at.
         valid_from=max(midnight, now),
         now=now,
         actor=actor,
@@ -144,14 +144,14 @@ def may_publish(session: Session, *, user: User, site_id: int | None) -> bool:
 
 
 def list_versions(session: Session, *, site_id: int | None) -> list[TariffRow]:
-    """All prices that a site (or, with no site, the network) ever had and will have; the newest first."""
+    """All tariffs of a site (or, with no site, of the network), past and planned; the newest first."""
     own = TariffRow.site_id.is_(None) if site_id is None else TariffRow.site_id == site_id
     query = select(TariffRow).where(own).order_by(TariffRow.valid_from.desc(), TariffRow.id.desc())
     return list(session.scalars(query))
 
 
 def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
-    """Whether the network's prices do not reach this site."""
+    """Whether the site has prices of its own at that instant, and so does not go by those of the network."""
     query = select(TariffRow.id).where(TariffRow.site_id == site_id, TariffRow.valid_from <= at).limit(1)
     return session.scalar(query) is not None
 
@@ -159,7 +159,7 @@ def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
 def get_tariff_for(
     session: Session, *, site_id: int, at: datetime, user_id: int, organisation_id: int | None
 ) -> tuple[int, Tariff]:
-    """As `get_tariff`, with the discount of this customer; raises NoTariff."""
+    """(row id, prices) as `get_tariff`, with the discount of this customer; raises NoTariff."""
     row_id, tariff = get_tariff(session, site_id=site_id, at=at)
     return row_id, for_customer(
         session, tariff=tariff, site_id=site_id, user_id=user_id, organisation_id=organisation_id
@@ -169,7 +169,8 @@ def get_tariff_for(
 def for_customer(
     session: Session, *, tariff: Tariff, site_id: int, user_id: int, organisation_id: int | None
 ) -> Tariff:
-    """A person's discount goes by their role at the site, an organisation's by its name."""
+    """These prices with the discount of the organisation, or of the person by their role at the site."""
+    # Whoever buys for an organisation gets its discount only, not that of their own role.
     if organisation_id is not None or not tariff.role_percents:
         return tariff.for_buyer(role=None, organisation_id=organisation_id)
     level = find_level(session, user=session.get_one(User, user_id), site_id=site_id)
@@ -181,6 +182,7 @@ def get_tariff(session: Session, *, site_id: int, at: datetime) -> tuple[int, Ta
     row = session.scalar(
         select(TariffRow)
         .where(or_(TariffRow.site_id == site_id, TariffRow.site_id.is_(None)), TariffRow.valid_from <= at)
+        # Own prices stand before the network's, also older ones; of two that begin at once, the later row counts.
         .order_by(TariffRow.site_id.is_(None), TariffRow.valid_from.desc(), TariffRow.id.desc())
         .limit(1)
     )

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from api.domain.pricing.materials import LAYER_MM, Material, Quality
-from api.domain.pricing.prices import STANDARD, Estimate, PrintSettings, Work, estimate_work, likely_work
+from api.domain.pricing.prices import STANDARD, Estimate, PrintSettings, Work, estimate_piece, likely_work
 
 
 class Measured(Protocol):
@@ -41,11 +41,11 @@ def estimate_part(
         density_g_cm3=float(material.density_g_cm3),
         flow_max_mm3_s=float(material.max_flow_mm3_s),
     )
-    estimate = estimate_work(
+    estimate = estimate_piece(
         volume_mm3=model.volume_mm3,
         area_mm2=model.area_mm2,
         size_mm=model.size_mm,
-        recipe=settings,
+        settings=settings,
         scale=float(scale),
     )
     return estimate, likely_work(estimate, material=material.code, quantity=quantity, rush=rush)

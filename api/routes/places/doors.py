@@ -1,4 +1,4 @@
-"""Doors for their devices: reporting every try, signed by the door's own secret. Opening needs no line and no route."""
+"""Reports of door devices: every try at a code, signed by the secret of the door. Opening itself needs no route."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class ReportOut(BaseModel):
 
 
 async def raw_body(request: Request) -> bytes:
-    """What was signed, byte by byte; FastAPI has read it already, within the limit of a form."""
+    # The signature is of the bytes as they came; JSON written anew from the parsed report would differ. FastAPI has
+    # read the body already and keeps it.
     return await request.body()
 
 
@@ -58,6 +59,6 @@ def report(
     in hexadecimal; 404 when it does not fit."""
     master, door = settings().secret("doors").encode(), get_door(session, door_id)
     check_signature(master, door=door, body=body, signature=x_door_signature)
-    seen = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
-    uses = record_report(session, master=master, door=door, tries=seen, now=now)
+    attempts = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
+    uses = record_report(session, master=master, door=door, tries=attempts, now=now)
     return ReportOut(uses=[UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id) for use in uses])

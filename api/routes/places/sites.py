@@ -1,4 +1,4 @@
-"""`/api/v1/sites` and `/api/v1/materials`: what the network is and offers. Open to all."""
+"""`/api/v1/sites` and `/api/v1/materials`. Open to all."""
 
 from __future__ import annotations
 

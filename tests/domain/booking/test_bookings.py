@@ -269,7 +269,7 @@ def test_the_authorisation_must_last_to_the_end_of_the_booking(world: World) -> 
     with pytest.raises(SkillMissing):
         world.book(at(3, 10, 30), at(3, 11, 30))
     world.book(at(3, 9), at(3, 10))
-    revoke_authorisation(world.session, granted=granted, actor=world.bob, now=NOW)
+    revoke_authorisation(world.session, authorisation=granted, actor=world.bob, now=NOW)
     with pytest.raises(SkillMissing):
         world.book(at(3, 10), at(3, 10, 30))
 

@@ -20,7 +20,7 @@ from api.domain.pricing.prices import (
     Scope,
     Tariff,
     Work,
-    estimate_work,
+    estimate_piece,
     price_booking,
     price_estimate,
     price_order,
@@ -269,7 +269,7 @@ MINI = (384.0, 320.0, (8.0, 8.0, 6.0))
 
 
 @pytest.mark.parametrize(
-    ("shape", "recipe", "grams", "minutes"),
+    ("shape", "settings", "grams", "minutes"),
     [
         (CUBE, DRAFT, 3.61, 15.6), (CUBE, STANDARD, 3.63, 21.0), (CUBE, FINE, 3.73, 33.7),
         (TORUS, DRAFT, 16.69, 67.2), (TORUS, STANDARD, 15.98, 84.8), (TORUS, FINE, 15.72, 126.9),
@@ -279,10 +279,10 @@ MINI = (384.0, 320.0, (8.0, 8.0, 6.0))
         (MINI, DRAFT, 0.47, 3.9), (MINI, STANDARD, 0.49, 5.4), (MINI, FINE, 0.49, 8.7),
     ],
 )  # fmt: skip
-def test_what_prusaslicer_said_lies_within_the_estimate(shape, recipe, grams, minutes):
+def test_what_prusaslicer_said_lies_within_the_estimate(shape, settings, grams, minutes):
     """Figures of PrusaSlicer 2.5.0 with the PLA profiles of printers/profile.py."""
     volume, area, size = shape
-    estimate = estimate_work(volume_mm3=volume, area_mm2=area, size_mm=size, recipe=recipe)
+    estimate = estimate_piece(volume_mm3=volume, area_mm2=area, size_mm=size, settings=settings)
     assert estimate.grams.low <= grams <= estimate.grams.high
     assert estimate.minutes.low <= minutes <= estimate.minutes.high
     assert estimate.grams.likely == pytest.approx(grams, rel=0.20)
@@ -291,12 +291,12 @@ def test_what_prusaslicer_said_lies_within_the_estimate(shape, recipe, grams, mi
 
 def of_cube(**facts):
     volume, area, size = CUBE
-    return estimate_work(**({"volume_mm3": volume, "area_mm2": area, "size_mm": size, "recipe": STANDARD} | facts))
+    return estimate_piece(**({"volume_mm3": volume, "area_mm2": area, "size_mm": size, "settings": STANDARD} | facts))
 
 
-@pytest.mark.parametrize(("recipe", "layers"), [(DRAFT, 7), (STANDARD, 9), (FINE, 14)])
-def test_the_skin_has_as_many_layers_as_our_profiles(recipe, layers):
-    assert recipe.solid_layers == layers
+@pytest.mark.parametrize(("settings", "layers"), [(DRAFT, 7), (STANDARD, 9), (FINE, 14)])
+def test_the_skin_has_as_many_layers_as_our_profiles(settings, layers):
+    assert settings.solid_layers == layers
 
 
 def test_scale_is_the_same_as_a_larger_model():
@@ -306,14 +306,14 @@ def test_scale_is_the_same_as_a_larger_model():
 
 
 def test_more_infill_weighs_more_and_never_more_than_the_solid():
-    grams = [of_cube(recipe=PrintSettings(layer_mm=0.2, infill=share / 10)).grams.likely for share in range(11)]
+    grams = [of_cube(settings=PrintSettings(layer_mm=0.2, infill=share / 10)).grams.likely for share in range(11)]
     assert grams == sorted(grams)
     assert grams[-1] == pytest.approx(8 * 1.24 * 1.05)
 
 
 def test_a_slow_melting_material_and_a_slow_printer_take_longer():
-    assert of_cube(recipe=PrintSettings(layer_mm=0.2, flow_max_mm3_s=1)).minutes.likely > of_cube().minutes.likely
-    assert of_cube(pace=PrintSpeeds(wall_mm_s=5)).minutes.likely > of_cube().minutes.likely
+    assert of_cube(settings=PrintSettings(layer_mm=0.2, flow_max_mm3_s=1)).minutes.likely > of_cube().minutes.likely
+    assert of_cube(speeds=PrintSpeeds(wall_mm_s=5)).minutes.likely > of_cube().minutes.likely
 
 
 @pytest.mark.parametrize("facts", [{"volume_mm3": 0}, {"size_mm": (1, 1, 0)}, {"scale": 0}, {"area_mm2": float("nan")}])

@@ -1,4 +1,4 @@
-"""Log in and out, sign up, and what a person sees of their own account."""
+"""Logging in and out, signing up, the language, and `/me`: one's own sessions and API tokens."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def log_in(reader: Reader, session: DbSession, form: Sent) -> Response:
         )
     if form.errors:
         return reader.page("people/login.html", status=_shown(form), form=form, next=local_path(form["next"]))
+    # Whoever knows the password has not been guessing.
     throttle.forgive(account=form["email"])
     return _enter(reader, session, token, form)
 
@@ -64,12 +65,12 @@ def sign_up(reader: Reader, session: DbSession, form: Sent) -> Response:
 
 
 def _shown(form: Form) -> int:
-    """A wrong password is a mistake in a form, not a lack of rights."""
+    # 422, not the 403 of LoginFailed: on a page, a wrong password is a mistake in a form.
     return 429 if form.status == 429 else 422
 
 
 def _enter(reader: PageReader, session: DbSession, token: str, form: Form) -> Response:
-    """Always a new session token; the one before, if any, ends here."""
+    # Always a new token, and the old one ends: whoever planted or copied the old cookie is not logged in by this.
     if old := reader.request.cookies.get(session_cookie()):
         accounts.log_out(session, token=old)
     answer = reader.to(local_path(form["next"], "/"))
@@ -82,6 +83,7 @@ def log_out(reader: Reader, session: DbSession) -> Response:
     if token := reader.request.cookies.get(session_cookie()):
         accounts.log_out(session, token=token)
     answer = reader.to("/")
+    # Pages that the browser kept must not be readable by who uses it next.
     answer.headers["Clear-Site-Data"] = '"cache"'
     set_cookie(answer, session_cookie(), "", max_age_s=0)
     return answer
@@ -89,7 +91,7 @@ def log_out(reader: Reader, session: DbSession) -> Response:
 
 @router.post("/language")
 def choose_language(reader: Reader, session: DbSession, form: Sent) -> Response:
-    """Remembered by the browser, and by the account when there is one."""
+    """Kept in a cookie, and on the account of who is logged in: letters are written in that language."""
     answer = reader.to(local_path(form["next"]))
     if form["locale"] in set(Locale):
         if isinstance(reader.user, User):
@@ -122,7 +124,7 @@ def end_session(reader: Reader, session: DbSession, user: CurrentUser, session_i
 
 @router.post("/me/tokens")
 def make_token(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Shown in this answer and nowhere else, so no redirect."""
+    """Answers with the token instead of a redirect: it is shown here only."""
     token = accounts.issue_token(session, user=user, name=form["token_name"], now=reader.now)
     return _me(reader, session, user, Form(reader.request), new_token=token)
 
@@ -134,10 +136,12 @@ def revoke_token(reader: Reader, session: DbSession, user: CurrentUser, token_id
 
 
 def name_of_browser(request: Request) -> str:
-    """Browser and system in a few words, from the User-Agent; good enough to know one's own devices by."""
+    """Browser and system from the User-Agent, such as "Firefox · Linux": enough to know one's own devices by."""
     agent = request.headers.get("user-agent", "")
+    # In this order: Edge and Opera also name Chrome, and all of them name Safari.
     browsers = {"Edg/": "Edge", "OPR/": "Opera", "Firefox/": "Firefox", "Chrome/": "Chrome", "Safari/": "Safari"}
     systems = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS": "macOS"}
     browser = next((name for mark, name in browsers.items() if mark in agent), "")
+    # Linux last, because Android names it as well.
     system = next((name for mark, name in (systems | {"Linux": "Linux"}).items() if mark in agent), "")
     return " · ".join(part for part in (browser, system) if part)

@@ -1,4 +1,4 @@
-"""`/staff/conventions`: who may use the place alone, where and until when; its doors, and the log of every try."""
+"""`/staff/conventions`: who may use a site outside its hours, where and until when. `/staff/doors`: its doors."""
 
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ def _new(reader: PageReader, session: Session, form: Form) -> Response:
 
 
 def _many(form: Form, name: str) -> list[str]:
+    # The form of a first visit holds a plain dict, without lists of values.
     return [str(each) for each in form.data.getlist(name)] if hasattr(form.data, "getlist") else []
 
 
@@ -108,7 +109,7 @@ def sign(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent)
     """Record an agreement that was signed on paper."""
     site = place_of(reader)
     with trying(session, form):
-        signed = conventions.sign_convention(
+        convention = conventions.sign_convention(
             session,
             site=site,
             party=_party(session, form["party"]),
@@ -125,31 +126,32 @@ def sign(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent)
         )
     if form.errors:
         return _new(reader, session, form)
-    return reader.to(f"/staff/conventions/{signed.id}", N_("The convention is recorded."))
+    return reader.to(f"/staff/conventions/{convention.id}", N_("The convention is recorded."))
 
 
 def _party(session: Session, typed: str) -> User | Organisation:
-    found = find_user(session, email=typed) if "@" in typed else None
-    party = found or session.scalar(select(Organisation).where(Organisation.slug == typed))
+    user = find_user(session, email=typed) if "@" in typed else None
+    party = user or session.scalar(select(Organisation).where(Organisation.slug == typed))
     if party is None:
         raise PartyUnknown()
     return party
 
 
 def _people(session: Session, typed: str) -> list[User]:
-    """One address a line, each person once."""
+    """Addresses on lines, or set apart by commas, semicolons or spaces; each person once."""
     emails = dict.fromkeys(typed.replace(",", " ").replace(";", " ").lower().split())
     return [_person(session, email) for email in emails]
 
 
 def _person(session: Session, email: str) -> User:
-    if found := find_user(session, email=email):
-        return found
+    if user := find_user(session, email=email):
+        return user
     raise PersonUnknown(email=email)
 
 
 def _areas(session: Session, site: Site, form: Form) -> list[Resource]:
     ids = [int(each) for each in _many(form, "areas") if each.isdigit()]
+    # Ids of other sites, which only a forged form has, are passed over.
     query = select(Resource).where(Resource.id.in_(ids), Resource.site_id == site.id)
     return list(session.scalars(query.order_by(Resource.id)))
 
@@ -162,45 +164,48 @@ def _day(form: Form, name: str) -> date:
 
 
 def _get(reader: PageReader, session: Session, convention_id: int, user: User) -> Convention:
-    found = conventions.get_convention(session, convention_id=convention_id, user=user)
-    if found.site_id not in site_ids(reader):
+    convention = conventions.get_convention(session, convention_id=convention_id, user=user)
+    # The domain also lets the people of a convention read it; these pages are for staff.
+    if convention.site_id not in site_ids(reader):
         raise NotFound()
-    return found
+    return convention
 
 
 @router.get("/staff/conventions/{convention_id}")
 def convention_page(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
-    found = _get(reader, session, convention_id, user)
-    query = select(Booking).where(Booking.convention_id == found.id).order_by(Booking.start_at.desc()).limit(50)
+    convention = _get(reader, session, convention_id, user)
+    query = select(Booking).where(Booking.convention_id == convention.id).order_by(Booking.start_at.desc()).limit(50)
     return reader.page(
         "places/convention.html",
-        zone=found.site.timezone,
-        convention=found,
-        state=state_of(found, reader.now.date()),
+        zone=convention.site.timezone,
+        convention=convention,
+        state=state_of(convention, reader.now.date()),
         weekdays=WEEKDAYS,
         booked=list(session.scalars(query)),
-        is_manager=may_manage(session, user=user, site_id=found.site_id),
+        is_manager=may_manage(session, user=user, site_id=convention.site_id),
     )
 
 
 @router.post("/staff/conventions/{convention_id}/suspend")
 def suspend(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
-    found = _get(reader, session, convention_id, user)
-    conventions.suspend_convention(session, convention=found, actor=user, now=reader.now)
-    said = N_("Suspended: it gives no further code. To void codes already given at once, renew the secret of the door.")
-    return reader.to(f"/staff/conventions/{found.id}", said)
+    convention = _get(reader, session, convention_id, user)
+    conventions.suspend_convention(session, convention=convention, actor=user, now=reader.now)
+    notice = N_(
+        "Suspended: it gives no further code. To void codes already given at once, renew the secret of the door."
+    )
+    return reader.to(f"/staff/conventions/{convention.id}", notice)
 
 
 @router.post("/staff/conventions/{convention_id}/resume")
 def resume(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
-    found = _get(reader, session, convention_id, user)
-    conventions.resume_convention(session, convention=found, actor=user, now=reader.now)
-    return reader.to(f"/staff/conventions/{found.id}", N_("In force again."))
+    convention = _get(reader, session, convention_id, user)
+    conventions.resume_convention(session, convention=convention, actor=user, now=reader.now)
+    return reader.to(f"/staff/conventions/{convention.id}", N_("In force again."))
 
 
 @router.post("/staff/doors")
 def add_door(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """A new door device; its secret is shown on this answer only."""
+    """Answers with the secret of the device instead of a redirect: it is shown here only."""
     with trying(session, form):
         if not form["door"]:
             raise DoorNameMissing()
@@ -209,7 +214,7 @@ def add_door(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
 
 
 def secret_of(door: Door) -> str:
-    """In hexadecimal, as it is typed into the device."""
+    """In hexadecimal, as it is entered in the device."""
     return doors.door_secret(settings().secret("doors").encode(), door=door).hex()
 
 
@@ -237,7 +242,7 @@ def _show_door(reader: PageReader, session: Session, user: User, door: Door, *, 
 
 @router.post("/staff/doors/{door_id}/renew")
 def renew(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int) -> Response:
-    """Void all its codes: the device needs the new secret, shown on this answer only."""
+    """Void all its codes. The device needs the new secret, shown on this answer only."""
     door = _door(reader, session, door_id)
     doors.renew_door(session, door=door, actor=user, now=reader.now)
     return _show_door(reader, session, user, door, secret=secret_of(door))

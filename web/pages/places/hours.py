@@ -1,4 +1,4 @@
-"""`/staff/hours`: when a place is open and staffed, and the days on which it is closed. Its manager changes them."""
+"""`/staff/hours`: when a site is open and staffed, and the days on which it is closed. Its managers change them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
-# Morning and afternoon.
+# Stretches a day that the form has: morning and afternoon.
 A_DAY = 2
 
 
@@ -39,11 +39,12 @@ def hours_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
 
 
 def _typed(site: Site) -> dict[str, str]:
-    typed = hours_as_typed((each.weekday, each.opens, each.closes) for each in site.hours)
-    seen = [0] * 7
-    for each in sorted(site.hours, key=lambda one: (one.weekday, one.opens)):
-        typed[f"staffed-{each.weekday}-{seen[each.weekday]}"] = "yes" if each.staffed else ""
-        seen[each.weekday] += 1
+    typed = hours_as_typed((row.weekday, row.opens, row.closes) for row in site.hours)
+    # Counted in the same order as in `hours_as_typed`, so that each tick stands beside its stretch.
+    counts = [0] * 7
+    for row in sorted(site.hours, key=lambda row: (row.weekday, row.opens)):
+        typed[f"staffed-{row.weekday}-{counts[row.weekday]}"] = "yes" if row.staffed else ""
+        counts[row.weekday] += 1
     return typed
 
 
@@ -64,7 +65,7 @@ def _show(reader: PageReader, session: Session, user: User, form: Form) -> Respo
 
 @router.post("/staff/hours")
 def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """The whole week at once; what is booked already stays."""
+    """Replace the whole week; existing bookings stay."""
     site = place_of(reader)
     with trying(session, form):
         rows = [(*stretch, form[f"staffed-{name}"] == "yes") for name, stretch in read_hours(form, a_day=A_DAY)]
@@ -76,14 +77,15 @@ def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, for
 
 @router.post("/staff/closures")
 def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Shut the place on whole days; what was booked then is cancelled without fee, and its people are written to."""
+    """Close the site on whole days; bookings on them are cancelled without fee, and their people are written to."""
     site = place_of(reader)
+    # The page has two forms; the hours that this one does not send are shown as they stand, if it comes back.
     form.data = {**_typed(site), **dict(form.data)}
     with trying(session, form):
         if not form["reason"]:
             raise ClosureReasonMissing()
         first_on, last_on = _days(form)
-        hit = bookings.close_days(
+        cancelled = bookings.close_days(
             session,
             site=site,
             first_on=first_on,
@@ -94,7 +96,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
         )
     if form.errors:
         return _show(reader, session, user, form)
-    return reader.to("/staff/hours", N_("Closed; {count} bookings were cancelled without fee."), count=len(hit))
+    return reader.to("/staff/hours", N_("Closed; {count} bookings were cancelled without fee."), count=len(cancelled))
 
 
 def _days(form: Form) -> tuple[date, date]:

@@ -1,4 +1,4 @@
-"""`/staff/tariffs`: the prices of each place by date; new ones are tried on past jobs before they are published."""
+"""`/staff/tariffs`: the prices of each site by date. New ones are shown on past jobs before they are published."""
 
 from __future__ import annotations
 
@@ -45,14 +45,15 @@ def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
 def _place(reader: PageReader, session: Session, user: User, site: Site | None) -> dict[str, object]:
     site_id = site.id if site else None
     rows = tariffs.list_versions(session, site_id=site_id)
-    began = next((row.id for row in rows if row.valid_from <= reader.now), None)
-    known = _known(session, reader, rows[0] if rows else None)
+    # The newest first: the first one that has begun is in force.
+    in_force = next((row.id for row in rows if row.valid_from <= reader.now), None)
+    buyers = _list_buyers(session, reader, rows[0] if rows else None)
     return {
         "site": site,
         "slug": site.slug if site else NETWORK,
         "may_publish": tariffs.may_publish(session, user=user, site_id=site_id),
         "versions": [
-            (row, _state(row, began, reader), describe(reader, tariffs.unpack(row.body), known)) for row in rows
+            (row, _state(row, in_force, reader), describe(reader, tariffs.unpack(row.body), buyers)) for row in rows
         ],
     }
 
@@ -63,10 +64,10 @@ def _state(row: TariffRow, in_force: int | None, reader: PageReader) -> State:
     return PLANNED if row.valid_from > reader.now else PAST
 
 
-def _known(session: Session, reader: PageReader, row: TariffRow | None) -> dict[int, str]:
-    """Names of the organisations that bought at the places of this reader, and of those in the prices."""
-    body = tariffs.unpack(row.body).organisation_percents if row else {}
-    return quotes.list_buyers(session, site_ids=site_ids(reader), more_ids=list(body))
+def _list_buyers(session: Session, reader: PageReader, row: TariffRow | None) -> dict[int, str]:
+    """Names of the organisations that bought at the sites of this reader, and of those that the prices name."""
+    percents = tariffs.unpack(row.body).organisation_percents if row else {}
+    return quotes.list_buyers(session, site_ids=site_ids(reader), more_ids=list(percents))
 
 
 @router.get("/staff/tariffs/new")
@@ -77,7 +78,7 @@ def new_page(
     site: Annotated[str, Query(max_length=80)] = NETWORK,
     like: int = 0,
 ) -> Response:
-    """Begins with the prices of the version `like`, else with those in force."""
+    """The form, filled with the prices of the version `like`, else with those in force."""
     place, start = _find_place(reader, site), _start(session, reader, site, like)
     form = Form(reader.request, typed(start) if start else {})
     return _draw(reader, session, user, form, place, start)
@@ -98,6 +99,7 @@ def _start(session: Session, reader: PageReader, slug: str, like: int) -> Tariff
     if (row := next((row for row in rows if row.id == like), None)) is not None:
         return tariffs.unpack(row.body)
     try:
+        # The prices of the network are those of a site without its own; any will do to begin with.
         any_site = place or next(iter(reader.staffs))
         return tariffs.get_tariff(session, site_id=any_site.id, at=reader.now)[1]
     except NoTariff:
@@ -106,7 +108,7 @@ def _start(session: Session, reader: PageReader, slug: str, like: int) -> Tariff
 
 @router.post("/staff/tariffs/new")
 def publish(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """First the preview; published is only what was previewed, which `seen` tells."""
+    """Shows the preview first; `seen` is the digest of what was shown, and only that is published."""
     place = _find_place(reader, form.get("site", NETWORK))
     start = _start(session, reader, form.get("site", NETWORK), 0)
     tariff = read_tariff(form, materials.list_materials(session))
@@ -120,16 +122,19 @@ def publish(reader: StaffReader, session: DbSession, user: CurrentUser, form: Se
         with trying(session, form):
             tariffs.publish(session, prices=prices, actor=user, now=reader.now)
             return reader.to("/staff/tariffs", N_("The new prices are published."))
+    # Errors beside the preview, not only after the second button.
     with trying(session, form):
         tariffs.require_publishable(session, prices=prices, actor=user, now=reader.now)
-    tried = None if form.errors else jobs.preview_tariff(session, tariff=tariff, site_id=prices.site_id, now=reader.now)
-    return _draw(reader, session, user, form, place, start, status=form.status, tried=tried, seen=seen)
+    preview = (
+        None if form.errors else jobs.preview_tariff(session, tariff=tariff, site_id=prices.site_id, now=reader.now)
+    )
+    return _draw(reader, session, user, form, place, start, status=form.status, preview=preview, seen=seen)
 
 
 def _digest(prices: NewPrices) -> str:
-    """Of all that is published, so that what was changed after the preview is previewed again."""
-    told = json.dumps([tariffs.pack(prices.tariff), prices.valid_on.isoformat(), prices.site_id], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    """Of all that is published: what was changed after the preview is shown again first."""
+    text = json.dumps([tariffs.pack(prices.tariff), prices.valid_on.isoformat(), prices.site_id], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _draw(
@@ -141,11 +146,11 @@ def _draw(
     start: Tariff | None,
     *,
     status: int = 200,
-    tried: TariffPreview | None = None,
+    preview: TariffPreview | None = None,
     seen: str = "",
 ) -> Response:
-    named = list(start.organisation_percents) if start else []
-    buyers = quotes.list_buyers(session, site_ids=site_ids(reader), more_ids=named)
+    organisation_ids = list(start.organisation_percents) if start else []
+    buyers = quotes.list_buyers(session, site_ids=site_ids(reader), more_ids=organisation_ids)
     return reader.page(
         "pricing/tariff_new.html",
         status=status,
@@ -162,8 +167,8 @@ def _draw(
         rushes=rows_of(form, "rush-word", least=1),
         organisation_rows=rows_of(form, "organisation", least=1),
         tomorrow=(today(reader.now) + timedelta(days=1)).isoformat(),
-        tried=tried,
-        compared=len(tried.rows) - tried.unpriced if tried else 0,
-        difference_cents=tried.new_cents - tried.old_cents if tried else 0,
+        tried=preview,
+        compared=len(preview.rows) - preview.unpriced if preview else 0,
+        difference_cents=preview.new_cents - preview.old_cents if preview else 0,
         seen=seen,
     )

@@ -1,4 +1,4 @@
-"""Prices with a visible trace, VAT, and the estimate before slicing. Refuses sessions, clocks and IO."""
+"""Prices with a visible trace, VAT, and the estimate before slicing. Pure: no session, no clock, no files."""
 
 from api.domain.pricing.prices.bookings import BookingRates as BookingRates
 from api.domain.pricing.prices.bookings import price_booking as price_booking
@@ -7,7 +7,7 @@ from api.domain.pricing.prices.estimate import NothingToMeasure as NothingToMeas
 from api.domain.pricing.prices.estimate import PrintSettings as PrintSettings
 from api.domain.pricing.prices.estimate import PrintSpeeds as PrintSpeeds
 from api.domain.pricing.prices.estimate import Range as Range
-from api.domain.pricing.prices.estimate import estimate_work as estimate_work
+from api.domain.pricing.prices.estimate import estimate_piece as estimate_piece
 from api.domain.pricing.prices.estimate import likely_work as likely_work
 from api.domain.pricing.prices.estimate import price_estimate as price_estimate
 from api.domain.pricing.prices.money import NotAnAmount as NotAnAmount

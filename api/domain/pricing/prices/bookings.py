@@ -1,4 +1,4 @@
-"""The price of a booking: slot, marginal hourly tiers, factor per role. Refuses to know the rules of booking."""
+"""The price of a booking: per slot, by hourly tiers, with a factor for each role."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class BookingRates:
-    """`tiers` are (from minute, euros per hour), ascending from 0: a tier prices only the minutes above its start,
-    so that a longer booking never costs less. A role without a factor pays the full price; factor 0 is free."""
+    """In euros before VAT; `tiers` are (from minute, euros per hour), rising from minute 0. Raises BadTariff."""
 
     per_slot: Decimal = ZERO
     tiers: tuple[tuple[int, Decimal], ...] = ()
+    # A role without a factor pays the full price; factor 0 is free.
     role_factors: Mapping[str, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -32,7 +32,7 @@ class BookingRates:
 
 
 def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:
-    """The net price of one booking of so many minutes; every tier that it reaches is one step, in cents."""
+    """The net price of one booking; raises BadWork for no minutes."""
     if minutes <= 0:
         raise BadWork(field="end")
     steps = [step(Scope.LINE, PriceReason.SLOT, euros(round_cents(rates.per_slot)))] if rates.per_slot else []
@@ -43,6 +43,7 @@ def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:
 
 
 def _tier_steps(rates: BookingRates, minutes: int) -> list[Step]:
+    # A tier prices only the minutes above its start. If it priced them all, a longer booking could cost less.
     ends = [start for start, _ in rates.tiers[1:]] + [minutes]
     steps = []
     for (start, per_hour), end in zip(rates.tiers, ends, strict=False):
@@ -57,5 +58,6 @@ def _role_steps(rates: BookingRates, role: str, *, full_cents: int) -> list[Step
     factor = rates.role_factors.get(role, Decimal(1))
     if factor == 1:
         return []
+    # The difference of two amounts in cents, so that the printed steps add up to the printed price.
     change = euros(round_cents(euros(full_cents) * factor) - full_cents)
     return [step(Scope.LINE, PriceReason.ROLE, change, role=role, factor=factor)]

@@ -1,4 +1,4 @@
-"""Grams and minutes of a part from its measures alone, before any slicing. Refuses to be the promise: the slice is."""
+"""Grams and minutes of a part from its measures alone, before slicing. The exact price comes from the slice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class NothingToMeasure(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class PrintSettings:
-    """What of a slicing profile decides weight and time; lengths in mm, `infill` 0..1, density in g/cm3."""
+    """The settings of a slicing profile that decide weight and time; `infill` is a share, 0 to 1."""
 
     layer_mm: float
     infill: float = 0.15
@@ -49,8 +49,9 @@ class PrintSettings:
 
 @dataclass(frozen=True, slots=True)
 class PrintSpeeds:
-    """How fast a printer really lays lines, corners and acceleration included; fitted, not configured."""
+    """How fast a printer really lays lines, corners and acceleration included."""
 
+    # Fitted to the same slices as the bands above, not taken from a profile.
     wall_mm_s: float = 23.5
     solid_mm_s: float = 43.5
     infill_mm_s: float = 41.5
@@ -70,7 +71,7 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of ONE piece. To be labelled as an estimate from the shape, before slicing."""
+    """Of ONE piece. Pages must label it as an estimate from the shape, before slicing."""
 
     grams: Range
     minutes: Range
@@ -91,41 +92,42 @@ SOLID_BELOW_MM2 = 70.0  # PrusaSlicer fills cross-sections smaller than this com
 SLOPES = 1.05  # sloped and curved skins get extra lines; centres the error over boxes and round shapes
 
 
-def estimate_work(
+def estimate_piece(
     *,
     volume_mm3: float,
     area_mm2: float,
     size_mm: tuple[float, float, float],
-    recipe: PrintSettings,
+    settings: PrintSettings,
     scale: float = 1.0,
-    pace: PrintSpeeds | None = None,
+    speeds: PrintSpeeds | None = None,
 ) -> Estimate:
-    """Grams and minutes of one piece standing as it lies in its file.
+    """Grams and minutes of one piece, printed in the position of its file; raises NothingToMeasure.
 
     1. Horizontal skin = 2 x volume / height (exact for prisms), the rest of the area is wall.
     2. Walls of `perimeters` lines, then solid top and bottom layers, each capped by what is left; the core at `infill`.
-    3. Time = length of lines of each region / its pace (or what the nozzle can melt) + a constant per layer, but at
+    3. Time = length of lines of each region / its speed (or what the nozzle can melt) + a constant per layer, but at
        least the cooling time of every layer; + the start.
     """
     if not (volume_mm3 > 0 and area_mm2 > 0 and min(size_mm) > 0 and scale > 0):
         raise NothingToMeasure
     height_mm = size_mm[2] * scale
-    regions = _regions(volume_mm3 * scale**3, area_mm2 * scale**2, height_mm, recipe)
-    seconds = _seconds(regions, height_mm, recipe, pace or PrintSpeeds())
+    regions = _regions(volume_mm3 * scale**3, area_mm2 * scale**2, height_mm, settings)
+    seconds = _seconds(regions, height_mm, settings, speeds or PrintSpeeds())
     return Estimate(
-        grams=_within(regions.total_mm3 / 1000 * recipe.density_g_cm3, GRAMS_BAND),
+        grams=_within(regions.total_mm3 / 1000 * settings.density_g_cm3, GRAMS_BAND),
         minutes=_within(seconds / 60, MINUTES_BAND),
     )
 
 
 def likely_work(estimate: Estimate, *, material: str, quantity: int = 1, rush: str = STANDARD) -> Work:
+    """The work of a line, by the likely case of the estimate."""
     return _work(estimate.grams.likely, estimate.minutes.likely, material, quantity, rush)
 
 
 def price_estimate(
     tariff: Tariff, estimate: Estimate, *, material: str, quantity: int = 1, rush: str = STANDARD
 ) -> tuple[int, int, int]:
-    """Net cents (low, likely, high) of the line, by the same formula as the exact price."""
+    """Net cents (low, likely, high) of a line, by the formula of the exact price."""
 
     def net_cents(grams: float, minutes: float) -> int:
         return price_part(tariff, _work(grams, minutes, material, quantity, rush)).net_cents
@@ -138,31 +140,34 @@ def price_estimate(
     )
 
 
-def _regions(volume_mm3: float, area_mm2: float, height_mm: float, recipe: PrintSettings) -> _Regions:
+def _regions(volume_mm3: float, area_mm2: float, height_mm: float, settings: PrintSettings) -> _Regions:
+    # The mean cross-section: exact for prisms, and the best that volume and height alone can say of other shapes.
     section_mm2 = volume_mm3 / height_mm
     if section_mm2 < SOLID_BELOW_MM2:
         return _Regions(0.0, volume_mm3 * SLOPES, 0.0)
     skin_mm2 = min(area_mm2, 2 * section_mm2)
-    wall_share = (area_mm2 - skin_mm2) * recipe.perimeters * recipe.line_mm / volume_mm3
-    wall_mm3 = volume_mm3 * (1 - (1 - min(1.0, wall_share / 2)) ** 2)  # walls close in from two sides
-    solid_share = min(1.0, skin_mm2 / 2 * recipe.solid_layers * recipe.layer_mm / volume_mm3)
+    wall_share = (area_mm2 - skin_mm2) * settings.perimeters * settings.line_mm / volume_mm3
+    # Walls close in from two sides: the core is the section made smaller in both directions.
+    wall_mm3 = volume_mm3 * (1 - (1 - min(1.0, wall_share / 2)) ** 2)
+    solid_share = min(1.0, skin_mm2 / 2 * settings.solid_layers * settings.layer_mm / volume_mm3)
     solid_mm3 = (volume_mm3 - wall_mm3) * solid_share
-    core_mm3 = (volume_mm3 - wall_mm3 - solid_mm3) * recipe.infill
+    core_mm3 = (volume_mm3 - wall_mm3 - solid_mm3) * settings.infill
     return _Regions(wall_mm3 * SLOPES, solid_mm3 * SLOPES, core_mm3 * SLOPES)
 
 
-def _seconds(regions: _Regions, height_mm: float, recipe: PrintSettings, pace: PrintSpeeds) -> float:
-    line_mm2 = recipe.line_mm * recipe.layer_mm
-    layers = height_mm / recipe.layer_mm
+def _seconds(regions: _Regions, height_mm: float, settings: PrintSettings, speeds: PrintSpeeds) -> float:
+    # Where a line is wide and high, not the speed but what the nozzle can melt is the limit.
+    line_mm2 = settings.line_mm * settings.layer_mm
+    layers = height_mm / settings.layer_mm
     laying_s = sum(
-        volume_mm3 / min(mm_s * line_mm2, recipe.flow_max_mm3_s)
+        volume_mm3 / min(mm_s * line_mm2, settings.flow_max_mm3_s)
         for volume_mm3, mm_s in (
-            (regions.wall_mm3, pace.wall_mm_s),
-            (regions.solid_mm3, pace.solid_mm_s),
-            (regions.infill_mm3, pace.infill_mm_s),
+            (regions.wall_mm3, speeds.wall_mm_s),
+            (regions.solid_mm3, speeds.solid_mm_s),
+            (regions.infill_mm3, speeds.infill_mm_s),
         )
     )
-    return max(laying_s + pace.per_layer_s * layers, pace.min_layer_s * layers) + pace.start_s
+    return max(laying_s + speeds.per_layer_s * layers, speeds.min_layer_s * layers) + speeds.start_s
 
 
 def _within(likely: float, band: tuple[float, float]) -> Range:
@@ -174,5 +179,5 @@ def _work(grams: float, minutes: float, material: str, quantity: int, rush: str)
 
 
 def _tenths(value: float) -> Decimal:
-    # Through text: Decimal(12.4) would be 12.4000000000000003...
+    # Through text: of the float, Decimal would keep all the digits that stand for 12.4.
     return Decimal(str(round(value, 1)))

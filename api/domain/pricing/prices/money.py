@@ -1,4 +1,4 @@
-"""Money: the one rounding to cents, and VAT. Takes no floats: a binary fraction of a cent would round by chance."""
+"""Rounding of money, and VAT. Amounts are integer cents or Decimal euros, never floats."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from api.domain.core.errors import Invalid
 
 CENT = Decimal("0.01")
-UNIT = Decimal("0.0001")  # unit prices: BT-146 of EN 16931 as we send it
+# Of unit prices: what BT-146 of EN 16931 carries.
+UNIT = Decimal("0.0001")
 
 
 class NotAnAmount(Invalid):
@@ -15,14 +16,14 @@ class NotAnAmount(Invalid):
 
 
 def _rounded(amount: Decimal, step: Decimal) -> Decimal:
-    """The only rounding of money in the house: half away from zero, as on a French invoice."""
     if not amount.is_finite():
         raise NotAnAmount(value=amount)
+    # Half away from zero, as on a French invoice; the default of `quantize` is half-even, which makes 0.12 of 0.125.
     return amount.quantize(step, rounding=ROUND_HALF_UP)
 
 
 def round_cents(amount: Decimal) -> int:
-    """Euros to whole cents: 0.125 -> 13, -0.125 -> -13."""
+    """Euros to whole cents: 0.125 -> 13, -0.125 -> -13; raises NotAnAmount for what is not finite."""
     return int(_rounded(amount, CENT) * 100)
 
 
@@ -36,5 +37,6 @@ def euros(cents: int) -> Decimal:
 
 
 def vat_cents(net_cents: int, rate: Decimal) -> int:
-    """VAT on one net amount, or on the summed base of one rate; `rate` is a percentage, as 20 or 5.5."""
+    """VAT on a net amount; `rate` is a percentage, as 20 or 5.5."""
+    # A document calls this once per rate, on the summed base (EN 16931); by line, the sum would often be cents away.
     return round_cents(euros(net_cents) * rate / 100)

@@ -1,4 +1,4 @@
-"""The price of printed parts: formula of reference/billing.md 5.1, each step kept. Refuses to look a tariff up."""
+"""The price of printed parts by a tariff and their work, with each step kept."""
 
 from __future__ import annotations
 
@@ -39,10 +39,9 @@ class NoSuchRush(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """Unit prices in euros before VAT, four decimals; `quantity_breaks` are (from quantity, factor), ascending.
+    """Unit prices in euros before VAT, four decimals; `quantity_breaks` are (from quantity, factor), rising.
 
-    `org_discount_percent` is what `price_part` takes off; `for_buyer` puts there what goes for one customer: the
-    organisation's own of `organisation_percents`, this one for any other organisation, a person's by `role_percents`.
+    Raises BadTariff when the numbers contradict themselves.
     """
 
     per_gram: Mapping[str, Decimal]
@@ -53,15 +52,18 @@ class Tariff:
     min_order: Decimal = ZERO
     quantity_breaks: tuple[tuple[int, Decimal], ...] = ()
     rush_factors: Mapping[str, Decimal] = field(default_factory=dict)
+    # What `price_part` takes off: in a stored tariff the discount of any organisation, after `for_buyer` that of one
+    # customer.
     org_discount_percent: Decimal = ZERO
     vat_rate: Decimal = Decimal(20)
     currency: str = "EUR"
+    # Discounts of persons by their role at the site, and of single organisations by their id.
     role_percents: Mapping[str, Decimal] = field(default_factory=dict)
     organisation_percents: Mapping[int, Decimal] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for what, wrong in self._contradictions().items():
-            if wrong:
+        for what, is_wrong in self._contradictions().items():
+            if is_wrong:
                 raise BadTariff(what=what)
 
     def _contradictions(self) -> dict[str, bool]:
@@ -92,7 +94,7 @@ class Tariff:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What one line asks for: grams and machine minutes of ONE piece, and how many pieces."""
+    """What a line is priced by: grams and machine minutes of ONE piece, and the number of pieces; raises BadWork."""
 
     grams: Decimal
     minutes: Decimal
@@ -109,7 +111,7 @@ class Work:
 
 
 def price_part(tariff: Tariff, work: Work) -> Price:
-    """The net price of one line.
+    """The net price of one line; raises NoPriceForMaterial, NoSuchRush.
 
     1. unit = grams x per_gram + minutes x per_minute + handling, x quantity break, x rush, rounded to 4 decimals.
     2. gross = unit x quantity, in cents; the organisation's discount on it, in cents.
@@ -124,9 +126,10 @@ def price_part(tariff: Tariff, work: Work) -> Price:
 
 
 def price_order(tariff: Tariff, lines: Sequence[Price]) -> Price:
-    """The net of an order: its lines, and a visible supplement up to the minimum order. No lines, no price."""
+    """The net of an order: its lines, and a visible supplement up to the minimum of an order."""
     lines_cents = sum(line.net_cents for line in lines)
     steps = [step(Scope.ORDER, PriceReason.LINES, euros(lines_cents), count=len(lines))]
+    # An order without lines costs nothing, not the minimum.
     if lines:
         steps += minimum_step(Scope.ORDER, PriceReason.MINIMUM_ORDER, minimum=tariff.min_order, net_cents=lines_cents)
     net_cents = total_cents(steps, Scope.ORDER)
@@ -150,13 +153,15 @@ def _unit_steps(tariff: Tariff, work: Work) -> list[Step]:
     ]  # fmt: skip
     steps += _factor_steps(tariff, work, unit=sum((each.amount for each in steps), ZERO))
     unit = sum((each.amount for each in steps), ZERO)
+    # Rounded once, here: an invoice carries a unit price of four decimals (BT-146), and its line is that price times
+    # the quantity. The rounding is a step of its own, so that the steps still add up.
     if rest := scale4(unit) - unit:
         steps.append(step(Scope.UNIT, PriceReason.ROUNDING, rest))
     return steps
 
 
 def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
-    """Each factor as the amount it adds or takes off, so that the unit steps add up."""
+    """Each factor as the amount that it adds or takes off, so that the steps add up."""
     steps = []
     start, factor = _quantity_break(tariff, work.quantity)
     if factor != ONE:
@@ -172,6 +177,7 @@ def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
 
 
 def _line_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
+    # Each amount is rounded to cents before the next is counted from it, because each of them is printed.
     gross = euros(round_cents(unit * work.quantity))
     steps = [step(Scope.LINE, PriceReason.PIECES, gross, quantity=work.quantity, unit=unit)]
     if percent := tariff.org_discount_percent:
@@ -190,6 +196,7 @@ def _quantity_break(tariff: Tariff, quantity: int) -> tuple[int, Decimal]:
 def _rush_factor(tariff: Tariff, rush: str) -> Decimal:
     if rush in tariff.rush_factors:
         return tariff.rush_factors[rush]
+    # A tariff need not name the standard urgency.
     if rush == STANDARD:
         return ONE
     raise NoSuchRush(rush=rush)

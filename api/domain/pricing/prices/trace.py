@@ -1,4 +1,4 @@
-"""The steps that led to a price, kept for the buyer and the auditor. Refuses to compute anything."""
+"""The steps of a price, kept for the buyer and the auditor."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ LABELS: dict[PriceReason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One addend: the `amount` in euros that this reason adds (negative: takes off) within its scope."""
+    """One addend: the `amount` in euros that `reason` adds to its scope, or takes off when it is negative."""
 
     scope: Scope
     reason: PriceReason
@@ -67,7 +67,8 @@ class Step:
         return LABELS[self.reason]
 
     def as_json(self) -> dict[str, object]:
-        """For the frozen trace of a quote: amounts as text, never as float."""
+        """For the trace that a job or a quote keeps."""
+        # Amounts as text: from a JSON number they would come back as floats.
         return {
             "scope": self.scope.value,
             "reason": self.reason.value,
@@ -78,7 +79,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """What it costs before VAT, and why: the LINE (or ORDER) steps add up to `net_cents` to the cent."""
+    """A price before VAT: its LINE (or ORDER) steps add up to `net_cents` exactly."""
 
     net_cents: int
     unit: Decimal
@@ -94,6 +95,6 @@ def total_cents(steps: list[Step], scope: Scope) -> int:
 
 
 def minimum_step(scope: Scope, reason: PriceReason, *, minimum: Decimal, net_cents: int) -> list[Step]:
-    """The visible supplement up to a minimum; nothing when the net already reaches it."""
+    """The supplement up to a minimum; no step when the net reaches it."""
     missing_cents = round_cents(minimum) - net_cents
     return [step(scope, reason, euros(missing_cents), minimum=minimum)] if missing_cents > 0 else []
