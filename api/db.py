@@ -19,44 +19,42 @@ from api.settings import settings
 
 # Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
 POOL_SIZE = 10
-# A connection that was not used for so long is asked whether it lives: a network may lose it without a word.
-RESTED_S = 30.0
+# A connection that was not used for so long is tried first: a network may drop it without telling either end.
+IDLE_S = 30.0
 
 
 def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     """psycopg 3, UTC, and a statement limit: no request may hold a lock for ever."""
-    made = create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         connect_args={"options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"},
     )
-    event.listen(made, "checkout", _refuse_dead)
-    event.listen(made, "checkin", _note_rest)
-    return made
+    event.listen(engine, "checkout", _check_connection)
+    event.listen(engine, "checkin", _note_checkin)
+    return engine
 
 
-def _refuse_dead(connection: psycopg.Connection, record: Any, proxy: object) -> None:
-    """Never lend a connection that the server has closed: it is opened anew, and with it all others of the pool.
-
-    Instead of SQLAlchemy's `pool_pre_ping`, which asks the server at each transaction: one journey in six of a booking.
-    """
-    rested_s = time.monotonic() - record.info.get("rests_since", time.monotonic())
-    if _is_closed(connection) or (rested_s > RESTED_S and not _answers(connection)):
+def _check_connection(connection: psycopg.Connection, record: Any, proxy: object) -> None:
+    """Refuse to lend a connection that the server has closed; SQLAlchemy then opens it and all others anew."""
+    # `pool_pre_ping` would do this too, but asks the server at each transaction: one round trip in six of a booking.
+    idle_s = time.monotonic() - record.info.get("idle_since", time.monotonic())
+    if _is_closed(connection) or (idle_s > IDLE_S and not _answers(connection)):
         raise InvalidatePoolError()
 
 
-def _note_rest(connection: psycopg.Connection | None, record: Any) -> None:
-    record.info["rests_since"] = time.monotonic()
+def _note_checkin(connection: psycopg.Connection | None, record: Any) -> None:
+    record.info["idle_since"] = time.monotonic()
 
 
 def _is_closed(connection: psycopg.Connection) -> bool:
-    """Between transactions the server says nothing; something to read is its farewell, or the end of the line."""
     if connection.closed:
         return True
-    ear = select.poll()
-    ear.register(connection.fileno(), select.POLLIN)
-    return bool(ear.poll(0))
+    # Between transactions the server sends nothing. Something to read is its notice that it ends, or the end of file.
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _answers(connection: psycopg.Connection) -> bool:

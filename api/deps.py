@@ -1,4 +1,4 @@
-"""What a request may ask for: a session, the clock, who is asking, a page of a list. Refuses to hold rules.
+"""What routes declare as parameters: the session, the clock, the person, the page of a list, the idempotency key.
 
 Commits before the answer leaves (STYLE 26): who reads "201" can rely on it.
 """
@@ -11,7 +11,6 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, NamedTuple, TypeVar
@@ -53,51 +52,33 @@ class Identity(NamedTuple):
     locale: Locale
 
 
-def admission(request: Request) -> asyncio.Semaphore:
+def connection_limit(request: Request) -> asyncio.Semaphore:
     """As many requests at once as there are connections; the others wait here, where they hold nothing.
 
     Measured: without it 50 clients stop the server for 30 s. Each thread of the pool waits for a connection, and each
     connection belongs to a request that waits for a thread.
     """
     state = request.app.state
-    if not hasattr(state, "admission"):
-        state.admission = asyncio.Semaphore(db.POOL_SIZE)
-    found: asyncio.Semaphore = state.admission
-    return found
+    if not hasattr(state, "connection_limit"):
+        state.connection_limit = asyncio.Semaphore(db.POOL_SIZE)
+    limit: asyncio.Semaphore = state.connection_limit
+    return limit
 
 
-async def admitted(request: Request) -> AsyncIterator[None]:
-    async with admission(request):
+async def within_connection_limit(request: Request) -> AsyncIterator[None]:
+    async with connection_limit(request):
         yield
 
 
-def session(_: Annotated[None, Depends(admitted, scope="function")]) -> Iterator[Session]:
+def session(_: Annotated[None, Depends(within_connection_limit, scope="function")]) -> Iterator[Session]:
     """One request, one transaction; an error rolls it back."""
-    with db.transaction() as made:
-        yield made
+    with db.transaction() as session:
+        yield session
 
 
+# FastAPI ends a dependency of the scope "function" before it sends the answer. With the default scope the commit would
+# come after the "201", and a commit that fails would never be seen by the client.
 DbSession = Annotated[Session, Depends(session, scope="function")]
-
-
-Trip = Callable[[], AbstractContextManager[Session]]
-
-
-async def trip(request: Request, _: Annotated[None, Depends(admitted)]) -> Trip:
-    """For a route that is asked for most often: it opens its session itself, and does all in its one thread.
-
-    Each sync dependency costs a trip to the thread pool; without them a booking costs half the processor time.
-    """
-    return trip_of(request)
-
-
-def trip_of(request: Request) -> Trip:
-    """What opens this request's session; tests put their own in its place."""
-    made = request.app.dependency_overrides.get(session)
-    return contextmanager(made) if made else db.transaction
-
-
-OneTrip = Annotated[Trip, Depends(trip)]
 
 
 async def clock() -> datetime:
@@ -131,7 +112,7 @@ def find_current_user(request: Request, session: DbSession, now: Now) -> User | 
         user = accounts.find_session_user(session, token=cookie, now=now)
     else:
         user = None
-    request.state.known = Identity(user.id, user.name, user.locale) if user else None
+    request.state.identity = Identity(user.id, user.name, user.locale) if user else None
     return user
 
 
@@ -163,8 +144,8 @@ async def _require_our_page(request: Request) -> None:
     if not _is_from_us(request):
         raise ForgedRequest()
     if cookie := request.cookies.get(session_cookie()):
-        given = request.headers.get("x-csrf-token") or (await request.form()).get("csrf") or ""
-        if not isinstance(given, str) or not hmac.compare_digest(given.encode(), accounts.csrf_of(cookie).encode()):
+        token = request.headers.get("x-csrf-token") or (await request.form()).get("csrf") or ""
+        if not isinstance(token, str) or not hmac.compare_digest(token.encode(), accounts.csrf_of(cookie).encode()):
             raise ForgedRequest()
 
 
@@ -179,8 +160,8 @@ def _is_from_us(request: Request) -> bool:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A slice of a list that runs newest first. `before_id` is where the page before ended."""
+class PageRequest:
+    """Which part of a list that runs newest first; `before_id` is where the page before ended."""
 
     before_id: int | None
     limit: int
@@ -191,11 +172,11 @@ class Page:
         return base64.urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
 
 
-async def page(
+async def page_request(
     cursor: Annotated[str | None, Query(description="`next` of the page before", max_length=100)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> Page:
-    return Page(before_id=_read_cursor(cursor) if cursor else None, limit=limit)
+) -> PageRequest:
+    return PageRequest(before_id=_read_cursor(cursor) if cursor else None, limit=limit)
 
 
 def _read_cursor(cursor: str) -> int:
@@ -208,13 +189,13 @@ def _read_cursor(cursor: str) -> int:
     raise CursorWrong()
 
 
-PageAsked = Annotated[Page, Depends(page)]
+Paging = Annotated[PageRequest, Depends(page_request)]
 
 Out = TypeVar("Out", bound=BaseModel)
 
 
 @dataclass(frozen=True)
-class Once:
+class IdempotentCall:
     """Does a creating POST once per `Idempotency-Key`; without a key, each time."""
 
     session: Session
@@ -224,27 +205,35 @@ class Once:
     now: datetime
     response: Response
 
-    def __call__(self, shape: type[Out], make: Callable[[], Out], *, about: BaseModel | str) -> Out:
-        """`make()`, or what it answered the first time. `about` is what was asked: the body, a file's hash, ...
+    @classmethod
+    def of(
+        cls, request: Request, response: Response, *, session: Session, user: User, now: datetime, key: str | None
+    ) -> IdempotentCall:
+        route = f"{request.method} {request.url.path}"
+        return cls(session=session, user=user, key=key, route=route, now=now, response=response)
 
-        Raises KeyReused when the key came with something else before. An error stores nothing: trying again is free.
+    def __call__(self, model: type[Out], make: Callable[[], Out], *, content: BaseModel | str) -> Out:
+        """`make()`, or what it answered the first time. `content` is what was sent: the body, a file's hash, ...
+
+        Raises KeyReused when the key came with other content before. An error stores nothing, so the same key may be
+        sent again.
         """
         if self.key is None:
             return make()
-        asked = about.model_dump_json() if isinstance(about, BaseModel) else about
-        fingerprint = hashlib.sha256(f"{self.route}\n{asked}".encode()).hexdigest()
+        sent = content.model_dump_json() if isinstance(content, BaseModel) else content
+        fingerprint = hashlib.sha256(f"{self.route}\n{sent}".encode()).hexdigest()
         slot, is_new = idempotency.claim(
             self.session, user_id=self.user.id, key=self.key, fingerprint=fingerprint, now=self.now
         )
         if not is_new:
             self.response.headers["Idempotent-Replayed"] = "true"
-            return shape.model_validate(slot.answer)
+            return model.model_validate(slot.answer)
         out = make()
         slot.answer = out.model_dump(mode="json")
         return out
 
 
-async def once(
+async def idempotent_call(
     *,
     request: Request,
     response: Response,
@@ -252,9 +241,8 @@ async def once(
     user: CurrentUser,
     now: Now,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> Once:
-    route = f"{request.method} {request.url.path}"
-    return Once(session=session, user=user, key=idempotency_key, route=route, now=now, response=response)
+) -> IdempotentCall:
+    return IdempotentCall.of(request, response, session=session, user=user, now=now, key=idempotency_key)
 
 
-DoOnce = Annotated[Once, Depends(once)]
+Idempotent = Annotated[IdempotentCall, Depends(idempotent_call)]

@@ -57,8 +57,8 @@ def translate_count(locale: Locale, one: str, many: str, count: int) -> str:
 
 def locale_of(request: Request) -> Locale:
     """What the user chose, else what this browser chose, else what it asks for, else French."""
-    if known := getattr(request.state, "known", None):
-        return Locale(known.locale)
+    if identity := getattr(request.state, "identity", None):
+        return Locale(identity.locale)
     if (chosen := request.cookies.get(COOKIE)) in set(Locale):
         return Locale(chosen)
     return _asked_for(request.headers.get("accept-language", ""))

@@ -192,7 +192,7 @@ def _read_flash(request: Request) -> Flash | None:
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:
     """An error as a page. It touches no database, which may be what is broken."""
-    bare = PageReader(request=request, user=getattr(request.state, "known", None), now=datetime.now(UTC))
+    bare = PageReader(request=request, user=getattr(request.state, "identity", None), now=datetime.now(UTC))
     template = "_problem.html" if bare.wants_fragment else "problem.html"
     return bare.page(template, status=problem.status, problem=problem)
 

@@ -46,9 +46,9 @@ def test_a_connection_that_was_just_used_is_lent_again_as_it_is(committed: Engin
     assert pids(committed, 1) == pids(committed, 1)
 
 
-@pytest.mark.parametrize(("rest_s", "asked"), [(db.RESTED_S - 1, False), (db.RESTED_S + 1, True)])
-def test_only_a_connection_that_rested_long_is_asked(
-    committed: Engine, monkeypatch: pytest.MonkeyPatch, rest_s: float, asked: bool
+@pytest.mark.parametrize(("idle_s", "tried"), [(db.IDLE_S - 1, False), (db.IDLE_S + 1, True)])
+def test_only_a_connection_that_was_idle_for_long_is_tried(
+    committed: Engine, monkeypatch: pytest.MonkeyPatch, idle_s: float, tried: bool
 ) -> None:
     pids(committed, 1)
     questions: list[object] = []
@@ -59,14 +59,14 @@ def test_only_a_connection_that_rested_long_is_asked(
 
     monkeypatch.setattr(db, "_answers", answers)
     now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + rest_s)
+    monkeypatch.setattr(time, "monotonic", lambda: now + idle_s)
     pids(committed, 1)
-    assert bool(questions) is asked
+    assert bool(questions) is tried
 
 
 def test_a_connection_that_does_not_answer_is_replaced(committed: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     before = pids(committed, 1)
-    monkeypatch.setattr(db, "RESTED_S", -1.0)
+    monkeypatch.setattr(db, "IDLE_S", -1.0)
     replies = iter([False])
     answers = db._answers
     monkeypatch.setattr(db, "_answers", lambda connection: next(replies, True) and answers(connection))

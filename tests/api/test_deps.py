@@ -49,15 +49,15 @@ def make_app(engine: Engine) -> FastAPI:
         return {"name": user.name}
 
     @app.post("/organisations", status_code=201)
-    def found(body: NameIn, session: deps.DbSession, user: deps.CurrentUser, once: deps.DoOnce) -> NameOut:
+    def found(body: NameIn, session: deps.DbSession, user: deps.CurrentUser, idempotent: deps.Idempotent) -> NameOut:
         def make() -> NameOut:
             made = accounts.add_organisation(session, name=body.name, slug=body.name, owner=user, now=NOW)
             return NameOut(id=made.id, name=made.name)
 
-        return once(NameOut, make, about=body)
+        return idempotent(NameOut, make, content=body)
 
     @app.get("/page")
-    def page(asked: deps.PageAsked) -> dict[str, Any]:
+    def page(asked: deps.Paging) -> dict[str, Any]:
         return {"before_id": asked.before_id, "limit": asked.limit}
 
     @app.get("/lost")
@@ -243,7 +243,7 @@ def test_twenty_twins_at_once_make_one(app: FastAPI, alice: dict[str, str], comm
 
 
 def test_a_cursor_leads_to_the_next_page(client: httpx.Client) -> None:
-    cursor = deps.Page.cursor_after(42)
+    cursor = deps.PageRequest.cursor_after(42)
     assert client.get("/page", params={"cursor": cursor, "limit": 5}).json() == {"before_id": 42, "limit": 5}
 
 

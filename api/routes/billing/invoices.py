@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
@@ -78,7 +78,7 @@ class FlowOut(BaseModel):
 def list_mine(
     session: DbSession,
     user: CurrentUser,
-    page: PageAsked,
+    page: Paging,
     organisation: Annotated[str | None, Query(max_length=80)] = None,
     seller_id: int | None = None,
 ) -> InvoicePage:
@@ -113,7 +113,7 @@ def download(invoice_id: int, form: Literal["pdf", "xml"], session: DbSession, u
 
 @router.post("/invoices/{invoice_id}/credit", status_code=status.HTTP_201_CREATED)
 def credit(
-    invoice_id: int, said: CreditIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce
+    invoice_id: int, said: CreditIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
     """A credit note by staff: the whole, or quantities of lines; never above what remains."""
 
@@ -133,7 +133,7 @@ def credit(
         )
         return InvoiceOut.of(session, made)
 
-    return do_once(InvoiceOut, make, about=said)
+    return idempotent(InvoiceOut, make, content=said)
 
 
 @router.post("/invoices/{invoice_id}/render", status_code=status.HTTP_202_ACCEPTED)

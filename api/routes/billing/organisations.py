@@ -8,7 +8,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, DoOnce, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
@@ -165,14 +165,16 @@ class StatementOut(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create(asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrganisationOut:
+def create(
+    asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+) -> OrganisationOut:
     """Enter an organisation; whoever does is its first buyer."""
 
     def make() -> OrganisationOut:
         row = organisations.create_organisation(session, owner=user, details=asked.read(), now=now)
         return OrganisationOut.of(session, row)
 
-    return do_once(OrganisationOut, make, about=asked)
+    return idempotent(OrganisationOut, make, content=asked)
 
 
 @router.get("")

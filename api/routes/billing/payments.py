@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.adapters.bank import read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
-from api.deps import CurrentUser, DbSession, DoOnce, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices, payments
 from api.domain.billing.payments import LineStatus, MatchQuality, Payment, PaymentGateway, PaymentMeans
 from api.domain.billing.sellers import get_seller, today
@@ -126,7 +126,7 @@ def _line_out(line: payments.BankLine) -> BankLineOut:
 
 @router.post("/invoices/{invoice_id}/payments", status_code=status.HTTP_201_CREATED)
 def take(
-    invoice_id: int, said: PaymentIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce
+    invoice_id: int, said: PaymentIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> PaymentOut:
     """Staff take money for an invoice: at the desk, seen on the account, or from prepaid credit."""
 
@@ -141,13 +141,13 @@ def take(
             cents=said.cents,
             received_on=said.received_on or today(now),
             reference=said.reference,
-            key=f"desk:{do_once.key or ''}:{invoice.id}:{count}"[:120],
+            key=f"desk:{idempotent.key or ''}:{invoice.id}:{count}"[:120],
             actor=user,
             now=now,
         )
         return PaymentOut.of(row)
 
-    return do_once(PaymentOut, make, about=said)
+    return idempotent(PaymentOut, make, content=said)
 
 
 @router.get("/invoices/{invoice_id}/payments/list")
@@ -169,7 +169,7 @@ def reverse(payment_id: int, said: ReversalIn, session: DbSession, user: Current
 
 @router.post("/sellers/{seller_id}/top-ups", status_code=status.HTTP_201_CREATED)
 def top_up(
-    seller_id: int, said: TopUpIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce
+    seller_id: int, said: TopUpIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> PaymentOut:
     """Staff take money from a member for later; send an Idempotency-Key, so that it is taken once."""
 
@@ -182,13 +182,13 @@ def top_up(
             means=said.means,
             cents=said.cents,
             received_on=today(now),
-            key=f"topup:{user.id}:{do_once.key or now.timestamp()}"[:120],
+            key=f"topup:{user.id}:{idempotent.key or now.timestamp()}"[:120],
             actor=user,
             now=now,
         )
         return PaymentOut.of(row)
 
-    return do_once(PaymentOut, make, about=said)
+    return idempotent(PaymentOut, make, content=said)
 
 
 @router.post("/sellers/{seller_id}/bank-statements")

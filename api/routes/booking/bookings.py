@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, DoOnce, LoginNeeded, Now, Once, OneTrip, find_current_user
+from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, Wait, WaitStatus
 from api.domain.booking.feeds import booking_ics
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import ResourceKind
-from api.straight import Straight
+from api.single_thread import SingleThreadRoute
 
 router = APIRouter(prefix="/api/v1", tags=["bookings"])
 
@@ -164,30 +164,13 @@ class WaitOut(BaseModel):
         )
 
 
-def create(
-    body: BookingIn,
-    request: Request,
-    trip: OneTrip,
-    now: Now,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None,
-) -> Response:
+def create(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> BookingOut:
     """Book a resource. 409 when somebody was faster, 422 when a rule says no."""
-    answer = Response(status_code=201, media_type="application/json")
-    with trip() as session:
-        user = find_current_user(request, session, now)
-        if user is None:
-            raise LoginNeeded()
-        route = f"{request.method} {request.url.path}"
-        once = Once(session=session, user=user, key=idempotency_key, route=route, now=now, response=answer)
-        out = once(BookingOut, lambda: _book(session, body, user, now), about=body)
-    answer.body = out.model_dump_json().encode()
-    answer.headers["content-length"] = str(len(answer.body))
-    return answer
+    return idempotent(BookingOut, lambda: _book(session, body, user, now), content=body)
 
 
-router.add_api_route(
-    "/bookings", create, methods=["POST"], status_code=201, response_model=BookingOut, route_class_override=Straight
-)
+# The one call that a crowd sends at the same second, when a popular slot opens.
+router.add_api_route("/bookings", create, methods=["POST"], status_code=201, route_class_override=SingleThreadRoute)
 
 
 def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
@@ -259,7 +242,7 @@ def preview(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now) -> 
 
 
 @router.post("/series", status_code=201)
-def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> SeriesOut:
+def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> SeriesOut:
     """Book all occurrences but the skipped ones; 409 while one of them cannot be booked: then nothing is written."""
 
     def make() -> SeriesOut:
@@ -268,7 +251,7 @@ def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: No
         )
         return SeriesOut(occurrences=[], bookings=[BookingOut.of(each) for each in made])
 
-    return once(SeriesOut, make, about=body)
+    return idempotent(SeriesOut, make, content=body)
 
 
 def _series_wanted(body: SeriesIn) -> BookingRequest:
@@ -292,13 +275,13 @@ def _occurrence(each: bookings.Occurrence) -> OccurrenceOut:
 
 
 @router.post("/waits", status_code=201)
-def join(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> WaitOut:
+def join(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> WaitOut:
     """Stand in line for a slot that is taken."""
 
     def make() -> WaitOut:
         return WaitOut.of(bookings.join_waitlist(session, wanted=body.wanted(), user=user, now=now))
 
-    return once(WaitOut, make, about=body)
+    return idempotent(WaitOut, make, content=body)
 
 
 @router.post("/waits/{wait_id}/take", status_code=201)

@@ -7,7 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from api.deps import CurrentUser, DbSession, DoOnce, MaybeUser, Now
+from api.deps import CurrentUser, DbSession, Idempotent, MaybeUser, Now
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, RegistrationStatus
 from api.domain.core.errors import NotFound
@@ -80,7 +80,9 @@ def list_all(session: DbSession, now: Now, site_id: int | None = None) -> Gather
 
 
 @router.post("/gatherings", status_code=201)
-def announce(body: GatheringIn, session: DbSession, user: CurrentUser, now: Now, once: DoOnce) -> GatheringOut:
+def announce(
+    body: GatheringIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+) -> GatheringOut:
     """Staff announce an event; 409 when one of its resources is taken."""
 
     def make() -> GatheringOut:
@@ -100,7 +102,7 @@ def announce(body: GatheringIn, session: DbSession, user: CurrentUser, now: Now,
         )
         return GatheringOut.of(session, made)
 
-    return once(GatheringOut, make, about=body)
+    return idempotent(GatheringOut, make, content=body)
 
 
 @router.get("/gatherings/{slug}")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, status
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.people.accounts import User
 from api.domain.places.sites import get_default_site, get_site
 from api.domain.pricing.materials import Quality, get_colour, get_material
@@ -201,7 +201,7 @@ class JobPage(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create(asked: JobIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> JobOut:
+def create(asked: JobIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> JobOut:
     """Ask for a print: answers at once with a price estimated from the mesh; the exact one follows the slice."""
 
     def make() -> JobOut:
@@ -210,7 +210,7 @@ def create(asked: JobIn, session: DbSession, user: CurrentUser, now: Now, do_onc
             jobs.submit(session, job=job, actor=user, now=now)
         return JobOut.of(session, job)
 
-    return do_once(JobOut, make, about=asked)
+    return idempotent(JobOut, make, content=asked)
 
 
 def _request(session: Session, asked: JobIn, user: User) -> JobRequest:
@@ -246,7 +246,7 @@ def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) ->
 
 
 @router.get("")
-def list_mine(session: DbSession, user: CurrentUser, page: PageAsked) -> JobPage:
+def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
     """One's own and one's organisations' jobs, newest first."""
     found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
     shown = found[: page.limit]

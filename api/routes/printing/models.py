@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from api.adapters import files
 from api.adapters.uploads import receive_model
-from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.printing import mesh
 from api.domain.printing.library import Model, delete_model, get_model, list_models
 from api.domain.printing.printers import list_printers
@@ -75,14 +75,14 @@ def _volumes(session: DbSession) -> dict[int, tuple[float, float, float]]:
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def upload(file: UploadFile, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> ModelOut:
+def upload(file: UploadFile, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> ModelOut:
     """Upload one STL (binary or ASCII, multipart field `file`). 413 above the size limit, 422 says what is wrong."""
 
     def make() -> ModelOut:
         model = receive_model(session, owner=user, name=file.filename or "model.stl", file=file.file, now=now)
         return ModelOut.of(model, volumes=_volumes(session))
 
-    return do_once(ModelOut, make, about=f"{file.filename} {_digest(file.file) if do_once.key else ''}")
+    return idempotent(ModelOut, make, content=f"{file.filename} {_digest(file.file) if idempotent.key else ''}")
 
 
 def _digest(file: BinaryIO) -> str:
@@ -95,7 +95,7 @@ def _digest(file: BinaryIO) -> str:
 
 
 @router.get("")
-def list_mine(session: DbSession, user: CurrentUser, page: PageAsked) -> ModelPage:
+def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> ModelPage:
     """One's own models, newest first."""
     models = list_models(session, user=user, before_id=page.before_id, limit=page.limit + 1)
     more = len(models) > page.limit

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import pdf
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.core.errors import NotFound
 from api.domain.places.sites import list_staffed_sites
 from api.domain.sales import orders
@@ -101,7 +101,7 @@ class DepositIn(BaseModel):
 
 
 @router.get("")
-def list_seen(session: DbSession, user: CurrentUser, now: Now, page: PageAsked) -> OrderPage:
+def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> OrderPage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
     found = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
@@ -159,7 +159,7 @@ def download_note(order_id: int, session: DbSession, user: CurrentUser) -> Respo
 
 @router.post("/{order_id}/deposit", status_code=status.HTTP_201_CREATED)
 def deposit(
-    order_id: int, said: DepositIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce
+    order_id: int, said: DepositIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
     """A deposit invoice, deducted from the final one."""
 
@@ -168,11 +168,11 @@ def deposit(
         made = orders.request_deposit(session, order=order, percent=said.percent, judge=judge, actor=user, now=now)
         return InvoiceOut.of(session, made)
 
-    return do_once(InvoiceOut, make, about=said)
+    return idempotent(InvoiceOut, make, content=said)
 
 
 @router.post("/{order_id}/invoice", status_code=status.HTTP_201_CREATED)
-def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> InvoiceOut:
+def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> InvoiceOut:
     """Invoice what was delivered, at the quoted price. The document follows within a second."""
 
     def make() -> InvoiceOut:
@@ -180,7 +180,7 @@ def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, do_o
         made = orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=now)
         return InvoiceOut.of(session, made)
 
-    return do_once(InvoiceOut, make, about=str(order_id))
+    return idempotent(InvoiceOut, make, content=str(order_id))
 
 
 @router.post("/{order_id}/cancel")

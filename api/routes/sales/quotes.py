@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
-from api.deps import CurrentUser, DbSession, DoOnce, Now, PageAsked
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User
 from api.domain.places.sites import Site, get_default_site, get_site, list_staffed_sites
@@ -126,7 +126,7 @@ class QuotePage(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> QuoteOut:
+def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> QuoteOut:
     """Price, trace and promised date at once, from the meshes; staff look first where the place wants it."""
 
     def make() -> QuoteOut:
@@ -144,7 +144,7 @@ def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, do_once
         )
         return QuoteOut.of(quote, now)
 
-    return do_once(QuoteOut, make, about=asked)
+    return idempotent(QuoteOut, make, content=asked)
 
 
 def _organisation(session: Session, organisation_id: int) -> Organisation:
@@ -169,7 +169,7 @@ def _line(session: Session, line: LineIn, user: User, site: Site) -> RequestedLi
 
 
 @router.get("")
-def list_seen(session: DbSession, user: CurrentUser, now: Now, page: PageAsked) -> QuotePage:
+def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> QuotePage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
     found = quotes.list_quotes(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
@@ -195,7 +195,9 @@ def download(quote_id: int, session: DbSession, user: CurrentUser) -> Response:
 
 
 @router.post("/{quote_id}/accept", status_code=status.HTTP_201_CREATED)
-def accept(quote_id: int, said: AcceptIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> OrderOut:
+def accept(
+    quote_id: int, said: AcceptIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+) -> OrderOut:
     """Buy it: the order and its jobs."""
 
     def make() -> OrderOut:
@@ -210,7 +212,7 @@ def accept(quote_id: int, said: AcceptIn, session: DbSession, user: CurrentUser,
         )
         return OrderOut.of(session, order, now)
 
-    return do_once(OrderOut, make, about=said)
+    return idempotent(OrderOut, make, content=said)
 
 
 @router.post("/{quote_id}/offer")

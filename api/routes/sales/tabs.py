@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, DoOnce, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices
 from api.domain.billing.facturx import Address, PaymentMeansCode
 from api.domain.billing.sellers import Seller, get_seller, today
@@ -113,7 +113,9 @@ def list_all(
 
 
 @router.post("/sellers/{seller_id}/tabs/bill", status_code=status.HTTP_201_CREATED)
-def bill(seller_id: int, said: BillIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> InvoiceOut:
+def bill(
+    seller_id: int, said: BillIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+) -> InvoiceOut:
     """One invoice for a tab, or for some of its orders, bookings and prints."""
 
     def make() -> InvoiceOut:
@@ -129,7 +131,7 @@ def bill(seller_id: int, said: BillIn, session: DbSession, user: CurrentUser, no
         )
         return InvoiceOut.of(session, made)
 
-    return do_once(InvoiceOut, make, about=said)
+    return idempotent(InvoiceOut, make, content=said)
 
 
 def _tab(session: Session, seller: Seller, said: BillIn, now: Now) -> Tab:
@@ -156,7 +158,9 @@ def list_persons(
 
 
 @router.post("/sellers/{seller_id}/sales", status_code=status.HTTP_201_CREATED)
-def sell(seller_id: int, said: SaleIn, session: DbSession, user: CurrentUser, now: Now, do_once: DoOnce) -> InvoiceOut:
+def sell(
+    seller_id: int, said: SaleIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+) -> InvoiceOut:
     """Staff take the money of a person at the desk; the invoice is paid from the start."""
 
     def make() -> InvoiceOut:
@@ -177,7 +181,7 @@ def sell(seller_id: int, said: SaleIn, session: DbSession, user: CurrentUser, no
         )
         return InvoiceOut.of(session, made)
 
-    return do_once(InvoiceOut, make, about=said)
+    return idempotent(InvoiceOut, make, content=said)
 
 
 def _owed(session: Session, seller: Seller, said: SaleIn, now: Now) -> list[Owed]:

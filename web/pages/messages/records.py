@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from api.deps import DbSession, PageAsked
+from api.deps import DbSession, Paging
 from api.domain.messages.notifications import list_mails
 from api.domain.messages.reports import list_site_changes
 from web.pages.staff_only import StaffReader, site_ids
@@ -18,7 +18,7 @@ def mail_page(reader: StaffReader, session: DbSession) -> Response:
 
 
 @router.get("/staff/log")
-def log_page(reader: StaffReader, session: DbSession, page: PageAsked) -> Response:
+def log_page(reader: StaffReader, session: DbSession, page: Paging) -> Response:
     found = list_site_changes(session, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1)
     more = len(found) > page.limit
     return reader.page(

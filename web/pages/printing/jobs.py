@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession, PageAsked
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.core.changes import list_changes
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
@@ -24,7 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/jobs")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
     shown = [summarise_job(session, reader, job) for job in found[: page.limit]]
     return reader.page(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, Page, PageAsked
+from api.deps import CurrentUser, DbSession, PageRequest, Paging
 from api.domain.billing import payments
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
@@ -35,14 +35,14 @@ STATES = {
 
 
 @router.get("/orders")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of one's organisations."""
     found = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
     return _draw_list(reader, session, found, page, "sales/orders.html")
 
 
 @router.get("/staff/orders")
-def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of the places that one staffs."""
     found = orders.list_orders(
         session, user=user, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1
@@ -50,7 +50,7 @@ def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page:
     return _draw_list(reader, session, found, page, "sales/staff_orders.html")
 
 
-def _draw_list(reader: PageReader, session: Session, found: list[Order], page: Page, template: str) -> Response:
+def _draw_list(reader: PageReader, session: Session, found: list[Order], page: PageRequest, template: str) -> Response:
     shown = found[: page.limit]
     return reader.page(
         template,

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from api.adapters.uploads import receive_model
-from api.deps import CurrentUser, DbSession, PageAsked
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing.organisations import CostCentre, list_cost_centres
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import Organisation, User, list_organisations, may_buy_for
@@ -76,7 +76,7 @@ def state_of(quote: Quote, reader: PageReader) -> State:
 
 
 @router.get("/quotes")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: PageAsked) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of one's organisations."""
     found = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
     shown = found[: page.limit]
