@@ -23,7 +23,7 @@ class KeyAnswer:
     key: str = ""
 
 
-def ask(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:
+def request_key(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:
     """Start the flow; `user` is the OctoPrint account on whose screen the question shows ('': all).
 
     Returns the token to poll. OctoPrint takes three requests a minute from one address, then says 429 (`busy`).
@@ -37,7 +37,7 @@ def ask(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None)
     return token
 
 
-def poll(url: str, token: str, *, limits: HttpLimits | None = None) -> KeyAnswer:
+def poll_key(url: str, token: str, *, limits: HttpLimits | None = None) -> KeyAnswer:
     """Ask every five seconds at least, else OctoPrint drops the request. We poll our own address, not the reply's."""
     if not _TOKEN.fullmatch(token):
         return KeyAnswer("refused")

@@ -14,7 +14,7 @@ _local = threading.local()
 MOST_OPEN = 64
 
 
-def key_of(url: str, sealed_key: str) -> str:
+def unseal_key(url: str, sealed_key: str) -> str:
     """The printer's key; a broken seal (restored without its secrets, say) is a PrinterError for a person."""
     try:
         return unseal(sealed_key, about=url)
@@ -29,5 +29,5 @@ def open_printer(url: str, sealed_key: str) -> PrinterPort:
     if (url, sealed_key) not in clients:
         if len(clients) >= MOST_OPEN:
             clients.pop(next(iter(clients))).close()
-        clients[url, sealed_key] = OctoPrint(url, key_of(url, sealed_key), installation=settings().installation)
+        clients[url, sealed_key] = OctoPrint(url, unseal_key(url, sealed_key), installation=settings().installation)
     return clients[url, sealed_key]

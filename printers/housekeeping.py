@@ -56,7 +56,7 @@ def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> in
     ours = {path: at for path, at in ended_at.items() if path in there}
     if len(ours) <= KEEP:
         return 0
-    old = too_old(ours, now=now, free_bytes=port.free_bytes())[:MOST_AT_ONCE]
+    old = list_old(ours, now=now, free_bytes=port.free_bytes())[:MOST_AT_ONCE]
     for path in old:
         port.delete(path)
     if old:
@@ -64,7 +64,7 @@ def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> in
     return len(old)
 
 
-def too_old(ended_at: Mapping[str, datetime], *, now: datetime, free_bytes: int | None) -> list[str]:
+def list_old(ended_at: Mapping[str, datetime], *, now: datetime, free_bytes: int | None) -> list[str]:
     """Which paths may go, oldest first: beyond the newest KEEP, and older than KEEP_FOR unless the disk is full."""
     by_age = sorted(ended_at, key=lambda path: (ended_at[path], path))
     beyond = by_age[: max(0, len(by_age) - KEEP)]

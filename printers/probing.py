@@ -16,7 +16,7 @@ from api.domain.printing.probes import ANSWER_WITHIN, Probe, ProbeStatus
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url
-from printers.fleet import key_of
+from printers.fleet import unseal_key
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 
@@ -35,7 +35,7 @@ def probe_printer(probe_id: int) -> None:
     try:
         check_printer_url(url, allow=settings().printer_networks or None)
         if sealed:
-            _look(probe_id, url, key_of(url, sealed))
+            _probe_with_key(probe_id, url, unseal_key(url, sealed))
         elif not token:
             _ask_for_key(probe_id, url)
         elif too_late:
@@ -48,7 +48,7 @@ def probe_printer(probe_id: int) -> None:
         _fail(probe_id, code=error.code(), params={name: str(value) for name, value in error.params.items()})
 
 
-def _look(probe_id: int, url: str, key: str) -> None:
+def _probe_with_key(probe_id: int, url: str, key: str) -> None:
     port = OctoPrint(url, key, installation=settings().installation)
     try:
         seen = port.probe()
@@ -67,7 +67,7 @@ def _look(probe_id: int, url: str, key: str) -> None:
 
 
 def _ask_for_key(probe_id: int, url: str) -> None:
-    token = appkeys.ask(url, app="Établi")
+    token = appkeys.request_key(url, app="Établi")
     with transaction() as session:
         probe = session.get_one(Probe, probe_id)
         probes.wait_for_person(session, probe=probe, token=token)
@@ -75,9 +75,9 @@ def _ask_for_key(probe_id: int, url: str) -> None:
 
 
 def _poll(probe_id: int, url: str, token: str) -> None:
-    decision = appkeys.poll(url, token)
+    decision = appkeys.poll_key(url, token)
     if decision.state == "granted":
-        _look(probe_id, url, decision.key)
+        _probe_with_key(probe_id, url, decision.key)
     elif decision.state == "refused":
         _fail(probe_id, code="key_refused")
     else:

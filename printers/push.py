@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from printers.octoprint.reading import clean, read_seen
+from printers.octoprint.reading import clean_text, read_observation
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError
 
@@ -134,7 +134,7 @@ class _Listener:
     async def _listen(self, socket: ClientConnection, identity: str) -> None:
         async for frame in socket:
             if frame == "o":
-                await socket.send(_greeting(identity, self._pace))
+                await socket.send(_login_frame(identity, self._pace))
             elif frame[:1] == "c":
                 return
             elif isinstance(frame, str) and frame.startswith("a"):
@@ -147,7 +147,7 @@ class _Listener:
         if not self.was_connected and ("history" in message or "current" in message):
             self.was_connected = True
             await self._on_push(PushMessage(PushKind.CONNECTED))
-        push = _read(message)
+        push = _read_message(message)
         if push is None or (push.kind is PushKind.STATE and push.seen == self._last):
             return
         self._last = push.seen or self._last
@@ -170,7 +170,7 @@ def _log_in(url: str, key: str, limits: HttpLimits | None) -> str:
     return f"{name}:{session}"
 
 
-def _greeting(identity: str, pace: PushIntervals) -> str:
+def _login_frame(identity: str, pace: PushIntervals) -> str:
     """One SockJS frame: an array of JSON texts, in the order in which OctoPrint reads them."""
     wishes: list[dict[str, Any]] = [
         {"throttle": max(1, round(pace.state_every_s / 0.5))},
@@ -195,13 +195,13 @@ def _messages(frame: str) -> list[dict[str, Any]]:
     return [message for message in listed if isinstance(message, dict)] if isinstance(listed, list) else []
 
 
-def _read(message: dict[str, Any]) -> PushMessage | None:
+def _read_message(message: dict[str, Any]) -> PushMessage | None:
     if isinstance(event := message.get("event"), dict):
         payload = event.get("payload")
         path = payload.get("path") if isinstance(payload, dict) else None
         return PushMessage(
             PushKind.EVENT,
-            event=clean(event.get("type"), 60),
+            event=clean_text(event.get("type"), 60),
             path=path if isinstance(path, str) else None,
         )
     current = message.get("current") or message.get("history")
@@ -210,6 +210,6 @@ def _read(message: dict[str, Any]) -> PushMessage | None:
         return None
     flat = {**current, "state": state.get("text"), "error": state.get("error")}
     try:
-        return PushMessage(PushKind.STATE, seen=read_seen(flat))
+        return PushMessage(PushKind.STATE, seen=read_observation(flat))
     except PrinterError:
         return None

@@ -14,7 +14,7 @@ import structlog
 
 from api.db import conninfo, transaction
 from api.domain.printing.printers import list_printers, poke
-from printers.fleet import key_of
+from printers.fleet import unseal_key
 from printers.port import PrinterError
 from printers.push import PushMessage, watch
 
@@ -29,7 +29,7 @@ SETTLE_S = 0.15
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedPrinter:
     printer_id: int
     url: str
     sealed_key: str
@@ -38,7 +38,7 @@ class Watched:
 async def run_watchers() -> None:
     """Watch every printer that no other process watches, until cancelled."""
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as locks:
-        tasks: dict[Watched, asyncio.Task[None]] = {}
+        tasks: dict[WatchedPrinter, asyncio.Task[None]] = {}
         try:
             while True:
                 wanted = await asyncio.to_thread(_list_watched)
@@ -53,19 +53,21 @@ async def run_watchers() -> None:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-def _list_watched() -> set[Watched]:
+def _list_watched() -> set[WatchedPrinter]:
     with transaction() as session:
-        return {Watched(printer.id, printer.url, printer.sealed_key) for printer in list_printers(session)}
+        return {WatchedPrinter(printer.id, printer.url, printer.sealed_key) for printer in list_printers(session)}
 
 
-async def _adopt(locks: psycopg.AsyncConnection[tuple[object, ...]], printer: Watched) -> bool:
+async def _adopt(locks: psycopg.AsyncConnection[tuple[object, ...]], printer: WatchedPrinter) -> bool:
     cursor = await locks.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, printer.printer_id))
     row = await cursor.fetchone()
     return bool(row and row[0])
 
 
 async def _drop(
-    locks: psycopg.AsyncConnection[tuple[object, ...]], tasks: dict[Watched, asyncio.Task[None]], wanted: set[Watched]
+    locks: psycopg.AsyncConnection[tuple[object, ...]],
+    tasks: dict[WatchedPrinter, asyncio.Task[None]],
+    wanted: set[WatchedPrinter],
 ) -> None:
     """Let go of what is gone, changed, or whose watching ended by itself."""
     for printer in [known for known, task in tasks.items() if known not in wanted or task.done()]:
@@ -76,10 +78,10 @@ async def _drop(
         await locks.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCK_SPACE, printer.printer_id))
 
 
-async def _watch(printer: Watched) -> None:
+async def _watch(printer: WatchedPrinter) -> None:
     """Poke at each event that may mean something; figures at most once a second, by the pace of the socket."""
     try:
-        key = key_of(printer.url, printer.sealed_key)
+        key = unseal_key(printer.url, printer.sealed_key)
     except PrinterError as error:
         log.warning("cannot watch", printer=printer.printer_id, error=str(error))
         await asyncio.sleep(60)

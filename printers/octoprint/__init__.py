@@ -14,7 +14,7 @@ from urllib.parse import quote
 from octorest import OctoRest
 from requests_toolbelt import MultipartEncoder
 
-from printers.octoprint.reading import read_file, read_folder, read_free, read_probe, read_seen, read_stored_path
+from printers.octoprint.reading import read_file, read_folder, read_free, read_observation, read_probe, read_stored_path
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
@@ -47,7 +47,7 @@ class OctoPrint:
     def observe(self) -> Observation:
         """One call, that OctoPrint answers even when its printer is away (/api/printer would be a 409)."""
         with translated():
-            return read_seen(self._asked(self._rest.job_info))
+            return read_observation(self._asked(self._rest.job_info))
 
     def find_file(self, path: str) -> StoredFile | None:
         with translated():

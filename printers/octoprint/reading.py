@@ -48,19 +48,19 @@ def read_machine(text: str) -> Machine:
     return next((machine for start, machine in _STATES if text.startswith(start)), Machine.ERROR)
 
 
-def read_seen(job: Any) -> Observation:
+def read_observation(job: Any) -> Observation:
     """From GET /api/job. Raises PrinterError `bad_answer` when it is not one."""
     state = job.get("state") if isinstance(job, dict) else None
     if not isinstance(state, str):
         raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
-    text = clean(state)
+    text = clean_text(state)
     machine = read_machine(text)
     about, progress = _dict(job.get("job")), _dict(job.get("progress"))
     completion, filepos = _number(progress.get("completion")), _number(progress.get("filepos"))
     return Observation(
         machine=machine,
         path=_read_path(_dict(about.get("file"))),
-        error=(clean(job.get("error")) or text) if machine is Machine.ERROR else "",
+        error=(clean_text(job.get("error")) or text) if machine is Machine.ERROR else "",
         progress=None if completion is None else min(max(completion / 100, 0.0), 1.0),
         elapsed_s=_number(progress.get("printTime")),
         left_s=_number(progress.get("printTimeLeft")),
@@ -80,7 +80,7 @@ def read_file(answer: Any) -> StoredFile:
     return StoredFile(
         path=path,
         size=int(size),
-        sha1=clean(sha1, 40).lower(),
+        sha1=clean_text(sha1, 40).lower(),
         successes=int(_number(prints.get("success")) or 0),
         failures=int(_number(prints.get("failure")) or 0),
         last_success=success if isinstance(success, bool) else None,
@@ -101,13 +101,13 @@ def read_probe(version: Any, user: Any) -> ProbeResult:
     server = _dict(version).get("server")
     if not isinstance(server, str):
         raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
-    name = clean(_dict(user).get("name"), 100)
+    name = clean_text(_dict(user).get("name"), 100)
     if not name:
         raise PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
     listed = _dict(user).get("permissions")
     rights = {right for right in listed if isinstance(right, str)} if isinstance(listed, list) else set()
     return ProbeResult(
-        version=clean(server, 40),
+        version=clean_text(server, 40),
         user=name,
         missing_rights=tuple(right for right in NEEDED_RIGHTS if right not in rights),
         dangerous_rights=tuple(right for right in DANGEROUS_RIGHTS if right in rights),
@@ -126,7 +126,7 @@ def read_stored_path(answer: Any) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def clean(value: Any, length: int = 300) -> str:
+def clean_text(value: Any, length: int = 300) -> str:
     """The text on one line, without control and formatting characters, at most `length` long; no text is ''."""
     if not isinstance(value, str):
         return ""
@@ -143,7 +143,7 @@ def _read_path(file: dict[str, Any]) -> str | None:
     path = file.get("path")
     if not isinstance(path, str) or not path:
         return None
-    return path if file.get("origin") in (None, "local") else f"{clean(file['origin'], 20)}:{path}"
+    return path if file.get("origin") in (None, "local") else f"{clean_text(file['origin'], 20)}:{path}"
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def test_a_wrong_key_is_told_as_such(octoprint: OctoPrintServer) -> None:
 
 
 def test_a_frame_of_a_greeting_is_an_array_of_json_texts() -> None:
-    greeting = [json.loads(text) for text in json.loads(push._greeting("name:session", EAGER))]
+    greeting = [json.loads(text) for text in json.loads(push._login_frame("name:session", EAGER))]
     assert greeting[0] == {"throttle": 1}
     assert greeting[1] == {"auth": "name:session"}
     assert greeting[2]["subscribe"]["state"] == {"logs": False, "messages": False}
