@@ -1,6 +1,7 @@
-"""Watching: holds the push sockets, adopts printers by advisory lock, and pokes. It never acts on a printer.
+"""Watching: holds the push socket of each printer and pokes its dispatch step. It never acts on a printer.
 
-Watching twice is harmless; the lock only saves sockets. A dead watcher's lock falls with its connection.
+An advisory lock per printer keeps two processes from watching the same one. Watching twice would be harmless; the
+lock only saves sockets. A dead watcher's lock is released with its database connection.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ log = structlog.get_logger()
 
 # First key of the two-part advisory lock; the second is the printer's id.
 LOCK_SPACE = 20_841
-# How often new, changed and orphaned printers are looked for.
+# How often new and changed printers, and those of a dead watcher, are looked for.
 ADOPT_S = 5.0
-# One act at a printer makes several events; one look after the last serves them all.
+# One action at a printer makes several events; one look after the last of them serves all.
 SETTLE_S = 0.15
 
 
@@ -37,13 +38,14 @@ class WatchedPrinter:
 
 async def run_watchers() -> None:
     """Watch every printer that no other process watches, until cancelled."""
+    # A connection of its own for as long as we run: session-level locks live and die with it.
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as locks:
         tasks: dict[WatchedPrinter, asyncio.Task[None]] = {}
         try:
             while True:
-                wanted = await asyncio.to_thread(_list_watched)
-                await _drop(locks, tasks, wanted)
-                for printer in wanted:
+                printers = await asyncio.to_thread(_list_watched)
+                await _drop(locks, tasks, printers)
+                for printer in printers:
                     if printer not in tasks and await _adopt(locks, printer):
                         tasks[printer] = asyncio.create_task(_watch(printer))
                 await asyncio.sleep(ADOPT_S)
@@ -67,10 +69,10 @@ async def _adopt(locks: psycopg.AsyncConnection[tuple[object, ...]], printer: Wa
 async def _drop(
     locks: psycopg.AsyncConnection[tuple[object, ...]],
     tasks: dict[WatchedPrinter, asyncio.Task[None]],
-    wanted: set[WatchedPrinter],
+    printers: set[WatchedPrinter],
 ) -> None:
-    """Let go of what is gone, changed, or whose watching ended by itself."""
-    for printer in [known for known, task in tasks.items() if known not in wanted or task.done()]:
+    """Stop watching printers that are gone or changed, and those whose task ended by itself."""
+    for printer in [watched for watched, task in tasks.items() if watched not in printers or task.done()]:
         task = tasks.pop(printer)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -79,29 +81,31 @@ async def _drop(
 
 
 async def _watch(printer: WatchedPrinter) -> None:
-    """Poke at each event that may mean something; figures at most once a second, by the pace of the socket."""
+    """Poke the printer at each push; several within SETTLE_S are one poke."""
     try:
         key = unseal_key(printer.url, printer.sealed_key)
     except PrinterError as error:
         log.warning("cannot watch", printer=printer.printer_id, error=str(error))
+        # The next round would try at once, and log this every five seconds.
         await asyncio.sleep(60)
         return
 
-    heard = asyncio.Event()
+    pushed = asyncio.Event()
 
     async def on_push(push: PushMessage) -> None:
-        heard.set()
+        pushed.set()
 
-    async with asyncio.TaskGroup() as both:
-        both.create_task(watch(printer.url, key, on_push))
-        both.create_task(_poke_when(heard, printer.printer_id))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch(printer.url, key, on_push))
+        tasks.create_task(_poke_when(pushed, printer.printer_id))
 
 
-async def _poke_when(heard: asyncio.Event, printer_id: int) -> None:
+async def _poke_when(pushed: asyncio.Event, printer_id: int) -> None:
     while True:
-        await heard.wait()
+        await pushed.wait()
         await asyncio.sleep(SETTLE_S)
-        heard.clear()
+        # Cleared before the poke: a push that comes during it must lead to another look.
+        pushed.clear()
         await asyncio.to_thread(_poke, printer_id)
 
 

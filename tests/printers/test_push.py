@@ -51,7 +51,7 @@ class Heard:
 @asynccontextmanager
 async def watching(url: str, key: str) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(watch(url, key, heard.hear, pace=EAGER, limits=QUICK))
+    task = asyncio.create_task(watch(url, key, heard.hear, intervals=EAGER, limits=QUICK))
     try:
         yield heard
     finally:
@@ -78,7 +78,7 @@ def test_a_print_is_told_from_start_to_end(octoprint: OctoPrintServer, tmp_path:
     assert heard.pushes[0] == PushMessage(PushKind.CONNECTED)
     assert heard.events().index("PrintStarted") < heard.events().index("PrintDone")
     assert PushMessage(PushKind.EVENT, event="PrintDone", path="etabli/pushed.gcode") in heard.pushes
-    states = {push.seen.machine for push in heard.pushes if push.seen}
+    states = {push.observation.machine for push in heard.pushes if push.observation}
     assert {Machine.IDLE, Machine.PRINTING} <= states
 
 
@@ -158,7 +158,7 @@ def test_noise_is_skipped_and_equal_states_are_told_once(monkeypatch: pytest.Mon
     pushes = hear_all(monkeypatch, play, lambda pushes: any(push.event for push in pushes))
     assert pushes == [
         PushMessage(PushKind.CONNECTED),
-        PushMessage(PushKind.STATE, seen=Observation(Machine.IDLE)),
+        PushMessage(PushKind.STATE, observation=Observation(Machine.IDLE)),
         PushMessage(PushKind.EVENT, event="PrintDone"),
     ]
 
