@@ -1,6 +1,6 @@
-"""Which addresses a printer may have. Refuses what is never a printer: metadata services, multicast, our own 0.0.0.0.
+"""Which addresses a printer may have: not those of metadata services, multicast or 0.0.0.0.
 
-Private and loopback addresses are where printers live, so they are let through; a site narrows them by `allow`.
+Private and loopback addresses are allowed, because printers stand there; an installation narrows them by `allow`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from api.domain.core.errors import Invalid
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Staff type an address and our server then calls it, so it must not lead to what only our server can reach: a cloud's
+# metadata service hands out credentials to whoever asks from inside.
 _NEVER = tuple(
     ipaddress.ip_network(block)
     for block in (
@@ -51,7 +53,7 @@ def check_printer_url(url: str, *, allow: Sequence[str] | None = None) -> str:
     """The URL, without a slash at its end, if every address of its host may be a printer's.
 
     `allow` is a list of CIDR blocks (None: all but the ones that are never right). Looks the name up, so it does I/O.
-    Raises NotAnAddress, UnknownHost or ForbiddenAddress. Check again before each use: a name may change its address.
+    Raises NotAnAddress, UnknownHost or ForbiddenAddress. The answer holds for now only: a name may change its address.
     """
     host, port = _parts(url)
     for address in _resolve(host, port):
@@ -61,21 +63,22 @@ def check_printer_url(url: str, *, allow: Sequence[str] | None = None) -> str:
 
 
 def may_be_printer(address: Address, *, allow: Sequence[str] | None = None) -> bool:
-    """An IPv4 address mapped into IPv6 is judged as what it carries."""
+    # ::ffff:169.254.169.254 is an IPv6 address on paper and reaches the IPv4 address that it carries.
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    real = mapped or address
-    if any(real in network for network in _NEVER if network.version == real.version):
+    target = mapped or address
+    if any(target in network for network in _NEVER if network.version == target.version):
         return False
     blocks = [ipaddress.ip_network(block) for block in allow] if allow is not None else None
-    return blocks is None or any(real in block for block in blocks if block.version == real.version)
+    return blocks is None or any(target in block for block in blocks if block.version == target.version)
 
 
 def _parts(url: str) -> tuple[str, int]:
     try:
         parts = urlsplit(url.strip())
         host, port = parts.hostname, parts.port
-    except ValueError as wrong:
-        raise NotAnAddress from wrong
+    except ValueError as error:
+        raise NotAnAddress from error
+    # A user name or a backslash is how an address shows one host to a reader and another to the client.
     odd = parts.username or parts.password or parts.query or parts.fragment or "\\" in url
     if parts.scheme not in ("http", "https") or not host or odd:
         raise NotAnAddress
@@ -83,9 +86,12 @@ def _parts(url: str) -> tuple[str, int]:
 
 
 def _resolve(host: str, port: int) -> set[Address]:
-    """All addresses, in every spelling that the system reads (decimal, octal, short)."""
+    """All addresses of the host. Raises UnknownHost."""
+    # The system's own resolver, because it also reads 0x7f000001, 0177.1 and 127.1: what it makes of them is what the
+    # client will connect to.
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as unknown:
-        raise UnknownHost(host=host) from unknown
-    return {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise UnknownHost(host=host) from error
+    # "fe80::1%eth0": the zone after the % is not part of the address.
+    return {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries}

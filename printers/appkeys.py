@@ -1,6 +1,6 @@
-"""OctoPrint's application-keys flow: ask, wait until a person agrees on OctoPrint's own page, receive a key.
+"""OctoPrint's application-keys flow: request a key, wait until a person agrees on OctoPrint's own page, receive it.
 
-Each call is short. Refuses to wait: who sleeps between two polls is the caller.
+Each call is short; the caller sleeps between two polls.
 """
 
 from __future__ import annotations
@@ -12,42 +12,46 @@ from typing import Any, Literal
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import PrinterError
 
+# A token becomes part of a path and a key part of a header, and both come from a server that we do not know yet.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{8,200}")
 
 
 @dataclass(frozen=True)
 class KeyAnswer:
-    """What has become of a request. `refused` is also what OctoPrint says when nobody decided in time."""
+    """What has become of a request. OctoPrint also answers `refused` when nobody decided in time."""
 
     state: Literal["pending", "granted", "refused"]
     key: str = ""
 
 
-def ask(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:
-    """Start the flow; `user` is the OctoPrint account on whose screen the question shows ('': all).
+def request_key(url: str, *, app: str, user: str = "", limits: HttpLimits | None = None) -> str:
+    """Start the flow; returns the token to poll. Raises PrinterError.
 
-    Returns the token to poll. OctoPrint takes three requests a minute from one address, then says 429 (`busy`).
+    `user` is the OctoPrint account on whose screen the question appears ('': all). OctoPrint takes three requests a
+    minute from one address, then answers 429 (`busy`).
     """
     with translated(), GuardedSession(url, limits=limits) as http:
         body = {"app": app} | ({"user": user} if user else {})
-        where = http.post(f"{http.origin}/plugin/appkeys/request", json=body).headers.get("Location", "")
-    token = where.rpartition("/")[2]
+        location = http.post(f"{http.origin}/plugin/appkeys/request", json=body).headers.get("Location", "")
+    token = location.rpartition("/")[2]
     if not _TOKEN.fullmatch(token):
         raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
     return token
 
 
-def poll(url: str, token: str, *, limits: HttpLimits | None = None) -> KeyAnswer:
-    """Ask every five seconds at least, else OctoPrint drops the request. We poll our own address, not the reply's."""
+def poll_key(url: str, token: str, *, limits: HttpLimits | None = None) -> KeyAnswer:
+    """What became of the request, to be asked at least every five seconds: else OctoPrint drops it."""
     if not _TOKEN.fullmatch(token):
         return KeyAnswer("refused")
     with translated(), GuardedSession(url, limits=limits) as http:
         try:
+            # Built from the address that a person gave and we checked, not from the one in the server's reply.
             reply = http.get(f"{http.origin}/plugin/appkeys/request/{token}")
-        except PrinterError as refused:
-            if refused.reason == "not_found":
+        except PrinterError as error:
+            if error.reason == "not_found":
                 return KeyAnswer("refused")
             raise
+        # 202: nobody has decided yet.
         return KeyAnswer("pending") if reply.status_code == 202 else KeyAnswer("granted", _read_key(reply.json()))
 
 

@@ -1,4 +1,4 @@
-"""One kept-alive OctoPrint client per printer and thread; opens the sealed key only here."""
+"""One kept-alive OctoPrint client per printer and thread. A printer's sealed key is opened here and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from api.settings import settings
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError, PrinterPort
 
+# A client holds one connection and is not safe for two threads, so each worker thread keeps its own.
 _local = threading.local()
-# A worker thread serves many printers over the days; the oldest connections are dropped beyond this.
+# A worker thread serves many printers over the days; beyond this number the oldest connection is closed.
 MOST_OPEN = 64
 
 
-def key_of(url: str, sealed_key: str) -> str:
-    """The printer's key; a broken seal (restored without its secrets, say) is a PrinterError for a person."""
+def unseal_key(url: str, sealed_key: str) -> str:
+    """The key in plain text. Raises PrinterError `wrong_key` if the seal is broken (restored without its secrets)."""
     try:
         return unseal(sealed_key, about=url)
     except SealBroken as error:
@@ -24,10 +25,10 @@ def key_of(url: str, sealed_key: str) -> str:
 
 
 def open_printer(url: str, sealed_key: str) -> PrinterPort:
-    """The client for this printer; not shared between threads."""
+    """This thread's client for the printer. It does no I/O; raises PrinterError when the key cannot be opened."""
     clients: dict[tuple[str, str], OctoPrint] = _local.__dict__.setdefault("clients", {})
     if (url, sealed_key) not in clients:
         if len(clients) >= MOST_OPEN:
             clients.pop(next(iter(clients))).close()
-        clients[url, sealed_key] = OctoPrint(url, key_of(url, sealed_key), installation=settings().installation)
+        clients[url, sealed_key] = OctoPrint(url, unseal_key(url, sealed_key), installation=settings().installation)
     return clients[url, sealed_key]

@@ -183,7 +183,7 @@ class _Reader:
             self._tool(code, rest)
         elif code in ALLOWED:
             words = self._words(code, rest)
-            if act := _ACTS.get(code):
+            if act := _HANDLERS.get(code):
                 act(self, code, words)
         else:
             raise self.refuse(f"the command {code} is not allowed")
@@ -288,7 +288,7 @@ class _Reader:
         )
 
 
-_ACTS: dict[str, Callable[[_Reader, str, Words], None]] = {
+_HANDLERS: dict[str, Callable[[_Reader, str, Words], None]] = {
     **dict.fromkeys(["G0", "G1"], _Reader._move),
     **dict.fromkeys(["G2", "G3"], _Reader._arc),
     **dict.fromkeys(["G10", "G11"], _Reader._retract),

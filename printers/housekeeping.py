@@ -1,6 +1,7 @@
-"""Old prints leave the printer: files in `etabli/done/` go by age, so that no card or disk fills up with them.
+"""Deletes old prints from the printers: files in `etabli/done/` go by age, so that no card or disk fills up.
 
-Refuses to touch what is not an ended and filed run of ours, and the newest ones: they are the evidence of what printed.
+Only files of ended and filed runs of ours are touched. The newest ones stay: their history is the evidence of what
+was printed.
 """
 
 from __future__ import annotations
@@ -20,28 +21,29 @@ from printers.port import PrinterError, PrinterPort
 log = structlog.get_logger()
 
 FOLDER = "etabli/done"
-# The newest so many stay, whatever their age and however full the disk is.
+# So many of the newest stay, whatever their age and however full the disk is.
 KEEP = 20
 KEEP_FOR = timedelta(days=14)
-# Below this, age protects no more. The largest plate that we slice is 256 MB.
+# With less free room than this, age no longer protects a file. The largest plate that we slice is 256 MB
+# (sandbox.SandboxLimits.file_bytes), so there is room for a few more.
 LOW_BYTES = 1_000_000_000
-# In one visit; the next one goes on.
+# Bounds one visit; the next one goes on.
 MOST_AT_ONCE = 100
 
 Opener = Callable[[str, str], PrinterPort]
 
 
 def tidy_all(*, now: datetime, opener: Opener = open_printer) -> int:
-    """Every printer in turn; one that does not answer is left for the next time. How many files went."""
+    """Every printer in turn; one that does not answer is left for the next time. Returns how many files it deleted."""
     with transaction() as session:
         printer_ids = [printer.id for printer in list_printers(session)]
-    gone = 0
+    count = 0
     for printer_id in printer_ids:
         try:
-            gone += tidy(printer_id, now=now, opener=opener)
+            count += tidy(printer_id, now=now, opener=opener)
         except PrinterError as error:
             log.info("cannot tidy up", printer=printer_id, reason=error.reason)
-    return gone
+    return count
 
 
 def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> int:
@@ -52,11 +54,11 @@ def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> in
         filed = select(Run).where(Run.printer_id == printer_id, Run.filed_at.is_not(None), Run.status.not_in(LIVE))
         ended_at = {run.done_path: run.ended_at for run in session.scalars(filed) if run.ended_at is not None}
     port = opener(url, sealed_key)
-    there = {file.path for file in port.list_files(FOLDER)}
-    ours = {path: at for path, at in ended_at.items() if path in there}
+    paths = {file.path for file in port.list_files(FOLDER)}
+    ours = {path: at for path, at in ended_at.items() if path in paths}
     if len(ours) <= KEEP:
         return 0
-    old = too_old(ours, now=now, free_bytes=port.free_bytes())[:MOST_AT_ONCE]
+    old = list_old(ours, now=now, free_bytes=port.free_bytes())[:MOST_AT_ONCE]
     for path in old:
         port.delete(path)
     if old:
@@ -64,10 +66,10 @@ def tidy(printer_id: int, *, now: datetime, opener: Opener = open_printer) -> in
     return len(old)
 
 
-def too_old(ended_at: Mapping[str, datetime], *, now: datetime, free_bytes: int | None) -> list[str]:
-    """Which paths may go, oldest first: beyond the newest KEEP, and older than KEEP_FOR unless the disk is full."""
+def list_old(ended_at: Mapping[str, datetime], *, now: datetime, free_bytes: int | None) -> list[str]:
+    """The paths to delete, oldest first: beyond the newest KEEP, and older than KEEP_FOR unless the disk is full."""
     by_age = sorted(ended_at, key=lambda path: (ended_at[path], path))
-    beyond = by_age[: max(0, len(by_age) - KEEP)]
+    candidates = by_age[: max(0, len(by_age) - KEEP)]
     if free_bytes is not None and free_bytes < LOW_BYTES:
-        return beyond
-    return [path for path in beyond if now - ended_at[path] > KEEP_FOR]
+        return candidates
+    return [path for path in candidates if now - ended_at[path] > KEEP_FOR]

@@ -1,4 +1,4 @@
-"""What we ask of a machine that prints, in our words. Refuses: any vendor's type, any wish to be clever.
+"""What we need of a machine that prints, in our words; no vendor's type is used here.
 
 Every adapter (OctoPrint, the simulator) passes the same contract tests: tests/printers/contract.py.
 """
@@ -22,12 +22,13 @@ class Observation:
     progress: float | None = None  # 0..1
     elapsed_s: float | None = None
     left_s: float | None = None
-    filepos: int | None = None  # bytes of G-code sent; stands still when the firmware hangs
+    # Bytes of G-code sent. It stands still when the firmware hangs, while the machine still reads "printing".
+    filepos: int | None = None
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file as the printer's server holds it; `successes` and `failures` count its ended prints."""
+    """A file as the printer's server holds it; `size` in bytes; `successes` and `failures` count its ended prints."""
 
     path: str
     size: int
@@ -44,7 +45,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a new printer answers: its server's version, whose key it is, and the rights that lack."""
+    """What a new printer answers: its server's version, whose key it is, and the missing rights."""
 
     version: str
     user: str
@@ -53,7 +54,7 @@ class ProbeResult:
 
 
 class PrinterError(Exception):
-    """The printer's server did not do it. `permanent` is the retry policy: True means that asking again is useless."""
+    """The printer's server did not do it. `permanent` is the retry policy: True means that trying again is useless."""
 
     def __init__(self, message: str, *, permanent: bool = False, reason: str = "unreachable") -> None:
         super().__init__(message)
@@ -63,7 +64,10 @@ class PrinterError(Exception):
 
 
 class PrinterPort(Protocol):
-    """The verbs that we use. Each has a timeout and a size limit, and raises only PrinterError."""
+    """The verbs that we use. Each has a timeout and a size limit, and raises only PrinterError.
+
+    Paths are relative to the printer's store and use `/`.
+    """
 
     def probe(self) -> ProbeResult: ...
 
@@ -72,7 +76,7 @@ class PrinterPort(Protocol):
     def find_file(self, path: str) -> StoredFile | None: ...
 
     def list_files(self, folder: str) -> list[StoredFile]:
-        """The files right in this folder; none when it does not exist."""
+        """The files of this folder, without those of its subfolders; none when it does not exist."""
 
     def free_bytes(self) -> int | None: ...
 

@@ -1,6 +1,6 @@
-"""Looks at a printer that somebody wants to add: is it an OctoPrint, does the key work, what may it do.
+"""Looks at a printer that somebody wants to add: is it an OctoPrint, does the key work, which rights has it?
 
-Refuses to change anything on it, but for asking it for a key.
+It changes nothing there, except that it may request a key.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from api.domain.printing.probes import ANSWER_WITHIN, Probe, ProbeStatus
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url
-from printers.fleet import key_of
+from printers.fleet import unseal_key
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 
-# OctoPrint drops a request for a key that is polled more slowly, and refuses more than a few in a minute.
+# OctoPrint drops a request that is not polled every five seconds.
 POLL_S = 4.0
 
 
 def probe_printer(probe_id: int) -> None:
-    """One step for one wish; safe to run twice."""
+    """One step of one probe; safe to run twice."""
     with transaction() as session:
         probe = session.get(Probe, probe_id)
         if probe is None or probe.status not in (ProbeStatus.ASKED, ProbeStatus.WAITING):
             return
         url, token, sealed = probe.url, probe.token, probe.sealed_key
+        # Read before the network is spoken to: no transaction stays open meanwhile.
         too_late = datetime.now(UTC) - probe.created_at > ANSWER_WITHIN
     try:
         check_printer_url(url, allow=settings().printer_networks or None)
         if sealed:
-            _look(probe_id, url, key_of(url, sealed))
+            _probe_with_key(probe_id, url, unseal_key(url, sealed))
         elif not token:
             _ask_for_key(probe_id, url)
         elif too_late:
@@ -48,10 +49,10 @@ def probe_printer(probe_id: int) -> None:
         _fail(probe_id, code=error.code(), params={name: str(value) for name, value in error.params.items()})
 
 
-def _look(probe_id: int, url: str, key: str) -> None:
+def _probe_with_key(probe_id: int, url: str, key: str) -> None:
     port = OctoPrint(url, key, installation=settings().installation)
     try:
-        seen = port.probe()
+        answer = port.probe()
     finally:
         port.close()
     with transaction() as session:
@@ -59,15 +60,15 @@ def _look(probe_id: int, url: str, key: str) -> None:
             session,
             probe=session.get_one(Probe, probe_id),
             sealed_key=seal(key, about=url),
-            version=seen.version,
-            user=seen.user,
-            missing=list(seen.missing_rights),
-            dangerous=list(seen.dangerous_rights),
+            version=answer.version,
+            user=answer.user,
+            missing=list(answer.missing_rights),
+            dangerous=list(answer.dangerous_rights),
         )
 
 
 def _ask_for_key(probe_id: int, url: str) -> None:
-    token = appkeys.ask(url, app="Établi")
+    token = appkeys.request_key(url, app="Établi")
     with transaction() as session:
         probe = session.get_one(Probe, probe_id)
         probes.wait_for_person(session, probe=probe, token=token)
@@ -75,13 +76,14 @@ def _ask_for_key(probe_id: int, url: str) -> None:
 
 
 def _poll(probe_id: int, url: str, token: str) -> None:
-    decision = appkeys.poll(url, token)
-    if decision.state == "granted":
-        _look(probe_id, url, decision.key)
-    elif decision.state == "refused":
+    answer = appkeys.poll_key(url, token)
+    if answer.state == "granted":
+        _probe_with_key(probe_id, url, answer.key)
+    elif answer.state == "refused":
         _fail(probe_id, code="key_refused")
     else:
-        time.sleep(POLL_S)  # the rhythm that OctoPrint asks for; the next step polls again
+        # The queue knows no delay, so the wait stands here; the next step polls again.
+        time.sleep(POLL_S)
         with transaction() as session:
             probes.retry_probe(session, probe=session.get_one(Probe, probe_id))
 

@@ -259,14 +259,14 @@ def _parse(text: str) -> Settings:
 
 
 def _check_snippet(key: str, value: str) -> None:
-    for number, line in enumerate(_plain(value).split("\n"), 1):
+    for number, line in enumerate(_strip_placeholders(value).split("\n"), 1):
         try:
             check_line(line.strip(), nozzle_max_c=350, bed_max_c=150)
         except GcodeUnsafe as error:
             raise ConfigurationGcodeRefused(key=key, line=number, why=error.params["why"]) from error
 
 
-def _plain(value: str) -> str:
+def _strip_placeholders(value: str) -> str:
     """The lines of a snippet, with 0 where PrusaSlicer will put a value, and without its conditions."""
     text = re.sub(r'(?<!\\)";"', r"\\n", re.sub(r'^"|"$', "", value))
     text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")

@@ -1,7 +1,7 @@
-"""OctoPrint's push socket (SockJS), authenticated: what a printer says as it says it. Refuses to be believed.
+"""OctoPrint's push socket (SockJS), authenticated: what a printer reports, as it happens.
 
-A push may come twice, late or never: it says *when* to look, and a look (`PrinterPort.look`) says what is true.
-octorest's own event handler does not wrap its frames, so OctoPrint ignores its login.
+A push may come twice, late or never, so nothing is decided by it: it says *when* to look, and `PrinterPort.observe`
+says what is true.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from printers.octoprint.reading import clean, read_seen
+from printers.octoprint.reading import clean_text, read_observation
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError
 
 log = logging.getLogger(__name__)
 
-# The events that change what we would decide; all others stay on the server.
+# The events that change what we would decide; OctoPrint is not asked for any other.
 EVENTS = (
     *("Connected", "Disconnected", "Error", "PrinterStateChanged", "FileSelected", "FileDeselected"),
     *("PrintStarted", "PrintDone", "PrintFailed", "PrintCancelling", "PrintCancelled", "PrintPaused"),
@@ -35,7 +35,7 @@ EVENTS = (
 
 
 class PushKind(StrEnum):
-    CONNECTED = "connected"  # logged in: look now, what happened before is not told
+    CONNECTED = "connected"  # logged in; what happened before is not sent, so look now
     LOST = "lost"  # no more pushes until the next CONNECTED
     STATE = "state"
     EVENT = "event"
@@ -43,10 +43,10 @@ class PushKind(StrEnum):
 
 @dataclass(frozen=True)
 class PushMessage:
-    """`seen` comes with STATE, `event` and `path` with EVENT, `reason` (of PrinterError) with LOST."""
+    """`observation` comes with STATE, `event` and `path` with EVENT, `reason` (of PrinterError) with LOST."""
 
     kind: PushKind
-    seen: Observation | None = None
+    observation: Observation | None = None
     event: str = ""
     path: str | None = None
     reason: str = ""
@@ -57,7 +57,7 @@ OnPush = Callable[[PushMessage], Awaitable[None]]
 
 @dataclass(frozen=True)
 class PushIntervals:
-    """`state_every_s` is how often a change of progress is told; the other figures bound waits and sizes."""
+    """`state_every_s` is how often progress is sent; the other figures bound waits and sizes."""
 
     state_every_s: float = 2.0
     open_s: float = 5.0
@@ -68,27 +68,29 @@ class PushIntervals:
 
 
 async def watch(
-    url: str, key: str, on_push: OnPush, *, pace: PushIntervals | None = None, limits: HttpLimits | None = None
+    url: str, key: str, on_push: OnPush, *, intervals: PushIntervals | None = None, limits: HttpLimits | None = None
 ) -> None:
-    """Watch until cancelled: connects again for ever, waiting longer each time, longest when the key is wrong.
+    """Watch until cancelled. A lost connection is made again, after a wait that doubles up to `retry_max_s`.
 
-    What `on_push` raises ends the watch, but for an OSError, which counts as a lost connection.
+    What `on_push` raises ends the watch, except an OSError, which counts as a lost connection.
     """
-    pace = pace or PushIntervals()
-    wait_s = pace.retry_s
+    intervals = intervals or PushIntervals()
+    wait_s = intervals.retry_s
     while True:
-        listener = _Listener(url, key, on_push, pace, limits)
+        listener = _Listener(url, key, on_push, intervals, limits)
         reason = await listener.listen_once()
-        wait_s = pace.retry_s if listener.was_connected else min(wait_s * 2, pace.retry_max_s)
+        wait_s = intervals.retry_s if listener.was_connected else min(wait_s * 2, intervals.retry_max_s)
+        # A wrong key stays wrong until a person enters another.
         if reason in ("wrong_key", "no_right"):
-            wait_s = pace.retry_max_s
+            wait_s = intervals.retry_max_s
         if listener.was_connected or reason in ("wrong_key", "no_right"):
             await on_push(PushMessage(PushKind.LOST, reason=reason))
-        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  (spreads reconnects; no secret)
+        # At random, so that a server that restarts is not met by all its watchers in the same instant.
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  (no secret)
 
 
 class _DirectConnect(connect):
-    """websockets follows redirects; we do not: the address that was checked is the one that is spoken to."""
+    """Without redirects, which websockets would follow: only the address that was checked is spoken to."""
 
     def process_redirect(self, exc: Exception) -> Exception:
         return exc
@@ -97,70 +99,78 @@ class _DirectConnect(connect):
 class _Listener:
     """One connection, from login to loss."""
 
-    def __init__(self, url: str, key: str, on_push: OnPush, pace: PushIntervals, limits: HttpLimits | None) -> None:
-        self._url, self._key, self._on_push, self._pace, self._limits = url, key, on_push, pace, limits
+    def __init__(
+        self, url: str, key: str, on_push: OnPush, intervals: PushIntervals, limits: HttpLimits | None
+    ) -> None:
+        self._url, self._key, self._on_push, self._intervals, self._limits = url, key, on_push, intervals, limits
         self._last: Observation | None = None
         self.was_connected = False
 
     async def listen_once(self) -> str:
         """Returns why it ended, as a PrinterError's reason. Any other error is the caller's own."""
         try:
+            # requests blocks; on the event loop one slow server would stop the sockets of all printers.
             identity = await asyncio.to_thread(_log_in, self._url, self._key, self._limits)
             async with self._connect() as socket:
                 await self._listen(socket, identity)
-        except PrinterError as refused:
-            return refused.reason
+        except PrinterError as error:
+            return error.reason
         except TimeoutError:
             return "timeout"
-        except (OSError, WebSocketException, EOFError) as lost:
-            log.debug("push socket lost: %s", type(lost).__name__)
+        except (OSError, WebSocketException, EOFError) as error:
+            log.debug("push socket lost: %s", type(error).__name__)
         return "unreachable"
 
     def _connect(self) -> connect:
         parts = urlsplit(self._url.rstrip("/"))
         scheme = "wss" if parts.scheme == "https" else "ws"
+        # SockJS wants a server number of three digits and a session name, both chosen by the client.
         session = f"{secrets.randbelow(1000):03d}/{secrets.token_hex(8)}"
         return _DirectConnect(
             f"{scheme}://{parts.netloc}{parts.path}/sockjs/{session}/websocket",
             proxy=None,
             compression=None,
-            open_timeout=self._pace.open_s,
+            open_timeout=self._intervals.open_s,
             close_timeout=1.0,
-            ping_interval=self._pace.ping_s,
-            ping_timeout=self._pace.ping_s,
-            max_size=self._pace.message_bytes,
+            ping_interval=self._intervals.ping_s,
+            ping_timeout=self._intervals.ping_s,
+            max_size=self._intervals.message_bytes,
         )
 
     async def _listen(self, socket: ClientConnection, identity: str) -> None:
+        # SockJS frames: "o" opens, "h" is a heartbeat, "c[...]" closes, "a[...]" carries messages.
         async for frame in socket:
             if frame == "o":
-                await socket.send(_greeting(identity, self._pace))
+                await socket.send(_login_frame(identity, self._intervals))
             elif frame[:1] == "c":
                 return
             elif isinstance(frame, str) and frame.startswith("a"):
                 for message in _messages(frame):
+                    # OctoPrint wants a new login; the next connection makes one.
                     if "reauthRequired" in message:
                         return
-                    await self._tell(message)
+                    await self._forward(message)
 
-    async def _tell(self, message: dict[str, Any]) -> None:
+    async def _forward(self, message: dict[str, Any]) -> None:
+        # The first message with a state is the sign that the login was accepted: without it OctoPrint sends none.
         if not self.was_connected and ("history" in message or "current" in message):
             self.was_connected = True
             await self._on_push(PushMessage(PushKind.CONNECTED))
-        push = _read(message)
-        if push is None or (push.kind is PushKind.STATE and push.seen == self._last):
+        push = _read_message(message)
+        if push is None or (push.kind is PushKind.STATE and push.observation == self._last):
             return
-        self._last = push.seen or self._last
+        self._last = push.observation or self._last
         await self._on_push(push)
 
 
 def _log_in(url: str, key: str, limits: HttpLimits | None) -> str:
-    """`name:session` of a passive login: the key itself is not sent on the socket. A wrong key is a 400 here."""
+    """`name:session` of a passive login, so that the key itself is not sent on the socket. Raises PrinterError."""
     with translated(), GuardedSession(url, key, limits=limits) as http:
         try:
             answer = http.post(f"{http.origin}/api/login", json={"passive": True}).json()
-        except PrinterError as refused:
-            if refused.reason not in ("refused", "no_right") or not refused.permanent:
+        except PrinterError as error:
+            # OctoPrint answers 400 to a wrong key here.
+            if error.reason not in ("refused", "no_right") or not error.permanent:
                 raise
             answer = None
     name = answer.get("name") if isinstance(answer, dict) else None
@@ -170,10 +180,12 @@ def _log_in(url: str, key: str, limits: HttpLimits | None) -> str:
     return f"{name}:{session}"
 
 
-def _greeting(identity: str, pace: PushIntervals) -> str:
+def _login_frame(identity: str, intervals: PushIntervals) -> str:
     """One SockJS frame: an array of JSON texts, in the order in which OctoPrint reads them."""
-    wishes: list[dict[str, Any]] = [
-        {"throttle": max(1, round(pace.state_every_s / 0.5))},
+    # A bare JSON object (which octorest sends) is invalid here: OctoPrint ignores it, and with it the login.
+    messages: list[dict[str, Any]] = [
+        # In units of OctoPrint's own interval of half a second.
+        {"throttle": max(1, round(intervals.state_every_s / 0.5))},
         {"auth": identity},
         {
             "subscribe": {
@@ -183,33 +195,34 @@ def _greeting(identity: str, pace: PushIntervals) -> str:
             }
         },
     ]
-    return json.dumps([json.dumps(wish) for wish in wishes])
+    return json.dumps([json.dumps(message) for message in messages])
 
 
 def _messages(frame: str) -> list[dict[str, Any]]:
-    """The messages of an `a[...]` frame; what is not JSON is a stranger's noise and counts for nothing."""
+    """The messages of an `a[...]` frame. What is not JSON is ignored, whoever sent it."""
     try:
-        listed = json.loads(frame[1:])
+        messages = json.loads(frame[1:])
     except (ValueError, RecursionError):
         return []
-    return [message for message in listed if isinstance(message, dict)] if isinstance(listed, list) else []
+    return [message for message in messages if isinstance(message, dict)] if isinstance(messages, list) else []
 
 
-def _read(message: dict[str, Any]) -> PushMessage | None:
+def _read_message(message: dict[str, Any]) -> PushMessage | None:
     if isinstance(event := message.get("event"), dict):
         payload = event.get("payload")
         path = payload.get("path") if isinstance(payload, dict) else None
         return PushMessage(
             PushKind.EVENT,
-            event=clean(event.get("type"), 60),
+            event=clean_text(event.get("type"), 60),
             path=path if isinstance(path, str) else None,
         )
     current = message.get("current") or message.get("history")
     state = current.get("state") if isinstance(current, dict) else None
     if not isinstance(current, dict) or not isinstance(state, dict):
         return None
+    # A push nests what GET /api/job has side by side; in that form one function reads both.
     flat = {**current, "state": state.get("text"), "error": state.get("error")}
     try:
-        return PushMessage(PushKind.STATE, seen=read_seen(flat))
+        return PushMessage(PushKind.STATE, observation=read_observation(flat))
     except PrinterError:
         return None

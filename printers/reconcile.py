@@ -1,7 +1,10 @@
-"""Acting: bring one printer and our table together. Level-triggered: safe to run at any time, any number of times.
+"""Bring one printer and our table together. Level-triggered: safe to run at any time, any number of times.
 
-Look, decide (pure, printers/decide.py), at most one outside act, record by compare-and-set; repeat until there is
-nothing to do. No transaction is open while a printer is spoken to. Whoever looks assumes a crash after each line.
+1. Look at the printer.
+2. Decide (pure, printers/decide.py).
+3. Do at most one thing at the printer, and record it by compare-and-set.
+4. Repeat until there is nothing to do.
+No transaction is open while a printer is spoken to. Each step allows for a crash of the one before, after any line.
 """
 
 from __future__ import annotations
@@ -33,27 +36,27 @@ from printers.record import (
     PrinterFacts,
     UnfiledRun,
     commit_start,
-    give_back,
-    live_run_of,
-    move,
-    note,
-    note_run,
+    give_back_plate,
     read_facts,
     record_outcome,
+    save_observation,
+    save_progress,
+    save_step,
+    to_live_run,
 )
 
 log = structlog.get_logger()
 
-# A healthy dispatch takes nine steps; a printer that needs more is left for the next poke.
+# A healthy dispatch takes nine steps; a printer that needs many more is left for the next poke.
 MOST_STEPS = 40
-# So many refused acts in one call, and the next poke or tick goes on: no server is hammered.
+# After so many refusals the next poke or tick goes on, so that no server is hammered.
 MOST_REFUSALS = 3
 # Between two looks within the grace of decide.SETTLE_S.
 PEEK_S = 0.05
 # A plate whose printer does not take it for so long is given back, as long as nothing was started.
 GIVE_BACK_AFTER_S = 60.0
-# Asking again will not help before a person did something at the printer's server.
-HOPELESS = frozenset({"disk_full", "no_right", "wrong_key"})
+# Trying again is useless until a person has done something at the printer's server.
+NEEDS_PERSON = frozenset({"disk_full", "no_right", "wrong_key"})
 
 Clock = Callable[[], datetime]
 
@@ -63,7 +66,7 @@ def utc_now() -> datetime:
 
 
 class StepResult(StrEnum):
-    """What a step says to the loop."""
+    """What the loop does after a step."""
 
     CONTINUE = "continue"  # there may be more to do
     REFUSED = "refused"  # the printer said no: the world changed, look again, but not for ever
@@ -73,175 +76,185 @@ class StepResult(StrEnum):
 def reconcile(
     printer_id: int, *, clock: Clock = utc_now, opener: Callable[[str, str], PrinterPort] = open_printer
 ) -> None:
-    """Bring the printer as far as it can go now. Raises nothing that a later look would not mend by itself."""
+    """Bring the printer as far as it can go now. A lost race or a printer that does not answer raises nothing."""
     refusals = 0
     for _ in range(MOST_STEPS):
         try:
-            went = _step(printer_id, clock, opener)
+            result = _step(printer_id, clock, opener)
         except (Stale, ForbiddenMove):
             log.info("another worker was faster", printer=printer_id)
             continue
         except OperationalError as error:
+            # For example a deadlock, of which PostgreSQL ends one side: the next round reads what the other wrote.
             log.warning("database said no, looking again", printer=printer_id, error=str(error.orig))
             continue
-        refusals += went == StepResult.REFUSED
-        if went == StepResult.IDLE or refusals >= MOST_REFUSALS:
+        refusals += result == StepResult.REFUSED
+        if result == StepResult.IDLE or refusals >= MOST_REFUSALS:
             return
 
 
 def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPort]) -> StepResult:
-    """One look and at most one act."""
+    """One look and at most one action."""
     with transaction() as session:
-        task = read_facts(session, printer_id, clock())
+        facts = read_facts(session, printer_id, clock())
+    live = facts.live
     try:
-        port = opener(task.url, task.sealed_key)
-        seen = port.observe()
+        port = opener(facts.url, facts.sealed_key)
+        observation = port.observe()
+        view = _view_files(live, observation, port) if live is not None else None
     except PrinterError as error:
-        return _not_reached(task, error, clock())
-    if task.mine is None:
-        return _without_run(task, seen, port, clock)
-    try:
-        look = _gather(task.mine, seen, port)
-    except PrinterError as error:
-        return _not_reached(task, error, clock())
-    decision = decide(task.mine.stored, look)
-    log.debug("decided", printer=printer_id, run=str(task.mine.run_id), act=decision.act, machine=seen.machine)
+        return _record_unreached(facts, error, clock())
+    if live is None or view is None:
+        return _without_run(facts, observation, port, clock)
+    decision = decide(live.stored, view)
+    log.debug("decided", printer=printer_id, run=str(live.run_id), act=decision.action, machine=observation.machine)
     with transaction() as session:
-        note(session, task, seen, clock())
-        note_run(session, task.mine, seen, decision, clock())
-    return _act(task, task.mine, decision, look, port, clock)
+        save_observation(session, facts, observation, clock())
+        save_progress(session, live, observation, decision, clock())
+    return _act(facts, live, decision, view, port, clock)
 
 
-def _not_reached(task: PrinterFacts, error: PrinterError, now: datetime) -> StepResult:
-    """Nobody answers, or not to us: say so; a plate that nothing was started of goes back after a while."""
+def _record_unreached(facts: PrinterFacts, error: PrinterError, now: datetime) -> StepResult:
+    """Nobody answers, or not to us: record it. A plate that was not started is given back after a while."""
     with transaction() as session:
-        record_unreachable(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
-        publish(session, printer=task.printer_id)
-    if task.mine is not None and _may_give_back(task.mine):
-        give_back(task, task.mine, error, now)
+        record_unreachable(session, printer_id=facts.printer_id, now=now, reason=error.reason, message=str(error))
+        publish(session, printer=facts.printer_id)
+    if facts.live is not None and _may_give_back(facts.live):
+        give_back_plate(facts, facts.live, error, now)
     return StepResult.IDLE
 
 
-def _may_give_back(mine: LiveRun) -> bool:
-    return mine.stored.status in BEFORE_START and mine.stored.since_s > GIVE_BACK_AFTER_S
+def _may_give_back(live: LiveRun) -> bool:
+    return live.stored.status in BEFORE_START and live.stored.since_s > GIVE_BACK_AFTER_S
 
 
-def _gather(mine: LiveRun, seen: Observation, port: PrinterPort) -> PrinterView:
-    """Only the calls that this status needs: a running print of ours needs no look at files."""
-    if mine.stored.status == RunStatus.CLAIMED or (seen.machine in ACTIVE and seen.path == mine.stored.path):
-        return PrinterView(seen)
-    file = port.find_file(mine.stored.path)
-    if file is None and mine.stored.status != RunStatus.UPLOADING:
-        return PrinterView(seen, None, port.find_file(mine.done_path))
-    return PrinterView(seen, file)
+def _view_files(live: LiveRun, observation: Observation, port: PrinterPort) -> PrinterView:
+    """The observation with our file, by as few calls as this status needs."""
+    # A running print needs no look at files, and a claim without an upload has none.
+    is_printing = observation.machine in ACTIVE and observation.path == live.stored.path
+    if is_printing or live.stored.status == RunStatus.CLAIMED:
+        return PrinterView(observation)
+    file = port.find_file(live.stored.path)
+    if file is None and live.stored.status != RunStatus.UPLOADING:
+        return PrinterView(observation, None, port.find_file(live.done_path))
+    return PrinterView(observation, file)
 
 
-def _without_run(task: PrinterFacts, seen: Observation, port: PrinterPort, clock: Clock) -> StepResult:
+def _without_run(facts: PrinterFacts, observation: Observation, port: PrinterPort, clock: Clock) -> StepResult:
     """Nothing of ours runs: notice prints by hand, put old files away, and claim the next plate."""
-    filed = all(_file_away(left, port, clock()) for left in task.unfiled)
+    all_filed = all(_file_away(run, port, clock()) for run in facts.unfiled)
     now = clock()
     with transaction() as session:
-        note(session, task, seen, now)
-        if seen.machine in ACTIVE:
-            fill_plate(session, printer=get_printer(session, task.printer_id), now=now)
-        claims = filed and task.claims and seen.machine == Machine.IDLE
-        run = claim_next(session, printer_id=task.printer_id, now=now) if claims else None
+        save_observation(session, facts, observation, now)
+        # Somebody prints by hand: their part will lie on the plate until a person says that it is clear.
+        if observation.machine in ACTIVE:
+            fill_plate(session, printer=get_printer(session, facts.printer_id), now=now)
+        # While an old file lies at its upload path, a frozen worker could wake up and start it in the middle of ours.
+        claims = all_filed and facts.claims and observation.machine == Machine.IDLE
+        run = claim_next(session, printer_id=facts.printer_id, now=now) if claims else None
         if run is None:
             return StepResult.IDLE
         move_run(session, run, RunStatus.UPLOADING, now=now)
-        mine = live_run_of(run, now)
+        live = to_live_run(run, now)
     try:
-        _dispatch(mine, seen, port, clock)
+        _dispatch(live, observation, port, clock)
     except PrinterError as error:
-        return _act_failed(task, mine, Action.UPLOAD, error, clock())
+        return _action_failed(facts, live, Action.UPLOAD, error, clock())
     return StepResult.CONTINUE
 
 
-def _dispatch(mine: LiveRun, seen: Observation, port: PrinterPort, clock: Clock) -> None:
-    """The straight way of a fresh claim: the same decisions, without asking again what was seen a moment ago.
+def _dispatch(live: LiveRun, observation: Observation, port: PrinterPort, clock: Clock) -> None:
+    """Print a fresh claim by the decisions of the loop, without asking again what was seen a moment ago.
 
-    Any surprise leaves the rest to the loop, which looks anew. Raises PrinterError, or Stale when it was cancelled.
+    Any surprise leaves the rest to the loop, which looks anew (docs/decisions/0002). Raises PrinterError, or Stale
+    when it was cancelled.
     """
-    path = mine.stored.path
-    with files.as_path(mine.gcode_key) as source:
+    path = live.stored.path
+    with files.as_path(live.gcode_key) as source:
         port.upload(path, Path(source))
-    look = PrinterView(seen, port.find_file(path))
-    if decide(mine.stored, look).act != Action.SELECT:
+    view = PrinterView(observation, port.find_file(path))
+    if decide(live.stored, view).action != Action.SELECT:
         return
     port.select(path)
-    selected = replace(mine.stored, status=RunStatus.SELECTED)
-    if decide(selected, replace(look, seen=port.observe())).act != Action.START:
+    # The reply of `select` is not believed: a person may have chosen another file since.
+    selected = replace(live.stored, status=RunStatus.SELECTED)
+    if decide(selected, replace(view, observation=port.observe())).action != Action.START:
         return
-    commit_start(mine, clock())
+    commit_start(live, clock())
     port.start(path)
 
 
-def _file_away(left: UnfiledRun, port: PrinterPort, now: datetime) -> bool:
-    """The fence for ends that had none: an ended run's file leaves the path where a late start would look."""
+def _file_away(run: UnfiledRun, port: PrinterPort, now: datetime) -> bool:
+    """Move or delete an ended run's file, so that a late start finds nothing at its path; False if that fails."""
     try:
-        if left.started:
-            port.move(left.path, "etabli/done")
+        # What may have printed is kept as evidence; what was never started is not worth its room.
+        if run.started:
+            port.move(run.path, "etabli/done")
         else:
-            port.delete(left.path)
+            port.delete(run.path)
     except PrinterError as error:
         if error.reason != "not_found":
-            log.warning("cannot put the file away", run=str(left.run_id), error=str(error))
+            log.warning("cannot put the file away", run=str(run.run_id), error=str(error))
             return False
     with transaction() as session:
-        session.execute(update(Run).where(Run.id == left.run_id).values(filed_at=now))
+        session.execute(update(Run).where(Run.id == run.run_id).values(filed_at=now))
     return True
 
 
 def _act(  # one call, all its facts
-    task: PrinterFacts, mine: LiveRun, decision: Decision, look: PrinterView, port: PrinterPort, clock: Clock
+    facts: PrinterFacts, live: LiveRun, decision: Decision, view: PrinterView, port: PrinterPort, clock: Clock
 ) -> StepResult:
-    """The one act of this step. Lost replies are no news: the next look tells."""
-    if decision.act == Action.WAIT:
+    """The one action of this step. A lost reply is ignored; the next look shows the state."""
+    if decision.action == Action.WAIT:
         return StepResult.IDLE
-    if decision.act == Action.LOOK_AGAIN:
+    if decision.action == Action.LOOK_AGAIN:
         time.sleep(PEEK_S)
         return StepResult.CONTINUE
-    if decision.act in (Action.BELIEVE, Action.END):
-        record_outcome(mine, decision, look, clock())
+    if decision.action in (Action.BELIEVE, Action.END):
+        record_outcome(live, decision, view, clock())
         return StepResult.CONTINUE
     try:
-        return _ask_printer(mine, decision.act, port, clock)
+        return _call_printer(live, decision.action, port, clock)
     except PrinterError as error:
-        return _act_failed(task, mine, decision.act, error, clock())
+        return _action_failed(facts, live, decision.action, error, clock())
 
 
-def _ask_printer(mine: LiveRun, act: Action, port: PrinterPort, clock: Clock) -> StepResult:
+def _call_printer(live: LiveRun, action: Action, port: PrinterPort, clock: Clock) -> StepResult:
     """Raises PrinterError, or Stale when another worker took this run further."""
-    path = mine.stored.path
-    if act == Action.UPLOAD:
-        move(mine, RunStatus.UPLOADING, clock())
-        with files.as_path(mine.gcode_key) as source:
+    path = live.stored.path
+    if action == Action.UPLOAD:
+        save_step(live, RunStatus.UPLOADING, clock())
+        with files.as_path(live.gcode_key) as source:
             port.upload(path, Path(source))
-    elif act == Action.SELECT:
+    elif action == Action.SELECT:
         port.select(path)
-        move(mine, RunStatus.SELECTED, clock())
-    elif act == Action.START:
-        commit_start(mine, clock())
+        save_step(live, RunStatus.SELECTED, clock())
+    elif action == Action.START:
+        # Committed before the call: after a crash between the two, `decide` looks before it starts again.
+        commit_start(live, clock())
         port.start(path)
-    elif act == Action.FILE:
+    elif action == Action.FILE:
         port.move(path, "etabli/done")
     else:
-        {Action.CANCEL: port.cancel, Action.PAUSE: port.pause, Action.RESUME: port.resume}[act]()
+        {Action.CANCEL: port.cancel, Action.PAUSE: port.pause, Action.RESUME: port.resume}[action]()
+        # The effect takes a moment, and its push wakes us again.
         return StepResult.IDLE
     return StepResult.CONTINUE
 
 
-def _act_failed(task: PrinterFacts, mine: LiveRun, act: Action, error: PrinterError, now: datetime) -> StepResult:
-    """Before the start a failure costs nothing: give the plate back and leave the printer alone for a while.
-
-    After it, only looking helps; `refused`, `busy` and `not_found` mean that the world changed, so look at once.
-    """
-    log.warning("the printer did not do it", printer=task.printer_id, act=act, reason=error.reason, error=str(error))
-    if act in (Action.UPLOAD, Action.SELECT) and (error.reason in HOPELESS or _may_give_back(mine)):
-        give_back(task, mine, error, now)
+def _action_failed(
+    facts: PrinterFacts, live: LiveRun, action: Action, error: PrinterError, now: datetime
+) -> StepResult:
+    """Before the start, give the plate back and leave the printer alone for a while; after it, only looking helps."""
+    log.warning(
+        "the printer did not do it", printer=facts.printer_id, act=action, reason=error.reason, error=str(error)
+    )
+    if action in (Action.UPLOAD, Action.SELECT) and (error.reason in NEEDS_PERSON or _may_give_back(live)):
+        give_back_plate(facts, live, error, now)
         return StepResult.IDLE
     if error.reason in ("unreachable", "timeout", "wrong_key", "no_right"):
         with transaction() as session:
-            record_unreachable(session, printer_id=task.printer_id, now=now, reason=error.reason, message=str(error))
+            record_unreachable(session, printer_id=facts.printer_id, now=now, reason=error.reason, message=str(error))
         return StepResult.IDLE
+    # `refused`, `busy` and `not_found` mean that the printer's state changed since we looked: look again at once.
     return StepResult.REFUSED

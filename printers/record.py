@@ -1,6 +1,6 @@
-"""Recording: what one step at a printer reads and writes down, each in one short transaction, by compare-and-set.
+"""Recording: what one step at a printer reads and writes, each in one short transaction, by compare-and-set.
 
-Refuses to speak to a printer.
+Nothing here speaks to a printer: no transaction may stay open while a slow server answers.
 """
 
 from __future__ import annotations
@@ -31,18 +31,19 @@ from api.domain.printing.runs import (
     record_progress,
 )
 from api.domain.printing.states import ACTIVE
-from printers.decide import Action, Decision, PrinterView, Stored
+from printers.decide import Action, Decision, PrinterView, StoredRun
 from printers.port import Observation, PrinterError
 
+# A printer that gave a plate back takes no other for so long; meanwhile another printer can take that one.
 BACK_OFF = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class LiveRun:
-    """The live run of a printer, as it was read: what is recorded later must still find it so."""
+    """The live run of a printer as it was read; what is recorded later is valid only if it has not moved since."""
 
     run_id: UUID
-    stored: Stored
+    stored: StoredRun
     done_path: str
     gcode_key: str
     lost_at: datetime | None
@@ -50,7 +51,7 @@ class LiveRun:
 
 @dataclass(frozen=True)
 class UnfiledRun:
-    """The file of an ended run, to be put away."""
+    """An ended run whose file still lies on the printer where a late start would find it."""
 
     run_id: UUID
     path: str
@@ -59,33 +60,33 @@ class UnfiledRun:
 
 @dataclass(frozen=True)
 class PrinterFacts:
-    """What one step needs to know, read in one short transaction."""
+    """What one step needs to know. `claims`: whether our table lets this printer take a plate."""
 
     printer_id: int
     url: str
     sealed_key: str
     machine: str
     claims: bool
-    mine: LiveRun | None
-    # Ended runs whose file still lies where a late start would find it.
+    live: LiveRun | None
     unfiled: tuple[UnfiledRun, ...] = ()
 
 
 def read_facts(session: Session, printer_id: int, now: datetime) -> PrinterFacts:
     printer = get_printer(session, printer_id)
     claims = printer.plate_clear and not printer.in_maintenance and printer.resource.retired_at is None
-    unfiled = list_unfiled(session, printer_id=printer_id)
-    mine = next((live_run_of(run, now) for run in unfiled if run.status in LIVE), None)
-    left = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in unfiled if run.status not in LIVE)
-    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, mine, left)
+    runs = list_unfiled(session, printer_id=printer_id)
+    live = next((to_live_run(run, now) for run in runs if run.status in LIVE), None)
+    unfiled = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in runs if run.status not in LIVE)
+    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled)
 
 
-def live_run_of(run: Run, now: datetime) -> LiveRun:
-    stored = Stored(
+def to_live_run(run: Run, now: datetime) -> LiveRun:
+    stored = StoredRun(
         status=run.status,
         path=run.path,
         size=run.slice.size,
         sha1=run.slice.sha1,
+        # A cancelled job must not print, whatever command stands on its run.
         command=RunCommand.CANCEL if run.job.status == JobStatus.CANCELLED else run.command,
         since_s=(now - run.status_at).total_seconds(),
         lost_s=None if run.lost_at is None else (now - run.lost_at).total_seconds(),
@@ -93,104 +94,116 @@ def live_run_of(run: Run, now: datetime) -> LiveRun:
     return LiveRun(run.id, stored, run.done_path, run.slice.gcode_key, run.lost_at)
 
 
-def note(session: Session, task: PrinterFacts, seen: Observation, now: datetime) -> None:
-    """Record what was seen of the printer."""
+def save_observation(session: Session, facts: PrinterFacts, observation: Observation, now: datetime) -> None:
     record_observation(
         session,
-        printer_id=task.printer_id,
+        printer_id=facts.printer_id,
         now=now,
-        machine=seen.machine,
-        path=seen.path,
-        error=seen.error,
-        progress=seen.progress,
-        left_s=seen.left_s,
+        machine=observation.machine,
+        path=observation.path,
+        error=observation.error,
+        progress=observation.progress,
+        left_s=observation.left_s,
     )
-    if seen.machine != task.machine:
-        publish(session, printer=task.printer_id)
+    if observation.machine != facts.machine:
+        publish(session, printer=facts.printer_id)
 
 
-def note_run(session: Session, mine: LiveRun, seen: Observation, decision: Decision, now: datetime) -> None:
-    """Record how far our print is, or since when it is missed."""
+def save_progress(session: Session, live: LiveRun, observation: Observation, decision: Decision, now: datetime) -> None:
+    """Record how far our print is, or since when it is missing."""
     if decision.lost:
-        session.execute(update(Run).where(Run.id == mine.run_id, Run.lost_at.is_(None)).values(lost_at=now))
-    elif seen.path == mine.stored.path and seen.machine in ACTIVE:
-        run = get_run(session, mine.run_id)
+        # Only the first look that misses it counts: the grace of decide.SETTLE_S runs from there.
+        session.execute(update(Run).where(Run.id == live.run_id, Run.lost_at.is_(None)).values(lost_at=now))
+    elif observation.path == live.stored.path and observation.machine in ACTIVE:
+        run = get_run(session, live.run_id)
         if run.status in LIVE:
-            record_progress(session, run=run, progress=seen.progress, left_s=seen.left_s, print_s=seen.elapsed_s)
+            record_progress(
+                session,
+                run=run,
+                progress=observation.progress,
+                left_s=observation.left_s,
+                print_s=observation.elapsed_s,
+            )
             keep_hold(session, run=run, now=now)
 
 
-def fresh(session: Session, mine: LiveRun) -> Run:
+def get_unchanged(session: Session, live: LiveRun) -> Run:
     """The run, if it still stands as it did when we looked; raises Stale when another worker took it further."""
-    run = get_run(session, mine.run_id)
-    if run.status != mine.stored.status:
+    run = get_run(session, live.run_id)
+    if run.status != live.stored.status:
         raise Stale()
     return run
 
 
-def move(mine: LiveRun, status: RunStatus, now: datetime) -> None:
-    """Record a step before the start; a step that is done again records nothing."""
+def save_step(live: LiveRun, status: RunStatus, now: datetime) -> None:
+    """Record a step before the start; a step that is repeated records nothing. Raises Stale."""
     with transaction() as session:
-        run = fresh(session, mine)
+        run = get_unchanged(session, live)
         if run.status != status:
             move_run(session, run, status, now=now)
 
 
-def commit_start(mine: LiveRun, now: datetime) -> None:
-    """The intent, before the act: of all workers that decided to start, only one gets past here. Raises Stale.
+def commit_start(live: LiveRun, now: datetime) -> None:
+    """Record that we are about to start: of all workers that decided to, only one gets past here. Raises Stale.
 
-    To start again (the first start was lost), the winner is who ends the loss that both have seen.
+    It commits before the printer is told, so that a crash between the two leaves a run that is looked at, not one
+    that is started a second time.
     """
     with transaction() as session:
-        run = fresh(session, mine)
+        run = get_unchanged(session, live)
+        # A cancel may have come after we decided. This is the last moment at which it still prevents the start.
         if run.command == RunCommand.CANCEL:
             raise Stale()
         if run.status != RunStatus.STARTING:
             move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
             return
-        again = update(Run).where(Run.id == run.id, Run.status == run.status, Run.lost_at == mine.lost_at)
+        # The first start was lost and the status does not change, so the compare-and-set is on `lost_at`: of the
+        # workers that saw the same loss, the one that clears it may start again.
+        again = update(Run).where(Run.id == run.id, Run.status == run.status, Run.lost_at == live.lost_at)
         if session.execute(again.values(lost_at=None, status_at=now).returning(Run.id)).scalar() is None:
             raise Stale()
 
 
-def record_outcome(mine: LiveRun, decision: Decision, look: PrinterView, now: datetime) -> None:
-    """Write down what was seen: a running print, or an end with all its consequences."""
+def record_outcome(live: LiveRun, decision: Decision, view: PrinterView, now: datetime) -> None:
+    """Record what was seen: a running print, or an end with all its consequences (hold, plate, charge)."""
     assert decision.status is not None  # noqa: S101  # BELIEVE and END carry one
     with transaction() as session:
-        run = fresh(session, mine)
-        if decision.act == Action.BELIEVE:
+        run = get_unchanged(session, live)
+        if decision.action == Action.BELIEVE:
             _clear_command(session, run)
             move_run(session, run, decision.status, now=now, started_at=run.started_at or now)
             return
-        history = look.history
+        history = view.history
         finish(
             session,
             run=run,
             outcome=decision.status,
             now=now,
             reason=decision.reason,
-            detail=look.seen.error,
+            detail=view.observation.error,
             print_s=history.last_print_s if history else None,
             began=history is not None,
         )
-        if look.done is not None and look.file is None:
+        # The file lies in done/ already: no later step has to put it away.
+        if view.done is not None and view.file is None:
             run.filed_at = now
 
 
 def _clear_command(session: Session, run: Run) -> None:
-    """What is seen answers a pause or resume, unless it was asked before the print began. A cancel stays, also one that
-    came after we read the row: hence the condition in the statement."""
+    """A pause or resume is done once its effect is seen. One that came before the print began is still to do."""
     if run.status in (RunStatus.PRINTING, RunStatus.PAUSED):
-        answered = update(Run).where(Run.id == run.id, Run.command != RunCommand.CANCEL)
-        session.execute(answered.values(command=None))
+        # The condition stands in the statement because a cancel may come after we read the row; it must not be lost.
+        clearing = update(Run).where(Run.id == run.id, Run.command != RunCommand.CANCEL)
+        session.execute(clearing.values(command=None))
 
 
-def give_back(task: PrinterFacts, mine: LiveRun, error: PrinterError, now: datetime) -> None:
+def give_back_plate(facts: PrinterFacts, live: LiveRun, error: PrinterError, now: datetime) -> None:
     """End a run that was not started, so that another printer can have its plate; this one rests for a while."""
     with transaction() as session:
-        run = get_run(session, mine.run_id)
+        run = get_run(session, live.run_id)
+        # Another worker may have started it since we looked; its plate is then not free.
         if run.status not in BEFORE_START:
             raise Stale()
         finish(session, run=run, outcome=RunStatus.CANCELLED, now=now, reason=error.reason, detail=str(error))
         until = now + BACK_OFF
-        back_off(session, printer_id=task.printer_id, until=until, now=now, reason=error.reason, message=str(error))
+        back_off(session, printer_id=facts.printer_id, until=until, now=now, reason=error.reason, message=str(error))

@@ -65,7 +65,7 @@ class SandboxResult:
 
 
 @contextlib.contextmanager
-def open_room(prefix: str = "etabli-") -> Iterator[Path]:
+def open_workdir(prefix: str = "etabli-") -> Iterator[Path]:
     """A fresh folder with `in` (the program reads it) and `out` (it writes there); all of it is gone at the end."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
         room = Path(name)
@@ -83,7 +83,7 @@ def run_sandboxed(
     that hides in a session of its own can; its CPU limit ends it.)
     """
     kind = kind or sandbox_kind()
-    _hand_over(room)
+    _set_permissions(room)
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603  no shell; the callers' argv hold no word of a stranger
             _command(argv, room=room, limits=limits, kind=kind),
@@ -111,7 +111,7 @@ def _bubblewrap_works() -> bool:
     if shutil.which("bwrap") is None:
         return False
     script = "test ! -e /etc/shadow && read line < in/asked && echo $line > out/answered"
-    with open_room("etabli-trial-") as room:
+    with open_workdir("etabli-trial-") as room:
         (room / "in" / "asked").write_text("yes\n")
         trial = SandboxLimits(wall_s=20)
         run_sandboxed(["/bin/sh", "-c", script], room=room, limits=trial, kind=SandboxKind.BUBBLEWRAP)
@@ -119,7 +119,7 @@ def _bubblewrap_works() -> bool:
         return answered.exists() and answered.read_text() == "yes\n"
 
 
-def _hand_over(room: Path) -> None:
+def _set_permissions(room: Path) -> None:
     """Root's folders become readable (in) and writable (out) for the account that the program gets."""
     if os.geteuid() != 0:
         return
@@ -132,7 +132,7 @@ def _hand_over(room: Path) -> None:
 
 def _command(argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: SandboxKind) -> list[str]:
     """Small programs of util-linux, each of which becomes the next: limits, priority, walls, account, program."""
-    account = _give_up_root()
+    account = _account_options()
     walls = _bubblewrap(room) if kind is SandboxKind.BUBBLEWRAP else []
     if not walls or account:
         # bwrap has `--die-with-parent`; the signal is lost where the account changes, so it is set after that.
@@ -141,7 +141,7 @@ def _command(argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: Sa
     return [*_rlimits(limits), "nice", "-n", "19", "choom", "-n", "1000", "--", *walls, *account, *argv]
 
 
-def _give_up_root() -> list[str]:
+def _account_options() -> list[str]:
     if os.geteuid() != 0:
         return []
     return [f"--reuid={SANDBOX_UID}", f"--regid={SANDBOX_UID}", "--clear-groups"]

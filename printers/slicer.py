@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from api.domain.core.errors import Busy, Invalid
 from printers.gcode import GcodeLimits, append_end_marker, check_gcode
-from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_room, run_sandboxed
+from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_workdir, run_sandboxed
 
 _PROGRAM = "prusa-slicer"
 _ESTIMATE_BYTES = 65_536
@@ -66,7 +66,7 @@ class SlicerFigures:
 
 
 @dataclass(frozen=True)
-class Sliced:
+class SlicedPlate:
     """One plate, ready to print: `gcode` ends with our end marker; `size` in bytes and `sha1` are of the whole file."""
 
     gcode: Path
@@ -87,7 +87,7 @@ def slice_model(
     copies: int = 1,
     turned: bool = False,
     limits: SandboxLimits | None = None,
-) -> Sliced:
+) -> SlicedPlate:
     """Slice `copies` of a model onto one plate of `machine`, into `out_dir/part.gcode`.
 
     1. Write the model anew, as a clean file with a name of ours. Raises a MeshRefused.
@@ -95,9 +95,9 @@ def slice_model(
     3. Read time, weight and every line of the result (GcodeUnsafe), and append the end marker.
     `turned` turns the model by 90° about the vertical axis first.
     """
-    with open_room("etabli-slice-") as room:
+    with open_workdir("etabli-slice-") as room:
         _write_inputs(room, stl, profile_ini)
-        argv = [_program(), "--export-gcode", "--load", "in/profile.ini", "--scale", f"{scale * 100:.6f}%"]
+        argv = [_find_program(), "--export-gcode", "--load", "in/profile.ini", "--scale", f"{scale * 100:.6f}%"]
         argv += ["--rotate", "90"] if turned else []
         argv += ["--duplicate", str(copies), "--output", "out/part.gcode", "in/model.stl"]
         outcome = run_sandboxed(argv, room=room, limits=limits or SandboxLimits())
@@ -107,7 +107,7 @@ def slice_model(
         return _accept(made, machine=machine, out=out_dir / "part.gcode")
 
 
-def _program() -> str:
+def _find_program() -> str:
     found = shutil.which(_PROGRAM)
     if found is None:
         raise SlicerMissing
@@ -128,14 +128,14 @@ def _write_inputs(room: Path, stl: Path, profile_ini: str) -> None:
         file.write(b"\xff\xff")
 
 
-def _accept(made: Path, *, machine: GcodeLimits, out: Path) -> Sliced:
+def _accept(made: Path, *, machine: GcodeLimits, out: Path) -> SlicedPlate:
     estimate = parse_estimate(_tail(made))
     facts = check_gcode(made, machine)
     shutil.copyfile(made, out)
     append_end_marker(out)
     with out.open("rb") as file:
         sha1 = hashlib.file_digest(file, "sha1").hexdigest()
-    return Sliced(
+    return SlicedPlate(
         gcode=out,
         seconds=estimate.seconds,
         grams=estimate.grams,
@@ -185,13 +185,13 @@ def _refuse(outcome: SandboxResult, *, copies: int) -> NoReturn:
     for form, error in _COMPLAINTS:
         if form.search(outcome.stderr_tail):
             raise error
-    reason = last_words(outcome.stderr_tail)
+    reason = last_message(outcome.stderr_tail)
     if outcome.status > 128 or not reason:
         raise SlicerCrashed
     raise SlicerRefused(reason=reason)
 
 
-def last_words(text: str) -> str:
+def last_message(text: str) -> str:
     """The last line that a program wrote for people: no trace, no progress, no path, nothing that does not print."""
     for raw in reversed(text.splitlines()):
         line = re.sub(r"\S*/(\S+)", r"\1", raw).strip()

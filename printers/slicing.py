@@ -25,7 +25,7 @@ from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_rea
 from api.settings import settings
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import SandboxLimits
-from printers.slicer import Sliced, SliceTooComplex, slice_model
+from printers.slicer import SlicedPlate, SliceTooComplex, slice_model
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ def make_slice(slice_id: int) -> None:
     _record_success(slice_id, sliced, gcode_key)
 
 
-def _run(order: SliceTask, stl: Path, folder: Path) -> Sliced:
+def _run(order: SliceTask, stl: Path, folder: Path) -> SlicedPlate:
     return slice_model(
         stl,
         order.profile_ini,
@@ -111,7 +111,7 @@ def material_spec(material: Material) -> MaterialSpec:
     )
 
 
-def _record_success(slice_id: int, sliced: Sliced, gcode_key: str) -> None:
+def _record_success(slice_id: int, sliced: SlicedPlate, gcode_key: str) -> None:
     now = datetime.now(UTC)
     try:
         with transaction() as session:

@@ -1,6 +1,7 @@
-"""Watching: holds the push sockets, adopts printers by advisory lock, and pokes. It never acts on a printer.
+"""Watching: holds the push socket of each printer and pokes its dispatch step. It never acts on a printer.
 
-Watching twice is harmless; the lock only saves sockets. A dead watcher's lock falls with its connection.
+An advisory lock per printer keeps two processes from watching the same one. Watching twice would be harmless; the
+lock only saves sockets. A dead watcher's lock is released with its database connection.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import structlog
 
 from api.db import conninfo, transaction
 from api.domain.printing.printers import enqueue_reconcile, list_printers
-from printers.fleet import key_of
+from printers.fleet import unseal_key
 from printers.port import PrinterError
 from printers.push import PushMessage, watch
 
@@ -22,14 +23,14 @@ log = structlog.get_logger()
 
 # First key of the two-part advisory lock; the second is the printer's id.
 LOCK_SPACE = 20_841
-# How often new, changed and orphaned printers are looked for.
+# How often new and changed printers, and those of a dead watcher, are looked for.
 ADOPT_S = 5.0
-# One act at a printer makes several events; one look after the last serves them all.
+# One action at a printer makes several events; one look after the last of them serves all.
 SETTLE_S = 0.15
 
 
 @dataclass(frozen=True)
-class Watched:
+class WatchedPrinter:
     printer_id: int
     url: str
     sealed_key: str
@@ -37,13 +38,14 @@ class Watched:
 
 async def run_watchers() -> None:
     """Watch every printer that no other process watches, until cancelled."""
+    # A connection of its own for as long as we run: session-level locks live and die with it.
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as locks:
-        tasks: dict[Watched, asyncio.Task[None]] = {}
+        tasks: dict[WatchedPrinter, asyncio.Task[None]] = {}
         try:
             while True:
-                wanted = await asyncio.to_thread(_list_watched)
-                await _drop(locks, tasks, wanted)
-                for printer in wanted:
+                printers = await asyncio.to_thread(_list_watched)
+                await _drop(locks, tasks, printers)
+                for printer in printers:
                     if printer not in tasks and await _adopt(locks, printer):
                         tasks[printer] = asyncio.create_task(_watch(printer))
                 await asyncio.sleep(ADOPT_S)
@@ -53,22 +55,24 @@ async def run_watchers() -> None:
             await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-def _list_watched() -> set[Watched]:
+def _list_watched() -> set[WatchedPrinter]:
     with transaction() as session:
-        return {Watched(printer.id, printer.url, printer.sealed_key) for printer in list_printers(session)}
+        return {WatchedPrinter(printer.id, printer.url, printer.sealed_key) for printer in list_printers(session)}
 
 
-async def _adopt(locks: psycopg.AsyncConnection[tuple[object, ...]], printer: Watched) -> bool:
+async def _adopt(locks: psycopg.AsyncConnection[tuple[object, ...]], printer: WatchedPrinter) -> bool:
     cursor = await locks.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, printer.printer_id))
     row = await cursor.fetchone()
     return bool(row and row[0])
 
 
 async def _drop(
-    locks: psycopg.AsyncConnection[tuple[object, ...]], tasks: dict[Watched, asyncio.Task[None]], wanted: set[Watched]
+    locks: psycopg.AsyncConnection[tuple[object, ...]],
+    tasks: dict[WatchedPrinter, asyncio.Task[None]],
+    printers: set[WatchedPrinter],
 ) -> None:
-    """Let go of what is gone, changed, or whose watching ended by itself."""
-    for printer in [known for known, task in tasks.items() if known not in wanted or task.done()]:
+    """Stop watching printers that are gone or changed, and those whose task ended by itself."""
+    for printer in [watched for watched, task in tasks.items() if watched not in printers or task.done()]:
         task = tasks.pop(printer)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
@@ -76,30 +80,32 @@ async def _drop(
         await locks.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCK_SPACE, printer.printer_id))
 
 
-async def _watch(printer: Watched) -> None:
-    """Poke at each event that may mean something; figures at most once a second, by the pace of the socket."""
+async def _watch(printer: WatchedPrinter) -> None:
+    """Poke the printer at each push; several within SETTLE_S are one poke."""
     try:
-        key = key_of(printer.url, printer.sealed_key)
+        key = unseal_key(printer.url, printer.sealed_key)
     except PrinterError as error:
         log.warning("cannot watch", printer=printer.printer_id, error=str(error))
+        # The next round would try at once, and log this every five seconds.
         await asyncio.sleep(60)
         return
 
-    heard = asyncio.Event()
+    pushed = asyncio.Event()
 
     async def on_push(push: PushMessage) -> None:
-        heard.set()
+        pushed.set()
 
-    async with asyncio.TaskGroup() as both:
-        both.create_task(watch(printer.url, key, on_push))
-        both.create_task(_poke_when(heard, printer.printer_id))
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(watch(printer.url, key, on_push))
+        tasks.create_task(_poke_when(pushed, printer.printer_id))
 
 
-async def _poke_when(heard: asyncio.Event, printer_id: int) -> None:
+async def _poke_when(pushed: asyncio.Event, printer_id: int) -> None:
     while True:
-        await heard.wait()
+        await pushed.wait()
         await asyncio.sleep(SETTLE_S)
-        heard.clear()
+        # Cleared before the poke: a push that comes during it must lead to another look.
+        pushed.clear()
         await asyncio.to_thread(_poke, printer_id)
 
 

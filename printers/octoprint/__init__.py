@@ -1,7 +1,7 @@
-"""One OctoPrint behind the printer port: octorest for the calls that work, our own upload. Refuses to believe a reply.
+"""One OctoPrint behind the printer port: octorest for the calls that work, our own upload for what it breaks.
 
-Of octorest 0.4 we use files, files_info, select, move, delete, pause, resume, cancel, job_info. Its `upload` drops
-path and user data silently, its `new_folder` sends what OctoPrint does not read, its `start` prints what is selected.
+Of octorest 0.4 we use files, files_info, select, move, delete, pause, resume, cancel, job_info. Its `upload` silently
+drops path and user data, its `new_folder` sends what OctoPrint does not read, its `start` prints whatever is selected.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from octorest import OctoRest
 from requests_toolbelt import MultipartEncoder
 
-from printers.octoprint.reading import read_file, read_folder, read_free, read_probe, read_seen, read_stored_path
+from printers.octoprint.reading import read_file, read_folder, read_free, read_observation, read_probe, read_stored_path
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
@@ -22,57 +22,57 @@ __all__ = ["HttpLimits", "OctoPrint"]
 
 
 class OctoPrint:
-    """Implements PrinterPort. Making one does no I/O. Not for two threads at once: it holds one kept-alive connection.
+    """Implements PrinterPort. Making one does no I/O. Not safe for two threads: it holds one kept-alive connection.
 
-    `installation` is stored beside each upload as a hint to a person who meets the file; it is never read back.
+    `installation` is stored beside each upload as a hint to a person who finds the file; it is never read back.
     """
 
     def __init__(self, url: str, key: str, *, installation: str = "", limits: HttpLimits | None = None) -> None:
         self._installation = installation
         try:
             self._http = GuardedSession(url, key, limits=limits)
-            # Without `apikey`, octorest asks nothing when made; the key is in the session.
+            # With an `apikey`, octorest would call /api/version here; the key is in the session instead.
             self._rest = OctoRest(url=url, session=self._http)
-        except (TypeError, ValueError) as wrong:
-            raise PrinterError("This is not the address of a server", permanent=True) from wrong
+        except (TypeError, ValueError) as error:
+            raise PrinterError("This is not the address of a server", permanent=True) from error
 
     def probe(self) -> ProbeResult:
         with translated():
             try:
                 version = self._get("/api/version")
-            except PrinterError as refused:
-                raise self._explained(refused) from refused
+            except PrinterError as error:
+                raise self._explain(error) from error
             return read_probe(version, self._get("/api/currentuser"))
 
     def observe(self) -> Observation:
-        """One call, that OctoPrint answers even when its printer is away (/api/printer would be a 409)."""
         with translated():
-            return read_seen(self._asked(self._rest.job_info))
+            # GET /api/job is answered even when the printer is away; /api/printer would be a 409.
+            return read_observation(self._call(self._rest.job_info))
 
     def find_file(self, path: str) -> StoredFile | None:
         with translated():
             try:
-                return read_file(self._asked(self._rest.files_info, "local", quote(path)))
-            except PrinterError as refused:
-                if refused.reason == "not_found":
+                return read_file(self._call(self._rest.files_info, "local", quote(path)))
+            except PrinterError as error:
+                if error.reason == "not_found":
                     return None
-                if refused.reason == "refused" and self._is_missing(path.rpartition("/")[0]):
+                if error.reason == "refused" and self._is_missing(path.rpartition("/")[0]):
                     return None
                 raise
 
     def list_files(self, folder: str) -> list[StoredFile]:
         with translated():
             try:
-                return read_folder(self._asked(self._rest.files_info, "local", quote(folder)))
-            except PrinterError as refused:
+                return read_folder(self._call(self._rest.files_info, "local", quote(folder)))
+            except PrinterError as error:
                 above = folder.rpartition("/")[0]
-                if refused.reason == "not_found" or (refused.reason == "refused" and self._is_missing(above)):
+                if error.reason == "not_found" or (error.reason == "refused" and self._is_missing(above)):
                     return []
                 raise
 
     def free_bytes(self) -> int | None:
         with translated():
-            return read_free(self._asked(self._rest.files, "local"))
+            return read_free(self._call(self._rest.files, "local"))
 
     def upload(self, path: str, source: Path) -> None:
         folder, _, name = path.rpartition("/")
@@ -85,19 +85,21 @@ class OctoPrint:
             }
             try:
                 reply = self._post_form(fields, timeout_s=self._http.limits.upload_s)
-            except PrinterError as refused:
-                raise _as_taken(self._explained(refused)) from refused
+            except PrinterError as error:
+                raise _explain_conflict(self._explain(error)) from error
             stored = read_stored_path(reply.json())
+        # OctoPrint cleans names. A file elsewhere than we think would never be found again.
         if stored != path:
             raise PrinterError("The file was stored under another name", permanent=True, reason="bad_answer")
 
     def select(self, path: str) -> None:
         with translated():
-            self._asked(self._rest.select, quote(f"local/{path}"))
+            self._call(self._rest.select, quote(f"local/{path}"))
 
     def start(self, path: str) -> None:
         with translated():
-            self._asked(self._rest.select, quote(f"local/{path}"), print=True)
+            # By path, not POST /api/job "start": that prints what a person may have selected since, under our name.
+            self._call(self._rest.select, quote(f"local/{path}"), print=True)
 
     def pause(self) -> None:
         self._steer(self._rest.pause)
@@ -113,17 +115,18 @@ class OctoPrint:
         with translated():
             try:
                 self._move(path, folder)
-            except PrinterError as refused:
+            except PrinterError as error:
+                # An earlier move may have succeeded while its reply was lost.
                 target = f"{folder}/{path.rpartition('/')[2]}"
-                if refused.reason != "not_found" or self.find_file(target) is None:
+                if error.reason != "not_found" or self.find_file(target) is None:
                     raise
 
     def delete(self, path: str) -> None:
         with translated():
             try:
-                self._asked(self._rest.delete, quote(f"local/{path}"))
-            except PrinterError as refused:
-                if refused.reason != "not_found":
+                self._call(self._rest.delete, quote(f"local/{path}"))
+            except PrinterError as error:
+                if error.reason != "not_found":
                     raise
 
     def close(self) -> None:
@@ -132,65 +135,66 @@ class OctoPrint:
     def _move(self, path: str, folder: str) -> None:
         """OctoPrint answers 415 when the target folder is missing, 500 when more are: they are then made, once."""
         try:
-            self._asked(self._rest.move, quote(f"local/{path}"), folder)
-        except PrinterError as refused:
-            if refused.reason != "refused":
+            self._call(self._rest.move, quote(f"local/{path}"), folder)
+        except PrinterError as error:
+            if error.reason != "refused":
                 raise
             self._make_folder(folder)
-            self._asked(self._rest.move, quote(f"local/{path}"), folder)
+            self._call(self._rest.move, quote(f"local/{path}"), folder)
 
     def _make_folder(self, folder: str) -> None:
-        """With all that are above it. One that is there (409) is fine."""
+        """With all folders above it. One that exists already (409) is fine."""
         above, _, name = folder.rpartition("/")
         if above:
             self._make_folder(above)
         try:
             self._post_form({"foldername": name, "path": above}, timeout_s=self._http.limits.read_s)
-        except PrinterError as refused:
-            if refused.reason != "busy":
+        except PrinterError as error:
+            if error.reason != "busy":
                 raise
 
     def _steer(self, verb: Any) -> None:
-        """409 means here that nothing is printing: it has just ended, so look again."""
+        """Pause, resume or cancel. A 409 means here that nothing is printing: it has just ended, so look again."""
         with translated():
             try:
-                self._asked(verb)
-            except PrinterError as refused:
-                if refused.reason != "busy":
+                self._call(verb)
+            except PrinterError as error:
+                if error.reason != "busy":
                     raise
-                raise PrinterError("Nothing is printing", reason="refused") from refused
+                raise PrinterError("Nothing is printing", reason="refused") from error
 
-    def _asked(self, verb: Any, *args: Any, **options: Any) -> Any:
+    def _call(self, verb: Any, *args: Any, **options: Any) -> Any:
         try:
             return verb(*args, **options)
-        except PrinterError as refused:
-            raise self._explained(refused) from refused
+        except PrinterError as error:
+            raise self._explain(error) from error
 
-    def _explained(self, refused: PrinterError) -> PrinterError:
-        """OctoPrint says 403 to a wrong key, to a right that lacks, and 400 ("CSRF") to a POST with a wrong key.
-
-        Only who we are to it tells them apart.
-        """
-        if refused.reason != "no_right" and not (refused.reason == "refused" and refused.permanent):
-            return refused
+    def _explain(self, error: PrinterError) -> PrinterError:
+        """The same error, or `wrong_key` where that is the cause; this costs one more call."""
+        # OctoPrint answers 403 to a wrong key and to a missing right alike, and 400 ("CSRF") to a POST with a wrong
+        # key. Only /api/currentuser tells them apart.
+        if error.reason != "no_right" and not (error.reason == "refused" and error.permanent):
+            return error
         if self._is_nobody():
             return PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
-        return refused
+        return error
 
     def _is_nobody(self) -> bool:
         try:
             return self._get("/api/currentuser").get("name") is None
-        except PrinterError as refused:
-            return refused.reason == "no_right"
+        except PrinterError as error:
+            return error.reason == "no_right"
 
     def _is_missing(self, folder: str) -> bool:
-        """Asked for anything in a folder that does not exist, OctoPrint 1.11 answers 500, not 404."""
+        """Whether this folder does not exist."""
+        # For anything in a folder that does not exist OctoPrint 1.11 answers 500, not 404, so a 500 asks about the
+        # folder above.
         if not folder:
             return False
         try:
-            self._asked(self._rest.files_info, "local", quote(folder))
-        except PrinterError as refused:
-            return refused.reason == "not_found" or self._is_missing(folder.rpartition("/")[0])
+            self._call(self._rest.files_info, "local", quote(folder))
+        except PrinterError as error:
+            return error.reason == "not_found" or self._is_missing(folder.rpartition("/")[0])
         return False
 
     def _get(self, path: str) -> dict[str, Any]:
@@ -208,8 +212,8 @@ class OctoPrint:
         )
 
 
-def _as_taken(refused: PrinterError) -> PrinterError:
+def _explain_conflict(error: PrinterError) -> PrinterError:
     """An upload selects nothing, so its 409 has one meaning: the path is taken (`noOverwrite`)."""
-    if refused.reason != "busy":
-        return refused
+    if error.reason != "busy":
+        return error
     return PrinterError("A file of this name is already there", permanent=True, reason="refused")

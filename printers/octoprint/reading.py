@@ -1,4 +1,4 @@
-"""OctoPrint's JSON in our words. Pure. Every text in it is a stranger's: cut, and without control characters."""
+"""OctoPrint's JSON in our words. Pure. Any text in it may be a stranger's, so it is cut and cleaned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDED_RIGHTS = (
     "PRINT",
     "CONNECTION",
 )
-# More than we need: with these a stolen key sends G-code, changes the server or runs commands on it.
+# More than we need: with these a stolen key could send G-code, change the server or run commands on it.
 DANGEROUS_RIGHTS = ("ADMIN", "SETTINGS", "SYSTEM", "CONTROL", "PLUGIN_APPKEYS_ADMIN")
 
 # The text that OctoPrint's state begins with (comm.getStateString), longest first where one begins another.
@@ -45,23 +45,24 @@ _STATES: tuple[tuple[str, Machine], ...] = (
 
 
 def read_machine(text: str) -> Machine:
-    """A state that we do not know is an ERROR: a person must look, and nothing is started."""
+    # A state that we do not know is an ERROR: nothing is started, and a person must look.
     return next((machine for start, machine in _STATES if text.startswith(start)), Machine.ERROR)
 
 
-def read_seen(job: Any) -> Observation:
+def read_observation(job: Any) -> Observation:
     """From GET /api/job. Raises PrinterError `bad_answer` when it is not one."""
     state = job.get("state") if isinstance(job, dict) else None
     if not isinstance(state, str):
         raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
-    text = clean(state)
+    text = clean_text(state)
     machine = read_machine(text)
-    about, progress = _dict(job.get("job")), _dict(job.get("progress"))
+    selection, progress = _dict(job.get("job")), _dict(job.get("progress"))
     completion, filepos = _number(progress.get("completion")), _number(progress.get("filepos"))
     return Observation(
         machine=machine,
-        path=_read_path(_dict(about.get("file"))),
-        error=(clean(job.get("error")) or text) if machine is Machine.ERROR else "",
+        path=_read_path(_dict(selection.get("file"))),
+        error=(clean_text(job.get("error")) or text) if machine is Machine.ERROR else "",
+        # OctoPrint reports -100 % for an empty file.
         progress=None if completion is None else min(max(completion / 100, 0.0), 1.0),
         elapsed_s=_number(progress.get("printTime")),
         left_s=_number(progress.get("printTimeLeft")),
@@ -81,7 +82,7 @@ def read_file(answer: Any) -> StoredFile:
     return StoredFile(
         path=path,
         size=int(size),
-        sha1=clean(sha1, 40).lower(),
+        sha1=clean_text(sha1, 40).lower(),
         successes=int(_number(prints.get("success")) or 0),
         failures=int(_number(prints.get("failure")) or 0),
         last_success=success if isinstance(success, bool) else None,
@@ -90,7 +91,7 @@ def read_file(answer: Any) -> StoredFile:
 
 
 def read_folder(answer: Any) -> list[StoredFile]:
-    """The files of GET /api/files/local/<folder>; folders in it and what is no file of ours are left out."""
+    """The files of GET /api/files/local/<folder>, without folders and entries that have no hash."""
     children = _dict(answer).get("children")
     if not isinstance(children, list):
         raise PrinterError("The answer is not a folder's", permanent=True, reason="bad_answer")
@@ -102,13 +103,13 @@ def read_probe(version: Any, user: Any) -> ProbeResult:
     server = _dict(version).get("server")
     if not isinstance(server, str):
         raise PrinterError("The answer is not OctoPrint's", permanent=True, reason="bad_answer")
-    name = clean(_dict(user).get("name"), 100)
+    name = clean_text(_dict(user).get("name"), 100)
     if not name:
         raise PrinterError("The key is nobody's", permanent=True, reason="wrong_key")
-    listed = _dict(user).get("permissions")
-    rights = {right for right in listed if isinstance(right, str)} if isinstance(listed, list) else set()
+    permissions = _dict(user).get("permissions")
+    rights = {right for right in permissions if isinstance(right, str)} if isinstance(permissions, list) else set()
     return ProbeResult(
-        version=clean(server, 40),
+        version=clean_text(server, 40),
         user=name,
         missing_rights=tuple(right for right in NEEDED_RIGHTS if right not in rights),
         dangerous_rights=tuple(right for right in DANGEROUS_RIGHTS if right in rights),
@@ -127,10 +128,11 @@ def read_stored_path(answer: Any) -> str | None:
     return path if isinstance(path, str) else None
 
 
-def clean(value: Any, length: int = 300) -> str:
-    """The text on one line, without control and formatting characters, at most `length` long; no text is ''."""
+def clean_text(value: Any, length: int = 300) -> str:
+    """The text on one line, without control and formatting characters, at most `length` long; '' if it is no text."""
     if not isinstance(value, str):
         return ""
+    # Cut before it is cleaned, so that megabytes cost nothing; at four times the length, because cleaning shortens.
     printable = (
         " " if character.isspace() else character
         for character in value[: length * 4]
@@ -140,11 +142,11 @@ def clean(value: Any, length: int = 300) -> str:
 
 
 def _read_path(file: dict[str, Any]) -> str | None:
-    """A file on the printer's own card keeps its origin, so that it can never be taken for one of ours."""
     path = file.get("path")
     if not isinstance(path, str) or not path:
         return None
-    return path if file.get("origin") in (None, "local") else f"{clean(file['origin'], 20)}:{path}"
+    # A file on the printer's own card keeps its origin, so that it is never taken for one of ours.
+    return path if file.get("origin") in (None, "local") else f"{clean_text(file['origin'], 20)}:{path}"
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -152,7 +154,8 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """A finite number, else None (JSON allows NaN here, and a bool is an int to Python)."""
+    """A finite number, else None."""
+    # A bool is an int to Python. Its JSON reader lets NaN and Infinity through; neither is below the bound.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) < 1e15 else None

@@ -1,6 +1,6 @@
-"""A requests session that cannot hang, follow, swell or leak, and that speaks only PrinterError.
+"""A requests session with limits on time and size, without redirects or proxies, that raises only PrinterError.
 
-octorest is handed this session; it then never sees an answer that is not 2xx, because we raise before.
+octorest is given this session. It never sees an answer that is not 2xx, because we raise before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from printers.port import PrinterError
 
 @dataclass(frozen=True)
 class HttpLimits:
-    """Seconds and bytes that one call may take; `body_s` is for the whole answer, against one byte a second."""
+    """Seconds and bytes that one call may take. `read_s` bounds each read; `body_s` bounds the whole answer."""
 
     connect_s: float = 2.0
     read_s: float = 5.0
@@ -30,16 +30,17 @@ class HttpLimits:
 
 
 class _WideAdapter(requests.adapters.HTTPAdapter):
-    """Sends a file in large blocks: 16 kB each costs more than the network does."""
+    """Sends a file in blocks of 256 kB."""
 
+    # With the 16 kB that urllib3 sends at once, the calls cost more than the network does.
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, blocksize=1 << 18, **options)
 
 
 class GuardedSession(requests.Session):
-    """Keep-alive to one server, with limits; no proxies or .netrc of the environment, no redirects, no cookies kept.
+    """Keep-alive to one server; no proxies or .netrc of the environment, no redirects, no cookies kept.
 
-    `base` may have a path (OctoPrint behind a prefix): octorest knows only the origin, so it is put in here.
+    `base` may have a path (OctoPrint behind a prefix). octorest knows only the origin, so the path is added here.
     """
 
     def __init__(self, base: str, key: str = "", *, limits: HttpLimits | None = None) -> None:
@@ -59,6 +60,7 @@ class GuardedSession(requests.Session):
         # octorest passes what requests passes; only what we force is named here.
         limits = self.limits
         options |= {"allow_redirects": False, "stream": True}
+        # octorest sets no timeout anywhere: with a frozen OctoPrint a call would block for ever.
         options.setdefault("timeout", (limits.connect_s, limits.read_s))
         url = self.base + url.removeprefix(self.origin)
         with translated():
@@ -72,6 +74,7 @@ class GuardedSession(requests.Session):
 
 def _read_capped(response: requests.Response, limits: HttpLimits) -> bytes:
     """Raises PrinterError `bad_answer` beyond `answer_bytes`, `timeout` beyond `body_s`, and drops the connection."""
+    # requests' own timeout is for each read, so a server that sends a byte a second would never exceed it.
     deadline = time.monotonic() + limits.body_s
     body = bytearray()
     while chunk := response.raw.read1(65536, decode_content=True):
@@ -88,24 +91,24 @@ def _read_capped(response: requests.Response, limits: HttpLimits) -> bytes:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """One error out: whatever goes wrong on the wire is a PrinterError. No text of the other side is in it."""
+    """Raise every error of the wire as a PrinterError. It holds no text of the other side: that could be anybody's."""
     try:
         yield
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as slow:
-        raise PrinterError("The printer's server does not answer in time", reason="timeout") from slow
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
+        raise PrinterError("The printer's server does not answer in time", reason="timeout") from error
     except (
         requests.exceptions.InvalidURL,
         requests.exceptions.InvalidSchema,
         requests.exceptions.MissingSchema,
-    ) as wrong:
-        raise PrinterError("This is not the address of a server", permanent=True) from wrong
-    except (requests.JSONDecodeError, UnicodeError, RecursionError) as garbage:
-        raise PrinterError("The answer is not JSON", permanent=True, reason="bad_answer") from garbage
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as broken:
-        raise PrinterError("The printer's server cannot be reached") from broken
+    ) as error:
+        raise PrinterError("This is not the address of a server", permanent=True) from error
+    except (requests.JSONDecodeError, UnicodeError, RecursionError) as error:
+        raise PrinterError("The answer is not JSON", permanent=True, reason="bad_answer") from error
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise PrinterError("The printer's server cannot be reached") from error
 
 
-# status -> (message, permanent, reason); what is not named is judged by its class in `raise_for_refusal`.
+# status -> (message, permanent, reason); the others are judged by their class in `raise_for_refusal`.
 _REFUSALS: dict[int, tuple[str, bool, str]] = {
     401: ("The key may not do this", True, "no_right"),
     403: ("The key may not do this", True, "no_right"),
@@ -120,16 +123,18 @@ _REFUSALS: dict[int, tuple[str, bool, str]] = {
 
 
 def raise_for_refusal(response: requests.Response) -> None:
-    """Raises PrinterError for everything that is not 2xx; a redirect is a wrong address."""
+    """Raises PrinterError for everything that is not 2xx."""
     status = response.status_code
     if 200 <= status < 300:
         return
     if status in _REFUSALS:
         message, permanent, reason = _REFUSALS[status]
+    # OctoPrint answers 500, not 507, when its disk is full, with the system's own error text.
     elif status >= 500 and b"Errno 28" in response.content[:4096]:
         message, permanent, reason = _REFUSALS[507]
     elif status >= 500:
         message, permanent, reason = "The printer's server failed", False, "refused"
+    # Not followed: the address that a person gave was checked, the one in the reply was not.
     elif 300 <= status < 400:
         message, permanent, reason = "The address leads elsewhere; enter the final one", True, "bad_answer"
     else:

@@ -7,7 +7,7 @@ import pytest
 
 from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunCommand, RunStatus
 from api.domain.printing.states import ACTIVE, Machine
-from printers.decide import SETTLE_S, Action, Decision, PrinterView, Stored, decide
+from printers.decide import SETTLE_S, Action, Decision, PrinterView, StoredRun, decide
 from printers.port import Observation, StoredFile
 
 OURS, DONE, OTHER = "etabli/r.gcode", "etabli/done/r.gcode", "by-hand.gcode"
@@ -31,8 +31,8 @@ def a_file(kind: str, path: str = OURS) -> StoredFile | None:
     return StoredFile(path, size, SHA1, successes, failures, last)
 
 
-def stored(status: RunStatus, command: RunCommand | None = None, lost_s: float | None = None) -> Stored:
-    return Stored(status, OURS, SIZE, SHA1, command, since_s=1.0, lost_s=lost_s)
+def stored(status: RunStatus, command: RunCommand | None = None, lost_s: float | None = None) -> StoredRun:
+    return StoredRun(status, OURS, SIZE, SHA1, command, since_s=1.0, lost_s=lost_s)
 
 
 def look(
@@ -41,7 +41,7 @@ def look(
     return PrinterView(Observation(machine, path), a_file(file), a_file(done, DONE))
 
 
-Pair = tuple[Stored, PrinterView]
+Pair = tuple[StoredRun, PrinterView]
 
 
 def every_pair() -> Iterator[Pair]:
@@ -55,10 +55,10 @@ PAIRS = [(was, seen, decide(was, seen)) for was, seen in every_pair()]
 
 
 def is_ours_running(seen: PrinterView) -> bool:
-    return seen.seen.machine in ACTIVE and seen.seen.path == OURS
+    return seen.observation.machine in ACTIVE and seen.observation.path == OURS
 
 
-def wrong(rule: object) -> list[tuple[Stored, PrinterView, Decision]]:
+def wrong(rule: object) -> list[tuple[StoredRun, PrinterView, Decision]]:
     """The pairs that break the rule, for the message of a failed test."""
     return [case for case in PAIRS if not rule(*case)][:3]  # type: ignore[operator]  # each rule is a lambda of three
 
@@ -72,11 +72,11 @@ def test_a_decided_status_is_an_allowed_move() -> None:
 
 
 def test_a_status_comes_with_believing_and_ending_only() -> None:
-    assert not wrong(lambda was, seen, it: (it.status is not None) == (it.act in (Action.BELIEVE, Action.END)))
+    assert not wrong(lambda was, seen, it: (it.status is not None) == (it.action in (Action.BELIEVE, Action.END)))
 
 
 def test_an_end_has_a_reason() -> None:
-    assert not wrong(lambda was, seen, it: it.act != Action.END or it.reason)
+    assert not wrong(lambda was, seen, it: it.action != Action.END or it.reason)
 
 
 def test_done_is_only_what_the_history_calls_a_success() -> None:
@@ -86,7 +86,7 @@ def test_done_is_only_what_the_history_calls_a_success() -> None:
 
 
 def test_failed_has_a_history_of_failure_or_a_bad_upload_that_never_started() -> None:
-    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
+    def rule(was: StoredRun, seen: PrinterView, it: Decision) -> bool:
         if it.status != S.FAILED:
             return True
         if it.reason == "bad_upload":
@@ -97,9 +97,9 @@ def test_failed_has_a_history_of_failure_or_a_bad_upload_that_never_started() ->
 
 
 def test_a_start_needs_our_whole_file_selected_on_an_idle_printer_and_no_history() -> None:
-    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
-        idle_on_ours = seen.seen.machine == Machine.IDLE and seen.seen.path == OURS
-        return it.act != Action.START or (
+    def rule(was: StoredRun, seen: PrinterView, it: Decision) -> bool:
+        idle_on_ours = seen.observation.machine == Machine.IDLE and seen.observation.path == OURS
+        return it.action != Action.START or (
             idle_on_ours and seen.file is not None and seen.history is None and was.command != RunCommand.CANCEL
         )
 
@@ -109,7 +109,7 @@ def test_a_start_needs_our_whole_file_selected_on_an_idle_printer_and_no_history
 def test_a_first_start_is_of_a_verified_upload() -> None:
     assert not wrong(
         lambda was, seen, it: (
-            it.act != Action.START
+            it.action != Action.START
             or was.status == S.STARTING
             or (was.status == S.SELECTED and seen.file and seen.file.size == SIZE)
         )
@@ -119,36 +119,42 @@ def test_a_first_start_is_of_a_verified_upload() -> None:
 def test_a_second_start_waits_for_the_grace() -> None:
     assert not wrong(
         lambda was, seen, it: (
-            not (it.act == Action.START and was.status == S.STARTING)
+            not (it.action == Action.START and was.status == S.STARTING)
             or (was.lost_s is not None and was.lost_s >= SETTLE_S)
         )
     )
 
 
 def test_a_print_that_was_seen_is_never_started_again() -> None:
-    assert not wrong(lambda was, seen, it: not (it.act == Action.START and was.status in (S.PRINTING, S.PAUSED)))
+    assert not wrong(lambda was, seen, it: not (it.action == Action.START and was.status in (S.PRINTING, S.PAUSED)))
 
 
 def test_nothing_touches_a_printer_that_prints_something_else() -> None:
     harmless = {Action.WAIT, Action.LOOK_AGAIN, Action.END, Action.FILE, Action.BELIEVE}
     assert not wrong(
-        lambda was, seen, it: not (seen.seen.machine in ACTIVE and seen.seen.path != OURS) or it.act in harmless
+        lambda was, seen, it: (
+            not (seen.observation.machine in ACTIVE and seen.observation.path != OURS) or it.action in harmless
+        )
     )
 
 
 def test_nothing_is_uploaded_or_selected_once_the_start_was_committed() -> None:
-    assert not wrong(lambda was, seen, it: it.act not in (Action.UPLOAD, Action.SELECT) or was.status in BEFORE_START)
+    assert not wrong(
+        lambda was, seen, it: it.action not in (Action.UPLOAD, Action.SELECT) or was.status in BEFORE_START
+    )
 
 
 def test_pause_resume_and_cancel_are_said_to_our_running_print_only() -> None:
     steering = {Action.PAUSE: RunCommand.PAUSE, Action.RESUME: RunCommand.RESUME, Action.CANCEL: RunCommand.CANCEL}
     assert not wrong(
-        lambda was, seen, it: it.act not in steering or (is_ours_running(seen) and was.command == steering[it.act])
+        lambda was, seen, it: (
+            it.action not in steering or (is_ours_running(seen) and was.command == steering[it.action])
+        )
     )
 
 
 def test_our_running_print_is_never_ended_by_us() -> None:
-    assert not wrong(lambda was, seen, it: not is_ours_running(seen) or it.act != Action.END)
+    assert not wrong(lambda was, seen, it: not is_ours_running(seen) or it.action != Action.END)
 
 
 def test_a_doubt_needs_a_committed_start_no_history_and_the_grace() -> None:
@@ -163,35 +169,35 @@ def test_a_doubt_needs_a_committed_start_no_history_and_the_grace() -> None:
 def test_what_cannot_be_known_is_neither_cancelled_nor_failed() -> None:
     """After the start was committed, only history, or a file that is still selected, ends a run without a doubt."""
 
-    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
-        if was.status in BEFORE_START or it.act != Action.END or it.status == S.IN_DOUBT or seen.history is not None:
+    def rule(was: StoredRun, seen: PrinterView, it: Decision) -> bool:
+        if was.status in BEFORE_START or it.action != Action.END or it.status == S.IN_DOUBT or seen.history is not None:
             return True
-        return was.status == S.STARTING and seen.seen.path == OURS and seen.seen.machine == Machine.IDLE
+        return was.status == S.STARTING and seen.observation.path == OURS and seen.observation.machine == Machine.IDLE
 
     assert not wrong(rule)
 
 
 def test_an_ended_file_is_fenced_before_its_end_is_recorded() -> None:
-    def rule(was: Stored, seen: PrinterView, it: Decision) -> bool:
-        return seen.history is None or is_ours_running(seen) or (it.act == Action.FILE) == (seen.file is not None)
+    def rule(was: StoredRun, seen: PrinterView, it: Decision) -> bool:
+        return seen.history is None or is_ours_running(seen) or (it.action == Action.FILE) == (seen.file is not None)
 
     assert not wrong(rule)
 
 
 def test_filing_needs_a_history() -> None:
-    assert not wrong(lambda was, seen, it: it.act != Action.FILE or seen.history is not None)
+    assert not wrong(lambda was, seen, it: it.action != Action.FILE or seen.history is not None)
 
 
 def test_a_loss_is_noted_only_after_the_start_was_committed() -> None:
     assert not wrong(
-        lambda was, seen, it: not it.lost or (was.status not in BEFORE_START and it.act == Action.LOOK_AGAIN)
+        lambda was, seen, it: not it.lost or (was.status not in BEFORE_START and it.action == Action.LOOK_AGAIN)
     )
 
 
 def test_a_cancel_is_never_forgotten() -> None:
     """With a command to cancel, every way leads to the end: nothing is uploaded, selected, started or resumed."""
     forbidden = {Action.UPLOAD, Action.SELECT, Action.START, Action.PAUSE, Action.RESUME}
-    assert not wrong(lambda was, seen, it: was.command != RunCommand.CANCEL or it.act not in forbidden)
+    assert not wrong(lambda was, seen, it: was.command != RunCommand.CANCEL or it.action not in forbidden)
 
 
 # The cases of octoprint.md 2.1, and the happy way, by name.
@@ -285,7 +291,7 @@ CASES = {
 def test_case_of_the_reference(name: str) -> None:
     was, seen, act, status = CASES[name]
     decision = decide(was, seen)
-    assert (decision.act, decision.status) == (act, status)
+    assert (decision.action, decision.status) == (act, status)
 
 
 REASONS = {

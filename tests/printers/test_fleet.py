@@ -7,7 +7,7 @@ import pytest
 
 from api.adapters.seal import seal
 from printers import fleet
-from printers.fleet import key_of, open_printer
+from printers.fleet import open_printer, unseal_key
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 from printers.simulator import SimulatedOctoPrint
@@ -56,7 +56,7 @@ def test_the_oldest_client_is_dropped_when_too_many_are_open(monkeypatch: pytest
 @pytest.mark.parametrize("sealed", ["", "nonsense"])
 def test_a_broken_seal_is_a_wrong_key_that_no_retry_mends(sealed: str) -> None:
     with pytest.raises(PrinterError) as raised:
-        key_of(URL, sealed)
+        unseal_key(URL, sealed)
     assert (raised.value.permanent, raised.value.reason) == (True, "wrong_key")
 
 

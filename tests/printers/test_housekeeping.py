@@ -11,7 +11,7 @@ from api import tasks
 from api.db import transaction
 from api.domain.printing.runs import RunStatus
 from printers import housekeeping
-from printers.housekeeping import FOLDER, KEEP, KEEP_FOR, LOW_BYTES, tidy, tidy_all, too_old
+from printers.housekeeping import FOLDER, KEEP, KEEP_FOR, LOW_BYTES, list_old, tidy, tidy_all
 from printers.lab import OctoPrintServer
 from printers.simulator import Mode, SimulatedOctoPrint
 from tests.octoprints import wait_until
@@ -39,7 +39,7 @@ def ended(count: int, *, days_ago: float) -> dict[str, datetime]:
 def test_what_may_go_is_old_and_not_of_the_newest(
     count: int, days_ago: float, free_bytes: int | None, going: int
 ) -> None:
-    old = too_old(ended(count, days_ago=days_ago), now=NOW, free_bytes=free_bytes)
+    old = list_old(ended(count, days_ago=days_ago), now=NOW, free_bytes=free_bytes)
     assert old == [f"{n:03}" for n in range(going)]
 
 

@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 
 from api.domain.printing.states import Machine
-from printers.octoprint.reading import clean, read_file, read_free, read_machine, read_seen, read_stored_path
+from printers.octoprint.reading import (
+    clean_text,
+    read_file,
+    read_free,
+    read_machine,
+    read_observation,
+    read_stored_path,
+)
 from printers.port import PrinterError, StoredFile
 
 
@@ -56,11 +63,11 @@ def job(**changes: Any) -> dict[str, Any]:
 
 
 def test_an_error_without_a_text_is_named_by_its_state() -> None:
-    assert read_seen(job(state="Offline after error")).error == "Offline after error"
+    assert read_observation(job(state="Offline after error")).error == "Offline after error"
 
 
 def test_a_file_on_the_printers_card_is_never_taken_for_ours() -> None:
-    seen = read_seen(job(job={"file": {"path": "etabli/run-1.gcode", "origin": "sdcard"}}))
+    seen = read_observation(job(job={"file": {"path": "etabli/run-1.gcode", "origin": "sdcard"}}))
     assert seen.path == "sdcard:etabli/run-1.gcode"
 
 
@@ -68,13 +75,13 @@ def test_a_file_on_the_printers_card_is_never_taken_for_ours() -> None:
     ("completion", "progress"), [(50, 0.5), (-100, 0.0), (1e9, 1.0), (float("nan"), None), ("5", None), (True, None)]
 )
 def test_progress_is_a_share_or_nothing(completion: Any, progress: float | None) -> None:
-    assert read_seen(job(progress={"completion": completion})).progress == progress
+    assert read_observation(job(progress={"completion": completion})).progress == progress
 
 
 def test_a_strangers_text_is_one_short_line_without_control_characters() -> None:
-    assert clean("a\x00b\x1b[31m\r\nc\u202ed  e") == "ab[31m cd e"
-    assert len(clean("x" * 10_000)) == 300
-    assert clean(7) == ""
+    assert clean_text("a\x00b\x1b[31m\r\nc\u202ed  e") == "ab[31m cd e"
+    assert len(clean_text("x" * 10_000)) == 300
+    assert clean_text(7) == ""
 
 
 @pytest.mark.parametrize("odd", [None, [], {"path": "a"}, {"path": "a", "size": "1", "hash": "0"}, {"type": "folder"}])

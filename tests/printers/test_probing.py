@@ -92,8 +92,8 @@ def test_an_address_that_is_never_a_printer_is_not_spoken_to(bob: User) -> None:
 def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, KeyAnswer]:
     """OctoPrint's own page where a person decides (tests/printers/test_appkeys.py has the real one)."""
     said = {"now": KeyAnswer("pending")}
-    monkeypatch.setattr(appkeys, "ask", lambda *_, **__: "a-token")
-    monkeypatch.setattr(appkeys, "poll", lambda *_: said["now"])
+    monkeypatch.setattr(appkeys, "request_key", lambda *_, **__: "a-token")
+    monkeypatch.setattr(appkeys, "poll_key", lambda *_: said["now"])
     monkeypatch.setattr(probing, "POLL_S", 0)
     return said
 

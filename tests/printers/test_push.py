@@ -52,7 +52,7 @@ class Heard:
 @asynccontextmanager
 async def watching(url: str, key: str) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(watch(url, key, heard.hear, pace=EAGER, limits=QUICK))
+    task = asyncio.create_task(watch(url, key, heard.hear, intervals=EAGER, limits=QUICK))
     try:
         yield heard
     finally:
@@ -79,7 +79,7 @@ def test_a_print_is_told_from_start_to_end(octoprint: OctoPrintServer, tmp_path:
     assert heard.pushes[0] == PushMessage(PushKind.CONNECTED)
     assert heard.events().index("PrintStarted") < heard.events().index("PrintDone")
     assert PushMessage(PushKind.EVENT, event="PrintDone", path="etabli/pushed.gcode") in heard.pushes
-    states = {push.seen.machine for push in heard.pushes if push.seen}
+    states = {push.observation.machine for push in heard.pushes if push.observation}
     assert {Machine.IDLE, Machine.PRINTING} <= states
 
 
@@ -109,7 +109,7 @@ def test_a_wrong_key_is_told_as_such(octoprint: OctoPrintServer) -> None:
 
 
 def test_a_frame_of_a_greeting_is_an_array_of_json_texts() -> None:
-    greeting = [json.loads(text) for text in json.loads(push._greeting("name:session", EAGER))]
+    greeting = [json.loads(text) for text in json.loads(push._login_frame("name:session", EAGER))]
     assert greeting[0] == {"throttle": 1}
     assert greeting[1] == {"auth": "name:session"}
     assert greeting[2]["subscribe"]["state"] == {"logs": False, "messages": False}
@@ -159,7 +159,7 @@ def test_noise_is_skipped_and_equal_states_are_told_once(monkeypatch: pytest.Mon
     pushes = hear_all(monkeypatch, play, lambda pushes: any(push.event for push in pushes))
     assert pushes == [
         PushMessage(PushKind.CONNECTED),
-        PushMessage(PushKind.STATE, seen=Observation(Machine.IDLE)),
+        PushMessage(PushKind.STATE, observation=Observation(Machine.IDLE)),
         PushMessage(PushKind.EVENT, event="PrintDone"),
     ]
 

@@ -19,7 +19,7 @@ from printers.sandbox import (
     SandboxKind,
     SandboxLimits,
     SandboxResult,
-    open_room,
+    open_workdir,
     run_sandboxed,
     sandbox_kind,
 )
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def room() -> Iterator[Path]:
-    with open_room("etabli-test-") as room:
+    with open_workdir("etabli-test-") as room:
         yield room
 
 
@@ -69,7 +69,7 @@ def test_it_reads_in_and_writes_out(room: Path, kind: SandboxKind) -> None:
 
 
 def test_a_room_and_its_files_are_gone_at_the_end() -> None:
-    with open_room() as room:
+    with open_workdir() as room:
         sh("mkdir out/deep; echo x > out/deep/file", room)
     assert not room.exists()
 

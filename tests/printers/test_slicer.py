@@ -24,7 +24,7 @@ from printers.slicer import (
     EstimateMissing,
     NothingToPrint,
     PlateOverfull,
-    Sliced,
+    SlicedPlate,
     SliceOutOfMemory,
     SlicerCrashed,
     SlicerFigures,
@@ -32,7 +32,7 @@ from printers.slicer import (
     SlicerRefused,
     SliceTooComplex,
     UnreadableForSlicer,
-    last_words,
+    last_message,
     parse_estimate,
     slice_model,
 )
@@ -45,7 +45,7 @@ PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
 def sliced(
     stl: Path, profile: str = PROFILE, *, scale: float = 1.0, copies: int = 1, turned: bool = False,
     machine: MachineSpec = GENERIC_220, limits: SandboxLimits | None = None,
-) -> Sliced:  # fmt: skip
+) -> SlicedPlate:  # fmt: skip
     return slice_model(
         stl, profile, machine=gcode_limits(machine), out_dir=stl.parent, scale=scale, copies=copies, turned=turned,
         limits=limits or SandboxLimits(wall_s=120),
@@ -218,7 +218,7 @@ def test_a_missing_slicer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_slicer_that_exits_well_without_gcode_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slicer, "_program", lambda: "/bin/true")
+    monkeypatch.setattr(slicer, "_find_program", lambda: "/bin/true")
     with pytest.raises(SlicerCrashed):
         sliced(box(tmp_path / "cube.stl", 20, 20, 20))
 
@@ -248,11 +248,11 @@ def test_each_end_of_the_slicer_has_its_words(
     assert "trace" not in str(caught.value)
 
 
-def test_the_last_words_hold_neither_trace_nor_path_nor_control_characters() -> None:
+def test_the_last_message_holds_neither_trace_nor_path_nor_control_characters() -> None:
     text = f"old\n10 => Processing\nerror: bad \x1b[31m/etc/secret/model.stl: no\x07 {'x' * 300}\n{TRACE}\n"
-    assert last_words(text).startswith("bad model.stl: no x")
-    assert len(last_words(text)) == 200
-    assert last_words(TRACE) == ""
+    assert last_message(text).startswith("bad model.stl: no x")
+    assert len(last_message(text)) == 200
+    assert last_message(TRACE) == ""
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from api.domain.printing.slices import Slice, SliceStatus, mark_ready
 from printers import slicer, slicing
 from printers.gcode import END_MARKER
 from printers.sandbox import SandboxLimits
-from printers.slicer import NothingToPrint, Sliced, SlicerMissing, SliceTooComplex
+from printers.slicer import NothingToPrint, SlicedPlate, SlicerMissing, SliceTooComplex
 from printers.slicing import make_slice
 from tests.printers.parts import box
 from tests.world import NOW, make_kind, make_model, make_submitted, make_world
@@ -114,7 +114,7 @@ def test_too_slow_may_be_the_machines_fault_a_later_try_may_help(
 def test_a_job_is_not_rejected_for_a_reason_that_may_pass(
     installation: Path, monkeypatch: pytest.MonkeyPatch, error: type[DomainError]
 ) -> None:
-    def fail(*_: object) -> Sliced:
+    def fail(*_: object) -> SlicedPlate:
         raise error()
 
     monkeypatch.setattr(slicing, "_run", fail)
@@ -123,10 +123,10 @@ def test_a_job_is_not_rejected_for_a_reason_that_may_pass(
     assert look(job_id, slice_id)[0].status == JobStatus.SUBMITTED
 
 
-def sliced(folder: Path) -> Sliced:
+def sliced(folder: Path) -> SlicedPlate:
     gcode = folder / "made.gcode"
     gcode.write_text("G28\n")
-    return Sliced(gcode=gcode, seconds=60, grams=Decimal(1), layers=1, size=4, sha1="0" * 40)
+    return SlicedPlate(gcode=gcode, seconds=60, grams=Decimal(1), layers=1, size=4, sha1="0" * 40)
 
 
 def another_is_faster(slice_id: int) -> None:
@@ -141,7 +141,7 @@ def another_is_faster(slice_id: int) -> None:
 def test_the_second_of_two_workers_drops_its_result(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id, slice_id = submit(cube(installation))
 
-    def slow_run(*_: object) -> Sliced:
+    def slow_run(*_: object) -> SlicedPlate:
         another_is_faster(slice_id)
         return sliced(installation)
 
@@ -154,7 +154,7 @@ def test_the_second_of_two_workers_drops_its_result(installation: Path, monkeypa
 def test_the_failure_of_the_second_worker_changes_nothing(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job_id, slice_id = submit(cube(installation))
 
-    def slow_run(*_: object) -> Sliced:
+    def slow_run(*_: object) -> SlicedPlate:
         another_is_faster(slice_id)
         raise SliceTooComplex()
 

@@ -160,5 +160,5 @@ def test_a_printer_whose_seal_is_broken_is_not_spoken_to(sockets: Sockets, monke
         waits.append(seconds)
 
     monkeypatch.setattr(asyncio, "sleep", no_wait)
-    asyncio.run(watching._watch(watching.Watched(1, URL, "broken")))
+    asyncio.run(watching._watch(watching.WatchedPrinter(1, URL, "broken")))
     assert (sockets.opened, waits) == (0, [60])

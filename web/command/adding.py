@@ -149,12 +149,12 @@ def _look(address: str, key: str) -> str:
 
 def ask_key(address: str, *, sleep: Callable[[float], None] = time.sleep) -> str:
     """By OctoPrint's application keys: wait until a person agrees on its page. Raises CannotAdd or PrinterError."""
-    token = appkeys.ask(address, app="Établi")
+    token = appkeys.request_key(address, app="Établi")
     typer.echo(f"Open {address} in a browser, log in, and agree that Établi may have a key. Waiting...")
     deadline = time.monotonic() + ANSWER_WITHIN.total_seconds()
     while time.monotonic() < deadline:
         sleep(POLL_S)
-        decision = appkeys.poll(address, token)
+        decision = appkeys.poll_key(address, token)
         if decision.state == "granted":
             return decision.key
         if decision.state == "refused":
