@@ -41,7 +41,7 @@ from api.domain.people import accounts
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import ResourceKind, Site, create_resource, create_site, set_hours
-from web.command.running import listen, second_socket
+from web.sockets import listen, second_socket
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -115,7 +115,7 @@ def serving(url: str) -> Iterator[int]:
 
 
 def serve_behind(door: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "web.part", "web", str(door.fileno())]
+    command = [sys.executable, "-m", "web.process", "web", str(door.fileno())]
     fds = [door.fileno()]
     return subprocess.Popen(command, env=environment, cwd=ROOT, pass_fds=fds, stdout=DEVNULL, stderr=STDOUT)
 
