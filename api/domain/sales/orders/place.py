@@ -13,7 +13,7 @@ from api.domain.billing.organisations import SpendingLimit, find_membership, get
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import PARIS, today
 from api.domain.core.base import advance
-from api.domain.core.changes import publish, record
+from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 from api.domain.printing import jobs
@@ -117,7 +117,6 @@ def _note(session: Session, quote: Quote, order: Order, actor: User, now: dateti
         total_cents=quote.total_cents,
     )
     record(session, noun="order", noun_id=order.id, verb="placed", now=now, actor_id=actor.id, site_id=order.site_id)
-    publish(session, quote=quote.id, order=order.id)
 
 
 def _require_acceptable(

@@ -14,7 +14,7 @@ from api.domain.billing.facturx import DeliveredItem, DeliveryNote
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import today
 from api.domain.core.base import advance
-from api.domain.core.changes import publish, record
+from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import freeze, thaw
 from api.domain.people.accounts import User
@@ -138,7 +138,6 @@ def check_part(
         move_promise(session, order=order, now=now)
     elif all(each.passed == each.quantity for each in order.parts):
         advance(session, order, OrderStatus.CHECKED, moves=NEXT, status=Order.status, checked_at=now)
-    publish(session, order=order.id)
 
 
 def _mark(waiting: list[PartPrint], bad: int, now: datetime) -> None:
@@ -207,7 +206,6 @@ def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date
         new=new.isoformat(),
         failed_runs=failed_runs(session, order=order),
     )
-    publish(session, order=order.id)
     return old, new
 
 
@@ -242,7 +240,6 @@ def deliver(session: Session, *, order: Order, actor: User, now: datetime, check
             if each.job.status is JobStatus.PRINTED:
                 jobs.collect(session, job=each.job, actor=actor, now=now)
     record(session, noun="order", noun_id=order.id, verb="delivered", now=now, actor_id=actor.id, site_id=order.site_id)
-    publish(session, order=order.id)
 
 
 def _note(order: Order, number: str, on: date, checked_by: str) -> DeliveryNote:

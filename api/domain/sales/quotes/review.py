@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentAllowance, Line, Nature, check, totals
 from api.domain.billing.facturx import QuoteDocument as Devis
-from api.domain.core.changes import list_changes, publish, record
+from api.domain.core.changes import list_changes, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import freeze
 from api.domain.people.accounts import User
@@ -75,7 +75,6 @@ def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str,
         new_cents=net_cents,
         reason=reason,
     )
-    publish(session, quote=quote.id)
 
 
 def _adjust(devis: Devis, cents: int, reason: str) -> Devis:

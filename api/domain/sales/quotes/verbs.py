@@ -15,7 +15,7 @@ from api.domain.billing.organisations import Details, get_billable, get_cost_cen
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller, get_regime, get_site_seller, today
 from api.domain.core.base import advance
-from api.domain.core.changes import enqueue, publish, record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Invalid
 from api.domain.core.frozen import freeze
 from api.domain.people.accounts import Organisation, User
@@ -214,7 +214,6 @@ def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: da
     old = quote.status
     advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
     _note(session, quote, new, actor, now, old=old.value)
-    publish(session, quote=quote.id)
 
 
 def _note(session: Session, quote: Quote, verb: str, actor: User, now: datetime, **facts: object) -> None:
