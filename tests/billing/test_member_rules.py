@@ -15,7 +15,7 @@ from api.domain.core.errors import NotFound
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight
 from api.domain.sales.orders import spent_cents
-from api.domain.sales.orders.place import OverLimit
+from api.domain.sales.orders.accept import OverLimit
 from tests.billing.make import Shop, ask, make_details, make_shop
 from tests.billing.test_orders import accept
 from tests.billing.test_organisations import join

@@ -123,7 +123,7 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
             site=place,
             organisation=_organisation(session, user, form),
             actor=user,
-            asked=[_line(form, model, place, session) for model in wanted],
+            lines=[_line(form, model, place, session) for model in wanted],
             note=form["note"],
             cost_centre_id=_centre_id(session, form),
             wanted_on=_date(form["wanted_on"]),
