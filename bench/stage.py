@@ -40,7 +40,8 @@ class Stage:
         from api.domain.people.accounts import find_user
         from api.domain.places.sites import get_site_by_slug, set_hours
         from api.domain.printing.library import add_model
-        from web.demo import DemoServer, seed
+        from web.demo import seed
+        from web.demo.printers import DemoServer
 
         with transaction() as session:
             demo = [DemoServer(f"P{n}", server.url, server.key) for n, server in enumerate(self.servers)]

@@ -1,4 +1,4 @@
-"""The composition root: one application of the JSON face, the pages, and their guards. Holds no rule."""
+"""Puts the application together: the JSON routes, the pages, and their guards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 
 import api.routes
 import printers.profile
-import printers.slicer  # its errors are stored by their names, and told here
+import printers.slicer  # its errors are stored by name, and shown as texts of these classes
 import web.pages
 from api import problems
 from api.db import conninfo
@@ -28,25 +28,24 @@ from web.hardening import Hardened
 from web.live import Live
 from web.render import STATIC, show_problem, text_for
 
-# Faces for programs: they are answered in JSON whatever they accept.
+# For programs: errors are answered in JSON there, whatever the client accepts.
 FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz", "/metrics")
 
 
 class Application(FastAPI):
-    """Hardened all around: also the answer to an error that nobody foresaw carries the headers."""
-
     def build_middleware_stack(self) -> ASGIApp:
+        # `add_middleware` would put it inside the handler of unforeseen errors, whose answers would lack the headers.
         return Hardened(super().build_middleware_stack())
 
     def openapi(self) -> dict[str, Any]:
-        """With an example for every body."""
+        """The OpenAPI description, with an example for every body."""
         if self.openapi_schema is None:
             self.openapi_schema = add_examples(super().openapi())
         return self.openapi_schema
 
 
 def make_app() -> FastAPI:
-    """The application, ready to serve; a file below `api/routes` or `web/pages` with a `router` is a part of it."""
+    """The application. Every module below `api/routes` or `web/pages` that has a `router` is included."""
     app = Application(
         title="Établi",
         version="1",
@@ -57,6 +56,7 @@ def make_app() -> FastAPI:
     )
     problems.install(app, show=show, words=text_for)
     app.state.live = Live(conninfo)
+    # The domain and the pages may not import `printers`; the route that stores a profile finds the check here.
     app.state.check_configuration = printers.profile.check_profile
     app.include_router(health)
     paths: set[str] = set()
@@ -82,7 +82,7 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def show(request: Request, problem: Problem) -> Response:
-    """Programs get JSON; people a page in their language, or the login when that is what lacks."""
+    """Programs get JSON; people a page in their language, or the login when it is missing."""
     if request.url.path.startswith(FOR_PROGRAMS) and request.url.path != "/api/docs":
         return problems.as_json(request, problem)
     if problem.status == 401:
@@ -91,18 +91,20 @@ def show(request: Request, problem: Problem) -> Response:
 
 
 def _to_login(request: Request) -> Response:
-    """Log in, then come back: to this page, or to the one whose form was sent."""
+    """Log in, then come back to this page."""
+    # A POST cannot be repeated after the login, so it leads to the first page.
     back = request.url.path if request.method == "GET" else "/"
     if request.method == "GET" and request.url.query:
         back += f"?{request.url.query}"
     target = str(request.url_for("log_in_page").include_query_params(next=back).replace(scheme="", netloc=""))
     if request.headers.get("hx-request") == "true":
+        # htmx would follow a 303 and put the login form where a part of the page was.
         return Response(headers={"HX-Redirect": target})
     return Response(status_code=303, headers={"Location": target})
 
 
 class Static(StaticFiles):
-    """Our files; an address that carries a stamp never changes its content."""
+    """The files of `web/static`. An address with a stamp (`render.static`) never changes its content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
@@ -122,7 +124,7 @@ async def healthz() -> PlainTextResponse:
 
 @health.get("/readyz")
 def readyz(session: DbSession) -> JSONResponse:
-    """The process can do its work: the database answers and has our tables."""
+    """The process can work: the database answers and has our tables."""
     try:
         session.execute(sa.text("SELECT version_num FROM alembic_version"))
     except SQLAlchemyError:

@@ -1,4 +1,4 @@
-"""What every answer carries and every request is held to: security headers, a request id, a size limit. Pure ASGI."""
+"""Security headers and a request id on every answer, and a size limit on every request. Pure ASGI."""
 
 from __future__ import annotations
 
@@ -68,22 +68,23 @@ def _harden(headers: MutableHeaders, request_id: str) -> None:
 
 
 def limit_bytes(scope: Scope) -> int:
-    """Forms are small; files may have what the installation allows each, and a quote asks for many at once."""
+    """What a body may have: a form 2 MB, one upload what the installation allows, a quote several files at once."""
     content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    upload_bytes = settings().upload_limit_mb * MB + MB
+    upload_bytes = settings().upload_limit_mb * MB + MB  # One more for the other fields of the form.
     if not content_type.startswith(("multipart/form-data", "application/octet-stream", "model/")):
         return FORM_LIMIT_BYTES
     return 5 * upload_bytes if scope["path"].startswith("/quotes") else upload_bytes
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Counts what arrives, so that a body that is too long stops early, whatever its length header says."""
+    """Raises 413 as soon as a body is too long."""
+    # Counted as it arrives, because a chunked body declares no length and a declared one may be a lie.
     limit, seen = limit_bytes(scope), 0
     declared = dict(scope["headers"]).get(b"content-length", b"0")
 
     async def receive_limited() -> Message:
         nonlocal seen
-        if seen > limit:  # said once; who asks again hears that nobody is there
+        if seen > limit:  # 413 was raised already; whoever reads on gets a closed connection, not a second error.
             return {"type": "http.disconnect"}
         if declared.isdigit() and int(declared) > limit:
             seen = int(declared)

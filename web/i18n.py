@@ -1,4 +1,4 @@
-"""Which language a reader gets, and the words in it. Catalogues are `locales/<language>/*.po`, read once at start-up.
+"""Which language a reader gets, and the texts in it. Catalogues are `locales/<language>/*.po`, read once.
 
 English is the language of the code: a text without a translation is shown as it is written there.
 """
@@ -18,7 +18,7 @@ LOCALES = Path(__file__).parent / "locales"
 COOKIE = "locale"
 Catalogue = dict[str, tuple[str, ...]]
 
-# The French count 0 and 1 as one, the English only 1.
+# Which form goes with a count: in French 0 and 1 are singular, in English only 1.
 PLURAL: dict[Locale, Callable[[int], int]] = {
     Locale.FR: lambda n: int(abs(n) > 1),
     Locale.EN: lambda n: int(n != 1),
@@ -26,19 +26,20 @@ PLURAL: dict[Locale, Callable[[int], int]] = {
 
 
 def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
-    """Marks a text for translation where no reader is known yet; it is translated when it is shown."""
+    """Marks a text for translation where no reader is known yet."""
     return text
 
 
 @lru_cache
 def catalogue(locale: Locale) -> Catalogue:
-    """msgid -> forms, merged from all files of the language; later files win by name."""
+    """Forms by msgid, merged from all files of the language; of two files the later by name wins."""
     words: Catalogue = {}
     for path in sorted((LOCALES / locale.value).glob("*.po")):
         with path.open("rb") as source:
             for message in read_po(source, locale=locale.value):
                 forms = message.string if isinstance(message.string, list | tuple) else [message.string]
                 msgid = message.id[0] if isinstance(message.id, list | tuple) else message.id
+                # The header has an empty msgid; a text with an empty form counts as untranslated.
                 if msgid and all(forms):
                     words[msgid] = tuple(form for form in forms if form)
     return words
@@ -61,19 +62,19 @@ def locale_of(request: Request) -> Locale:
         return Locale(identity.locale)
     if (chosen := request.cookies.get(COOKIE)) in set(Locale):
         return Locale(chosen)
-    return _asked_for(request.headers.get("accept-language", ""))
+    return _best_locale(request.headers.get("accept-language", ""))
 
 
-def _asked_for(header: str) -> Locale:
-    """The best of `Accept-Language` that we speak."""
-    wanted: list[tuple[float, Locale]] = []
-    for part in header.split(",")[:20]:
+def _best_locale(header: str) -> Locale:
+    """The language of `Accept-Language` with the highest weight among ours; French without one."""
+    choices: list[tuple[float, Locale]] = []
+    for part in header.split(",")[:20]:  # The client decides how long it is.
         tag, _, rest = part.strip().partition(";")
         language = tag.split("-")[0].lower()
         if language in set(Locale):
-            wanted.append((_weight(rest), Locale(language)))
-    best = max(wanted, key=lambda pair: pair[0], default=(0.0, Locale.FR))
-    return best[1] if best[0] > 0 else Locale.FR
+            choices.append((_weight(rest), Locale(language)))
+    weight, locale = max(choices, key=lambda choice: choice[0], default=(0.0, Locale.FR))
+    return locale if weight > 0 else Locale.FR  # RFC 9110: weight 0 means "not acceptable".
 
 
 def _weight(parameters: str) -> float:

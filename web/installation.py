@@ -1,7 +1,4 @@
-"""The ground that every command stands on: the data directory, who may run on it, and the database.
-
-It refuses a second supervisor on one data directory, and decides nothing about the product.
-"""
+"""What every command needs first: the data directory, the lock on it, and the database with its tables."""
 
 from __future__ import annotations
 
@@ -19,38 +16,38 @@ from api.settings import settings
 ROOT = Path(__file__).resolve().parent.parent
 
 
-class Occupied(Exception):
+class AlreadyRunning(Exception):
     """Another process runs this installation; the text names it."""
 
 
 class NoDatabase(Exception):
-    """There is no database to speak to; the text says how to get one."""
+    """No database can be reached; the text says how to get one."""
 
 
 def prepare_data_dir(data_dir: Path | None) -> Path:
-    """Choose and make the data directory, and tell it to this process and its children by ETABLI_DATA_DIR.
-
-    Root's own home is closed to the server's account, so root's default is /var/lib/etabli.
-    """
-    given = data_dir or os.environ.get("ETABLI_DATA_DIR")
-    chosen = Path(given or ("/var/lib/etabli" if os.geteuid() == 0 else "var")).expanduser().absolute()
-    chosen.mkdir(parents=True, exist_ok=True, mode=0o711)
+    """Choose and create the data directory; this process and its children find it in ETABLI_DATA_DIR."""
+    # Under root PostgreSQL runs as another account, which cannot enter root's home.
+    default = "/var/lib/etabli" if os.geteuid() == 0 else "var"
+    path = Path(data_dir or os.environ.get("ETABLI_DATA_DIR") or default).expanduser().absolute()
+    # 711: that account must pass through to its own folder. What is private lies in folders of its own.
+    path.mkdir(parents=True, exist_ok=True, mode=0o711)
     for private in ("files", "secrets"):
-        (chosen / private).mkdir(exist_ok=True, mode=0o700)
-    os.environ["ETABLI_DATA_DIR"] = str(chosen)
+        (path / private).mkdir(exist_ok=True, mode=0o700)
+    os.environ["ETABLI_DATA_DIR"] = str(path)
     settings.cache_clear()
-    return chosen
+    return path
 
 
 @contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory for this process; the lock goes with the process, however it ends."""
+    """Let only this process run on the data directory; raises AlreadyRunning."""
+    # The kernel drops a flock with its process, so that a kill leaves no stale lock; the number inside is for people.
     with (data_dir / "supervisor.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise Occupied(f"etabli already runs on {data_dir} (process {lock.read().strip() or '?'}).") from None
+            raise AlreadyRunning(f"etabli already runs on {data_dir} (process {lock.read().strip() or '?'}).") from None
         lock.seek(0)
         lock.truncate()
         lock.write(str(os.getpid()))
@@ -58,12 +55,12 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def embedded(data_dir: Path) -> EmbeddedPostgres:
+def embedded_postgres(data_dir: Path) -> EmbeddedPostgres:
     return EmbeddedPostgres(data_dir / "postgres")
 
 
 def use_database(url: str) -> None:
-    """Tell this process and its children which database is ours."""
+    """Use this database in this process and its children, which find it in ETABLI_DATABASE_URL."""
     os.environ["ETABLI_DATABASE_URL"] = url
     settings.cache_clear()
 
@@ -72,16 +69,16 @@ def join_database(data_dir: Path) -> None:
     """Use the database of the settings, or the embedded one that runs already. Raises NoDatabase."""
     if os.environ.get("ETABLI_DATABASE_URL"):
         return
-    server = embedded(data_dir)
+    server = embedded_postgres(data_dir)
     if not server.is_running():
         raise NoDatabase(f"PostgreSQL does not run on {data_dir}: start `etabli up`, or set ETABLI_DATABASE_URL.")
     use_database(server.url())
 
 
 @contextmanager
-def database(data_dir: Path) -> Iterator[str]:
-    """Use the database for one command: join it if it runs, else start it and stop it afterwards. Gives the URL."""
-    server = embedded(data_dir)
+def running_database(data_dir: Path) -> Iterator[str]:
+    """The URL of the database, for one command: join it if it runs, else start it and stop it afterwards."""
+    server = embedded_postgres(data_dir)
     if os.environ.get("ETABLI_DATABASE_URL") or server.is_running():
         join_database(data_dir)
         yield os.environ["ETABLI_DATABASE_URL"]
@@ -96,14 +93,15 @@ def database(data_dir: Path) -> Iterator[str]:
 
 @contextmanager
 def migrated_database(data_dir: Path) -> Iterator[str]:
-    """The same, with this version's tables."""
-    with database(data_dir) as url:
+    """`running_database` with this version's tables."""
+    with running_database(data_dir) as url:
         migrate(url)
         yield url
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the newest revision, in one transaction; several at once wait for each other."""
+    """Bring the database to the newest revision, in one transaction; others that try meanwhile wait (`env.py`)."""
+    # Asking for the revision takes milliseconds; most starts find nothing to do.
     if _revision_of(url) == newest_revision():
         return
     from alembic import command  # noqa: PLC0415  Alembic takes half a second to load, and few starts need it

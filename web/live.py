@@ -1,6 +1,7 @@
-"""Live pages: one LISTEN connection per process, fanned out to the browsers. Tells what changed, never how.
+"""Live pages: one LISTEN connection per process, whose notices go on to the browsers as server-sent events.
 
-The page then fetches the part again through its own route, which checks who may see it.
+An event says only that a subject changed. The page then fetches the part again through its own route, which checks who
+may see it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from api.domain.core.errors import Busy
 log = structlog.get_logger()
 
 CHANNEL = "etabli_live"
-BEAT_S = 15.0
+# A comment line this often keeps proxies from closing a silent stream, and shows that a browser has gone.
+HEARTBEAT_S = 15.0
 MOST_STREAMS = 400
-# Told after a lost connection: whatever is shown may be old.
+# Pushed when the connection is (again) there: notices may have been missed, so whatever is shown may be old.
 EVERYTHING = "*"
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 
 class TooManyStreams(Busy):
@@ -31,71 +34,71 @@ class TooManyStreams(Busy):
 
 @dataclass(eq=False)
 class Stream:
-    """What one browser wants to hear of."""
+    """The subjects that one browser subscribes to, and what is still to be sent to it."""
 
     subjects: frozenset[str]
-    heard: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=100))
+    queue: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=100))
 
-    def tell(self, subject: str) -> None:
-        """A browser too slow to listen loses words, not the connection: its next fetch shows the newest state."""
+    def push(self, subject: str) -> None:
         if subject == EVERYTHING or subject in self.subjects:
+            # A browser that is too slow loses events, not the connection: its next fetch shows the newest state anyway.
             with contextlib.suppress(asyncio.QueueFull):
-                self.heard.put_nowait(subject)
+                self.queue.put_nowait(subject)
 
 
 class Live:
-    """The ear of this process. It begins to listen with the first stream."""
+    """The streams of this process. The database connection is open only while there is one."""
 
     def __init__(self, conninfo: Callable[[], str]) -> None:
         self.conninfo = conninfo
         self.streams: set[Stream] = set()
-        self.ear: asyncio.Task[None] | None = None
+        self.listener: asyncio.Task[None] | None = None
 
     async def events(self, subjects: frozenset[str]) -> AsyncIterator[str]:
         """Server-sent events about `subjects`, for as long as the browser stays."""
         stream = Stream(subjects)
         self.streams.add(stream)
-        if self.ear is None or self.ear.done():
-            self.ear = asyncio.create_task(self._listen())
+        if self.listener is None or self.listener.done():
+            self.listener = asyncio.create_task(self._listen())
         try:
             yield "retry: 3000\n\n"
             while True:
                 try:
-                    subject = await asyncio.wait_for(stream.heard.get(), BEAT_S)
+                    subject = await asyncio.wait_for(stream.queue.get(), HEARTBEAT_S)
                 except TimeoutError:
                     yield ": still here\n\n"
                 else:
                     yield f"event: changed\ndata: {'' if subject == EVERYTHING else subject}\n\n"
         finally:
             self.streams.discard(stream)
-            if not self.streams and self.ear:
-                self.ear.cancel()
-                self.ear = None
+            if not self.streams and self.listener:
+                self.listener.cancel()
+                self.listener = None
 
     async def _listen(self) -> None:
-        """Until nobody listens; a lost database is asked again, ever more slowly."""
-        pause_s = 0.2
+        """Push notices until it is cancelled; a lost database is tried again, after longer and longer pauses."""
+        pause_s = FIRST_PAUSE_S
         while True:
             try:
                 async with await psycopg.AsyncConnection.connect(self.conninfo(), autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
-                    self._tell(EVERYTHING)
-                    pause_s = 0.2
+                    self._push(EVERYTHING)
+                    pause_s = FIRST_PAUSE_S
                     async for notice in connection.notifies():
                         for subject in subjects_of(notice.payload):
-                            self._tell(subject)
+                            self._push(subject)
             except psycopg.Error as error:
                 log.warning("live pages lost the database", error=str(error))
             await asyncio.sleep(pause_s)
-            pause_s = min(10.0, pause_s * 2)
+            pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
-    def _tell(self, subject: str) -> None:
+    def _push(self, subject: str) -> None:
         for stream in self.streams:
-            stream.tell(subject)
+            stream.push(subject)
 
 
 def subjects_of(payload: str) -> list[str]:
-    """`{"job": 5, "printer": 1}` -> ["job:5", "printer:1"]; anything else is nothing."""
+    """`{"job": 5, "printer": 1}` -> ["job:5", "printer:1"]; anything else gives []."""
     try:
         about = json.loads(payload)
     except ValueError:

@@ -13,10 +13,10 @@ from api.domain.core.errors import Invalid
 from api.domain.people.roles import Level
 from api.domain.pricing.materials import Material
 from api.domain.pricing.prices import Tariff
+from web.formats import measure, unit_price
 from web.forms import Form
 from web.i18n import N_
 from web.render import PageReader
-from web.words import measure, unit_price
 
 # The most rows of quantity breaks, of urgencies and of organisations that a form may have.
 MOST_ROWS = 30

@@ -12,10 +12,10 @@ from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run
 from api.domain.printing.states import PrinterState
+from web.formats import named, relative
 from web.i18n import N_, translate_count
 from web.render import PageReader
 from web.states import PRINTERS
-from web.words import named, relative
 
 WAITS: dict[WhyCode, str] = {
     WhyCode.ON_HOLD: N_("It is on hold until the staff have looked."),

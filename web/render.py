@@ -1,11 +1,10 @@
-"""Draws pages: templates, and what each page knows of its reader. Refuses to query beyond the frame of the page."""
+"""Draws pages: templates, and what every page shows of its reader. Queries only what the frame of a page needs."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -24,14 +23,14 @@ from api.domain.places import sites
 from api.domain.places.sites import Site
 from api.problems import Problem
 from api.settings import settings
+from web.formats import fill, filters
 from web.i18n import N_, locale_of, translate, translate_count
-from web.words import fill, filters
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
 FLASH, SITE = "flash", "site"
 
-# The five words of a member; one is shown once its page exists.
+# The menu of a member; an entry is shown only if its page exists.
 NAVIGATION = (
     ("/print", N_("Print")),
     ("/book", N_("Book")),
@@ -42,7 +41,7 @@ NAVIGATION = (
 
 
 class Flash(NamedTuple):
-    """One message carried over a redirect: `kind` good or broken, and maybe where to POST to undo it."""
+    """One message for the page after a redirect: `kind` good or broken, and maybe where to POST to undo it."""
 
     kind: str
     msgid: str
@@ -52,8 +51,8 @@ class Flash(NamedTuple):
 
 @lru_cache
 def environment(locale: Locale) -> Environment:
-    """Autoescaping always; a name that is not given is an error, not an empty string."""
-    made = Environment(
+    """The templates in one language. Everything is escaped; a missing name is an error, not an empty string."""
+    templates = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -61,12 +60,12 @@ def environment(locale: Locale) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    made.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+    templates.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
         partial(translate, locale), partial(translate_count, locale), newstyle=True
     )
-    made.filters.update(filters(locale))
-    made.globals.update(static=static, locale=locale.value, demo=settings().demo)
-    return made
+    templates.filters.update(filters(locale))
+    templates.globals.update(static=static, locale=locale.value, demo=settings().demo)
+    return templates
 
 
 @lru_cache(maxsize=200)
@@ -75,14 +74,14 @@ def _stamp(path: str, changed_ns: int) -> str:
 
 
 def static(path: str) -> str:
-    """The address of a file of ours, with its content's stamp, so that browsers may keep it for ever."""
+    """The address of a static file, with a hash of its content, so that browsers may keep it for ever."""
     file = STATIC / path
     return f"/static/{path}?v={_stamp(path, file.stat().st_mtime_ns)}" if file.is_file() else f"/static/{path}"
 
 
 @dataclass
 class PageReader:
-    """Who looks, in which language, from which place; draws pages for them."""
+    """Who reads the page, in which language, at which site; draws pages for this reader."""
 
     request: Request
     user: User | Identity | None
@@ -96,13 +95,13 @@ class PageReader:
 
     @property
     def site(self) -> Site | None:
-        """The place that this browser chose, else the first."""
+        """The site that this browser chose, else the first."""
         chosen = self.request.cookies.get(SITE)
         return next((s for s in self.sites if s.slug == chosen), self.sites[0] if self.sites else None)
 
     @property
     def wants_fragment(self) -> bool:
-        """htmx asks for a part of the page, and is not merely following a link."""
+        """Whether htmx asks for a part of the page, not for a whole one because of a link."""
         headers = self.request.headers
         return headers.get("hx-request") == "true" and headers.get("hx-boosted") != "true"
 
@@ -114,6 +113,7 @@ class PageReader:
         flash = _read_flash(self.request)
         html = environment(self.locale).get_template(template).render(self._frame() | {"flash": flash} | values)
         answer = HTMLResponse(html, status_code=status)
+        # Nobody may see a user's page from a cache, not even by the back button after a logout.
         answer.headers["Cache-Control"] = "private, no-store" if self.user else "no-cache"
         answer.headers["Vary"] = "Cookie, Accept-Language, HX-Request"
         if flash:
@@ -136,16 +136,17 @@ class PageReader:
             "navigation": [(href, label) for href, label in NAVIGATION if href in paths],
         }
 
-    def to(self, url: str, said: str = "", *, undo: str = "", kind: str = "good", **values: Any) -> Response:
+    def to(self, url: str, message: str = "", *, undo: str = "", kind: str = "good", **values: Any) -> Response:
         """303 to `url` after a POST, maybe with a message (a msgid with `{placeholders}`) for the page there."""
         answer = RedirectResponse(url, status_code=303)
         if self.request.headers.get("hx-request") == "true":
+            # htmx would follow a 303 itself and swap a whole page into a part; this header makes the browser go there.
             answer = RedirectResponse(url, status_code=200)
             del answer.headers["location"]
             answer.headers["HX-Redirect"] = url
-        if said:
-            words = {name: str(value) for name, value in values.items()}
-            packed = base64.urlsafe_b64encode(json.dumps(Flash(kind, said, words, undo)).encode()).decode()
+        if message:
+            texts = {name: str(value) for name, value in values.items()}
+            packed = base64.urlsafe_b64encode(json.dumps(Flash(kind, message, texts, undo)).encode()).decode()
             set_cookie(answer, FLASH, packed, max_age_s=60)
         return answer
 
@@ -164,21 +165,22 @@ Reader = Annotated[PageReader, Depends(reader)]
 
 
 def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> None:
-    """Every cookie of ours: for http only, same site, and secure where the installation is."""
+    """A cookie that no script reads and no other site sends; over https only where the installation is."""
     answer.set_cookie(
         name, value, max_age=max_age_s, httponly=True, samesite="lax", secure=settings().secure_cookies, path="/"
     )
 
 
 def text_for(request: Request, msgid: str, params: dict[str, Any]) -> str:
-    """A text in the language of who asks: how `api.problems` speaks."""
+    """A text in the language of the request; `api.problems` gets this function, since it knows no catalogue."""
     locale = locale_of(request)
     return fill(locale, translate(locale, msgid), params)
 
 
 def local_path(url: str, otherwise: str = "/") -> str:
-    """`url` if it is a path of ours, so that a login cannot lead to another host."""
+    """`url` if it is a path of this site, so that a login cannot lead to another host."""
     parts = urlsplit(url)
+    # Browsers read "//host" and "/\host" as another host.
     is_ours = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
     return url if is_ours and url.isprintable() else otherwise
 
@@ -191,11 +193,7 @@ def _read_flash(request: Request) -> Flash | None:
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:
-    """An error as a page. It touches no database, which may be what is broken."""
+    """An error as a page. It makes no query, because the database may be what failed."""
     bare = PageReader(request=request, user=getattr(request.state, "identity", None), now=datetime.now(UTC))
     template = "_problem.html" if bare.wants_fragment else "problem.html"
     return bare.page(template, status=problem.status, problem=problem)
-
-
-def all_templates() -> Iterator[Path]:
-    yield from sorted((HERE / "templates").rglob("*.html"))

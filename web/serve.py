@@ -7,18 +7,18 @@ import uvicorn
 from sqlalchemy.orm import configure_mappers
 
 APPLICATION = "web.app"
-# Live pages hold their stream open for ever: at the end nobody waits for them longer than this.
+# Live pages keep their stream open for ever, so a shutdown does not wait longer than this for open requests.
 GRACE_S = 2
 
 
 def load() -> None:
-    """Make the application now, and join the tables' classes: else the first visitor would wait for both."""
+    """Make the application and configure the mappers now: else the first visitor would wait for both."""
     importlib.import_module(APPLICATION)
     configure_mappers()
 
 
 def serve(listening: socket.socket) -> None:
-    """Until SIGTERM. One process; the supervisor may start more beside it (ETABLI_WEB_PROCESSES)."""
+    """Until SIGTERM, in this one process; ETABLI_WEB_PROCESSES says how many the supervisor starts."""
     config = uvicorn.Config(
         f"{APPLICATION}:app", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
     )

@@ -1,6 +1,6 @@
 """Keeps the processes of one installation running: starts them, prefixes their logs, restarts them, stops them all.
 
-It knows nothing of what they do. No process outlives it, even after kill -9; only PostgreSQL may, and is adopted again.
+No process outlives it, even after kill -9; only PostgreSQL may, and the next start takes it over.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from typing import IO
 
 STOP_WITHIN_S = 8.0
-LOOK_EVERY_S = 0.2
+CHECK_EVERY_S = 0.2
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
-SETTLED_AFTER_S = 60.0  # A process that lived this long starts again at once.
+# After a minute of life the next restart waits as briefly as the first.
+SETTLED_AFTER_S = 60.0
 PARENT = "ETABLI_SUPERVISOR_PID"
-_PR_SET_PDEATHSIG = 1
+_PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 
 
 class ProcessesEnded(Exception):
@@ -32,7 +33,7 @@ class ProcessesEnded(Exception):
 
 @dataclass
 class ManagedProcess:
-    """One process: `command` is run again whenever it exits, whatever its status (Procrastinate's worker exits 0)."""
+    """One process: `command` is run again whenever it exits, whatever its status."""
 
     name: str
     command: list[str]
@@ -52,29 +53,28 @@ class ManagedProcess:
         return self.process.pid if self.process and self.running else None
 
     def start(self) -> None:
-        """In a session of its own: the terminal's Ctrl-C reaches the supervisor alone, which ends all in order."""
         self.process = subprocess.Popen(  # noqa: S603  our own commands, no shell
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
-            start_new_session=True,
+            start_new_session=True,  # Else the terminal's Ctrl-C would reach all of them at once, in no order.
             pass_fds=self.pass_fds,
         )
         self.started_at = time.monotonic()
         if self.process.stdout:
-            self._reader = threading.Thread(target=_prefix, args=(self.name, self.process.stdout), daemon=True)
+            self._reader = threading.Thread(target=_log_output, args=(self.name, self.process.stdout), daemon=True)
             self._reader.start()
 
     def signal(self, number: signal.Signals) -> None:
-        """To the whole session, so that a slicer that it started goes too."""
+        """To the whole process group, so that a slicer that it started ends too."""
         if self.process:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
     def reap(self) -> None:
-        """After the end: no zombie, and its last words are in the log."""
+        """After the end: leave no zombie, and let the reader log the last output."""
         if self.process:
             self.process.wait()
         if self._reader:
@@ -89,109 +89,107 @@ class ManagedProcess:
 
 @dataclass
 class Supervisor:
-    """`watch` is called at every look, for what is not a part: it may start PostgreSQL or a lab printer again."""
+    """`check_others` is called at every check, for what it does not manage: PostgreSQL and the demo's printers."""
 
-    parts: list[ManagedProcess]
-    watch: Callable[[], None] = lambda: None
+    processes: list[ManagedProcess]
+    check_others: Callable[[], None] = lambda: None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def catch_signals(self) -> None:
-        """Ctrl-C and SIGTERM ask for the end; a second one does not wait for anybody."""
+        """Ctrl-C and SIGTERM stop everything; a second signal kills what has not ended yet."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, self._asked)
+            signal.signal(number, self._on_signal)
 
-    def _asked(self, number: int, frame: object) -> None:
+    def _on_signal(self, number: int, frame: object) -> None:
         if self._stop.is_set():
-            for part in self.parts:
-                part.signal(signal.SIGKILL)
-        self._stop.set()
-
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
-
-    def ask_stop(self) -> None:
+            for process in self.processes:
+                process.signal(signal.SIGKILL)
         self._stop.set()
 
     def start(self) -> None:
-        for part in self.parts:
-            part.start()
+        for process in self.processes:
+            process.start()
 
-    def add(self, parts: list[ManagedProcess]) -> None:
-        """Start more, and look after them too."""
-        for part in parts:
-            part.start()
-        self.parts += parts
+    def add(self, processes: list[ManagedProcess]) -> None:
+        """Start more, and keep them running too."""
+        for process in processes:
+            process.start()
+        self.processes += processes
 
     def wait_until(self, ready: Callable[[], bool], timeout_s: float) -> bool:
-        """Look after the parts until `ready`; False when asked to stop before. Raises Ended after `timeout_s`."""
+        """Check until `ready`; False when a signal came before. Raises ProcessesEnded after `timeout_s`."""
         deadline = time.monotonic() + timeout_s
-        while not self._stop.wait(LOOK_EVERY_S):
-            self.look()
+        while not self._stop.wait(CHECK_EVERY_S):
+            self.check()
             if ready():
                 return True
             if time.monotonic() > deadline:
-                down = [part.name for part in self.parts if not part.running]
+                down = [process.name for process in self.processes if not process.running]
                 raise ProcessesEnded(f"Not ready after {timeout_s:.0f} s. Not running: {', '.join(down) or 'none'}.")
         return False
 
     def run(self) -> None:
-        """Until somebody asks to stop."""
-        while not self._stop.wait(LOOK_EVERY_S):
-            self.look()
+        """Until a signal comes."""
+        while not self._stop.wait(CHECK_EVERY_S):
+            self.check()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Start again what has exited, later each time if it keeps exiting."""
         now = time.monotonic()
-        for part in self.parts:
-            if part.running:
+        for each in self.processes:
+            if each.running:
                 continue
-            if part.process is not None:
-                say(part.name, f"exited with status {part.process.returncode}; starting again in {part.backoff_s:g} s")
-                part.signal(signal.SIGKILL)  # Whatever it has left in its session.
-                part.process = None
-                part.plan_restart(now)
-            elif now >= part.restart_at:
-                part.start()
-        self.watch()
+            if each.process is not None:
+                # Status 0 counts too: Procrastinate's worker ends with it when it loses the database.
+                status = each.process.returncode
+                log_line(each.name, f"exited with status {status}; starting again in {each.backoff_s:g} s")
+                each.signal(signal.SIGKILL)  # What it started may still run in its process group.
+                each.process = None
+                each.plan_restart(now)
+            elif now >= each.restart_at:
+                each.start()
+        self.check_others()
 
     def stop(self) -> None:
-        """Ask all to end, wait, and end by force what has not gone in time."""
+        """Ask all to end, wait, and kill what has not ended in time."""
         self._stop.set()
-        for part in self.parts:
-            part.signal(signal.SIGTERM)
+        for each in self.processes:
+            each.signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_WITHIN_S
-        for part in self.parts:
-            if part.process:
+        for each in self.processes:
+            if each.process:
                 with suppress(subprocess.TimeoutExpired):
-                    part.process.wait(max(0.0, deadline - time.monotonic()))
-        for part in self.parts:
-            part.signal(signal.SIGKILL)
-            part.reap()
+                    each.process.wait(max(0.0, deadline - time.monotonic()))
+        # Also those that ended: a child of theirs may have ignored SIGTERM.
+        for each in self.processes:
+            each.signal(signal.SIGKILL)
+            each.reap()
 
 
 def die_with_parent() -> None:
-    """Called first by a process that a supervisor started: Linux ends it when the supervisor is gone."""
+    """A process that a supervisor started calls this first: from then on the kernel kills it with the supervisor."""
     parent = os.environ.get(PARENT)
     if not parent:
         return
-    with suppress(AttributeError, OSError):  # Not on Linux: an orphan is then possible.
+    with suppress(AttributeError, OSError):  # Other systems have no prctl: there an orphan is possible.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The supervisor may have ended before the line above took effect.
     if os.getppid() != int(parent):
         sys.exit("The supervisor is gone.")
 
 
-_speaking = threading.Lock()
+# Each process has a thread that logs its output; the lock keeps their lines whole.
+_log_lock = threading.Lock()
 
 
-def say(name: str, text: str) -> None:
+def log_line(name: str, text: str) -> None:
     """One line of the common log."""
-    with _speaking, suppress(OSError, ValueError):  # Nobody listens any more: the work goes on.
+    with _log_lock, suppress(OSError, ValueError):  # A closed terminal must not stop the installation.
         sys.stdout.write(f"{name:<11}| {text}\n")
         sys.stdout.flush()
 
 
-def _prefix(name: str, lines: IO[bytes]) -> None:
+def _log_output(name: str, lines: IO[bytes]) -> None:
     with lines:
         for line in lines:
-            say(name, line.decode(errors="replace").rstrip())
+            log_line(name, line.decode(errors="replace").rstrip())

@@ -1,4 +1,4 @@
-"""How often one may try to log in. Delays a guesser, and never locks the owner out for long."""
+"""How often one may try to log in: slows down a guesser, and locks nobody out for longer than five minutes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from api.domain.core.errors import Busy
 from api.settings import settings
 
-# Tries in five minutes, of the whole installation.
+# Tries in five minutes, over the whole installation. Per address more: many people may share one.
 PER_ACCOUNT = 10
 PER_ADDRESS = 60
 
@@ -26,12 +26,12 @@ class TooManyTries(Busy):
 
 @lru_cache
 def limiter() -> MovingWindowRateLimiter:
-    """In the memory of this process: losing it at a restart costs a guesser nothing that matters."""
+    # In memory: a restart forgets the counts, which helps a guesser by a few tries only.
     return MovingWindowRateLimiter(MemoryStorage())
 
 
 def count_try(request: Request, *, account: str) -> None:
-    """One more attempt for this account from this network; raises TooManyTries."""
+    """Count one attempt for this account and this network; raises TooManyTries."""
     windows: list[tuple[RateLimitItem, str]] = [
         (_share(PER_ADDRESS), network_of(request)),
         (_share(PER_ACCOUNT), account.strip().lower()[:254]),
@@ -41,17 +41,19 @@ def count_try(request: Request, *, account: str) -> None:
 
 
 def _share(tries: int) -> RateLimitItem:
-    """Each process that serves pages counts alone, so each allows its part: together they never allow much more."""
+    """The part of `tries` that one web process allows."""
+    # Each process counts alone, and the kernel decides which one gets a connection; rounding up keeps one try each.
     return RateLimitItemPerMinute(-(-tries // settings().web_processes), 5)
 
 
 def forgive(*, account: str) -> None:
-    """A good login clears the account's count."""
+    """Clear the count of an account after a good login."""
+    # In this process only: the other ones forget by themselves after five minutes.
     limiter().clear(_share(PER_ACCOUNT), "login", account.strip().lower()[:254])
 
 
 def network_of(request: Request) -> str:
-    """The address that asks; for IPv6 its /64, which one person usually holds whole."""
+    """The address of the client; for IPv6 its /64, since one person usually has all addresses of one."""
     host = request.client.host if request.client else ""
     try:
         address = ipaddress.ip_address(host)

@@ -19,20 +19,20 @@ from api.db import engine, sessions, transaction
 from api.domain.printing.printers import list_printers
 from api.settings import settings
 from printers.simulator import SimulatedOctoPrint
-from web.command import app, running
+from web.command import app, start
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
-from web.command.running import PortTaken, listen, second_socket
 from web.installation import (
+    AlreadyRunning,
     NoDatabase,
-    Occupied,
-    database,
     exclusive,
     join_database,
     migrated_database,
     newest_revision,
     prepare_data_dir,
+    running_database,
 )
+from web.sockets import PortTaken, listen, second_socket
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +48,7 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What `settle` tells the process is forgotten after the test."""
+    """What `prepare_data_dir` sets in the process is forgotten after the test."""
     for name in ("ETABLI_DATA_DIR", "ETABLI_DATABASE_URL"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
@@ -77,7 +77,7 @@ def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monke
     restore_from(new, copy)
 
     monkeypatch.delenv("ETABLI_DATABASE_URL")
-    with database(new) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
+    with running_database(new) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
         assert connection.execute("SELECT town FROM kept").fetchone() == ("Mende",)
     assert (new / "files" / "part.stl").read_text() == "solid"
     with pytest.raises(CannotBackUp, match="is not empty"):
@@ -105,7 +105,7 @@ def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
 def test_the_setting_says_how_many_background_steps_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETABLI_BACKGROUND_AT_ONCE", "3")
     settings.cache_clear()
-    [background] = running._late_parts([])
+    [background] = start._late_processes([])
     settings.cache_clear()
     assert background.command[-3:] == ["tasks", "3", "background"]
 
@@ -202,7 +202,7 @@ def test_hours_that_cannot_be_are_refused(hours: str) -> None:
 
 def test_a_start_loads_nothing_that_it_does_not_need() -> None:
     slow = "'alembic', 'numpy', 'sqlalchemy', 'weasyprint', 'fastapi'"
-    program = "import sys, web.command, web.part; print([name for name in ({slow}) if name in sys.modules])"
+    program = "import sys, web.command, web.process; print([name for name in ({slow}) if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program.replace("{slow}", slow)], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -223,7 +223,7 @@ def test_one_process_alone_without_a_database_says_what_to_start(place: Path) ->
 def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
     data_dir = prepare_data_dir(place / "var")
 
-    with exclusive(data_dir), pytest.raises(Occupied, match=f"process {os.getpid()}"), exclusive(data_dir):
+    with exclusive(data_dir), pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"), exclusive(data_dir):
         pass
 
 

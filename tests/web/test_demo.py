@@ -18,7 +18,9 @@ from api.domain.printing.printers import get_printer
 from printers.profile import MachineSpec, check_profile, render_profile
 from printers.slicing import material_spec
 from tests.installation import forget_caches
-from web.demo import DemoServer, default_tariff, seed
+from web.demo import seed
+from web.demo.printers import DemoServer
+from web.starter_catalogue import default_tariff
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SERVERS = [DemoServer(f"Imprimante {n}", f"http://127.0.0.1:{n}", f"key {n}") for n in (1, 2)]

@@ -12,8 +12,8 @@ import api
 import web
 from api.domain.core.errors import DomainError
 from api.domain.people.accounts import Locale
+from web.formats import duration, fill, measure, money, percent
 from web.i18n import catalogue, translate, translate_count
-from web.words import duration, fill, measure, money, percent
 
 ROOT = Path(__file__).resolve().parents[2]
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from api import deps
+from api import deps, outbox
 from api.domain.core.changes import publish
 from tests.serving import served
 from web.app import make_app
@@ -27,32 +27,33 @@ def test_a_notice_names_its_subjects(payload: str, subjects: list[str]) -> None:
 def test_a_browser_hears_only_what_it_asked_for() -> None:
     stream = Stream(frozenset({"job:5"}))
     for subject in ("job:6", "job:5", EVERYTHING):
-        stream.tell(subject)
-    assert [stream.heard.get_nowait() for _ in range(stream.heard.qsize())] == ["job:5", EVERYTHING]
+        stream.push(subject)
+    assert [stream.queue.get_nowait() for _ in range(stream.queue.qsize())] == ["job:5", EVERYTHING]
 
 
 def test_a_slow_browser_loses_words_and_not_the_server() -> None:
     stream = Stream(frozenset({"job:5"}))
     for _ in range(1000):
-        stream.tell("job:5")
-    assert stream.heard.qsize() == 100
+        stream.push("job:5")
+    assert stream.queue.qsize() == 100
 
 
-def test_the_ear_closes_with_the_last_browser() -> None:
+def test_the_listener_ends_with_the_last_browser() -> None:
     live = Live(lambda: "host=/nowhere")
 
     async def come_and_go() -> None:
         events = live.events(frozenset())
         await anext(events)
-        assert live.ear is not None
+        assert live.listener is not None
         await events.aclose()  # type: ignore[attr-defined]  # an async generator
 
     asyncio.run(come_and_go())
-    assert (live.streams, live.ear) == (set(), None)
+    assert (live.streams, live.listener) == (set(), None)
 
 
 @pytest.fixture
 def url(committed: Engine) -> Iterator[str]:
+    outbox.attach()
     app = make_app()
     app.state.live = Live(lambda: committed.url.set(drivername="postgresql").render_as_string(hide_password=False))
 
@@ -77,7 +78,7 @@ def test_a_commit_wakes_the_page_and_a_rollback_does_not(url: str, committed: En
         lines = answer.iter_lines()
         assert answer.headers["content-type"].startswith("text/event-stream")
         first = next(line for line in lines if line.startswith("data:"))
-        assert first.strip() == "data:"  # the ear has just begun to listen: fetch everything once
+        assert first.strip() == "data:"  # it has just begun to listen: fetch everything once
         say(committed, commit=False, printer=1)
         say(committed, commit=True, printer=2)
         threading.Thread(target=say, args=(committed,), kwargs={"commit": True, "printer": 1}).start()

@@ -52,7 +52,7 @@ def test_a_part_that_exits_with_status_0_is_started_again(
 
 
 def test_a_part_that_keeps_exiting_is_started_more_and_more_seldom(supervise: Callable[..., Supervisor]) -> None:
-    part = supervise("pass").parts[0]
+    part = supervise("pass").processes[0]
 
     waits = []
     for _ in range(9):
@@ -81,7 +81,7 @@ def test_stop_ends_also_what_ignores_sigterm_and_its_children(
 ) -> None:
     monkeypatch.setattr("web.supervisor.STOP_WITHIN_S", 0.5)
     supervisor = supervise(f"import subprocess, sys; subprocess.run([sys.executable, '-c', {DEAF!r}])")
-    parent = psutil.Process(supervisor.parts[0].pid)
+    parent = psutil.Process(supervisor.processes[0].pid)
     wait_for(parent.children)
     child = parent.children()[0]
 

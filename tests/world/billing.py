@@ -81,7 +81,7 @@ def ask(session: Session, shop: Shop, *, models: int = 1, copies: int = 2, now: 
         site=shop.world.site,
         organisation=over.pop("organisation", shop.company),
         actor=over.pop("actor", shop.world.alice),
-        asked=asked,
+        lines=asked,
         now=now,
         **over,
     )

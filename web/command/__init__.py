@@ -1,4 +1,4 @@
-"""The `etabli` command: reads options and calls the house. No rule of the product lives here."""
+"""The `etabli` command: reads options and calls the product. It holds no rule of the product."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import typer
 
 from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed
-from web.command import fleet, invoices, people, places, safety
-from web.command.clear import CommandError
-from web.command.running import Options, PortTaken, listen, run_installation
-from web.installation import NoDatabase, Occupied, join_database, migrated_database, prepare_data_dir
+from web.command import invoice, maintenance, printer, site, user
+from web.command.errors import CommandError
+from web.command.start import Options, run_installation
+from web.installation import AlreadyRunning, NoDatabase, join_database, migrated_database, prepare_data_dir
+from web.sockets import PortTaken, listen
 from web.supervisor import ProcessesEnded, die_with_parent
 
 app = typer.Typer(
@@ -25,29 +26,31 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-people.register(app)
-places.register(app)
-fleet.register(app)
-invoices.register(app)
-safety.register(app)
+user.register(app)
+site.register(app)
+printer.register(app)
+invoice.register(app)
+maintenance.register(app)
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory. Default: ./var, for root /var/lib/etabli.")]
 Port = Annotated[int, typer.Option(help="Port of the pages and the API; 0 takes any free one.")]
 Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machine, put a TLS proxy in front.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
 
-CLEAR = (PostgresUnusable, Occupied, NoDatabase, PortTaken, ProcessesEnded, CommandError, LabFailed)
+# Errors whose text tells a person what to do: they are printed without a traceback.
+EXPECTED = (PostgresUnusable, AlreadyRunning, NoDatabase, PortTaken, ProcessesEnded, CommandError, LabFailed)
 
 
 def main() -> None:
-    """The console script: what a person can mend is said in one line, without a traceback."""
+    """The console script: an expected error is printed in one line, without a traceback."""
+    # Before anything slow: if the supervisor is already gone, nobody would ever end this process.
     die_with_parent()
     try:
         app()
-    except CLEAR as error:
+    except EXPECTED as error:
         sys.exit(f"etabli: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(130)  # 128 + SIGINT, as shells report a Ctrl-C.
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""A backup is a directory: `database.sql`, `files/`, `secrets/`. Restoring never overwrites anything."""
+"""A backup is a directory: `database.sql`, `files/`, `secrets/`. A restore never overwrites anything."""
 
 from __future__ import annotations
 
@@ -11,23 +11,25 @@ import psycopg
 from sqlalchemy import make_url
 
 from api.settings import settings
-from web.command.clear import CommandError
-from web.installation import database, embedded, exclusive, migrate, use_database
+from web.command.errors import CommandError
+from web.installation import embedded_postgres, exclusive, migrate, running_database, use_database
 
 FOLDERS = ("files", "secrets")
 
 
 class CannotBackUp(CommandError):
-    """A backup or a restore did not happen; the text says why."""
+    """Nothing was backed up or restored; the text says why."""
 
 
 def back_up(data_dir: Path, to: Path) -> str:
-    """The database first: each row in it then finds its file in the copy made after it."""
+    """Write a new directory `to` and return what to print; raises CannotBackUp."""
     if to.exists():
         raise CannotBackUp(f"{to} exists already: name a new directory.")
+    # Renamed at the end, so that a directory without this ending is a complete backup.
     draft = to.with_name(to.name + ".unfinished")
     draft.mkdir(mode=0o700, parents=True)
-    with database(data_dir) as url:
+    # The database before the files: files are written before the rows that name them, so each row finds its file.
+    with running_database(data_dir) as url:
         _program(
             "pg_dump", data_dir, "--no-owner", "--no-privileges", "--file", str(draft / "database.sql"), _libpq(url)
         )
@@ -39,7 +41,7 @@ def back_up(data_dir: Path, to: Path) -> str:
 
 
 def restore_from(data_dir: Path, source: Path) -> str:
-    """Raises CannotBackUp unless database and folders are empty."""
+    """Load a backup into empty folders and an empty database; raises CannotBackUp when they are not empty."""
     dump = source / "database.sql"
     if not dump.is_file():
         raise CannotBackUp(f"{source} is not a backup: there is no database.sql in it.")
@@ -47,7 +49,7 @@ def restore_from(data_dir: Path, source: Path) -> str:
     if full:
         raise CannotBackUp(f"{data_dir / full[0]} is not empty: restore into a new --data directory.")
     with exclusive(data_dir):
-        server = None if os.environ.get("ETABLI_DATABASE_URL") else embedded(data_dir)
+        server = None if os.environ.get("ETABLI_DATABASE_URL") else embedded_postgres(data_dir)
         try:
             url = server.start() if server else os.environ["ETABLI_DATABASE_URL"]
             use_database(url)
@@ -69,7 +71,8 @@ def _load(data_dir: Path, url: str, dump: Path) -> None:
         raise CannotBackUp("The database is not empty: restore into an empty one.")
     text = dump.read_text()
     if version < 17:
-        text = text.replace("SET transaction_timeout = 0;\n", "", 1)  # Unknown there, and without effect.
+        # pg_dump is that of the embedded PostgreSQL 18; older servers do not know this setting, and 0 is its default.
+        text = text.replace("SET transaction_timeout = 0;\n", "", 1)
     _program(
         "psql", data_dir, "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-d", _libpq(url), text=text
     )
@@ -80,7 +83,7 @@ def _libpq(url: str) -> str:
 
 
 def _program(name: str, data_dir: Path, *arguments: str, text: str | None = None) -> None:
-    command = [str(embedded(data_dir).bin_dir / name), *arguments]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603  our own program
-    if done.returncode:
-        raise CannotBackUp(f"{name} failed ({done.returncode}): {done.stderr.strip()[-1000:]}")
+    command = [str(embedded_postgres(data_dir).bin_dir / name), *arguments]
+    process = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603  our own program
+    if process.returncode:
+        raise CannotBackUp(f"{name} failed ({process.returncode}): {process.stderr.strip()[-1000:]}")

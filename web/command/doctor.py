@@ -1,4 +1,4 @@
-"""Examines what the installation stands on. It repairs nothing: each finding says what a person can do."""
+"""Checks what an installation needs. It repairs nothing: each finding says what a person can do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy import make_url
 from api.adapters.postgres import PostgresUnusable
 from printers.lab import LabFailed, octoprint_executable
 from printers.sandbox import SandboxKind, sandbox_kind
-from web.installation import embedded
+from web.installation import embedded_postgres
 
 POSTGRES_MIN = 15
 DISK_FAIL_GB, DISK_WARN_GB = 1, 5
@@ -31,21 +31,21 @@ class Finding:
 
 def examine(data_dir: Path) -> Iterator[Finding]:
     """All findings, in the order in which things are needed."""
-    looks: list[Callable[[Path], Finding]] = [_postgres, _slicer, _sandbox, _documents, _disk, _octoprint]
-    for look in looks:
-        yield look(data_dir)
+    checks: list[Callable[[Path], Finding]] = [_postgres, _slicer, _sandbox, _documents, _disk, _octoprint]
+    for check in checks:
+        yield check(data_dir)
 
 
 def _postgres(data_dir: Path) -> Finding:
     if url := os.environ.get("ETABLI_DATABASE_URL"):
         return _external(url)
-    server = embedded(data_dir)
+    server = embedded_postgres(data_dir)
     try:
         server.check()
-        said = f"version {server.major_version()} from {server.bin_dir}"
+        version = f"version {server.major_version()} from {server.bin_dir}"
     except (PostgresUnusable, OSError) as error:
         return Finding("fail", "PostgreSQL", str(error))
-    return Finding("ok", "PostgreSQL", f"{said}, {'running' if server.is_running() else 'not running now'}")
+    return Finding("ok", "PostgreSQL", f"{version}, {'running' if server.is_running() else 'not running now'}")
 
 
 def _external(url: str) -> Finding:
@@ -63,11 +63,12 @@ def _external(url: str) -> Finding:
 def _slicer(data_dir: Path) -> Finding:
     if not (program := shutil.which("prusa-slicer")):
         return Finding("fail", "PrusaSlicer", "missing: apt install prusa-slicer")
-    said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
-    named = [line for line in said.stdout.splitlines() if line.startswith("PrusaSlicer")]
-    return (
-        Finding("ok", "PrusaSlicer", named[0]) if named else Finding("fail", "PrusaSlicer", f"{program} does not run")
-    )
+    # It has no --version; the first line of --help names it.
+    output = subprocess.run([program, "--help"], capture_output=True, text=True, check=False, timeout=60).stdout  # noqa: S603
+    names = [line for line in output.splitlines() if line.startswith("PrusaSlicer")]
+    if not names:
+        return Finding("fail", "PrusaSlicer", f"{program} does not run")
+    return Finding("ok", "PrusaSlicer", names[0])
 
 
 def _sandbox(data_dir: Path) -> Finding:
@@ -81,14 +82,15 @@ def _sandbox(data_dir: Path) -> Finding:
 
 def _documents(data_dir: Path) -> Finding:
     try:
-        import weasyprint  # noqa: F401, PLC0415  its libraries are found, or not, on import
+        import weasyprint  # noqa: F401, PLC0415  loads Pango, or fails to find it, on import
     except OSError as error:
         return Finding(
             "fail", "Documents", f"{str(error).splitlines()[0]}: apt install libpangoft2-1.0-0 libharfbuzz-subset0"
         )
     if shutil.which("fc-match"):
-        said = subprocess.run(["fc-match", "DejaVu Sans"], capture_output=True, text=True, check=False)  # noqa: S607
-        if "DejaVu" not in said.stdout:
+        # fc-match always names some font: the nearest one, when this one is missing.
+        match = subprocess.run(["fc-match", "DejaVu Sans"], capture_output=True, text=True, check=False)  # noqa: S607
+        if "DejaVu" not in match.stdout:
             return Finding("fail", "Documents", "the font of invoices is missing: apt install fonts-dejavu-core")
     return Finding("ok", "Documents", "PDF library and fonts found")
 

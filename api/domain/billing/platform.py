@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice, require_released
 from api.domain.core.base import Base, EnumText, Id, Instant
-from api.domain.core.changes import enqueue, publish, record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 
@@ -154,7 +154,6 @@ def note_status(
     session.add(FlowEvent(flow_id=flow.id, status=status, reason=reason.strip()[:300], at=now, typed_by=actor_id))
     session.flush()
     record(session, noun="invoice", noun_id=flow.invoice_id, verb=f"flow_{status}", now=now, actor_id=actor_id)
-    publish(session, invoice=flow.invoice_id)
 
 
 def find_flow(session: Session, *, invoice_id: int, platform: str) -> Flow | None:

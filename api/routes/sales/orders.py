@@ -72,7 +72,7 @@ class OrderOut(BaseModel):
     @classmethod
     def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
         plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
-        seen = orders.progress_of(session, order=order, now=now)
+        seen = orders.list_progress(session, order=order, now=now)
         return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(each) for each in seen], **plain)
 
 

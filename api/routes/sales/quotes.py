@@ -136,7 +136,7 @@ def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, idempot
             site=site,
             organisation=_organisation(session, asked.organisation_id),
             actor=user,
-            asked=[_line(session, line, user, site) for line in asked.lines],
+            lines=[_line(session, line, user, site) for line in asked.lines],
             now=now,
             note=asked.note,
             wanted_on=asked.wanted_on,

@@ -167,13 +167,13 @@ def sell(
         seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, said.user_id)
         if said.address is not None:
             address = Address(**{**said.address.model_dump(), "lines": tuple(said.address.lines)})
-            tabs.keep_address(session, user=person, address=address, now=now)
+            tabs.save_address(session, user=person, address=address, now=now)
         made = tabs.sell(
             session,
             seller=seller,
             user=person,
             owed=_owed(session, seller, said, now),
-            means=tabs.AT_DESK[said.means],
+            means=tabs.TILL_MEANS[said.means],
             judge=judge,
             now=now,
             actor=user,
@@ -214,7 +214,7 @@ def list_refused(seller_id: int, session: DbSession, user: CurrentUser) -> list[
 def charge_to(booking_id: int, said: ChargeIn, session: DbSession, user: CurrentUser) -> None:
     """A buyer says which cost centre of the organisation bears a booking, until it is invoiced."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    tabs.charge_to(session, booking=booking, cost_centre_id=said.cost_centre_id, actor=user)
+    tabs.set_cost_centre(session, booking=booking, cost_centre_id=said.cost_centre_id, actor=user)
 
 
 @router.get("/invoices/{invoice_id}/sources/list")

@@ -14,7 +14,7 @@ from api.domain.core.errors import NotFound
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight
 from api.domain.sales.orders import spent_cents
-from api.domain.sales.orders.place import OverLimit
+from api.domain.sales.orders.accept import OverLimit
 from tests.domain.billing.test_organisations import join
 from tests.domain.sales.test_orders import accept
 from tests.world import NOW, make_user

@@ -40,7 +40,7 @@ def model(session: Session, shop: Shop) -> Model:
 
 
 def due(session: Session, now: datetime = LATER) -> list[int]:
-    return purges.list_due(session, now=now, after_days=DAYS)
+    return purges.list_due_models(session, now=now, after_days=DAYS)
 
 
 def test_a_confidential_model_goes_when_its_days_are_over(session: Session, model: Model) -> None:
@@ -94,13 +94,13 @@ def test_what_somebody_still_needs_stays(
     need(session, shop, model)
 
     assert due(session) == []
-    assert purges.claim(session, model_id=model.id, now=LATER, after_days=DAYS) is None
+    assert purges.hide_model(session, model_id=model.id, now=LATER, after_days=DAYS) is None
 
 
 def test_a_claimed_model_is_out_of_sight_and_its_slices_are_nobodys(session: Session, shop: Shop, model: Model) -> None:
     job = print_for(session, shop, model=model)
     old = job.slices[0].slice
-    found = purges.claim(session, model_id=model.id, now=LATER + timedelta(days=1), after_days=DAYS)
+    found = purges.hide_model(session, model_id=model.id, now=LATER + timedelta(days=1), after_days=DAYS)
 
     assert found is not None
     assert set(found.keys) == {model.stl_key, old.gcode_key}
@@ -114,7 +114,7 @@ def test_a_claimed_model_is_out_of_sight_and_its_slices_are_nobodys(session: Ses
 
 def test_a_file_that_another_model_stands_on_is_kept(session: Session, shop: Shop, model: Model) -> None:
     make_model(session, shop.world.alice, stl_key=model.stl_key)
-    found = purges.claim(session, model_id=model.id, now=LATER, after_days=DAYS)
+    found = purges.hide_model(session, model_id=model.id, now=LATER, after_days=DAYS)
 
     assert found is not None
     assert found.keys == ()

@@ -122,7 +122,7 @@ def test_each_cost_centre_gets_its_own(session: Session, shop: Shop) -> None:
     centre = organisations.add_cost_centre(session, organisation=shop.company, actor=alice, code="A", name="A")
     first = stay(session, shop, room=room)
     stay(session, shop, room=room, start=first.end_at + HOUR)
-    tabs.charge_to(session, booking=first, cost_centre_id=centre.id, actor=alice)
+    tabs.set_cost_centre(session, booking=first, cost_centre_id=centre.id, actor=alice)
     made = [run(session, shop), run(session, shop, cost_centre_id=centre.id)]
 
     assert [each.net_cents for each in made if each] == [2500, 2500]

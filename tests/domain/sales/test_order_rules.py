@@ -14,9 +14,10 @@ from api.domain.printing.jobs import JobStatus
 from api.domain.printing.runs import RunStatus
 from api.domain.sales import orders
 from api.domain.sales.orders import Cause, Order, OrderStatus
+from api.domain.sales.orders.accept import ModelGone, PurchaseOrderTooLong
 from api.domain.sales.orders.billing import DepositWrong, MixedOrders, NotDelivered
-from api.domain.sales.orders.place import ModelGone, PurchaseOrderTooLong
-from api.domain.sales.orders.produce import CauseMissing, GoodWrong, NotChecked, NotPrinted, PrintsStarted
+from api.domain.sales.orders.delivery import NotChecked
+from api.domain.sales.orders.production import CauseMissing, GoodWrong, NotPrinted, PrintsStarted
 from api.domain.sales.quotes import QuoteStatus
 from tests.domain.sales.test_orders import accept, print_next, produce, slice_all
 from tests.world import NOW, make_user

@@ -26,7 +26,7 @@ from api.domain.printing.mesh import FitsNoPrinter
 from api.domain.printing.runs import RunStatus, claim_next
 from api.domain.sales import orders, quotes
 from api.domain.sales.orders import Order, OrderStatus
-from api.domain.sales.orders.place import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
+from api.domain.sales.orders.accept import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
 from api.domain.sales.quotes import Quote, QuoteStatus, Review
 from tests.domain.billing.test_organisations import join
 from tests.world import NOW, make_material, make_model, make_request, make_user
@@ -152,7 +152,7 @@ def test_a_part_that_fits_nowhere_or_has_no_price_is_refused(session: Session, s
                 site=shop.world.site,
                 organisation=shop.company,
                 actor=shop.world.alice,
-                asked=[quotes.RequestedLine(request)],
+                lines=[quotes.RequestedLine(request)],
                 now=NOW,
             )
 
@@ -253,7 +253,7 @@ def test_the_quoted_price_is_the_invoiced_price(session: Session, shop: Shop) ->
     assert invoice.total_cents == quote.total_cents
     assert order.status is OrderStatus.INVOICED
     assert invoice.document.purchase_order == "BC-7"
-    assert orders.list_orders_of(session, invoice=invoice) == [order]
+    assert orders.list_orders_on_invoice(session, invoice=invoice) == [order]
     assert {item.quantity for item in orders.read_note(order).items} == {Decimal(3)}
 
 
@@ -326,12 +326,12 @@ def test_a_failed_run_moves_the_promise_and_the_buyer_is_told(session: Session, 
     shop.world.printer.looked_at = shop.world.printer.reached_at = later
     session.flush()
 
-    assert dunning.follow_orders(session, now=later) == [order]
+    assert dunning.announce_moved_promises(session, now=later) == [order]
     assert order.first_promised_on is not None
     assert order.promised_on is not None
     assert order.promised_on > order.first_promised_on
     assert session.query(Mail).filter_by(kind="promise_moved", user_id=shop.world.alice.id).count() == 1
-    assert dunning.follow_orders(session, now=later) == []
+    assert dunning.announce_moved_promises(session, now=later) == []
 
 
 def test_only_staff_check_and_deliver(session: Session, shop: Shop) -> None:
@@ -350,7 +350,7 @@ def test_progress_goes_part_by_part(session: Session, shop: Shop) -> None:
     session.refresh(order)
     slice_all(session, order)
     print_next(session, shop)
-    seen = orders.progress_of(session, order=order, now=NOW)
+    seen = orders.list_progress(session, order=order, now=NOW)
 
     assert sorted(each.progress for each in seen) == [0.0, 1.0]
     assert [each.eta_p90 is None for each in sorted(seen, key=lambda each: each.progress)] == [False, True]

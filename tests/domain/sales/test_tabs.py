@@ -175,35 +175,35 @@ def test_cost_centres_get_an_invoice_each(session: Session, shop: Shop) -> None:
     )
     first = stay(session, shop, room=room)
     stay(session, shop, room=room, start=START + 3 * HOUR)
-    tabs.charge_to(session, booking=first, cost_centre_id=centre.id, actor=alice)
+    tabs.set_cost_centre(session, booking=first, cost_centre_id=centre.id, actor=alice)
     found = tabs.list_tabs(session, seller=shop.seller, now=LATER)
     invoice = bill(session, shop, found[1])
 
     assert [tab.cost_centre_id for tab in found] == [None, centre.id]
     assert "Centre de coût : R-D Recherche" in invoice.document.notes
     with pytest.raises(BilledAlready):
-        tabs.charge_to(session, booking=first, cost_centre_id=None, actor=alice)
+        tabs.set_cost_centre(session, booking=first, cost_centre_id=None, actor=alice)
 
 
 def test_only_a_buyer_says_who_bears_a_booking(session: Session, shop: Shop) -> None:
     booked, dana = stay(session, shop), make_user(session)
     with pytest.raises(NotFound):
-        tabs.charge_to(session, booking=booked, cost_centre_id=None, actor=dana)
+        tabs.set_cost_centre(session, booking=booked, cost_centre_id=None, actor=dana)
     join(session, shop, dana, BuyingRight.VIEWER)
     with pytest.raises(BuyersOnly):
-        tabs.charge_to(session, booking=booked, cost_centre_id=None, actor=dana)
+        tabs.set_cost_centre(session, booking=booked, cost_centre_id=None, actor=dana)
     theirs = organisations.add_cost_centre(
         session, organisation=shop.world.acme, actor=shop.world.charlie, code="X", name="X"
     )
     with pytest.raises(NotFound):
-        tabs.charge_to(session, booking=booked, cost_centre_id=theirs.id, actor=shop.world.alice)
+        tabs.set_cost_centre(session, booking=booked, cost_centre_id=theirs.id, actor=shop.world.alice)
 
 
 def test_a_cost_centre_is_taken_away_again(session: Session, shop: Shop) -> None:
     alice, booked = shop.world.alice, stay(session, shop)
     centre = organisations.add_cost_centre(session, organisation=shop.company, actor=alice, code="A", name="A")
     for centre_id in (centre.id, None, None):
-        tabs.charge_to(session, booking=booked, cost_centre_id=centre_id, actor=alice)
+        tabs.set_cost_centre(session, booking=booked, cost_centre_id=centre_id, actor=alice)
 
     assert owed(session, shop)[0].cost_centre_id is None
 
@@ -255,7 +255,7 @@ def sell(session: Session, shop: Shop, *, means: PaymentMeansCode = PaymentMeans
 
 @pytest.fixture
 def at_home(session: Session, shop: Shop) -> None:
-    tabs.keep_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
+    tabs.save_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
 
 
 def test_what_is_used_for_an_organisation_is_not_the_members_to_pay(session: Session, shop: Shop) -> None:
@@ -327,7 +327,7 @@ def test_a_sale_at_the_desk_is_refused_with_its_reason(session: Session, shop: S
     found = owed(session, shop, user_id=shop.world.alice.id)
     with pytest.raises(tabs.BuyerAddressMissing):
         sell(session, shop)
-    tabs.keep_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
+    tabs.save_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
     with pytest.raises(tabs.TotalChanged):
         sell(session, shop, shown_total_cents=1)
     with pytest.raises(tabs.MeansWrong):

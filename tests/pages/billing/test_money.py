@@ -18,7 +18,7 @@ from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Locale, User
 from api.domain.pricing.legal import Regime
 from api.domain.sales import quotes
-from api.domain.sales.orders import draft_of
+from api.domain.sales.orders import draft_invoice
 from api.domain.sales.orders.billing import DepositHalfCredited
 from api.domain.sales.quotes import Quote, QuoteStatus, Review, get_rule
 from tests.domain.billing.test_organisations import join
@@ -95,7 +95,7 @@ def test_the_price_set_by_staff_is_the_price_of_the_invoice(session: Session, sh
         )
     quotes.offer(session, quote=reviewed, actor=shop.world.bob, now=reviewed.created_at)
     order = accept(session, shop, reviewed)
-    bill = issue(session, shop, draft=draft_of(session, orders=[order], on=date(2026, 11, 23)))
+    bill = issue(session, shop, draft=draft_invoice(session, orders=[order], on=date(2026, 11, 23)))
 
     assert (bill.net_cents, bill.total_cents) == (reviewed.net_cents, reviewed.total_cents)
 
@@ -202,11 +202,11 @@ def test_a_credited_deposit_is_not_deducted_and_gives_way_to_another(
     deposit = session.scalars(select(Invoice).where(Invoice.kind == DocumentKind.DEPOSIT)).one()
     bob.post(f"/invoices/{deposit.id}/credit", {"what": "lines", "reason": "Half", "quantity-0": "0.5"})
     with pytest.raises(DepositHalfCredited):
-        draft_of(session, orders=[order], on=date(2026, 11, 23))
+        draft_invoice(session, orders=[order], on=date(2026, 11, 23))
     assert bob.get(page).status_code == 200
     bob.post(f"/invoices/{deposit.id}/credit", {"what": "lines", "reason": "Rest", "quantity-0": "0.5"})
 
-    assert totals(draft_of(session, orders=[order], on=date(2026, 11, 23))).total_cents == order.quote.total_cents
+    assert totals(draft_invoice(session, orders=[order], on=date(2026, 11, 23))).total_cents == order.quote.total_cents
     assert "Credited" in alice.get(page).text
     assert "Ask for a deposit" in bob.get(page).text
 

@@ -113,5 +113,5 @@ def test_members_and_strangers_find_no_till(session: Session, calls: Calls, shop
 
 def test_staff_read_what_the_clock_could_not_invoice(session: Session, calls: Calls, shop: Shop) -> None:
     assert calls(shop.world.bob)("GET", f"/sellers/{shop.seller.id}/tabs/refused").json() == []
-    tabs.keep_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
+    tabs.save_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
     assert tabs.find_address(session, user=shop.world.alice) == make_buyer().address

@@ -150,7 +150,7 @@ def _draw(
         notes=invoices.list_credit_notes(session, invoice=invoice),
         taken=[(each, each.cents > 0 and each.id not in reversed_ids) for each in taken],
         means=MEANS,
-        orders=orders.list_orders_of(session, invoice=invoice),
+        orders=orders.list_orders_on_invoice(session, invoice=invoice),
         handles=handles,
         back="/staff/money" if handles else _own_list(session, invoice),
     )

@@ -63,7 +63,7 @@ def _done(session: Session, order: Order, reader: PageReader) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
     if order.status is not OrderStatus.IN_PRODUCTION:
         return None
-    parts = orders.progress_of(session, order=order, now=reader.now)
+    parts = orders.list_progress(session, order=order, now=reader.now)
     return sum(part.progress for part in parts) / len(parts) if parts else 0.0
 
 
@@ -128,7 +128,7 @@ def _draw(reader: PageReader, session: Session, user: User, order: Order, form: 
         form=form,
         order=order,
         state=STATES[order.status],
-        parts=orders.progress_of(session, order=order, now=reader.now),
+        parts=orders.list_progress(session, order=order, now=reader.now),
         bill=bill,
         deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in asked],
         living=living,

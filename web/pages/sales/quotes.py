@@ -26,13 +26,13 @@ from api.domain.printing.jobs import JobRequest
 from api.domain.printing.library import Model, get_model
 from api.domain.sales import orders, quotes
 from api.domain.sales.quotes import Quote, QuoteStatus, RequestedLine
+from web.formats import number, unit_price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.print import QUALITIES
 from web.price_form import decimal_of, read_cents
 from web.render import PageReader, Reader
 from web.states import State
-from web.words import number, unit_price
 
 router = APIRouter(include_in_schema=False)
 MOST_FILES = 20
@@ -123,7 +123,7 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
             site=place,
             organisation=_organisation(session, user, form),
             actor=user,
-            asked=[_line(form, model, place, session) for model in wanted],
+            lines=[_line(form, model, place, session) for model in wanted],
             note=form["note"],
             cost_centre_id=_centre_id(session, form),
             wanted_on=_date(form["wanted_on"]),

@@ -126,7 +126,7 @@ def _draw_person(
         total_cents=sum(each.promised_cents for each in owed),
         address=tabs.find_address(session, user=person),
         credit_cents=payments.credit_balance_cents(session, seller_id=seller.id, party=f"user:{person.id}"),
-        means={word: MEANS[means] for word, means in tabs.AT_DESK.items()},
+        means={word: MEANS[means] for word, means in tabs.TILL_MEANS.items()},
     )
 
 
@@ -138,14 +138,14 @@ def sell(
     seller, person, number = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id), ""
     with trying(session, form):
         if form["street"] or tabs.find_address(session, user=person) is None:
-            tabs.keep_address(session, user=person, address=_address(form), now=reader.now)
+            tabs.save_address(session, user=person, address=_address(form), now=reader.now)
         owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
         number = tabs.sell(
             session,
             seller=seller,
             user=person,
             owed=[each for each in owed if form[f"{each.what}-{each.id}"]],
-            means=tabs.AT_DESK.get(form["means"], PaymentMeansCode.TRANSFER),
+            means=tabs.TILL_MEANS.get(form["means"], PaymentMeansCode.TRANSFER),
             judge=judge,
             now=reader.now,
             actor=user,
@@ -199,7 +199,7 @@ def charge_to(
     row = organisations.get_organisation(session, slug, user=user)
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     with trying(session, form):
-        tabs.charge_to(session, booking=booking, cost_centre_id=form.int("cost_centre_id") or None, actor=user)
+        tabs.set_cost_centre(session, booking=booking, cost_centre_id=form.int("cost_centre_id") or None, actor=user)
     if form.errors:
         return _draw_bookings(reader, session, user, row, form, status=form.status)
     return reader.to(f"/org/{slug}/bookings", N_("The cost centre of the booking is noted."))

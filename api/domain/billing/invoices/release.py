@@ -11,7 +11,7 @@ from sqlalchemy import String, cast, select, update
 from sqlalchemy.orm import Session
 
 from api.domain.billing.invoices.table import Invoice
-from api.domain.core.changes import Change, publish, record
+from api.domain.core.changes import Change, record
 from api.domain.core.errors import NotFound
 
 
@@ -59,7 +59,6 @@ def release(
         site_id=invoice.seller.site_id,
         sha256=pdf_sha256,
     )
-    publish(session, invoice=invoice.id)
     return True
 
 

@@ -95,8 +95,16 @@ def invite(
             expires_at=now + INVITATION_LIFE,
         )
     )
-    facts = {"email": email, "buying": buying.value}
-    record(session, noun="organisation", noun_id=organisation.id, verb="invited", now=now, actor_id=actor.id, **facts)
+    record(
+        session,
+        noun="organisation",
+        noun_id=organisation.id,
+        verb="invited",
+        now=now,
+        actor_id=actor.id,
+        email=email,
+        buying=buying.value,
+    )
     return token
 
 

@@ -17,7 +17,7 @@ from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, Journal, Leg
 from api.domain.billing.sellers import Seller, WalletKind
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
-from api.domain.core.changes import publish, record
+from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 
@@ -282,8 +282,6 @@ def _keep(session: Session, payment: Payment, *, seller: Seller, actor: User | N
         cents=payment.cents,
         means=payment.means.value,
     )
-    if payment.invoice_id:
-        publish(session, invoice=payment.invoice_id)
     return payment
 
 

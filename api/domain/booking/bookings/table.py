@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
-from api.domain.core.changes import publish, record
+from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User, may_see_for
 from api.domain.people.roles import may_staff
@@ -130,7 +130,6 @@ def record_booking(
         resource=booking.resource_id,
         **facts,
     )
-    publish(session, booking=booking.id, resource=booking.resource_id)
 
 
 # Row locks are taken in this order everywhere in this package, in `gatherings` and in `kits`; within one table in the

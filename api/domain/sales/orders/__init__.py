@@ -1,23 +1,23 @@
-"""Orders: an accepted quote, printed, checked, delivered and invoiced at the price that was quoted."""
+"""Orders: accepted quotes, printed, checked, delivered and invoiced at the price that was quoted."""
 
-from api.domain.sales.orders.billing import draft_of as draft_of
+from api.domain.sales.orders.accept import accept as accept
+from api.domain.sales.orders.accept import spent_cents as spent_cents
+from api.domain.sales.orders.billing import draft_invoice as draft_invoice
 from api.domain.sales.orders.billing import invoice_orders as invoice_orders
 from api.domain.sales.orders.billing import list_deposits as list_deposits
-from api.domain.sales.orders.billing import list_orders_of as list_orders_of
+from api.domain.sales.orders.billing import list_orders_on_invoice as list_orders_on_invoice
 from api.domain.sales.orders.billing import lock_delivered as lock_delivered
+from api.domain.sales.orders.billing import mark_invoiced as mark_invoiced
 from api.domain.sales.orders.billing import request_deposit as request_deposit
-from api.domain.sales.orders.billing import settle as settle
-from api.domain.sales.orders.place import accept as accept
-from api.domain.sales.orders.place import spent_cents as spent_cents
-from api.domain.sales.orders.produce import PartProgress as PartProgress
-from api.domain.sales.orders.produce import cancel as cancel
-from api.domain.sales.orders.produce import check_part as check_part
-from api.domain.sales.orders.produce import deliver as deliver
-from api.domain.sales.orders.produce import failed_runs as failed_runs
-from api.domain.sales.orders.produce import move_promise as move_promise
-from api.domain.sales.orders.produce import progress_of as progress_of
-from api.domain.sales.orders.produce import read_note as read_note
-from api.domain.sales.orders.produce import replace_lost as replace_lost
+from api.domain.sales.orders.delivery import deliver as deliver
+from api.domain.sales.orders.delivery import read_note as read_note
+from api.domain.sales.orders.production import cancel as cancel
+from api.domain.sales.orders.production import check_part as check_part
+from api.domain.sales.orders.production import replace_lost as replace_lost
+from api.domain.sales.orders.progress import PartProgress as PartProgress
+from api.domain.sales.orders.progress import list_progress as list_progress
+from api.domain.sales.orders.promise import failed_runs as failed_runs
+from api.domain.sales.orders.promise import move_promise as move_promise
 from api.domain.sales.orders.table import OPEN as OPEN
 from api.domain.sales.orders.table import Cause as Cause
 from api.domain.sales.orders.table import Order as Order

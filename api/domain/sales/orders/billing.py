@@ -1,4 +1,4 @@
-"""From delivered orders to one invoice: what the quotes said, to the cent, less the deposits."""
+"""Invoice delivered orders at the quoted prices, less their deposits; and issue those deposits."""
 
 from __future__ import annotations
 
@@ -40,18 +40,28 @@ class DepositWrong(Invalid):
     field = "percent"
 
 
-def draft_of(session: Session, *, orders: Sequence[Order], on: date, number: str = "BROUILLON") -> Document:
-    """The invoice of these orders as it would be issued on that day, before its number."""
+def draft_invoice(session: Session, *, orders: Sequence[Order], on: date, number: str = "BROUILLON") -> Document:
+    """The invoice of these orders as it would be issued on that day, before its number; deposits are deducted.
+
+    Raises MixedOrders, NotBillable and DepositHalfCredited.
+    """
     first = orders[0]
     if any((o.organisation_id, o.seller_id) != (first.organisation_id, first.seller_id) for o in orders):
         raise MixedOrders()
+    draft = _draft_whole(session, orders, on, number)
+    deposits = [invoice.document for order in orders for invoice in _list_living_deposits(session, order)]
+    # The agreed total is that of the whole; what is left after a deposit has no total of its own.
+    return replace(deduct_deposits(draft, deposits), agreed_total_cents=None) if deposits else draft
+
+
+def _draft_whole(session: Session, orders: Sequence[Order], on: date, number: str) -> Document:
+    first = orders[0]
     buyer = get_billable(session, organisation_id=first.organisation_id)
     regime = get_regime(session, seller=first.seller, on=on)
     devis = [order.quote.document for order in orders]
-    delivered = [order.delivered_on or on for order in orders]
+    days = {order.delivered_on or on for order in orders}
     purchase_orders = {order.purchase_order for order in orders}
-    single = len(orders) == 1
-    draft = Document(
+    return Document(
         number=number,
         issued_on=on,
         due_on=on + timedelta(days=buyer.terms_days),
@@ -59,31 +69,30 @@ def draft_of(session: Session, *, orders: Sequence[Order], on: date, number: str
         buyer=buyer.party,
         deliver_to=devis[0].deliver_to,
         lines=tuple(line for each in devis for line in each.lines),
-        allowances=tuple(off for each in devis for off in each.allowances),
+        allowances=tuple(allowance for each in devis for allowance in each.allowances),
         regime=regime.regime,
         vat_on_debits=regime.vat_on_debits,
-        supplied_on=delivered[0] if len(set(delivered)) == 1 else None,
-        supplied_from=min(delivered) if len(set(delivered)) > 1 else None,
-        supplied_until=max(delivered) if len(set(delivered)) > 1 else None,
+        supplied_on=min(days) if len(days) == 1 else None,
+        supplied_from=min(days) if len(days) > 1 else None,
+        supplied_until=max(days) if len(days) > 1 else None,
         purchase_order=purchase_orders.pop() if len(purchase_orders) == 1 else None,
         bank=first.seller.bank,
-        notes=(_named(orders),),
-        agreed_total_cents=first.quote.total_cents if single else None,
+        notes=(_reference_note(orders),),
+        # VAT is rounded once per invoice, so several orders together may differ from their quotes by a cent.
+        agreed_total_cents=first.quote.total_cents if len(orders) == 1 else None,
     )
-    deposits = [invoice.document for order in orders for invoice in _living_deposits(session, order)]
-    return replace(deduct_deposits(draft, deposits), agreed_total_cents=None) if deposits else draft
 
 
 def list_deposits(session: Session, *, order: Order) -> list[tuple[Invoice, int]]:
-    """(deposit invoice, cents of it that were credited), the first asked first."""
+    """(deposit invoice, cents of it that were credited), oldest first."""
     return [
         (each.invoice, sum(note.total_cents for note in invoices.list_credit_notes(session, invoice=each.invoice)))
         for each in order.deposits
     ]
 
 
-def _living_deposits(session: Session, order: Order) -> list[Invoice]:
-    """Those that count: a credited one is not deducted, and gives way to another. Raises DepositHalfCredited."""
+def _list_living_deposits(session: Session, order: Order) -> list[Invoice]:
+    """Those that are not credited, and so are to be deducted. Raises DepositHalfCredited."""
     living = []
     for invoice, credited_cents in list_deposits(session, order=order):
         if 0 < credited_cents < invoice.total_cents:
@@ -93,13 +102,14 @@ def _living_deposits(session: Session, order: Order) -> list[Invoice]:
     return living
 
 
-def _named(orders: Sequence[Order]) -> str:
-    """So that the paper can be followed back: order, quote, the buyer's number."""
+def _reference_note(orders: Sequence[Order]) -> str:
+    """The numbers of order, quote and purchase order, which lead from the invoice back to what was agreed."""
     names = [
         f"{order.number} (devis {order.quote.number}{f', bon {order.purchase_order}' if order.purchase_order else ''})"
         for order in orders
     ]
     text = ("Commande " if len(names) == 1 else "Commandes ") + ", ".join(names)
+    # `facturx.checks` refuses longer texts.
     return text if len(text) <= 1000 else f"{len(names)} commandes, de {orders[0].number} à {orders[-1].number}"
 
 
@@ -114,27 +124,28 @@ def invoice_orders(session: Session, *, orders: Sequence[Order], judge: Judge, a
     invoice = invoices.issue(
         session,
         seller=first.seller,
-        draft=draft_of(session, orders=orders, on=today(now)),
+        draft=draft_invoice(session, orders=orders, on=today(now)),
         customer=Customer(organisation_id=first.organisation_id),
         judge=judge,
         now=now,
         today=today(now),
         actor=actor,
     )
-    settle(session, orders=orders, invoice=invoice)
+    mark_invoiced(session, orders=orders, invoice=invoice)
     return invoice
 
 
 def lock_delivered(session: Session, *, orders: Sequence[Order]) -> None:
-    """One clerk at a time, in the order of the ids; NotDelivered when one of them cannot be invoiced (any more)."""
+    """Lock these orders; raises NotDelivered when one of them cannot be invoiced, or cannot any more."""
+    # In the order of the ids: two clerks with orders in common would else wait for each other.
     for order in sorted(orders, key=lambda each: each.id):
         lock_order(session, order)
     if any(order.status is not OrderStatus.DELIVERED for order in orders):
         raise NotDelivered()
 
 
-def settle(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> None:
-    """These orders stand on that invoice."""
+def mark_invoiced(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> None:
+    """Record that these orders, locked by the caller, stand on that invoice."""
     for order in orders:
         advance(session, order, OrderStatus.INVOICED, moves=NEXT, status=Order.status, invoice_id=invoice.id)
 
@@ -142,12 +153,15 @@ def settle(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> No
 def request_deposit(
     session: Session, *, order: Order, percent: Decimal, judge: Judge, actor: User, now: datetime
 ) -> Invoice:
-    """A deposit invoice (386) for a part of the order; deducted from the final invoice with its VAT."""
+    """A deposit invoice (type 386) for a part of the order; the final invoice deducts it with its VAT.
+
+    Raises StaffOnly, DepositWrong, and what `issue_deposit` raises.
+    """
     require_staff(session, user=actor, site_id=order.site_id)
     lock_order(session, order)
-    if not 1 <= percent <= 90 or order.status not in OPEN or _living_deposits(session, order):
+    if not 1 <= percent <= 90 or order.status not in OPEN or _list_living_deposits(session, order):
         raise DepositWrong()
-    sale = draft_of(session, orders=[order], on=today(now), number=order.number)
+    sale = draft_invoice(session, orders=[order], on=today(now), number=order.number)
     invoice = invoices.issue_deposit(
         session,
         seller=order.seller,
@@ -165,6 +179,6 @@ def request_deposit(
     return invoice
 
 
-def list_orders_of(session: Session, *, invoice: Invoice) -> list[Order]:
-    """What an invoice is for, back along the chain."""
+def list_orders_on_invoice(session: Session, *, invoice: Invoice) -> list[Order]:
+    """The orders that an invoice is for."""
     return list(session.scalars(select(Order).where(Order.invoice_id == invoice.id).order_by(Order.id)))

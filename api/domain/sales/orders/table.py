@@ -1,4 +1,4 @@
-"""The orders table: what an accepted quote became, its parts, and which job prints what of them."""
+"""The tables of orders: an accepted quote, its parts, and which job prints which copies of them."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, or_, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.sellers import Seller
 from api.domain.core.base import Base, EnumText, Id, Instant
-from api.domain.core.errors import NotFound
-from api.domain.people.accounts import Membership, Organisation, User
-from api.domain.people.roles import may_staff
+from api.domain.people.accounts import Organisation, User
 from api.domain.places.sites import Site
-from api.domain.printing.jobs import Job
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.sales.access import get_readable, list_readable
 from api.domain.sales.quotes import Quote, QuoteLine
 
 
@@ -35,10 +34,13 @@ NEXT: dict[OrderStatus, frozenset[OrderStatus]] = {
     _S.DELIVERED: frozenset({_S.INVOICED}),
 }
 OPEN = (_S.IN_PRODUCTION, _S.CHECKED)
+# Jobs of an order whose copies will never come, and those whose copies are there.
+LOST = frozenset({JobStatus.REJECTED, JobStatus.CANCELLED})
+PRINTED = frozenset({JobStatus.PRINTED, JobStatus.COLLECTED})
 
 
 class Cause(StrEnum):
-    """Why a job prints something of a part; only the first is the customer's to pay."""
+    """Why a job prints copies of a part; the customer pays only for the first cause."""
 
     ORDERED = "ordered"
     CHECK_FAILED = "check_failed"
@@ -46,7 +48,7 @@ class Cause(StrEnum):
 
 
 class Order(Base):
-    """One accepted quote. `promised_on` may move; what was promised first stays."""
+    """One accepted quote. `promised_on` may move to later days; `first_promised_on` stays."""
 
     __tablename__ = "orders"
     __table_args__ = (
@@ -86,7 +88,7 @@ class Order(Base):
 
 
 class Part(Base):
-    """One line of the order: `quantity` ordered, `passed` found good."""
+    """One line of the order: `quantity` copies ordered, `passed` of them checked and good."""
 
     __tablename__ = "order_parts"
     __table_args__ = (
@@ -109,7 +111,7 @@ class Part(Base):
 
 
 class PartPrint(Base):
-    """That a job prints `copies` of a part, and why; `scrapped` of them were not good."""
+    """A job that prints `copies` of a part, and why; `scrapped` of them were not good."""
 
     __tablename__ = "order_prints"
     __table_args__ = (
@@ -143,16 +145,7 @@ class OrderDeposit(Base):
 
 
 def get_order(session: Session, order_id: int, *, user: User) -> Order:
-    """Of one's organisation, or at a site that one staffs; else NotFound."""
-    order = session.get(Order, order_id)
-    if order is None:
-        raise NotFound()
-    member = select(Membership.id).where(
-        Membership.user_id == user.id, Membership.organisation_id == order.organisation_id
-    )
-    if session.scalar(member) is None and not may_staff(session, user=user, site_id=order.site_id):
-        raise NotFound()
-    return order
+    return get_readable(session, Order, order_id, user=user)
 
 
 def list_orders(
@@ -164,14 +157,16 @@ def list_orders(
     before_id: int | None = None,
     limit: int = 50,
 ) -> list[Order]:
-    """One's organisations' orders, and those of sites (which the caller must have asked for); newest first."""
-    mine = Order.organisation_id.in_(select(Membership.organisation_id).where(Membership.user_id == user.id))
-    query = select(Order).where(or_(mine, Order.site_id.in_(site_ids)) if site_ids else mine)
-    if organisation_id is not None:
-        query = query.where(Order.organisation_id == organisation_id)
-    if before_id is not None:
-        query = query.where(Order.id < before_id)
-    return list(session.scalars(query.order_by(Order.id.desc()).limit(limit)))
+    """As `list_readable`."""
+    return list_readable(
+        session,
+        Order,
+        user=user,
+        organisation_id=organisation_id,
+        site_ids=site_ids,
+        before_id=before_id,
+        limit=limit,
+    )
 
 
 def list_open_orders(session: Session, *, site_id: int | None = None) -> list[Order]:
@@ -186,7 +181,7 @@ def list_delivered(
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
 ) -> list[Order]:
-    """Delivered (up to and including a day) and on no invoice yet; of some organisations, if asked."""
+    """Delivered up to and including a day, and on no invoice yet."""
     query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
     if until is not None:
         query = query.where(Order.delivered_on <= until)
@@ -196,11 +191,10 @@ def list_delivered(
 
 
 def lock_order(session: Session, order: Order) -> None:
-    """One clerk at a time decides about an order."""
-    session.execute(select(Order.id).where(Order.id == order.id).with_for_update(key_share=True))
-    session.refresh(order)
+    """Take the row until the end of the transaction and read it anew: one clerk at a time decides about an order."""
+    session.refresh(order, with_for_update={"key_share": True})
 
 
 def find_order(session: Session, *, quote_id: int) -> Order | None:
-    """What became of a quote."""
+    """The order of an accepted quote."""
     return session.scalar(select(Order).where(Order.quote_id == quote_id))

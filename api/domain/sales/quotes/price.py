@@ -1,4 +1,4 @@
-"""The price of a quote from meshes alone, with its trace, and the day that the planner promises. Writes nothing."""
+"""The price of a quote from the meshes alone, its lines on paper, and the day that the plan promises. Only reads."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from api.domain.printing.plates import copies_per_plate, cut_into_plates
 from api.domain.printing.printers import PrinterKind, list_printers
 from api.domain.printing.runs import plan_site
 
-# From the last plate to the counter: cooling, removing supports, the quality check.
+# From the end of the last plate to the counter: cooling, removing supports, the quality check.
 FINISHING = timedelta(days=1)
-# Ids of work that nobody ordered yet; no job has them.
-NOT_A_JOB = -1
+# The plan names jobs by id; lines that nobody ordered yet get ids from here downwards, which no job has.
+FIRST_UNORDERED_ID = -1
 
 QUALITY_WORDS = {Quality.DRAFT: "brouillon", Quality.STANDARD: "standard", Quality.FINE: "fine"}
 
-# How the trace is told on paper, which is French by law of custom; pages use the msgids of `prices`.
+# The trace on paper, which is always in French; pages translate the LABELS of `prices` instead.
 PAPER_WORDS = {
     PriceReason.MATERIAL: ("Matière", "{grams} g de {material} à {per_gram} €/g"),
     PriceReason.MACHINE_TIME: ("Temps machine", "{minutes} min à {per_minute} €/min"),
@@ -56,7 +56,7 @@ PAPER_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class RequestedLine:
-    """One line as it is asked for; `wanted_on` is the buyer's date."""
+    """One line as the buyer wants it."""
 
     request: JobRequest
     rush: str = "standard"
@@ -65,21 +65,23 @@ class RequestedLine:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    asked: RequestedLine
+    """A requested line with its price; `kinds` are those that it fits on, grams and minutes are of one copy."""
+
+    requested: RequestedLine
     kinds: tuple[PrinterKind, ...]
     grams: Decimal
     minutes: Decimal
     price: Price
 
 
-def price_lines(session: Session, *, tariff: Tariff, asked: Sequence[RequestedLine]) -> tuple[list[PricedLine], Price]:
-    """Each line by the mesh, and the order with its minimum; raises what `check_request` and `price_part` raise."""
-    lines = [_price_line(session, tariff, each) for each in asked]
-    return lines, price_order(tariff, [line.price for line in lines])
+def price_lines(session: Session, *, tariff: Tariff, lines: Sequence[RequestedLine]) -> tuple[list[PricedLine], Price]:
+    """(each line, the whole with its minimum); raises what `check_request` and `price_part` raise."""
+    priced = [_price_line(session, tariff, line) for line in lines]
+    return priced, price_order(tariff, [line.price for line in priced])
 
 
-def _price_line(session: Session, tariff: Tariff, asked: RequestedLine) -> PricedLine:
-    request = asked.request
+def _price_line(session: Session, tariff: Tariff, line: RequestedLine) -> PricedLine:
+    request = line.request
     kinds = check_request(session, request)
     _, work = estimate_part(
         request.model,
@@ -87,29 +89,34 @@ def _price_line(session: Session, tariff: Tariff, asked: RequestedLine) -> Price
         quality=request.quality,
         scale=request.scale,
         quantity=request.copies,
-        rush=asked.rush,
+        rush=line.rush,
     )
-    return PricedLine(asked, tuple(kinds), work.grams, work.minutes, price_part(tariff, work))
+    return PricedLine(line, tuple(kinds), work.grams, work.minutes, price_part(tariff, work))
 
 
-def promise(session: Session, *, site: Site, lines: Sequence[PricedLine], owner_id: int, now: datetime) -> date | None:
-    """The day by which all of it is ready at P90, behind all that is queued; None when it cannot be planned now."""
+def plan_promise(
+    session: Session, *, site: Site, lines: Sequence[PricedLine], owner_id: int, now: datetime
+) -> date | None:
+    """The day by which all lines are ready in nine of ten cases (P90), behind what is queued already.
+
+    None when a line cannot be planned now.
+    """
     printers = list_printers(session, site_ids=[site.id])
-    wanted = []
+    jobs = []
     for index, line in enumerate(lines):
         kinds = {kind.id for kind in line.kinds}
         ids = frozenset(printer.id for printer in printers if printer.kind_id in kinds)
-        wanted.append(_plan_job(line, NOT_A_JOB - index, owner_id, site, ids, now))
-    made = plan_site(session, site=site, now=now, more=wanted)
-    etas = [made.of(job.id).eta_p90 for job in wanted]
-    known = [eta for eta in etas if eta is not None]
-    return today(max(known) + FINISHING) if len(known) == len(etas) and known else None
+        jobs.append(_plan_job(line, FIRST_UNORDERED_ID - index, owner_id, site, ids, now))
+    plan = plan_site(session, site=site, now=now, more=jobs)
+    etas = [eta for job in jobs if (eta := plan.of(job.id).eta_p90) is not None]
+    return today(max(etas) + FINISHING) if etas and len(etas) == len(jobs) else None
 
 
 def _plan_job(
     line: PricedLine, job_id: int, owner_id: int, site: Site, printer_ids: frozenset[int], now: datetime
 ) -> PlanJob:
-    request = line.asked.request
+    request = line.requested.request
+    # On the smallest of the kinds: nobody knows yet on which printer it will run.
     per_plate = min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in line.kinds))
     plates = enumerate(cut_into_plates(request.copies, per_plate), start=1)
     return PlanJob(
@@ -124,55 +131,56 @@ def _plan_job(
     )
 
 
-def sale_lines(
-    lines: Sequence[PricedLine], order: Price, *, regime: Regime, vat_rate: Decimal
+def document_lines(
+    lines: Sequence[PricedLine], total: Price, *, regime: Regime, vat_rate: Decimal
 ) -> tuple[tuple[Line, ...], tuple[tuple[TraceRow, ...], ...]]:
-    """(lines, their traces) of the document; the lines add up to the order's net, to the cent."""
+    """(lines, their traces) of the document; the lines add up to the net amount of `total`, to the cent."""
     category = VatCategory.STANDARD if regime is Regime.PAYER else VatCategory.EXEMPT
     rate = vat_rate if regime is Regime.PAYER else Decimal(0)
-    made: list[tuple[Line, tuple[TraceRow, ...]]] = []
+    rows: list[tuple[Line, tuple[TraceRow, ...]]] = []
     for line in lines:
-        made += _lines_of(line, category, rate)
-    made += [(_extra("Complément au minimum de commande", cents, category, rate), ()) for cents in _minimum(order)]
-    return tuple(line for line, _ in made), tuple(trace for _, trace in made)
+        rows += _rows_of(line, category, rate)
+    rows += [(_extra_line("Complément au minimum de commande", cents, category, rate), ()) for cents in _minimum(total)]
+    return tuple(line for line, _ in rows), tuple(trace for _, trace in rows)
 
 
-def _lines_of(line: PricedLine, category: VatCategory, rate: Decimal) -> list[tuple[Line, tuple[TraceRow, ...]]]:
+def _rows_of(line: PricedLine, category: VatCategory, rate: Decimal) -> list[tuple[Line, tuple[TraceRow, ...]]]:
+    """What is paid per model or per line is a row of its own: a row of pieces is its unit price times the quantity."""
     amounts = {step.reason: round_cents(step.amount) for step in line.price.trace if step.scope is Scope.LINE}
-    name = line.asked.request.model.name
-    made = []
+    name = line.requested.request.model.name
+    rows = []
     if line.price.unit > 0:
-        made.append((_pieces(line, amounts.get(PriceReason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
+        rows.append((_pieces_line(line, amounts.get(PriceReason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
     if cents := amounts.get(PriceReason.SET_UP, 0):
-        made.append((_extra(f"Mise en place : {name}", cents, category, rate), ()))
+        rows.append((_extra_line(f"Mise en place : {name}", cents, category, rate), ()))
     if cents := amounts.get(PriceReason.MINIMUM_LINE, 0):
-        made.append((_extra(f"Complément au minimum : {name}", cents, category, rate), ()))
-    return made
+        rows.append((_extra_line(f"Complément au minimum : {name}", cents, category, rate), ()))
+    return rows
 
 
-def _pieces(line: PricedLine, discount_cents: int, category: VatCategory, rate: Decimal) -> Line:
-    request = line.asked.request
+def _pieces_line(line: PricedLine, discount_cents: int, category: VatCategory, rate: Decimal) -> Line:
+    request = line.requested.request
     colour = f" {request.colour.name.lower()}" if request.colour else ""
     scale = f", échelle {request.scale * 100:f} %" if request.scale != 1 else ""
-    off = Allowance(amount_cents=-discount_cents, reason="Remise") if discount_cents else None
+    discount = Allowance(amount_cents=-discount_cents, reason="Remise") if discount_cents else None
     return Line(
         description=f"{request.model.name}, impression 3D",
         details=f"{request.material.name}{colour}, qualité {QUALITY_WORDS[request.quality]}{scale}",
         quantity=Decimal(request.copies),
-        unit="C62",
+        unit="C62",  # UN/ECE Rec 20: one piece.
         unit_price=line.price.unit,
         nature=Nature.GOODS,
         category=category,
         rate=rate,
-        allowance=off,
+        allowance=discount,
     )
 
 
-def _extra(description: str, cents: int, category: VatCategory, rate: Decimal) -> Line:
+def _extra_line(description: str, cents: int, category: VatCategory, rate: Decimal) -> Line:
     return Line(
         description=description,
         quantity=Decimal(1),
-        unit="LS",
+        unit="LS",  # UN/ECE Rec 20: lump sum.
         unit_price=euros(cents),
         nature=Nature.GOODS,
         category=category,
@@ -180,16 +188,17 @@ def _extra(description: str, cents: int, category: VatCategory, rate: Decimal) -
     )
 
 
-def _minimum(order: Price) -> list[int]:
-    return [round_cents(step.amount) for step in order.trace if step.reason is PriceReason.MINIMUM_ORDER]
+def _minimum(total: Price) -> list[int]:
+    return [round_cents(step.amount) for step in total.trace if step.reason is PriceReason.MINIMUM_ORDER]
 
 
 def trace_rows(price: Price) -> tuple[TraceRow, ...]:
-    """Each step of one piece, for the paper: four decimals become words, whole lines become cents."""
+    """The steps of a price on paper."""
     rows = []
     for step in price.trace:
         label, detail = PAPER_WORDS.get(step.reason, (step.reason.value, ""))
         text = detail.format(**dict(step.params))
+        # The column of amounts shows cents; prices of one piece have four decimals, so they stand in the text.
         if step.scope is Scope.UNIT:
             amount = f"{step.amount.normalize():f} € la pièce"
             rows.append(TraceRow(label=label, detail=f"{text} : {amount}".replace(".", ",")))

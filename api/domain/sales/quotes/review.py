@@ -1,6 +1,6 @@
-"""Staff set another price before they offer a quote: as a reduction or a supplement with its reason, seen by the buyer.
+"""Staff set another price before they offer a quote: as a reduction or a supplement with a reason for the buyer.
 
-Refuses to touch what was offered: the lines and their trace stay, and the invoice will say the same.
+The lines and their trace stay as they were computed, and the invoice repeats both.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentAllowance, Line, Nature, check_document, totals
 from api.domain.billing.facturx import QuoteDocument as Devis
-from api.domain.core.changes import list_changes, publish, record
+from api.domain.core.changes import list_changes, record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.frozen import freeze
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.pricing.prices.money import euros
-from api.domain.sales.quotes.table import Quote, QuoteStatus
+from api.domain.sales.quotes.table import Quote, QuoteStatus, lock_quote
 
-MOST_NET_CENTS = 1_000_000_000
+MOST_NET_CENTS = 1_000_000_000  # Ten million euros: more is a typing mistake.
 
 
 class PriceReasonMissing(Invalid):
@@ -42,13 +41,12 @@ class NotInReview(Conflict):
 
 
 def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str, actor: User, now: datetime) -> None:
-    """From now on the quote costs `net_cents` before VAT; the difference is a line of its own on all papers.
+    """Set the price before VAT of a quote that waits for the staff; the difference stands apart on all documents.
 
-    Raises StaffOnly, NotInReview, PriceReasonMissing, PriceWrong. The quote's row is locked: one of two clerks waits.
+    Raises StaffOnly, NotInReview, PriceReasonMissing, PriceWrong. The quote's row is locked.
     """
     require_staff(session, user=actor, site_id=quote.site_id)
-    session.execute(select(Quote.id).where(Quote.id == quote.id).with_for_update(key_share=True))
-    session.refresh(quote)
+    lock_quote(session, quote)
     if quote.status is not QuoteStatus.IN_REVIEW:
         raise NotInReview()
     reason = " ".join(reason.split())
@@ -75,16 +73,16 @@ def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str,
         new_cents=net_cents,
         reason=reason,
     )
-    publish(session, quote=quote.id)
 
 
 def _adjust(devis: Devis, cents: int, reason: str) -> Devis:
-    """A reduction of the whole (BG-20) for less; one more line for more: no reduction is below zero."""
+    """The document with an allowance on the whole (BG-20) for a lower price, or one more line for a higher one."""
     first = devis.lines[0]
+    # An allowance is never negative, so a supplement has to be a line.
     if cents < 0:
-        off = DocumentAllowance(amount_cents=-cents, reason=reason, category=first.category, rate=first.rate)
-        return replace(devis, allowances=(*devis.allowances, off))
-    more = Line(
+        allowance = DocumentAllowance(amount_cents=-cents, reason=reason, category=first.category, rate=first.rate)
+        return replace(devis, allowances=(*devis.allowances, allowance))
+    supplement = Line(
         description=f"Supplément : {reason}",
         quantity=Decimal(1),
         unit="LS",
@@ -93,12 +91,12 @@ def _adjust(devis: Devis, cents: int, reason: str) -> Devis:
         category=first.category,
         rate=first.rate,
     )
-    traces = (*devis.traces, ()) if devis.traces else ()
-    return replace(devis, lines=(*devis.lines, more), traces=traces)
+    traces = (*devis.traces, ()) if devis.traces else ()  # One per line, also where it is empty.
+    return replace(devis, lines=(*devis.lines, supplement), traces=traces)
 
 
 def list_adjustments(session: Session, *, quote: Quote) -> list[tuple[str, int]]:
-    """(reason, difference in cents before VAT) of each change of the price, the first first."""
+    """(reason, difference in cents before VAT) of each change of the price, oldest first."""
     changes = list_changes(session, noun="quote", noun_id=quote.id)
     return [
         (str(each.facts["reason"]), int(each.facts["new_cents"]) - int(each.facts["old_cents"]))

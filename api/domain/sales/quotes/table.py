@@ -1,4 +1,4 @@
-"""The quotes table (*devis*): a price frozen until a day, its lines and their trace; and each site's review rules."""
+"""The tables of quotes (*devis*): a price frozen until a day, its lines with their trace; each site's review rule."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.billing.sellers import Seller, today
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.changes import record
-from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.errors import Invalid
 from api.domain.core.frozen import thaw
-from api.domain.people.accounts import Membership, Organisation, User
-from api.domain.people.roles import may_staff, require_manager
+from api.domain.people.accounts import Organisation, User
+from api.domain.people.roles import require_manager
 from api.domain.places.sites import Site
 from api.domain.pricing.materials import Colour, Material, Quality
 from api.domain.printing.library import Model
+from api.domain.sales.access import get_readable, list_readable
 
-# A threshold above ten million euros is a slip of the hand.
+# Ten million euros: a threshold above is a typing mistake.
 MOST_ABOVE_CENTS = 1_000_000_000
 
 
@@ -41,7 +42,7 @@ class ValidityWrong(Invalid):
 
 
 class Review(StrEnum):
-    """When staff look at a quote before it binds the house."""
+    """When staff look at a quote before it is offered: an offer binds the seller."""
 
     INSTANT = "instant"
     ABOVE = "above"
@@ -64,7 +65,7 @@ NEXT: dict[QuoteStatus, frozenset[QuoteStatus]] = {
 
 
 class QuoteRule(Base):
-    """How a site quotes; a site without a row offers at once, for 30 days."""
+    """How a site quotes. A site without a row offers at once, for 30 days."""
 
     __tablename__ = "quote_rules"
     __table_args__ = (CheckConstraint("valid_days BETWEEN 1 AND 365", name="valid_days"),)
@@ -77,7 +78,7 @@ class QuoteRule(Base):
 
 
 class Quote(Base):
-    """A *devis* for an organisation. `body` is the frozen document; what it says is what is invoiced."""
+    """A *devis* for an organisation. `body` is the frozen document, whose lines are invoiced as they are."""
 
     __tablename__ = "quotes"
     __table_args__ = (
@@ -122,12 +123,12 @@ class Quote(Base):
         return thaw(self.body, Devis)
 
     def is_expired(self, now: datetime) -> bool:
-        """Nobody accepted it, and its last day is over."""
+        """Nobody accepted it, and its last day is over; no status says so, because time alone does it."""
         return self.status in (QuoteStatus.OFFERED, QuoteStatus.IN_REVIEW) and today(now) > self.valid_until
 
 
 class QuoteLine(Base):
-    """One model in so many pieces: its own price, with every step that led to it."""
+    """One model in so many copies: its price, and the trace that explains it."""
 
     __tablename__ = "quote_lines"
     __table_args__ = (
@@ -161,18 +162,12 @@ class QuoteLine(Base):
 
 
 def get_quote(session: Session, quote_id: int, *, user: User) -> Quote:
-    """Of one's organisation, or at a site that one staffs; else NotFound."""
-    quote = session.get(Quote, quote_id)
-    if quote is None or not _may_see(session, user, quote):
-        raise NotFound()
-    return quote
+    return get_readable(session, Quote, quote_id, user=user)
 
 
-def _may_see(session: Session, user: User, quote: Quote) -> bool:
-    member = select(Membership.id).where(
-        Membership.user_id == user.id, Membership.organisation_id == quote.organisation_id
-    )
-    return session.scalar(member) is not None or may_staff(session, user=user, site_id=quote.site_id)
+def lock_quote(session: Session, quote: Quote) -> None:
+    """Take the row until the end of the transaction and read it anew, so that of two decisions one sees the other."""
+    session.refresh(quote, with_for_update={"key_share": True})
 
 
 def list_quotes(
@@ -184,21 +179,22 @@ def list_quotes(
     before_id: int | None = None,
     limit: int = 50,
 ) -> list[Quote]:
-    """One's organisations' quotes, or (with `site_ids`, which the caller must have asked for) those of sites."""
-    mine = select(Membership.organisation_id).where(Membership.user_id == user.id)
-    allowed = Quote.organisation_id.in_(mine)
-    query = select(Quote).where(or_(allowed, Quote.site_id.in_(site_ids)) if site_ids else allowed)
-    if organisation_id is not None:
-        query = query.where(Quote.organisation_id == organisation_id)
-    if before_id is not None:
-        query = query.where(Quote.id < before_id)
-    return list(session.scalars(query.order_by(Quote.id.desc()).limit(limit)))
+    """As `list_readable`."""
+    return list_readable(
+        session,
+        Quote,
+        user=user,
+        organisation_id=organisation_id,
+        site_ids=site_ids,
+        before_id=before_id,
+        limit=limit,
+    )
 
 
 def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
     """Names by id of the organisations that asked for a quote at these sites, and of those in `more_ids`; by name."""
-    asked = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
-    query = select(Organisation).where(or_(Organisation.id.in_(asked), Organisation.id.in_(more_ids)))
+    buyers = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
+    query = select(Organisation).where(or_(Organisation.id.in_(buyers), Organisation.id.in_(more_ids)))
     return {row.id: row.name for row in session.scalars(query.order_by(Organisation.name, Organisation.id))}
 
 

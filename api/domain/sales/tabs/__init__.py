@@ -1,4 +1,4 @@
-"""What was used and is to be paid: bookings, fees and prints, each on one invoice, at the price that was promised."""
+"""What was used and is to be paid: bookings, fees and prints, each on one invoice, at the price that was shown."""
 
 from api.domain.sales.tabs.bill import NothingOwed as NothingOwed
 from api.domain.sales.tabs.bill import Tab as Tab
@@ -6,15 +6,6 @@ from api.domain.sales.tabs.bill import bill as bill
 from api.domain.sales.tabs.bill import draft_bill as draft_bill
 from api.domain.sales.tabs.bill import list_sources as list_sources
 from api.domain.sales.tabs.bill import list_tabs as list_tabs
-from api.domain.sales.tabs.desk import AT_DESK as AT_DESK
-from api.domain.sales.tabs.desk import BuyerAddressMissing as BuyerAddressMissing
-from api.domain.sales.tabs.desk import MeansWrong as MeansWrong
-from api.domain.sales.tabs.desk import TotalChanged as TotalChanged
-from api.domain.sales.tabs.desk import draft_sale as draft_sale
-from api.domain.sales.tabs.desk import find_address as find_address
-from api.domain.sales.tabs.desk import keep_address as keep_address
-from api.domain.sales.tabs.desk import sell as sell
-from api.domain.sales.tabs.desk import till_cents as till_cents
 from api.domain.sales.tabs.month import bill_month as bill_month
 from api.domain.sales.tabs.month import enqueue_months as enqueue_months
 from api.domain.sales.tabs.month import last_month as last_month
@@ -23,10 +14,19 @@ from api.domain.sales.tabs.month import list_refused as list_refused
 from api.domain.sales.tabs.owed import BilledAlready as BilledAlready
 from api.domain.sales.tabs.owed import Owed as Owed
 from api.domain.sales.tabs.owed import OwedKind as OwedKind
-from api.domain.sales.tabs.owed import charge_to as charge_to
 from api.domain.sales.tabs.owed import list_owed as list_owed
 from api.domain.sales.tabs.owed import list_unbilled_bookings as list_unbilled_bookings
+from api.domain.sales.tabs.owed import set_cost_centre as set_cost_centre
 from api.domain.sales.tabs.table import BilledItem as BilledItem
 from api.domain.sales.tabs.table import BookingCostCentre as BookingCostCentre
 from api.domain.sales.tabs.table import ConsumerAddress as ConsumerAddress
 from api.domain.sales.tabs.table import MonthlyBill as MonthlyBill
+from api.domain.sales.tabs.till import TILL_MEANS as TILL_MEANS
+from api.domain.sales.tabs.till import BuyerAddressMissing as BuyerAddressMissing
+from api.domain.sales.tabs.till import MeansWrong as MeansWrong
+from api.domain.sales.tabs.till import TotalChanged as TotalChanged
+from api.domain.sales.tabs.till import draft_sale as draft_sale
+from api.domain.sales.tabs.till import find_address as find_address
+from api.domain.sales.tabs.till import save_address as save_address
+from api.domain.sales.tabs.till import sell as sell
+from api.domain.sales.tabs.till import till_cents as till_cents

@@ -1,7 +1,4 @@
-"""One invoice for what an organisation owes: delivered orders, bookings, fees and prints, each exactly once.
-
-Refuses to find what is owed (`owed` does), and to know when a month ends (`month` does).
-"""
+"""One invoice for what an organisation owes: delivered orders, bookings, fees and prints, each exactly once."""
 
 from __future__ import annotations
 
@@ -46,12 +43,12 @@ class Tab:
         return sum(order.quote.net_cents for order in self.orders) + sum(each.net_cents for each in self.owed)
 
     def only(self, *, orders: Set[int], bookings: Set[int], jobs: Set[int]) -> Tab:
-        """A part of it, by ids."""
-        wanted = {(OwedKind.BOOKING, each) for each in bookings} | {(OwedKind.JOB, each) for each in jobs}
+        """The part of it that these ids name."""
+        chosen = {(OwedKind.BOOKING, each) for each in bookings} | {(OwedKind.JOB, each) for each in jobs}
         return replace(
             self,
             orders=[order for order in self.orders if order.id in orders],
-            owed=[each for each in self.owed if (each.what, each.id) in wanted],
+            owed=[each for each in self.owed if (each.what, each.id) in chosen],
         )
 
 
@@ -63,18 +60,18 @@ def list_tabs(
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
 ) -> list[Tab]:
-    """All that can be invoiced to organisations, by organisation and cost centre; up to a day, if asked."""
+    """All that can be invoiced to organisations, by organisation and cost centre; up to and including `until`."""
     owed = list_owed(session, seller=seller, now=now, until=until, organisation_ids=organisation_ids)
     tabs: dict[tuple[int, int | None], Tab] = {}
     for order in orders.list_delivered(session, seller_id=seller.id, until=until, organisation_ids=organisation_ids):
-        _tab(tabs, order.organisation_id, order.cost_centre_id).orders.append(order)
+        _tab_of(tabs, order.organisation_id, order.cost_centre_id).orders.append(order)
     for each in owed:
-        if each.organisation_id is not None:  # what a person owes is paid at the desk
-            _tab(tabs, each.organisation_id, each.cost_centre_id).owed.append(each)
+        if each.organisation_id is not None:  # What a person owes is paid at the till.
+            _tab_of(tabs, each.organisation_id, each.cost_centre_id).owed.append(each)
     return [tabs[key] for key in sorted(tabs, key=lambda key: (key[0], key[1] or 0))]
 
 
-def _tab(tabs: dict[tuple[int, int | None], Tab], organisation_id: int, cost_centre_id: int | None) -> Tab:
+def _tab_of(tabs: dict[tuple[int, int | None], Tab], organisation_id: int, cost_centre_id: int | None) -> Tab:
     empty = Tab(organisation_id=organisation_id, cost_centre_id=cost_centre_id)
     return tabs.setdefault((organisation_id, cost_centre_id), empty)
 
@@ -89,12 +86,12 @@ def bill(
     actor: User | None = None,
     purchase_order: str | None = None,
 ) -> Invoice:
-    """Issue the invoice of a tab (or of a part of it); by staff, or by the clock (`actor` None).
+    """Issue the invoice of a tab (or of a part of it), for staff or for the monthly sweep (`actor` None).
 
-    Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, and what `issue` raises. Race: of two who
-    bill one thing, the second waits for the first one's number and then finds it billed: its own number goes back.
+    Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, and what `issue` raises. Locks the orders,
+    then (in `issue`) the seller.
     """
-    require_till(session, user=actor, seller=seller)
+    require_money_right(session, user=actor, seller=seller)
     if not tab.orders and not tab.owed:
         raise NothingOwed()
     orders.lock_delivered(session, orders=tab.orders)
@@ -108,26 +105,27 @@ def bill(
         today=today(now),
         actor=actor,
     )
-    orders.settle(session, orders=tab.orders, invoice=invoice)
+    orders.mark_invoiced(session, orders=tab.orders, invoice=invoice)
+    # Last: of two who bill the same thing, the second waits in `issue` for the commit of the first, and finds it billed
+    # here. Its number goes back with the rollback.
     mark_billed(session, owed=tab.owed, invoice=invoice, now=now, actor=actor)
     return invoice
 
 
-def require_till(session: Session, *, user: User | None, seller: Seller) -> None:
+def require_money_right(session: Session, *, user: User | None, seller: Seller) -> None:
     if user is not None and not may_handle_money(session, user=user, seller=seller):
         raise StaffOnly()
 
 
 def draft_bill(session: Session, *, seller: Seller, tab: Tab, on: date, purchase_order: str | None = None) -> Document:
     """The invoice as it would be issued on that day, before its number; deposits of its orders are deducted."""
-    begun = orders.draft_of(session, orders=tab.orders, on=on) if tab.orders else None
-    draft = begun or _empty(session, seller, tab, on)
+    if tab.orders:
+        draft = orders.draft_invoice(session, orders=tab.orders, on=on)
+    else:
+        draft = _empty_draft(session, seller, tab, on)
     if tab.owed:
-        draft = replace(
-            draft,
-            lines=draft.lines + tuple(each.line for each in tab.owed),
-            agreed_total_cents=None,
-        )
+        lines = draft.lines + tuple(each.line for each in tab.owed)
+        draft = replace(draft, lines=lines, agreed_total_cents=None)  # The total of a quote is that of its order alone.
         days = [order.delivered_on or on for order in tab.orders] + [each.supplied_on for each in tab.owed]
         draft = supplied_over(draft, days)
     centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
@@ -135,7 +133,7 @@ def draft_bill(session: Session, *, seller: Seller, tab: Tab, on: date, purchase
     return replace(draft, notes=draft.notes + notes, purchase_order=purchase_order or draft.purchase_order)
 
 
-def _empty(session: Session, seller: Seller, tab: Tab, on: date) -> Document:
+def _empty_draft(session: Session, seller: Seller, tab: Tab, on: date) -> Document:
     buyer = get_billable(session, organisation_id=tab.organisation_id)
     regime = get_regime(session, seller=seller, on=on)
     return Document(
@@ -152,7 +150,7 @@ def _empty(session: Session, seller: Seller, tab: Tab, on: date) -> Document:
 
 
 def supplied_over(draft: Document, days: Sequence[date]) -> Document:
-    """On one day, or over the period from the first to the last."""
+    """The draft with its day of supply, or with the period from the first day to the last."""
     first, last = min(days), max(days)
     if first == last:
         return replace(draft, supplied_on=first, supplied_from=None, supplied_until=None)
@@ -160,7 +158,7 @@ def supplied_over(draft: Document, days: Sequence[date]) -> Document:
 
 
 def mark_billed(session: Session, *, owed: Sequence[Owed], invoice: Invoice, now: datetime, actor: User | None) -> None:
-    """Say that these stand on the invoice; BilledAlready when one of them stands on another."""
+    """Record that these stand on the invoice; raises BilledAlready when one of them stands on another."""
     for each in owed:
         won = session.scalar(
             insert(BilledItem)
@@ -184,7 +182,7 @@ def mark_billed(session: Session, *, owed: Sequence[Owed], invoice: Invoice, now
 
 
 def list_sources(session: Session, *, invoice: Invoice) -> list[str]:
-    """What an invoice is for, back along the chain: `order:3`, `booking:8`, `job:41`."""
+    """What an invoice is for: `order:3`, `booking:8`, `job:41`."""
     query = select(BilledItem).where(BilledItem.invoice_id == invoice.id).order_by(BilledItem.id)
     items = [f"booking:{x.booking_id}" if x.booking_id else f"job:{x.job_id}" for x in session.scalars(query)]
-    return [f"order:{order.id}" for order in orders.list_orders_of(session, invoice=invoice)] + items
+    return [f"order:{order.id}" for order in orders.list_orders_on_invoice(session, invoice=invoice)] + items

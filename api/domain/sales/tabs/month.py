@@ -1,6 +1,6 @@
-"""The end of the month: one invoice per cost centre for each organisation whose terms say so, whatever runs twice.
+"""Monthly bills: one invoice per cost centre for each organisation with monthly terms, at most one per month.
 
-A month ends at midnight in Paris. What is delivered late, or could not be invoiced then, goes with the next month.
+A month ends at midnight in Paris. What could not be invoiced for a month is on the invoice of the next one.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from api.domain.sales.tabs.bill import Tab, bill, list_tabs
 from api.domain.sales.tabs.owed import BilledAlready
 from api.domain.sales.tabs.table import MonthlyBill
 
-# A refused bill is tried again so late: somebody must mend the details first.
-TRY_AGAIN = timedelta(days=1)
+# A refused bill is tried again a day later: before, somebody has to correct the billing details.
+RETRY_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DueMonth:
-    """That a tab is to be invoiced for the month that begins with `month`."""
+    """A tab that is to be invoiced for the month that begins on `month`."""
 
     seller_id: int
     tab: Tab
@@ -40,31 +40,31 @@ def last_month(now: datetime) -> date:
 
 
 def list_due_months(session: Session, *, now: datetime) -> list[DueMonth]:
-    """What the month that is over still owes to organisations with monthly terms."""
+    """The tabs of organisations with monthly terms that have no invoice for the last month."""
     monthly = list(session.scalars(select(BillingProfile.organisation_id).where(BillingProfile.monthly)))
     if not monthly:
         return []
     month, until = last_month(now), today(now).replace(day=1) - timedelta(days=1)
-    known = _known(session, month, now)
+    settled = _list_settled(session, month, now)
     return [
         DueMonth(seller.id, tab, month)
         for seller in session.scalars(select(Seller).order_by(Seller.id))
         for tab in list_tabs(session, seller=seller, now=now, until=until, organisation_ids=monthly)
-        if (seller.id, tab.organisation_id, tab.cost_centre_id) not in known
+        if (seller.id, tab.organisation_id, tab.cost_centre_id) not in settled
     ]
 
 
-def _known(session: Session, month: date, now: datetime) -> set[tuple[int, int, int | None]]:
-    """Issued, or refused a short while ago."""
+def _list_settled(session: Session, month: date, now: datetime) -> set[tuple[int, int, int | None]]:
+    """(seller, organisation, cost centre) whose bill was issued, or refused less than a day ago."""
     query = select(MonthlyBill).where(
         MonthlyBill.month == month,
-        or_(MonthlyBill.invoice_id.is_not(None), MonthlyBill.tried_at > now - TRY_AGAIN),
+        or_(MonthlyBill.invoice_id.is_not(None), MonthlyBill.tried_at > now - RETRY_AFTER),
     )
     return {(row.seller_id, row.organisation_id, row.cost_centre_id) for row in session.scalars(query)}
 
 
 def enqueue_months(session: Session, *, now: datetime) -> None:
-    """Let a background step invoice each tab that is due; asking twice adds none."""
+    """Enqueue a background step for each tab that is due, unless one waits already."""
     for due in list_due_months(session, now=now):
         tab = due.tab
         enqueue(
@@ -86,36 +86,38 @@ def bill_month(
     judge: Judge,
     now: datetime,
 ) -> Invoice | None:
-    """Invoice one tab for the month that is over; None when there is nothing to do, or when it was refused.
+    """Invoice one tab for the last month; None when there is nothing to do, or when it was refused.
 
-    A refusal (billing details that lack, an engagement number that a public buyer wants) is kept for staff. A validator
-    that does not run is no refusal: it raises, and the next round tries again.
+    A refusal (missing billing details, a missing engagement number of a public buyer) is stored for staff.
     """
-    row_of = (seller_id, organisation_id, cost_centre_id)
-    wanted = [due for due in list_due_months(session, now=now) if _names(due) == row_of]
-    if not wanted:
+    key = (seller_id, organisation_id, cost_centre_id)
+    # Looked up again: the step may run late or twice.
+    due = next((due for due in list_due_months(session, now=now) if _key(due) == key), None)
+    if due is None:
         return None
-    due, seller = wanted[0], session.get_one(Seller, seller_id)
+    seller = session.get_one(Seller, seller_id)
     try:
         with session.begin_nested():
             invoice = bill(session, seller=seller, tab=due.tab, judge=judge, now=now)
-            if not _keep(session, due, now, invoice_id=invoice.id):
-                raise BilledAlready()
+            if not _save_outcome(session, due, now, invoice_id=invoice.id):
+                raise BilledAlready()  # Another issued the month meanwhile: this takes our invoice back.
             return invoice
     except Busy:
-        raise
+        raise  # The validator does not run: that is nobody's fault, and the next sweep tries again.
     except DomainError as refusal:
-        _keep(session, due, now, refusal=f"{type(refusal).__name__}: {refusal}"[:500])
+        _save_outcome(session, due, now, refusal=f"{type(refusal).__name__}: {refusal}"[:500])
         return None
 
 
-def _names(due: DueMonth) -> tuple[int, int, int | None]:
+def _key(due: DueMonth) -> tuple[int, int, int | None]:
     return due.seller_id, due.tab.organisation_id, due.tab.cost_centre_id
 
 
-def _keep(session: Session, due: DueMonth, now: datetime, *, invoice_id: int | None = None, refusal: str = "") -> bool:
-    """Whether this is now the outcome of the month; False when an invoice of the month was there already."""
-    seller_id, organisation_id, cost_centre_id = _names(due)
+def _save_outcome(
+    session: Session, due: DueMonth, now: datetime, *, invoice_id: int | None = None, refusal: str = ""
+) -> bool:
+    """Store an invoice or a refusal as the outcome of the month; False when the month has an invoice already."""
+    seller_id, organisation_id, cost_centre_id = _key(due)
     key = {
         MonthlyBill.seller_id: seller_id,
         MonthlyBill.organisation_id: organisation_id,
@@ -148,6 +150,6 @@ def _keep(session: Session, due: DueMonth, now: datetime, *, invoice_id: int | N
 
 
 def list_refused(session: Session, *, seller_id: int) -> list[MonthlyBill]:
-    """Months that staff must see to, newest first."""
+    """Refused bills that staff have to see to, newest first."""
     query = select(MonthlyBill).where(MonthlyBill.seller_id == seller_id, MonthlyBill.invoice_id.is_(None))
     return list(session.scalars(query.order_by(MonthlyBill.id.desc()).limit(50)))

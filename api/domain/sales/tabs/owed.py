@@ -1,6 +1,6 @@
-"""What was used and stands on no invoice yet: bookings, their fees, and prints that no order brought. Changes nothing.
+"""What was used and is on no invoice yet: bookings, their fees, and prints without an order.
 
-The price is the one that was promised when it was booked or handed in; a later rule or tariff never changes it.
+The price is the one that was shown when it was booked or submitted; a later rule or tariff never changes it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class BilledAlready(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owed:
-    """One thing to be paid for: `supplied_on` is its day in Paris, `promised_cents` with VAT what was shown for it."""
+    """One thing to be paid for. `supplied_on` is its day in Paris; `promised_cents` what was shown for it, with VAT."""
 
     what: OwedKind
     id: int
@@ -68,35 +68,36 @@ def list_owed(
     organisation_ids: Sequence[int] | None = None,
     user_id: int | None = None,
 ) -> list[Owed]:
-    """In order of their days, up to and including `until`; of some organisations, or of one person for themselves."""
+    """By day, up to and including `until`; of some organisations, or of one person for themselves."""
     regime = get_regime(session, seller=seller, on=today(now))
     sites = list_site_ids(session, seller=seller)
-    bookings = _owing_bookings(now).where(
-        Booking.site_id.in_(sites), _whose(Booking.organisation_id, Booking.user_id, organisation_ids, user_id)
+    bookings = _select_bookings(now).where(
+        Booking.site_id.in_(sites), _paid_by(Booking.organisation_id, Booking.user_id, organisation_ids, user_id)
     )
-    prints = _owing_jobs().where(
-        Job.site_id.in_(sites), _whose(Job.organisation_id, Job.owner_id, organisation_ids, user_id)
+    jobs = _select_jobs().where(
+        Job.site_id.in_(sites), _paid_by(Job.organisation_id, Job.owner_id, organisation_ids, user_id)
     )
-    found = [_booking(session, regime, booking, centre_id) for booking, centre_id in session.execute(bookings)]
-    found += [_job(session, regime, job, int(net), int(copies)) for job, net, copies in session.execute(prints)]
-    kept = [each for each in found if until is None or each.supplied_on <= until]
-    return sorted(kept, key=lambda each: (each.supplied_on, each.what, each.id))
+    owed = [_owed_booking(session, regime, booking, centre_id) for booking, centre_id in session.execute(bookings)]
+    owed += [_owed_job(session, regime, job, int(net), int(copies)) for job, net, copies in session.execute(jobs)]
+    owed = [each for each in owed if until is None or each.supplied_on <= until]
+    return sorted(owed, key=lambda each: (each.supplied_on, each.what, each.id))
 
 
-def _whose(
+def _paid_by(
     organisation: InstrumentedAttribute[int | None],
     person: InstrumentedAttribute[int],
     organisation_ids: Sequence[int] | None,
     user_id: int | None,
 ) -> ColumnElement[bool]:
-    """What a member uses for an organisation is never theirs to pay."""
+    """Of these organisations, or of this person; a person never pays what they used for an organisation."""
     if organisation_ids is not None:
         return organisation.in_(organisation_ids)
     return true() if user_id is None else and_(organisation.is_(None), person == user_id)
 
 
-def _owing_bookings(now: datetime) -> Select[Booking, int]:
-    """Over (where nobody must check in, also without a check-in), missed, or cancelled late; at a price."""
+def _select_bookings(now: datetime) -> Select[Booking, int]:
+    """(booking, cost centre) of bookings with a price that are over or missed, or were cancelled late."""
+    # Without a no-show rule nobody has to check in, so a confirmed booking counts as used when its time is over.
     over = and_(
         Booking.end_at <= now,
         or_(
@@ -114,9 +115,9 @@ def _owing_bookings(now: datetime) -> Select[Booking, int]:
     )
 
 
-def _owing_jobs() -> Select[Job, int, int]:
-    """(job, net cents, copies) of what its good runs cost (a cancelled one too), where no order has the price."""
-    booked = (
+def _select_jobs() -> Select[Job, int, int]:
+    """(job, net cents, copies) of jobs without an order; a cancelled one costs what its good runs cost."""
+    charged = (
         select(RunCost.job_id, func.sum(RunCost.net_cents).label("net_cents"), func.sum(Run.copies).label("copies"))
         .join(Run, Run.id == RunCost.run_id)
         .group_by(RunCost.job_id)
@@ -124,8 +125,8 @@ def _owing_jobs() -> Select[Job, int, int]:
         .subquery()
     )
     return (
-        select(Job, booked.c.net_cents, booked.c.copies)
-        .join(booked, booked.c.job_id == Job.id)
+        select(Job, charged.c.net_cents, charged.c.copies)
+        .join(charged, charged.c.job_id == Job.id)
         .where(
             Job.status.in_(ENDED),
             ~exists().where(PartPrint.job_id == Job.id),
@@ -134,29 +135,83 @@ def _owing_jobs() -> Select[Job, int, int]:
     )
 
 
-def _booking(session: Session, regime: SellerRegime, booking: Booking, cost_centre_id: int | None) -> Owed:
+def _owed_booking(session: Session, regime: SellerRegime, booking: Booking, cost_centre_id: int | None) -> Owed:
     late = booking.status is BookingStatus.CANCELLED
-    net_cents = booking.fee_cents if late else booking.net_cents
-    over_at = booking.status_at if late else booking.end_at - timedelta(microseconds=1)
-    rate = _rate(session, regime.regime, booking.site_id, over_at)
-    return Owed(
+    return _owed(
+        session,
+        regime.regime,
+        booking,
         what=OwedKind.BOOKING,
-        id=booking.id,
-        site_id=booking.site_id,
-        organisation_id=booking.organisation_id,
+        user=booking.user,
         cost_centre_id=cost_centre_id,
-        user_id=booking.user_id,
-        user_name=booking.user.name,
-        supplied_on=today(over_at),
-        net_cents=net_cents,
-        promised_cents=net_cents + vat_cents(net_cents, rate),
-        line=_line(_told(booking), _when(booking), net_cents, Nature.SERVICES, regime.regime, rate),
+        # A booking until midnight belongs to the day that ends then.
+        ended_at=booking.status_at if late else booking.end_at - timedelta(microseconds=1),
+        net_cents=booking.fee_cents if late else booking.net_cents,
+        text=_booking_text(booking),
+        details=_booking_details(booking),
+        nature=Nature.SERVICES,
     )
 
 
-def _told(booking: Booking) -> str:
-    """Fees are lines of their own, named for what they are. They bear VAT like the stay that they stand for
-    (CJEU C-295/17); whether an indemnity of this house does, its accountant decides."""
+def _owed_job(session: Session, regime: SellerRegime, job: Job, net_cents: int, copies: int) -> Owed:
+    return _owed(
+        session,
+        regime.regime,
+        job,
+        what=OwedKind.JOB,
+        user=job.owner,
+        cost_centre_id=None,
+        ended_at=job.ended_at or job.created_at,
+        net_cents=net_cents,
+        text=_job_text(job),
+        details=_job_details(job, copies),
+        nature=Nature.GOODS,
+    )
+
+
+def _owed(
+    session: Session,
+    regime: Regime,
+    used: Booking | Job,
+    *,
+    what: OwedKind,
+    user: User,
+    cost_centre_id: int | None,
+    ended_at: datetime,
+    net_cents: int,
+    text: str,
+    details: str,
+    nature: Nature,
+) -> Owed:
+    rate = _vat_rate(session, regime, used.site_id, ended_at)
+    return Owed(
+        what=what,
+        id=used.id,
+        site_id=used.site_id,
+        organisation_id=used.organisation_id,
+        cost_centre_id=cost_centre_id,
+        user_id=user.id,
+        user_name=user.name,
+        supplied_on=today(ended_at),
+        net_cents=net_cents,
+        promised_cents=net_cents + vat_cents(net_cents, rate),
+        line=Line(
+            description=text,
+            details=details,
+            quantity=Decimal(1),
+            unit="LS",  # UN/ECE Rec 20: lump sum.
+            unit_price=euros(net_cents),
+            nature=nature,
+            category=VatCategory.STANDARD if regime is Regime.PAYER else VatCategory.EXEMPT,
+            rate=rate,
+            agreed_net_cents=net_cents,
+        ),
+    )
+
+
+def _booking_text(booking: Booking) -> str:
+    # Fees bear VAT like the stay that they stand for (CJEU C-295/17), so they are ordinary lines, named for what they
+    # are. Whether a fee is an indemnity without VAT, the seller's accountant decides.
     name = booking.resource.name
     if booking.status is BookingStatus.CANCELLED:
         return f"Annulation tardive : {name}"
@@ -165,45 +220,27 @@ def _told(booking: Booking) -> str:
     return f"Réservation : {name}"
 
 
-def _when(booking: Booking) -> str:
-    """On the wall clock of the place; with who booked, because others of the organisation read it."""
+def _booking_details(booking: Booking) -> str:
+    """Times on the clock of the site, and who booked: others of the organisation read the invoice."""
     zone = booking.site.zone
     start, end = booking.start_at.astimezone(zone), booking.end_at.astimezone(zone)
     until = f"{end:%H:%M}" if start.date() == end.date() else f"{end:%d/%m/%Y %H:%M}"
     return f"Réservation n° {booking.id}, {start:%d/%m/%Y %H:%M} à {until}, {booking.user.name}"
 
 
-def _job(session: Session, regime: SellerRegime, job: Job, net_cents: int, copies: int) -> Owed:
-    ended_at = job.ended_at or job.created_at
-    rate = _rate(session, regime.regime, job.site_id, ended_at)
-    return Owed(
-        what=OwedKind.JOB,
-        id=job.id,
-        site_id=job.site_id,
-        organisation_id=job.organisation_id,
-        cost_centre_id=None,
-        user_id=job.owner_id,
-        user_name=job.owner.name,
-        supplied_on=today(ended_at),
-        net_cents=net_cents,
-        promised_cents=net_cents + vat_cents(net_cents, rate),
-        line=_line(_named(job), _made_of(job, copies), net_cents, Nature.GOODS, regime.regime, rate),
-    )
-
-
-def _named(job: Job) -> str:
-    """The name of a confidential model is not for all who read the organisation's invoices."""
+def _job_text(job: Job) -> str:
+    # The name of a confidential model is not for everybody who reads the invoices of the organisation.
     return f"Impression 3D n° {job.id}" + ("" if job.confidential else f" : {job.model.name}")
 
 
-def _made_of(job: Job, count: int) -> str:
+def _job_details(job: Job, count: int) -> str:
     colour = f" {job.colour.name.lower()}" if job.colour else ""
     copies = "1 exemplaire" if count == 1 else f"{count} exemplaires"
     return f"{copies}, {job.material.name}{colour}, qualité {QUALITY_WORDS[job.quality]}"
 
 
-def _rate(session: Session, regime: Regime, site_id: int, at: datetime) -> Decimal:
-    """Of the place's prices on that day; of the law where the place has no prices of prints."""
+def _vat_rate(session: Session, regime: Regime, site_id: int, at: datetime) -> Decimal:
+    """The rate of the site's tariff at that time, or the normal rate of the law where the site has no tariff."""
     if regime is not Regime.PAYER:
         return Decimal(0)
     try:
@@ -212,23 +249,11 @@ def _rate(session: Session, regime: Regime, site_id: int, at: datetime) -> Decim
         return normal_vat_rate(today(at))
 
 
-def _line(text: str, details: str, cents: int, nature: Nature, regime: Regime, rate: Decimal) -> Line:
-    return Line(
-        description=text,
-        details=details,
-        quantity=Decimal(1),
-        unit="LS",
-        unit_price=euros(cents),
-        nature=nature,
-        category=VatCategory.STANDARD if regime is Regime.PAYER else VatCategory.EXEMPT,
-        rate=rate,
-        agreed_net_cents=cents,
-    )
+def set_cost_centre(session: Session, *, booking: Booking, cost_centre_id: int | None, actor: User) -> None:
+    """A buyer chooses the cost centre that bears this booking; None takes it away.
 
-
-def charge_to(session: Session, *, booking: Booking, cost_centre_id: int | None, actor: User) -> None:
-    """A buyer says which cost centre of the organisation bears this booking; None takes it away. By then it may not be
-    invoiced. Raises NotFound, BuyersOnly, and BilledAlready."""
+    Raises NotFound, BuyersOnly, and BilledAlready once the booking is on an invoice.
+    """
     if booking.organisation is None or not find_membership(
         session, user=actor, organisation_id=booking.organisation.id
     ):
@@ -249,7 +274,7 @@ def charge_to(session: Session, *, booking: Booking, cost_centre_id: int | None,
 def list_unbilled_bookings(
     session: Session, *, organisation_id: int, limit: int = 100
 ) -> list[tuple[Booking, int | None]]:
-    """(booking, cost centre) of what an organisation booked or owes a fee for and was not invoiced; newest first."""
+    """(booking, cost centre) of bookings and cancellation fees of an organisation on no invoice; newest first."""
     counts = or_(Booking.status.in_(COUNTED), and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0))
     query = (
         select(Booking, BookingCostCentre.cost_centre_id)
@@ -257,5 +282,5 @@ def list_unbilled_bookings(
         .where(Booking.organisation_id == organisation_id, counts)
         .where(~exists().where(BilledItem.booking_id == Booking.id))
     )
-    found = session.execute(query.order_by(Booking.start_at.desc(), Booking.id.desc()).limit(limit))
-    return [(booking, centre_id) for booking, centre_id in found]
+    rows = session.execute(query.order_by(Booking.start_at.desc(), Booking.id.desc()).limit(limit))
+    return [(booking, centre_id) for booking, centre_id in rows]

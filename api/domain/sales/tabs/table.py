@@ -1,6 +1,6 @@
-"""Billed: which booking or print stands on which invoice. One thing is billed once: the database decides.
+"""The tables of billing what was used: which booking or print stands on which invoice, and the monthly bills.
 
-Refuses to compute: what is owed is found in `owed`, put on an invoice in `bill`, paid at once in `desk`.
+`owed` lists what is still to be paid, `bill` invoices it, `month` does so every month, `till` takes a person's money.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from api.domain.core.base import Base, Cents, Id, Instant
 
 
 class BilledItem(Base):
-    """That this booking (its price or its fee), or this print without an order, stands on this invoice."""
+    """A booking (its price or its fee), or a print without an order, that stands on an invoice."""
 
     __tablename__ = "billed_items"
     __table_args__ = (
@@ -25,6 +25,7 @@ class BilledItem(Base):
     )
 
     id: Mapped[Id]
+    # Unique: the database itself refuses to bill one thing twice.
     booking_id: Mapped[int | None] = mapped_column(ForeignKey("bookings.id"), unique=True)
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
@@ -33,7 +34,7 @@ class BilledItem(Base):
 
 
 class BookingCostCentre(Base):
-    """To whom inside its organisation a booking is charged; without a row to nobody in particular."""
+    """The cost centre that bears a booking of an organisation; a booking without a row has none."""
 
     __tablename__ = "booking_cost_centres"
 
@@ -42,7 +43,7 @@ class BookingCostCentre(Base):
 
 
 class ConsumerAddress(Base):
-    """Where a person lives who bought at the desk: an invoice must say it, so it is asked once."""
+    """The address of a person who paid at the till: every invoice must name it, so it is kept for the next one."""
 
     __tablename__ = "consumer_addresses"
 
@@ -52,10 +53,11 @@ class ConsumerAddress(Base):
 
 
 class MonthlyBill(Base):
-    """The one invoice of an organisation's cost centre for a month (its first day), or why there is none yet."""
+    """The invoice of one cost centre of an organisation for a month (its first day), or why there is none yet."""
 
     __tablename__ = "monthly_bills"
     __table_args__ = (
+        # Without "nulls not distinct" a tab without a cost centre could be billed twice.
         UniqueConstraint("seller_id", "organisation_id", "cost_centre_id", "month", postgresql_nulls_not_distinct=True),
         CheckConstraint("(invoice_id IS NULL) = (refusal <> '')", name="outcome"),
         CheckConstraint("extract(day FROM month) = 1", name="month"),
@@ -67,6 +69,6 @@ class MonthlyBill(Base):
     cost_centre_id: Mapped[int | None] = mapped_column(ForeignKey("cost_centres.id"))
     month: Mapped[date]
     invoice_id: Mapped[int | None] = mapped_column(ForeignKey("invoices.id"))
-    # Name of the error and what it says, for staff.
+    # Name and text of the error, for staff.
     refusal: Mapped[str] = mapped_column(String(500), default="")
     tried_at: Mapped[Instant]

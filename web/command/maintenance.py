@@ -23,10 +23,10 @@ def doctor(data: Data = None) -> None:
     """Look at everything that the installation needs, and say what to do about what is missing."""
     from web.command.doctor import examine  # noqa: PLC0415  heavy, and every start loads this file
 
-    found = list(examine(prepare_data_dir(data)))
-    for finding in found:
+    findings = list(examine(prepare_data_dir(data)))
+    for finding in findings:
         typer.echo(f"{MARKS[finding.verdict]}  {finding.what:<12} {finding.text}")
-    raise typer.Exit(1 if any(finding.verdict == "fail" for finding in found) else 0)
+    raise typer.Exit(1 if any(finding.verdict == "fail" for finding in findings) else 0)
 
 
 def backup(to: Annotated[Path, typer.Argument(help="A new directory.")], data: Data = None) -> None:

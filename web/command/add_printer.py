@@ -1,4 +1,4 @@
-"""Look at a printer from here, say what was found, and add it when it can be used. Refuses one that lacks a right."""
+"""What `etabli printer add` does: probe a printer, print what it answers, and add it if its key has all rights."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from printers.address import check_printer_url
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 from printers.profile import check_profile
-from web.command.clear import CommandError
+from web.command.errors import CommandError
 
-# OctoPrint drops a request for a key that is polled more slowly than every five seconds.
+# OctoPrint drops a request for a key that is not polled for five seconds.
 POLL_S = 3.0
 
-# What a person does about it.
+# What a person can do about it, by the reason of a PrinterError.
 HELP = {
     "unreachable": "Nobody answers at this address: is OctoPrint running, and is this its port?",
     "timeout": "It takes too long to answer: is OctoPrint busy or starting?",
@@ -48,7 +48,7 @@ class CannotAdd(CommandError):
 
 @dataclass(frozen=True)
 class PrinterRequest:
-    """What a person said of the printer; `site` "" is the only place, `key` "" asks OctoPrint for one."""
+    """The options of the command; `site` "" is the only site there is, `key` "" asks OctoPrint for one."""
 
     url: str
     name: str = ""
@@ -61,40 +61,43 @@ class PrinterRequest:
     colour: str = "black"
 
 
-def add_to_fleet(wanted: PrinterRequest) -> str:
-    """Probe it, say what it answers, add it; what was done in one sentence. Raises CannotAdd."""
-    url = wanted.url if "://" in wanted.url else f"http://{wanted.url}"
+def add_to_fleet(request: PrinterRequest) -> str:
+    """Probe it, print what it answers, add it; what was done in one sentence. Raises CannotAdd."""
+    url = request.url if "://" in request.url else f"http://{request.url}"
     try:
-        config = _read_profile(wanted.profile)
+        config = _read_profile(request.profile)
         address = check_printer_url(url, allow=settings().printer_networks or None)
+        # Before a person has to walk to the printer and agree: would it be added at all?
         with transaction() as session:
-            _find_site(session, wanted.site)
+            _find_site(session, request.site)
             _refuse_twice(session, address)
-        key = wanted.key or ask_key(address)
-        version = _look(address, key)
+        # No transaction is open while the printer is asked: that may take minutes.
+        key = request.key or ask_key(address)
+        version = _probe(address, key)
         with transaction() as session:
-            added = _add(session, wanted, address, key, version, config)
-            return f"{added.name} is added at {added.resource.site.name} as printer {added.id}, for {added.kind.name}."
+            printer = _add(session, request, address, key, version, config)
+            site = printer.resource.site
+            return f"{printer.name} is added at {site.name} as printer {printer.id}, for {printer.kind.name}."
     except DomainError as error:
         raise CannotAdd(str(error)) from error
     except PrinterError as error:
         raise CannotAdd(f"{HELP.get(error.reason, '')} ({url}: {error})".strip()) from error
 
 
-def _add(session: Session, wanted: PrinterRequest, address: str, key: str, version: str, config: str) -> Printer:
-    kind = get_or_create_kind(session, volume_mm=wanted.volume_mm, nozzle_mm=wanted.nozzle_mm, config_ini=config)
-    loaded = get_material(session, wanted.material)
+def _add(session: Session, request: PrinterRequest, address: str, key: str, version: str, config: str) -> Printer:
+    kind = get_or_create_kind(session, volume_mm=request.volume_mm, nozzle_mm=request.nozzle_mm, config_ini=config)
+    material = get_material(session, request.material)
     return add_printer(
         session,
-        site=_find_site(session, wanted.site),
-        name=wanted.name.strip()[:120] or address.split("//")[1],
+        site=_find_site(session, request.site),
+        name=request.name.strip()[:120] or address.split("//")[1],
         kind=kind,
         url=address,
         sealed_key=seal(key, about=address),
         now=datetime.now(UTC),
         server_version=version,
-        material_id=loaded.id,
-        colour_id=get_colour(loaded, wanted.colour).id,
+        material_id=material.id,
+        colour_id=get_colour(material, request.colour).id,
     )
 
 
@@ -112,16 +115,16 @@ def _read_profile(path: Path | None) -> str:
 
 
 def _find_site(session: Session, slug: str) -> Site:
-    """By its short name; without one, the only place that there is."""
+    """By its slug; with "", the only site there is. Raises CannotAdd."""
     sites = list_sites(session)
     if slug:
         sites = [site for site in sites if site.slug == slug]
     if len(sites) == 1:
         return sites[0]
-    known = ", ".join(site.slug for site in list_sites(session))
-    if not known:
+    slugs = ", ".join(site.slug for site in list_sites(session))
+    if not slugs:
         raise CannotAdd("There is no place yet: etabli site add SLUG --name NAME.")
-    raise CannotAdd(f"Say at which place by --site: {known}.")
+    raise CannotAdd(f"Say at which place by --site: {slugs}.")
 
 
 def _refuse_twice(session: Session, address: str) -> None:
@@ -130,25 +133,25 @@ def _refuse_twice(session: Session, address: str) -> None:
             raise CannotAdd(f"{address} is known already: it is {printer.name} at {printer.resource.site.name}.")
 
 
-def _look(address: str, key: str) -> str:
-    """Say what it is and what the key may do; its version. Raises PrinterError."""
+def _probe(address: str, key: str) -> str:
+    """Print what it is and what the key may do; its version. Raises CannotAdd and PrinterError."""
     port = OctoPrint(address, key, installation=settings().installation)
     try:
-        found = port.probe()
+        probe = port.probe()
     finally:
         port.close()
-    typer.echo(f"It answers: OctoPrint {found.version}, as user {found.user}.")
-    if found.missing_rights:
-        rights = ", ".join(found.missing_rights)
-        raise CannotAdd(f"The key lacks rights: {rights}. Give them to {found.user} in OctoPrint, and try again.")
-    if found.dangerous_rights:
-        rights = ", ".join(found.dangerous_rights)
+    typer.echo(f"It answers: OctoPrint {probe.version}, as user {probe.user}.")
+    if probe.missing_rights:
+        rights = ", ".join(probe.missing_rights)
+        raise CannotAdd(f"The key lacks rights: {rights}. Give them to {probe.user} in OctoPrint, and try again.")
+    if probe.dangerous_rights:
+        rights = ", ".join(probe.dangerous_rights)
         typer.echo(f"Note: the key may do more than is needed ({rights}). A user with fewer rights is safer.")
-    return found.version[:40]
+    return probe.version[:40]
 
 
 def ask_key(address: str, *, sleep: Callable[[float], None] = time.sleep) -> str:
-    """By OctoPrint's application keys: wait until a person agrees on its page. Raises CannotAdd or PrinterError."""
+    """An application key, once a person agrees on OctoPrint's page. Raises CannotAdd and PrinterError."""
     token = appkeys.request_key(address, app="Établi")
     typer.echo(f"Open {address} in a browser, log in, and agree that Établi may have a key. Waiting...")
     deadline = time.monotonic() + ANSWER_WITHIN.total_seconds()

@@ -1,4 +1,4 @@
-"""`etabli printer add`: read the options; `web.command.adding` does it."""
+"""`etabli printer add`: reads the options; `web.command.add_printer` does it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(printer_commands, name="printer")
 
 
-@printer_commands.callback()
-def _group() -> None:
-    """Printers."""
-
-
 @printer_commands.command("add")
 def add(
     url: Annotated[str, typer.Argument(help="Address of its OctoPrint, as you type it in a browser.")],
@@ -42,16 +37,16 @@ def add(
     """Look at a printer, say what it answers, and add it. Its plate counts as full until a person has looked."""
     volume_mm = read_size(size)
     with migrated_database(prepare_data_dir(data)):
-        from web.command.adding import PrinterRequest, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
+        from web.command.add_printer import PrinterRequest, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
 
         nozzle_mm = Decimal(str(nozzle))
-        wanted = PrinterRequest(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
-        typer.echo(f"{add_to_fleet(wanted)} When its plate is empty, say so on its page.")
+        request = PrinterRequest(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
+        typer.echo(f"{add_to_fleet(request)} When its plate is empty, say so on its page.")
 
 
 def read_size(text: str) -> tuple[float, float, float]:
     """ "220x220x250" in mm."""
-    found = _SIZE.fullmatch(text.strip().lower())
-    if not found:
+    match = _SIZE.fullmatch(text.strip().lower())
+    if not match:
         raise typer.BadParameter("width x depth x height in mm, such as 220x220x250", param_hint="--size")
-    return float(found[1]), float(found[2]), float(found[3])
+    return float(match[1]), float(match[2]), float(match[3])

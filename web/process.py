@@ -1,6 +1,7 @@
-"""One process of a running installation, as the supervisor starts it: `python -m web.part web|printers|tasks ...`.
+"""One process of a running installation, as the supervisor starts it: `python -m web.process web|printers|tasks ...`.
 
-It loads what this part needs and nothing else, which is half of a start; people use the same parts by `etabli`.
+People start the same processes by `etabli`. This module skips the command line, and each process imports only what it
+needs: that halves the time of a start.
 """
 
 from __future__ import annotations
@@ -28,34 +29,34 @@ def main(name: str, arguments: list[str]) -> None:
 
 
 def serve_pages(listening: socket.socket) -> None:
-    from web.serve import load, serve  # noqa: PLC0415  each part loads its own
+    from web.serve import load, serve  # noqa: PLC0415  each process loads its own
 
     load()
-    loaded()
+    keep_loaded()
     serve(listening)
 
 
 def watch_printers() -> None:
     from printers.watch import run_watchers  # noqa: PLC0415
 
-    loaded()
+    keep_loaded()
     asyncio.run(run_watchers())
 
 
 def work_on(queues: list[str], concurrency: int) -> None:
     from api.tasks import run_worker  # noqa: PLC0415
 
-    loaded()
+    keep_loaded()
     run_worker(queues, concurrency)
 
 
-def loaded() -> None:
-    """What is loaded stays for ever: the collector, off until now, need not look at it again."""
+def keep_loaded() -> None:
+    """Exempt what is loaded from garbage collection: it stays for ever, and scanning it again costs time."""
     gc.freeze()
     gc.enable()
 
 
 if __name__ == "__main__":
-    gc.disable()
+    gc.disable()  # Imports create no garbage worth a collection; `keep_loaded` turns it on again.
     die_with_parent()
     main(sys.argv[1], sys.argv[2:])

@@ -1,6 +1,6 @@
-"""What the demo sells with: a fictitious legal entity of the network, and a buyer's company. Runs again safely.
+"""Who sells in the demo and who buys: a fictitious legal entity of the network, and the details of a company.
 
-Refuses real identities: the keys are computed and belong to nobody we know of; the IBAN is a published test one.
+No identity is real: the check digits are computed, and the IBAN is a published test number.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from api.domain.people.accounts import User, list_organisations
 from api.domain.pricing.legal import Regime
 
 
-def seed_money(session: Session, *, buyer: User, now: datetime) -> None:
-    """Make what lacks, so that a quote can be asked for at once; for the buyer's first organisation."""
+def seed_billing(session: Session, *, buyer: User, now: datetime) -> None:
+    """Create what is missing, so that the buyer's first organisation can ask for a quote at once."""
     if session.scalar(select(Seller.id)) is None:
         _add_seller(session, now)
     for organisation in list_organisations(session, user=buyer)[:1]:
@@ -53,7 +53,7 @@ def _add_seller(session: Session, now: datetime) -> None:
 
 
 def _keys(stem: str) -> tuple[str, str, str]:
-    """SIREN, SIRET and VAT number with right keys, from eight digits."""
+    """SIREN, SIRET and VAT number with valid check digits, from the first eight digits of the SIREN."""
     siren = stem + luhn.calc_check_digit(stem)
-    site = siren + "0001"
+    site = siren + "0001"  # The NIC of the first establishment, without its check digit.
     return siren, site + luhn.calc_check_digit(site), "FR" + siren_rules.to_tva(siren).replace(" ", "")

@@ -1,4 +1,4 @@
-"""How numbers, money, times and states read in a language. Refuses to compute: it only words what it is given."""
+"""Numbers, money and times as text in a language; and the filters of the templates that do this."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from markupsafe import Markup
 from api.domain.people.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
-# Read once: by its name, Babel reads it again for each time of day that a page shows.
+# Parsed once: given a name, Babel would parse it again for each value that a page shows.
 TAG = {Locale.FR: babel.Locale.parse("fr_FR"), Locale.EN: babel.Locale.parse("en_GB")}
 _UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
 NB_SPACE = "\u00a0"
@@ -30,14 +30,14 @@ DAYS_AWAY = {-1: N_("yesterday"), 0: N_("today"), 1: N_("tomorrow")}
 
 
 class Named(Protocol):
-    """What the catalogue names twice: `name` in French, `name_en` where the English say it otherwise."""
+    """A thing of the catalogue: `name` is French, `name_en` English, or "" where both are the same."""
 
     name: str
     name_en: str
 
 
 def named(locale: Locale, thing: Named) -> str:
-    """A material or a colour as the reader calls it."""
+    """A material or a colour in the reader's language."""
     return thing.name_en or thing.name if locale == Locale.EN else thing.name
 
 
@@ -63,7 +63,7 @@ def number(locale: Locale, value: float | Decimal, digits: int = 0) -> str:
 
 
 def measure(locale: Locale, value: float | Decimal, unit: str, digits: int = 1) -> str:
-    """A number and its unit that never part: "24,8 g"."""
+    """A number and its unit, never broken over two lines: "24,8 g"."""
     return number(locale, value, digits) + THIN_NB_SPACE + unit
 
 
@@ -86,7 +86,7 @@ def _as_written(locale: Locale, value: Any) -> Any:
 
 
 def _fraction(locale: Locale, value: float) -> str:
-    """Two decimals, more for what is smaller; what no person can read as a number is written 1E30."""
+    """Two decimals, more below 0.1 so that two digits remain; in scientific notation what has too many digits."""
     size = abs(value)
     if not 1e-9 < size < 1e9:
         return format_scientific(value, format="0.##E0", locale=TAG[locale]) if size else "0"
@@ -94,8 +94,8 @@ def _fraction(locale: Locale, value: float) -> str:
 
 
 def percent(locale: Locale, part: float) -> str:
-    """0.42 -> "42 %"; anything that is no number is nothing, never "NaN %"."""
-    return format_percent(min(max(part, 0.0), 1.0) if part == part else 0.0, locale=TAG[locale])  # noqa: PLR0124
+    """0.42 -> "42 %", kept between 0 and 100; not-a-number gives 0, never "NaN %"."""
+    return format_percent(0.0 if math.isnan(part) else min(max(part, 0.0), 1.0), locale=TAG[locale])
 
 
 def duration(locale: Locale, seconds: float | timedelta) -> str:
@@ -114,7 +114,7 @@ def duration(locale: Locale, seconds: float | timedelta) -> str:
 
 
 def clock(locale: Locale, at: datetime, zone: str) -> str:
-    """ "14:30" on the wall of the place."""
+    """ "14:30", local time of the site."""
     return format_time(at, "HH:mm", tzinfo=ZoneInfo(zone), locale=TAG[locale])
 
 
@@ -123,12 +123,12 @@ def day(locale: Locale, on: date, form: str = "EEEE d MMMM") -> str:
 
 
 def exact(locale: Locale, at: datetime, zone: str) -> str:
-    """The whole instant, for who wants to know."""
+    """The whole date with its time, for the tooltip of a relative one."""
     return format_datetime(at, "EEEE d MMMM y HH:mm", tzinfo=ZoneInfo(zone), locale=TAG[locale])
 
 
 def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
-    """Near: "in 12 min", "3 min ago"; near days by name with the hour; else the date."""
+    """ "in 12 min", "3 min ago"; from an hour on the day by name with the time; beyond a week the date."""
     ahead = (at - now).total_seconds()
     if abs(ahead) < 45:
         return translate(locale, N_("now"))
@@ -147,30 +147,6 @@ def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
 
 def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     """The filters of the templates in this language."""
-
-    @pass_context
-    def when(context: Context, at: datetime | None) -> str | Markup:
-        """Relative to now, the exact instant on hover and focus, the machine's in `datetime`."""
-        if at is None:
-            return "—"
-        zone = context.get("zone", "Europe/Paris")
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(
-            at.isoformat(timespec="seconds"),
-            exact(locale, at, zone),
-            relative(locale, at, now=context["now"], zone=zone),
-        )
-
-    @pass_context
-    def time_of_day(context: Context, at: datetime) -> str:
-        return clock(locale, at, context.get("zone", "Europe/Paris"))
-
-    @pass_context
-    def dated(context: Context, on: date) -> str:
-        """With its year: "23 nov. 2026"; of an instant the day at the place."""
-        if isinstance(on, datetime):
-            on = on.astimezone(ZoneInfo(context.get("zone", "Europe/Paris"))).date()
-        return day(locale, on, "d MMM y")
-
     plain: dict[str, Callable[..., Any]] = {
         "named": named,
         "money": money,
@@ -183,8 +159,39 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "duration": duration,
         "day": day,
     }
-    return {name: partial(word, locale) for name, word in plain.items()} | {
-        "when": when,
-        "time_of_day": time_of_day,
-        "dated": dated,
-    }
+    return {name: partial(function, locale) for name, function in plain.items()} | _filters_of_place(locale)
+
+
+def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
+    """Those that show times as the clock on the wall of the page's site does."""
+
+    @pass_context
+    def when(context: Context, at: datetime | None) -> str | Markup:
+        """Relative to now, with the exact instant on hover and focus; programs read `datetime`."""
+        if at is None:
+            return "—"
+        zone = _zone(context)
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(
+            at.isoformat(timespec="seconds"),
+            exact(locale, at, zone),
+            relative(locale, at, now=context["now"], zone=zone),
+        )
+
+    @pass_context
+    def time_of_day(context: Context, at: datetime) -> str:
+        return clock(locale, at, _zone(context))
+
+    @pass_context
+    def dated(context: Context, on: date) -> str:
+        """With its year: "23 nov. 2026"; of an instant the day at the site."""
+        # A datetime is a date too; its UTC day may be the day before.
+        if isinstance(on, datetime):
+            on = on.astimezone(ZoneInfo(_zone(context))).date()
+        return day(locale, on, "d MMM y")
+
+    return {"when": when, "time_of_day": time_of_day, "dated": dated}
+
+
+def _zone(context: Context) -> str:
+    zone: str = context.get("zone", "Europe/Paris")  # Pages of errors know no site.
+    return zone

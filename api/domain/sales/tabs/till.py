@@ -1,6 +1,6 @@
-"""At the desk: a person pays what they used for themselves, by cash, card or prepaid credit, and gets a paid invoice.
+"""The till: a person pays what they used for themselves, by cash, card or prepaid credit, and gets a paid invoice.
 
-Each such sale is an invoice of the one series: numbered, chained, posted and in the day's e-reporting totals.
+Each sale is an ordinary invoice: numbered, chained, posted, and part of the day's e-reporting totals.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from api.domain.billing.payments import CreditTooSmall
 from api.domain.billing.sellers import Seller, get_regime, pack_address, today, unpack_address
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
-from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_till, supplied_over
+from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_money_right, supplied_over
 from api.domain.sales.tabs.owed import Owed
 from api.domain.sales.tabs.table import ConsumerAddress
 
-# What a person can pay with while standing there, as forms name it.
-AT_DESK = {"cash": PaymentMeansCode.CASH, "card": PaymentMeansCode.CARD, "credit": PaymentMeansCode.CREDIT}
+# What a person can pay with at the till, by the word that forms and the API use.
+TILL_MEANS = {"cash": PaymentMeansCode.CASH, "card": PaymentMeansCode.CARD, "credit": PaymentMeansCode.CREDIT}
 
 
 class BuyerAddressMissing(Invalid):
@@ -54,8 +54,8 @@ class TotalChanged(Conflict):
     field = "total_cents"
 
 
-def keep_address(session: Session, *, user: User, address: Address, now: datetime) -> None:
-    """Of a person, for their next invoices; raises IncompleteAddress."""
+def save_address(session: Session, *, user: User, address: Address, now: datetime) -> None:
+    """Keep the address of a person for their next invoices; raises IncompleteAddress."""
     for fault in party_faults(Party(name=user.name, address=address)):
         raise type(fault)(**fault.params, field="address")
     session.merge(ConsumerAddress(user_id=user.id, address=pack_address(address), updated_at=now))
@@ -70,10 +70,10 @@ def find_address(session: Session, *, user: User) -> Address | None:
 def draft_sale(
     session: Session, *, seller: Seller, user: User, owed: Sequence[Owed], means: PaymentMeansCode, on: date
 ) -> Document:
-    """The paid invoice as it would be issued on that day. Raises NothingOwed, BuyerAddressMissing, MeansWrong."""
+    """The paid invoice as it would be issued on that day; raises NothingOwed, BuyerAddressMissing, MeansWrong."""
     if not owed:
         raise NothingOwed()
-    if means not in AT_DESK.values():
+    if means not in TILL_MEANS.values():
         raise MeansWrong()
     address = find_address(session, user=user)
     if address is None:
@@ -91,18 +91,20 @@ def draft_sale(
         means=means,
         paid_on=on,
     )
-    draft = _never_above(draft, sum(each.promised_cents for each in owed))
+    draft = _cap_total(draft, sum(each.promised_cents for each in owed))
     draft = supplied_over(draft, [each.supplied_on for each in owed])
     return replace(draft, paid_cents=totals(draft).total_cents)
 
 
-def _never_above(draft: Document, promised_cents: int) -> Document:
-    """People were shown prices with VAT, one by one; VAT on the sum may be a cent more, which is then the house's."""
-    line, off = draft.lines[0], 0
+def _cap_total(draft: Document, promised_cents: int) -> Document:
+    """The draft with an allowance that keeps the total at or below what was promised."""
+    # Prices were shown with VAT one by one, and an invoice rounds VAT once, on the sum: it may come to a cent more,
+    # which the seller bears. Cent by cent, because the allowance changes the VAT too.
+    line, cents = draft.lines[0], 0
     while totals(draft).total_cents > promised_cents:
-        off += 1
-        less = DocumentAllowance(amount_cents=off, reason="Arrondi", category=line.category, rate=line.rate)
-        draft = replace(draft, allowances=(less,))
+        cents += 1
+        allowance = DocumentAllowance(amount_cents=cents, reason="Arrondi", category=line.category, rate=line.rate)
+        draft = replace(draft, allowances=(allowance,))
     return draft
 
 
@@ -118,12 +120,12 @@ def sell(
     actor: User,
     shown_total_cents: int | None = None,
 ) -> Invoice:
-    """Staff take the money; all of it is booked in one go, or nothing.
+    """Staff take the money of a person: one invoice for all of it, paid from the start.
 
     Raises StaffOnly, NothingOwed, BuyerAddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and
-    what `issue` raises. `shown_total_cents` is what the person was told.
+    what `issue` raises. `shown_total_cents` is the total that the person was told.
     """
-    require_till(session, user=actor, seller=seller)
+    require_money_right(session, user=actor, seller=seller)
     draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
     if shown_total_cents is not None and shown_total_cents != draft.paid_cents:
         raise TotalChanged(total_cents=draft.paid_cents, shown_cents=shown_total_cents)
@@ -144,7 +146,7 @@ def sell(
 
 
 def _require_credit(session: Session, seller: Seller, user: User, cents: int) -> None:
-    """The person's row is locked, so that one credit is not used at two desks at once."""
+    # The person is locked, so that one credit is not spent at two tills at once.
     session.execute(select(User.id).where(User.id == user.id).with_for_update(key_share=True))
     balance = payments.credit_balance_cents(session, seller_id=seller.id, party=f"user:{user.id}")
     if balance < cents:
@@ -152,12 +154,12 @@ def _require_credit(session: Session, seller: Seller, user: User, cents: int) ->
 
 
 def till_cents(session: Session, *, seller: Seller, on: date) -> dict[PaymentMeansCode, int]:
-    """What came into the cash box and by card on a day, less what went back: for the count in the evening."""
+    """Cash and card payments of a day, less what was paid back: for the count in the evening."""
     query = (
         select(Entry.account, func.sum(Entry.debit_cents - Entry.credit_cents))
         .join(Posting)
         .where(Posting.seller_id == seller.id, Posting.on == on, Entry.account.in_([Account.CASH, Account.CARD]))
         .group_by(Entry.account)
     )
-    found = {account: int(cents) for account, cents in session.execute(query)}
-    return {PaymentMeansCode.CASH: found.get(Account.CASH, 0), PaymentMeansCode.CARD: found.get(Account.CARD, 0)}
+    sums = {account: int(cents) for account, cents in session.execute(query)}
+    return {PaymentMeansCode.CASH: sums.get(Account.CASH, 0), PaymentMeansCode.CARD: sums.get(Account.CARD, 0)}

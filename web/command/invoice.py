@@ -18,11 +18,6 @@ def register(app: typer.Typer) -> None:
     app.add_typer(invoice_commands, name="invoice")
 
 
-@invoice_commands.callback()
-def _group() -> None:
-    """Invoices."""
-
-
 @invoice_commands.command()
 def export(folder: Path, data: Data = None) -> None:
     """Write each issued PDF, its XML, a JSON of what was sold, and the FEC of each year into FOLDER."""

@@ -1,4 +1,4 @@
-"""What the demo books with: rules, a VR kit, a helper, a room under a convention with a door, a training, a concert."""
+"""What the demo books with: rules, a VR kit, a helper, a room under a convention with a door, two gatherings."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def seed_bookings(session: Session, *, sites: dict[str, Site], staff: User, memb
         return
     atelier, telecentre = sites["atelier"], sites["telecentre"]
     _set_rules(session, [atelier, telecentre], now)
-    kit = _make_vr(session, atelier, now)
-    _make_helper(session, atelier, now)
-    _sign(session, telecentre, staff, member, now)
-    _announce(session, atelier, staff, now)
+    kit = _add_vr_kit(session, atelier, now)
+    _add_helper(session, atelier, now)
+    _sign_convention(session, telecentre, staff, member, now)
+    _announce_gatherings(session, atelier, staff, now)
     _book_one(session, kit, member, now)
 
 
@@ -45,11 +45,11 @@ def _set_rules(session: Session, sites: list[Site], now: datetime) -> None:
         set_rule(session, site=site, kind=ResourceKind.PRINTER, policy=printer, now=now)
 
 
-def _make_vr(session: Session, site: Site, now: datetime) -> Resource:
-    """The headset of the demo (made by it already, or here) with its play area, as one kit."""
+def _add_vr_kit(session: Session, site: Site, now: datetime) -> Resource:
+    """A headset and its play area, as one kit; the headset that could be booked alone is retired."""
     query = select(Resource).where(Resource.site_id == site.id, Resource.kind == ResourceKind.VR_KIT)
-    for lone in session.scalars(query):
-        lone.retired_at = now
+    for headset_alone in session.scalars(query):
+        headset_alone.retired_at = now
     headset = create_resource(session, site=site, kind=ResourceKind.MACHINE, name="Casque VR", now=now)
     area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire de jeu VR", now=now)
     items = [("Casque", "VR-0001"), ("Manette gauche", "VR-0002"), ("Manette droite", "VR-0003")]
@@ -68,12 +68,12 @@ def _make_vr(session: Session, site: Site, now: datetime) -> Resource:
     return kit.resource or session.get_one(Resource, kit.id)
 
 
-def _make_helper(session: Session, site: Site, now: datetime) -> None:
+def _add_helper(session: Session, site: Site, now: datetime) -> None:
     hours = {"hours": [[1, "14:00", "17:00"], [3, "09:00", "12:00"]]}
     create_resource(session, site=site, kind=ResourceKind.PERSON, name="Aide aux démarches", now=now, facts=hours)
 
 
-def _sign(session: Session, site: Site, staff: User, member: User, now: datetime) -> None:
+def _sign_convention(session: Session, site: Site, staff: User, member: User, now: datetime) -> None:
     """The meeting room on weekday evenings, for one person, with a door that checks codes offline."""
     rooms = session.scalars(
         select(Resource).where(Resource.site_id == site.id, Resource.kind == ResourceKind.ROOM)
@@ -101,7 +101,7 @@ def _sign(session: Session, site: Site, staff: User, member: User, now: datetime
     add_door(session, site=site, name="Entrée", actor=staff, now=now)
 
 
-def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
+def _announce_gatherings(session: Session, site: Site, staff: User, now: datetime) -> None:
     skill = create_skill(session, slug="impression-3d", name="Impression 3D", now=now)
     for days, title, seats, taught in ((7, "Formation impression 3D", 6, skill), (12, "Soirée jeux", 20, None)):
         start = local_instant(site.zone, (now + timedelta(days=days)).date(), time(18))
@@ -119,7 +119,7 @@ def _announce(session: Session, site: Site, staff: User, now: datetime) -> None:
 
 
 def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
-    asked = find_terms(session, resource_id=kit.id, user=member)
-    slots = find_slots(session, asked=[asked], minutes=60, start=now, end=now + timedelta(days=14), count=1)
+    terms = find_terms(session, resource_id=kit.id, user=member)
+    slots = find_slots(session, asked=[terms], minutes=60, start=now, end=now + timedelta(days=14), count=1)
     for start, end in slots[kit.id]:
         book(session, wanted=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)

@@ -1,4 +1,4 @@
-"""A place and what is needed to print there: hours, materials, a tariff. Refuses to change what is there already."""
+"""What `etabli site add` does: create a site with its hours, and for the first one materials and a tariff."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from api.db import transaction
 from api.domain.places.sites import Site, create_site, set_hours
 from api.domain.pricing.materials import Material
 from api.domain.pricing.tariffs import TariffRow, set_tariff
-from web.command.clear import CommandError
-from web.demo import default_tariff, seed_materials
+from web.command.errors import CommandError
+from web.starter_catalogue import default_tariff, seed_materials
 
 WEEKDAYS = range(5)
 
 
-class CannotSetUp(CommandError):
-    """The place was not made."""
+class CannotAddSite(CommandError):
+    """The site was not added."""
 
 
-def set_up_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
-    """Make it, staffed Monday to Friday; says whether materials and a tariff came with it. Raises CannotSetUp."""
+def add_site(*, slug: str, name: str, city: str, opens: time, closes: time, approves: bool) -> bool:
+    """Create it, staffed Monday to Friday; whether materials and a tariff came with it. Raises CannotAddSite."""
     now = datetime.now(UTC)
     with transaction() as session:
         if session.scalar(select(Site.id).where(Site.slug == slug)):
-            raise CannotSetUp(f"There is a place called {slug} already.")
+            raise CannotAddSite(f"There is a place called {slug} already.")
         site = create_site(session, slug=slug, name=name, city=city, approves_prints=approves, now=now)
         set_hours(session, site=site, rows=[(day, opens, closes, True) for day in WEEKDAYS])
         return offer_materials(session, now=now)
 
 
 def offer_materials(session: Session, *, now: datetime) -> bool:
-    """What the slicing profiles know, and a tariff, unless there is something already."""
+    """Add the materials of the slicing profiles and a tariff, unless there are materials already."""
     if session.scalar(select(Material.id).limit(1)):
         return False
     seed_materials(session)

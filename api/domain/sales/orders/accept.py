@@ -1,4 +1,4 @@
-"""From an accepted quote to an order and its jobs. The price of the quote is the price of the jobs and the invoice."""
+"""Accept a quote: it becomes an order with a job for each line, at the price of the quote."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from api.domain.billing.organisations import SpendingLimit, find_membership, get
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import PARIS, today
 from api.domain.core.base import advance
-from api.domain.core.changes import publish, record
+from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
 from api.domain.printing import jobs
 from api.domain.printing.jobs import Job, JobRequest
 from api.domain.sales.orders.table import Cause, Order, OrderStatus, Part, PartPrint
 from api.domain.sales.quotes import NEXT, Quote, QuoteLine, QuoteStatus
+from api.domain.sales.quotes.table import lock_quote
 
 
 class QuoteExpired(Conflict):
@@ -63,27 +64,25 @@ def accept(
     purchase_order: str | None = None,
     shown_total_cents: int | None = None,
 ) -> Order:
-    """Buy it: the order, and a job for each line, handed in at once. `shown_total_cents` is what the buyer's page said.
+    """Buy it: an order, and a submitted job for each line. `shown_total_cents` is the total that the buyer saw.
 
-    Raises AcceptedAlready, QuoteExpired, NotOffered, PriceEdited, OverLimit, MissingEngagement, ModelGone. The quote's
-    row is locked, so that of two accepts one finds the other's.
+    Raises BuyersOnly, AcceptedAlready, QuoteExpired, NotOffered, PriceEdited, OverLimit, MissingEngagement, ModelGone
+    and PurchaseOrderTooLong. Locks the quote, then the buyer's spending limit.
     """
     require_buyer(session, user=actor, organisation=quote.organisation)
-    session.execute(select(Quote.id).where(Quote.id == quote.id).with_for_update(key_share=True))
-    session.refresh(quote)
+    lock_quote(session, quote)
     purchase_order = (purchase_order or "").strip() or None
     _require_acceptable(session, quote, actor, purchase_order, shown_total_cents, now)
     values = {"accepted_at": now, "accepted_by": actor.id, "purchase_order": purchase_order}
     advance(session, quote, QuoteStatus.ACCEPTED, moves=NEXT, status=Quote.status, **values)
-    order = _place(session, quote, actor, now)
+    order = _create_order(session, quote, actor, now)
     for line in quote.lines:
         _add_part(session, order, line, actor, now)
-    _note(session, quote, order, actor, now)
+    _record(session, quote, order, actor, now)
     return order
 
 
-def _place(session: Session, quote: Quote, actor: User, now: datetime) -> Order:
-    """The order of an accepted quote, with its number."""
+def _create_order(session: Session, quote: Quote, actor: User, now: datetime) -> Order:
     _, number = paper_numbers.take_number(session, seller=quote.seller, paper=Paper.ORDER, on=today(now))
     order = Order(
         number=number,
@@ -104,7 +103,7 @@ def _place(session: Session, quote: Quote, actor: User, now: datetime) -> Order:
     return order
 
 
-def _note(session: Session, quote: Quote, order: Order, actor: User, now: datetime) -> None:
+def _record(session: Session, quote: Quote, order: Order, actor: User, now: datetime) -> None:
     record(
         session,
         noun="quote",
@@ -117,7 +116,6 @@ def _note(session: Session, quote: Quote, order: Order, actor: User, now: dateti
         total_cents=quote.total_cents,
     )
     record(session, noun="order", noun_id=order.id, verb="placed", now=now, actor_id=actor.id, site_id=order.site_id)
-    publish(session, quote=quote.id, order=order.id)
 
 
 def _require_acceptable(
@@ -148,9 +146,10 @@ def _require_acceptable(
 
 
 def _require_within_limit(session: Session, quote: Quote, actor: User, now: datetime) -> None:
-    """Over the calendar month in Paris; the membership's row is locked, so that two accepts do not both slip under."""
+    """Raises OverLimit when this buyer would spend more in this calendar month."""
     membership = find_membership(session, user=actor, organisation_id=quote.organisation_id)
     query = select(SpendingLimit).where(SpendingLimit.membership_id == (membership.id if membership else 0))
+    # Locked: two quotes that this buyer accepts at once would both see the sum without the other.
     limit = session.scalar(query.with_for_update())
     if limit is None:
         return
@@ -160,7 +159,7 @@ def _require_within_limit(session: Session, quote: Quote, actor: User, now: date
 
 
 def spent_cents(session: Session, *, organisation_id: int, user_id: int, now: datetime) -> int:
-    """What this member accepted in the current month, VAT included; cancelled orders do not count."""
+    """What this member accepted since the month began in Paris, VAT included; cancelled orders do not count."""
     month = now.astimezone(PARIS).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     query = (
         select(func.coalesce(func.sum(Quote.total_cents), 0))
@@ -196,8 +195,7 @@ def add_print(
     now: datetime,
     text: str = "",
 ) -> PartPrint:
-    """A job for copies of a part, at the agreed price (or none: a reprint is the house's), handed in at once."""
-    buyer = session.get_one(User, order.placed_by)
+    """A submitted job for copies of a part: at the agreed price if they were ordered, free if they are a reprint."""
     request = JobRequest(
         model=line.model,
         site=order.site,
@@ -209,22 +207,23 @@ def add_print(
         note=f"{order.number} / {part.position}",
         organisation_id=order.organisation_id,
     )
+    # The buyer owns it also when staff start a reprint.
+    buyer = session.get_one(User, order.placed_by)
     job = jobs.create_job(session, owner=buyer, request=request, now=now)
     _agree_price(job, line, cause)
     session.flush()
     jobs.submit(session, job=job, actor=actor, now=now)
-    printed = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
-    session.add(printed)
+    part_print = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
+    session.add(part_print)
     session.flush()
     record(
         session, noun="order", noun_id=order.id, verb="print_added", now=now, actor_id=actor.id, job=job.id, cause=cause
     )
-    return printed
+    return part_print
 
 
 def _agree_price(job: Job, line: QuoteLine, cause: Cause) -> None:
-    """`price_exact` from the start: slicing does not change an agreed price."""
-    ours = cause is not Cause.ORDERED
-    job.net_cents, job.vat_cents = (0, 0) if ours else (line.net_cents, line.vat_cents)
-    job.price_trace = [] if ours else line.trace
-    job.price_exact = True
+    ordered = cause is Cause.ORDERED
+    job.net_cents, job.vat_cents = (line.net_cents, line.vat_cents) if ordered else (0, 0)
+    job.price_trace = line.trace if ordered else []
+    job.price_exact = True  # Else slicing would replace the agreed price by its own.

@@ -1,4 +1,4 @@
-"""`etabli site add`: the first place of a network, with hours, and what can be printed with at what price."""
+"""`etabli site add`: reads the options; `web.command.add_site` does it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,8 @@ def register(app: typer.Typer) -> None:
     app.add_typer(site_commands, name="site")
 
 
-@site_commands.callback()
-def _group() -> None:
-    """Places."""
-
-
 @site_commands.command("add")
-def add_site(
+def add(
     slug: Annotated[str, typer.Argument(help="Short name for addresses: small letters, digits and hyphens.")],
     name: Annotated[str, typer.Option(help="As people say it.")],
     city: Annotated[str, typer.Option(help="Where it is.")] = "",
@@ -40,9 +35,9 @@ def add_site(
         raise typer.BadParameter("small letters, digits and hyphens only", param_hint="SLUG")
     opens, closes = read_hours(hours)
     with migrated_database(prepare_data_dir(data)):
-        from web.command.founding import set_up_site  # noqa: PLC0415  heavy, and every start loads this file
+        from web.command import add_site  # noqa: PLC0415  heavy, and every start loads this file
 
-        seeded = set_up_site(slug=slug, name=name, city=city, opens=opens, closes=closes, approves=approves)
+        seeded = add_site.add_site(slug=slug, name=name, city=city, opens=opens, closes=closes, approves=approves)
     typer.echo(f"{name} is open Monday to Friday, {opens:%H:%M} to {closes:%H:%M}.")
     if seeded:
         typer.echo("PLA, PETG and TPU are offered, at a tariff to begin with.")
@@ -51,11 +46,11 @@ def add_site(
 
 def read_hours(text: str) -> tuple[time, time]:
     """ "9-18:30" -> 09:00 and 18:30."""
-    found = _HOURS.fullmatch(text.strip())
-    if not found:
+    match = _HOURS.fullmatch(text.strip())
+    if not match:
         raise typer.BadParameter("such as 9:00-18:00", param_hint="--hours")
     try:
-        opens, closes = time(int(found[1]), int(found[2] or 0)), time(int(found[3]), int(found[4] or 0))
+        opens, closes = time(int(match[1]), int(match[2] or 0)), time(int(match[3]), int(match[4] or 0))
     except ValueError:
         raise typer.BadParameter("a day has 24 hours of 60 minutes", param_hint="--hours") from None
     if opens >= closes:

@@ -1,4 +1,4 @@
-"""`etabli user add`, `etabli token add`: the first people, before anybody can log in to add others."""
+"""`etabli user add`, `etabli token add`: read the options; `web.command.add_user` does it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 @user_commands.command("add")
-def add_user(
+def add(
     email: str,
     name: Annotated[str, typer.Option(help="As others see it.")],
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
@@ -30,9 +30,9 @@ def add_user(
 ) -> None:
     """Add a person. The password is asked for; ETABLI needs one admin to begin with."""
     with migrated_database(prepare_data_dir(data)):
-        from web.command.joining import add_person  # noqa: PLC0415  heavy, and every start loads this file
+        from web.command import add_user  # noqa: PLC0415  heavy, and every start loads this file
 
-        add_person(email=email, name=name, password=password, admin=admin)
+        add_user.add_user(email=email, name=name, password=password, admin=admin)
     typer.echo(f"{email} can log in{' and is an administrator' if admin else ''}.")
 
 
@@ -42,6 +42,6 @@ def add_token(
 ) -> None:
     """Print a new bearer token of a person. It is shown only now."""
     with migrated_database(prepare_data_dir(data)):
-        from web.command.joining import make_token  # noqa: PLC0415  heavy, and every start loads this file
+        from web.command import add_user  # noqa: PLC0415  heavy, and every start loads this file
 
-        typer.echo(make_token(email=email, name=name))
+        typer.echo(add_user.add_token(email=email, name=name))

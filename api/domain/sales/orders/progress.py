@@ -1,0 +1,54 @@
+"""How far each part of an order is, and when the plan expects the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from api.domain.printing import runs
+from api.domain.printing.plan import JobPlan
+from api.domain.printing.runs import RunStatus, plan_site
+from api.domain.sales.orders.table import LOST, PRINTED, Order, OrderStatus, Part
+
+
+@dataclass(frozen=True, slots=True)
+class PartProgress:
+    """How far a part is, in copies; `progress` is 0..1, and the ETAs are of the last copy that is still to come."""
+
+    part: Part
+    printed: int
+    good: int
+    scrapped: int
+    failed_runs: int
+    progress: float
+    eta_p50: datetime | None
+    eta_p90: datetime | None
+
+
+def list_progress(session: Session, *, order: Order, now: datetime) -> list[PartProgress]:
+    """Part by part; the ETAs are None where nothing is left to print or nothing can be planned."""
+    planned = {}
+    if order.status is OrderStatus.IN_PRODUCTION:
+        planned = {each.job_id: each for each in plan_site(session, site=order.site, now=now).jobs}
+    return [_progress(session, part, planned) for part in order.parts]
+
+
+def _progress(session: Session, part: Part, planned: dict[int, JobPlan]) -> PartProgress:
+    attempts = {each.job_id: runs.list_runs(session, job_id=each.job_id) for each in part.prints}
+    all_runs = [run for of_job in attempts.values() for run in of_job]
+    live = [each for each in part.prints if each.job.status not in LOST | PRINTED]
+    running = sum(each.copies * runs.progress_of(each.job, attempts[each.job_id]) for each in live)
+    finished = sum(each.copies - each.scrapped for each in part.prints if each.job.status in PRINTED)
+    plans = [planned[each.job_id] for each in live if each.job_id in planned]
+    return PartProgress(
+        part=part,
+        printed=sum(run.copies for run in all_runs if run.status is RunStatus.DONE),
+        good=part.passed,
+        scrapped=sum(each.scrapped for each in part.prints),
+        failed_runs=sum(run.status is RunStatus.FAILED for run in all_runs),
+        progress=min(1.0, (finished + running) / part.quantity),
+        eta_p50=max((plan.eta_p50 for plan in plans if plan.eta_p50), default=None),
+        eta_p90=max((plan.eta_p90 for plan in plans if plan.eta_p90), default=None),
+    )
