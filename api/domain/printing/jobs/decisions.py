@@ -19,6 +19,7 @@ def approve(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     require_staff(session, user=actor, site_id=job.site_id)
     if job.status != JobStatus.SUBMITTED:
         raise ForbiddenMove(old=job.status, new=JobStatus.QUEUED)
+    # No status of its own: slicing and approval go on side by side, and whichever comes last lets the job queue.
     job.approved_at, job.approved_by = now, actor.id
     session.flush()
     queue_if_allowed(session, job=job, now=now)

@@ -1,4 +1,4 @@
-"""The exact price of a request by its slices, before there is a job. Runs no slicer: it only asks for slices."""
+"""The exact price of a request by its slices, before there is a job. Runs no slicer: slices are only requested."""
 
 from __future__ import annotations
 
@@ -49,16 +49,17 @@ class ExactPrice:
 
 
 def request_exact_price(session: Session, *, request: JobRequest, now: datetime) -> ExactPrice:
-    """The exact price; while there is none, its slices are asked for, as `submit` would.
+    """The exact price; while there is none, its slices are requested, as `submit` would.
 
-    Asked is the first printer kind that may still succeed; handing in then finds the same slices. What failed is not
-    tried again here, and nothing is asked while the owner of the model has too much under way.
-    Raises what check_request raises, and NoTariff.
+    Nothing is requested while the owner of the model has too much under way. Raises what check_request raises, and
+    NoTariff.
     """
     slices_by_kind = _find_slices(session, request)
     price = _price(session, request, slices_by_kind, now=now)
     if price.is_final:
         return price
+    # One printer kind is enough for a price: the first that may still succeed. What failed is not tried again here, or
+    # a page that looks every two seconds would have it sliced without end.
     kind = next(kind for kind, slices in slices_by_kind.items() if not _first_failed(slices.values()))
     missing = [copies for copies, slice_ in slices_by_kind[kind].items() if slice_ is None]
     if missing and _has_room(session, request.model, more=len(missing)):
@@ -72,7 +73,7 @@ def find_exact_price(session: Session, *, request: JobRequest, now: datetime) ->
     return _price(session, request, _find_slices(session, request), now=now)
 
 
-# Of each printer kind that fits, by copies on the plate: the slice, or None where nobody asked yet.
+# Of each printer kind that fits, by copies on the plate: the slice, or None where none was requested yet.
 SlicesByKind = dict[PrinterKind, dict[int, Slice | None]]
 
 
@@ -94,7 +95,8 @@ def _first_failed(slices: Iterable[Slice | None]) -> Slice | None:
 
 
 def _price(session: Session, request: JobRequest, slices_by_kind: SlicesByKind, *, now: datetime) -> ExactPrice:
-    """As `settle_slices` decides: the first kind that has all its plates; an error when no kind can have them."""
+    # As `settle_slices` decides, so that the job then costs what was shown: the first kind that has all its plates; an
+    # error when no kind can have them.
     for slices in slices_by_kind.values():
         ready = [each for each in slices.values() if each is not None and each.status == SliceStatus.READY]
         if len(ready) == len(slices):

@@ -1,4 +1,4 @@
-"""What past prints would cost by other prices: read from the trace that each job keeps. Changes nothing."""
+"""What past prints would cost by other prices, read from the price trace that each job keeps."""
 
 from __future__ import annotations
 
@@ -54,12 +54,13 @@ class TariffPreview:
 def preview_tariff(
     session: Session, *, tariff: Tariff, site_id: int | None, now: datetime, limit: int = MOST_JOBS
 ) -> TariffPreview:
-    """Of the site, or (with no site) of all sites that go by the network's prices. Reprints cost nothing: not shown."""
+    """Of the site, or (with no site) of all sites that go by the network's prices. Newest first, at most `limit`."""
     query = (
         select(Job)
         .where(
             Job.site_id.in_(_sites(session, site_id, now)),
             Job.status != JobStatus.DRAFT,
+            # Reprints cost nothing and have no trace.
             func.jsonb_array_length(Job.price_trace) > 0,
         )
         .order_by(Job.id.desc())
@@ -75,14 +76,15 @@ def _sites(session: Session, site_id: int | None, now: datetime) -> list[int]:
 
 
 def _reprice(session: Session, tariff: Tariff, job: Job) -> RepricedJob:
-    theirs = for_customer(
+    customers_tariff = for_customer(
         session, tariff=tariff, site_id=job.site_id, user_id=job.owner_id, organisation_id=job.organisation_id
     )
-    price = _price(theirs, read_work(job.price_trace))
+    price = _price(customers_tariff, read_work(job.price_trace))
     return RepricedJob(job, job.net_cents, price.net_cents if price else None)
 
 
 def _price(tariff: Tariff, work: Work) -> Price | None:
+    # The new prices may lack a material or an urgency that was sold before: such a job is shown without a price.
     try:
         return price_part(tariff, work)
     except (NoPriceForMaterial, NoSuchRush):
@@ -91,7 +93,8 @@ def _price(tariff: Tariff, work: Work) -> Price | None:
 
 def read_work(trace: Sequence[dict[str, Any]]) -> Work:
     """Grams, minutes, material, pieces and urgency as they were priced: each stands in a step of the trace."""
-    facts = {name: value for step in trace for name, value in step["params"].items() if step["reason"] in _TOLD_BY}
+    # Not from the columns of the job: they are the slice's, and the price of an accepted quote goes by its estimate.
+    facts = {name: value for step in trace for name, value in step["params"].items() if step["reason"] in _WORK_REASONS}
     return Work(
         grams=Decimal(facts["grams"]),
         minutes=Decimal(facts["minutes"]),
@@ -101,4 +104,4 @@ def read_work(trace: Sequence[dict[str, Any]]) -> Work:
     )
 
 
-_TOLD_BY = {PriceReason.MATERIAL, PriceReason.MACHINE_TIME, PriceReason.RUSH, PriceReason.PIECES}
+_WORK_REASONS = {PriceReason.MATERIAL, PriceReason.MACHINE_TIME, PriceReason.RUSH, PriceReason.PIECES}

@@ -1,4 +1,4 @@
-"""What a customer asks to have printed, whether the printers of the site can take it, and how it is cut into plates."""
+"""What a customer asks to have printed, and whether the printers of the site can take it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from api.domain.printing.plates import copies_per_plate
 from api.domain.printing.printers import PrinterKind, list_printers
 
 MOST_COPIES = 500
+# Factors: 1 % to 10,000 %.
 SCALES = (Decimal("0.01"), Decimal(100))
 
 

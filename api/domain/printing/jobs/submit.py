@@ -23,10 +23,11 @@ from api.domain.printing.slices import Slice, SliceStatus, request_slice
 
 
 def create_job(session: Session, *, owner: User, request: JobRequest, now: datetime) -> Job:
-    """A draft with its price estimate. For an organisation only by its buyers (else NotFound: it is none of theirs)."""
+    """A draft with its estimated price. For an organisation only by its buyers, else NotFound."""
     if request.organisation_id is not None and not may_buy_for(
         session, user=owner, organisation_id=request.organisation_id
     ):
+        # Not "forbidden": whether such an organisation exists is no business of a stranger.
         raise NotFound(field="organisation_id")
     estimate = estimate_price(session, request, now=now, buyer_id=owner.id)
     job = Job(
@@ -58,11 +59,12 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
 
 
 def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
-    """Hand it in: its slices are asked for, and it queues by itself once they are there and nobody must approve."""
+    """Hand it in: its slices are requested, and it queues by itself once they are there and nobody must approve."""
     require_may_change(session, job=job, user=actor)
     if job.status != JobStatus.DRAFT:
         raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)
     request = request_of(job)
+    # For every kind that fits, not only for one: any printer of the site may then take it (docs/decisions/0003).
     for kind in check_request(session, request):
         # The copies on a plate were fixed with the draft: the fleet may have changed since.
         for copies in distinct_plates(job.copies, job.copies_per_plate):
@@ -96,10 +98,8 @@ def settle_slices(session: Session, *, job: Job, now: datetime) -> None:
 
 
 def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datetime) -> None:
-    """Replace the estimate: grams and minutes of one piece from the fullest plate, by the tariff of the order.
-
-    A price that was agreed (an accepted quote: `price_exact` from the start) stays as it is.
-    """
+    """Replace the estimate: grams and minutes of one piece from the fullest plate, by the job's own tariff."""
+    # The tariff of the day on which it was drafted: prices that changed since do not change what was shown.
     row = session.get(TariffRow, job.tariff_id)
     assert row is not None  # noqa: S101  # jobs.tariff_id is a foreign key
     tariff = for_customer(
@@ -110,6 +110,7 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
         organisation_id=job.organisation_id,
     )
     work, seconds = exact_work(slices, material=job.material.code, quantity=job.copies)
+    # A price that was agreed (an accepted quote: `price_exact` from the start) stays as it is.
     if not job.price_exact:
         price = price_part(tariff, work)
         job.net_cents, job.vat_cents = price.net_cents, vat_cents(price.net_cents, tariff.vat_rate)

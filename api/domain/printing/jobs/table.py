@@ -46,7 +46,7 @@ NEXT: dict[JobStatus, frozenset[JobStatus]] = {
 }
 # Nothing more will happen to these by itself.
 ENDED = frozenset({_S.PRINTED, _S.COLLECTED, _S.REJECTED, _S.CANCELLED})
-# The owner hears of these by mail.
+# The owner gets a letter about these.
 MAILED_STATUSES = frozenset({_S.PRINTED, _S.REJECTED, _S.ON_HOLD})
 
 
@@ -128,7 +128,7 @@ class JobSlice(Base):
 def move_job(
     session: Session, job: Job, new: JobStatus, *, now: datetime, actor_id: int | None = None, **values: Any
 ) -> None:
-    """The only door between statuses; records the change and wakes the pages. Raises ForbiddenMove or Stale."""
+    """The only way to another status; records the change and wakes the pages. Raises ForbiddenMove or Stale."""
     old = job.status
     if new in ENDED and job.ended_at is None:
         values["ended_at"] = now
@@ -147,6 +147,7 @@ def get_job(session: Session, job_id: int, *, user: User) -> Job:
         raise NotFound()
     if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
         return job
+    # What is confidential is for its owner and those who print it: not for the colleagues of the owner.
     if job.organisation_id is not None and not job.confidential:
         query = select(Membership.id).where(
             Membership.user_id == user.id, Membership.organisation_id == job.organisation_id
@@ -161,7 +162,7 @@ class JobOfAnother(NotAllowed):
 
 
 def require_may_change(session: Session, *, job: Job, user: User) -> None:
-    """Who may see a job may not always change it: an organisation's other members only look."""
+    """Raises JobOfAnother: who may see a job may not always change it, an organisation's other members only look."""
     if job.owner_id == user.id or may_staff(session, user=user, site_id=job.site_id):
         return
     if job.organisation_id is None or not may_buy_for(session, user=user, organisation_id=job.organisation_id):
@@ -170,8 +171,9 @@ def require_may_change(session: Session, *, job: Job, user: User) -> None:
 
 def list_jobs(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Job]:
     """One's own and one's organisations' jobs, newest first; `before_id` pages on."""
-    mine = select(Membership.organisation_id).where(Membership.user_id == user.id)
-    query = select(Job).where(or_(Job.owner_id == user.id, Job.organisation_id.in_(mine) & Job.confidential.is_(False)))
+    organisations = select(Membership.organisation_id).where(Membership.user_id == user.id)
+    shared = Job.organisation_id.in_(organisations) & Job.confidential.is_(False)
+    query = select(Job).where(or_(Job.owner_id == user.id, shared))
     if before_id is not None:
         query = query.where(Job.id < before_id)
     return list(session.scalars(query.order_by(Job.id.desc()).limit(limit)))

@@ -1,6 +1,6 @@
 """Which printers a model fits, and why not.
 
-Refuses to lay a model on another side: it may only be turned by 90° about the vertical axis.
+A model is never laid on another side; it may only be turned by 90° about the vertical axis.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from api.domain.printing.mesh.measures import Vector
 from api.domain.printing.mesh.refusals import FitsNoPrinter
 
-Printer = TypeVar("Printer", bound=Hashable)
+Key = TypeVar("Key", bound=Hashable)
 
 # Float noise of an STL's 32-bit coordinates: 220.004 mm fits 220 mm.
 TOLERANCE_MM = 0.01
@@ -29,13 +29,13 @@ class Excess:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit(Generic[Printer]):
+class Fit(Generic[Key]):
     """`printers`: key -> must it be turned by 90°. `too_large` is empty as soon as one printer fits.
 
     `scale_percent` is the largest whole percentage at which the model fits its best printer (over 100 when it fits).
     """
 
-    printers: Mapping[Printer, bool]
+    printers: Mapping[Key, bool]
     too_large: tuple[Excess, ...]
     scale_percent: int
 
@@ -43,19 +43,19 @@ class Fit(Generic[Printer]):
         return bool(self.printers)
 
 
-def fits(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Printer]:
+def fits(size_mm: Vector, volumes: Mapping[Key, Vector]) -> Fit[Key]:
     """Try each build volume (x, y, z in mm) as drawn, then turned. With no volumes at all, nothing fits, at 0 %."""
-    ways = {printer: _best_way(size_mm, volume) for printer, volume in volumes.items()}
-    fitting = {printer: turned for printer, (scale, turned) in ways.items() if scale >= 1}
-    if not ways:
+    scales = {printer: _best_scale(size_mm, volume) for printer, volume in volumes.items()}
+    fitting = {printer: turned for printer, (scale, turned) in scales.items() if scale >= 1}
+    if not scales:
         return Fit({}, (), 0)
-    best = max(ways, key=lambda printer: ways[printer][0])
-    scale, turned = ways[best]
+    best = max(scales, key=lambda printer: scales[printer][0])
+    scale, turned = scales[best]
     too_large = () if fitting else _too_large(size_mm, volumes[best], turned=turned)
     return Fit(fitting, too_large, math.floor(scale * 100))
 
 
-def require_fit(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Printer]:
+def require_fit(size_mm: Vector, volumes: Mapping[Key, Vector]) -> Fit[Key]:
     """`fits`, or raise FitsNoPrinter naming the dimension that is worst."""
     fit = fits(size_mm, volumes)
     if fit:
@@ -69,7 +69,7 @@ def require_fit(size_mm: Vector, volumes: Mapping[Printer, Vector]) -> Fit[Print
     )
 
 
-def _best_way(size_mm: Vector, volume: Vector) -> tuple[float, bool]:
+def _best_scale(size_mm: Vector, volume: Vector) -> tuple[float, bool]:
     """(largest scale at which it fits, whether it must be turned for that); turned only if that helps."""
     straight, turned = _scale(size_mm, volume), _scale(size_mm, _turned(volume))
     if straight >= 1 or straight >= turned:

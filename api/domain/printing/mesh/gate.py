@@ -1,6 +1,6 @@
 """Measures a file and lets it through, or says why not: the gate before the viewer and the slicer.
 
-Refuses to repair: what it lets through open or inside out is marked so, and the slicer decides.
+Nothing is repaired here: what passes open or inside out is marked so, and the slicer decides.
 """
 
 from __future__ import annotations
@@ -42,19 +42,20 @@ def measure(source: Source, *, max_triangles: int = MAX_TRIANGLES) -> Measures:
     """
     facets = read_stl(source, max_triangles=max_triangles)
     sums: Hashes = np.empty((3, facets.count), np.uint64)
-    sweep = RunningSums()
+    totals = RunningSums()
     kept = 0
     for corners, hashes in sound_triangles(facets):
-        sweep.add(corners)
+        totals.add(corners)
         end = kept + corners.shape[1]
         edge_sums(hashes, out=sums[:, kept:end])
         kept = end
     if not kept:
         raise NoTriangles
-    _refuse_size(sweep.size_mm)
+    # The size first, which is known without sorting the edges.
+    _refuse_size(totals.size_mm)
     edges = count_edges(sums[:, :kept])
     _refuse_soup(edges, kept)
-    return _measures(facets, sweep, edges, kept)
+    return _measures(facets, totals, edges, kept)
 
 
 def sound_triangles(facets: Facets) -> Iterator[tuple[Corners, Hashes]]:
@@ -112,17 +113,17 @@ class RunningSums:
         return float(self.six_volumes_mm3 - middle @ self.vector) / 6
 
 
-def _measures(facets: Facets, sweep: RunningSums, edges: EdgeCounts, kept: int) -> Measures:
-    x, y, z = sweep.size_mm
+def _measures(facets: Facets, totals: RunningSums, edges: EdgeCounts, kept: int) -> Measures:
+    x, y, z = totals.size_mm
     return Measures(
         triangles=facets.count,
-        size_mm=sweep.size_mm,
-        min_corner_mm=_vector(sweep.low),
-        volume_mm3=min(abs(sweep.signed_volume_mm3), x * y * z),
-        area_mm2=sweep.twice_area_mm2 / 2,
+        size_mm=totals.size_mm,
+        min_corner_mm=_vector(totals.low),
+        volume_mm3=min(abs(totals.signed_volume_mm3), x * y * z),
+        area_mm2=totals.twice_area_mm2 / 2,
         shells=edges.shells,
         closed=edges.closed,
-        inverted=sweep.signed_volume_mm3 < 0,
+        inverted=totals.signed_volume_mm3 < 0,
         open_edges=edges.open_edges,
         overshared_edges=edges.overshared_edges,
         misoriented_edges=edges.misoriented_edges,

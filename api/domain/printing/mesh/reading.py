@@ -1,7 +1,4 @@
-"""Opens an STL file and hands out its triangles in chunks that fit the processor's cache.
-
-Refuses whatever is no STL, by what it is; believes lengths, never the word "solid" in a header.
-"""
+"""Opens an STL file and hands out its triangles in chunks that fit the processor's cache."""
 
 from __future__ import annotations
 
@@ -68,15 +65,16 @@ class Facets:
 
 
 def read_stl(source: Source, *, max_triangles: int) -> Facets:
-    """Decide by content what the file is; binary if and only if its length is 84 + 50 × its count.
+    """Decide by content what the file is; raises a MeshRefused that names what is wrong.
 
-    A count that does not match its length is refused whatever the length: a cut upload and a broken exporter look
-    alike, and printing half a part helps nobody. Raises a MeshRefused.
+    Binary if and only if its length is 84 + 50 × its count.
     """
     with _open(source) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         head = file.read(4096)
+    # The length decides, never the word "solid", which also begins the header of binary files. A count that does not
+    # match the length is always refused: a cut upload and a broken exporter look alike, and half a part helps nobody.
     announced = int.from_bytes(head[80:84], "little")
     if len(head) >= HEADER_BYTES and size == HEADER_BYTES + FACET.itemsize * announced:
         return _binary(source, announced, max_triangles)
@@ -98,7 +96,7 @@ def _binary(source: Source, count: int, max_triangles: int) -> Facets:
 
 
 def _binary_chunks(source: Source, count: int) -> Iterator[Corners]:
-    """Read, not mapped: a file cut while it is mapped kills the process, and mapped pages count as its memory."""
+    # Read, not mapped: a file cut while it is mapped kills the process, and mapped pages count as its memory.
     buffer = np.empty(min(CHUNK, count), FACET)
     corners = np.empty((9, len(buffer)), np.float32)
     with _open(source) as file:
@@ -124,7 +122,7 @@ def _slices(corners: Corners) -> Iterator[Corners]:
 
 
 def _is_text_stl(head: bytes) -> bool:
-    """`solid` first, and no zero byte: the count of a binary file always has one below 16 million triangles."""
+    # No zero byte either: the count of a binary file always has one below 16 million triangles.
     return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head
 
 
@@ -132,6 +130,7 @@ def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | Wr
     """The error to raise for a file that is neither a whole binary STL nor a text one."""
     if not size:
         return EmptyFile()
+    # A 3MF is a zip.
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return ThreeMf(format="3MF")
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:16].lower()
@@ -143,10 +142,11 @@ def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | Wr
 
 def _what_is_wrong(head: bytes, size: int) -> Truncated | WrongTriangleCount:
     announced = int.from_bytes(head[80:84], "little")
-    found, over = divmod(size - HEADER_BYTES, FACET.itemsize)
-    if announced > found and (over or announced - found < found):
-        return Truncated(announced=announced, found=found)
-    return WrongTriangleCount(announced=announced, found=found)
+    count, over = divmod(size - HEADER_BYTES, FACET.itemsize)
+    # Cut in the middle of a triangle, or with more than half of it there: most likely an upload that broke off.
+    if announced > count and (over or announced - count < count):
+        return Truncated(announced=announced, found=count)
+    return WrongTriangleCount(announced=announced, found=count)
 
 
 def _looks_binary_stl(head: bytes) -> bool:

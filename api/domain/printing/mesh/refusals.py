@@ -1,6 +1,6 @@
 """Why a file is refused, in words for a hobbyist.
 
-Refuses to judge what the slicer repairs by itself: an open or inside-out body passes, with a warning in its measures.
+What the slicer repairs by itself has no error: an open or inside-out body passes, with a warning in its measures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reads the text ("ASCII") form of STL, block by block.
 
-Refuses polygons of four corners and all that does not come in whole facets; the names of solids are thrown away unread.
+Only whole facets of three corners are taken; the names of solids are thrown away unread.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ NO_NUMBER = re.compile(rb"[\s+-](?:nan|inf)")
 
 
 def parse_text(file: io.BufferedIOBase, *, max_triangles: int) -> NDArray[np.float32]:
-    """The corners of all facets as a (9, n) array. Upper case, tabs, CR line ends and many solids in one file are
-    all read.
+    """The corners of all facets as a (9, n) array. Upper case, tabs, CR line ends and several solids are read too.
 
-    Raises NoTriangles, NotAnStl, TruncatedText (with the number of the last good triangle) and TooManyTriangles.
+    Raises NoTriangles, NotAnStl, NotFinite, TruncatedText (with the number of the last good triangle) and
+    TooManyTriangles.
     """
     parts: list[NDArray[np.float32]] = []
-    rest, found = b"", 0
+    rest, total = b"", 0
     while block := file.read(BLOCK_BYTES):
         facets, rest = _cut(rest + block.lower().replace(b"\r", b"\n"))
-        parts.append(_parse(facets, found))
-        found += parts[-1].shape[1]
-        _refuse_odd(rest, found, max_triangles)
-    _refuse_rest(rest, found)
+        parts.append(_parse(facets, total))
+        total += parts[-1].shape[1]
+        _refuse_odd(rest, total, max_triangles)
+    _refuse_rest(rest, total)
     return np.concatenate(parts, axis=1)
 
 
@@ -53,24 +53,26 @@ def _cut(text: bytes) -> tuple[bytes, bytes]:
     return (text[:end], text[end:]) if end >= len(END) else (b"", text)
 
 
-def _parse(facets: bytes, found: int) -> NDArray[np.float32]:
+def _parse(facets: bytes, total: int) -> NDArray[np.float32]:
     """Compare the letters alone with those of whole facets, blank them, and read what is left as numbers."""
     text = facets.removeprefix(b"\xef\xbb\xbf")
     if b"solid" in text:
         text = SOLID_LINE.sub(b"", text)
+    # One comparison for the whole block: anything but whole facets in order leaves other letters.
     letters = text.translate(None, ALL_BUT_LETTERS)
     count = len(letters) // len(FRAME)
     if letters != FRAME * count:
-        raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=found)
-    numbers = _numbers(text.translate(BLANK).replace(b" e", b"  "), found)
+        raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=total)
+    numbers = _numbers(text.translate(BLANK).replace(b" e", b"  "), total)
     if numbers.size != NUMBERS * count:
-        raise TruncatedText(announced="?", found=found)
+        raise TruncatedText(announced="?", found=total)
+    # A number beyond 32 bits becomes infinite here and is refused by its name in the gate.
     with np.errstate(over="ignore"):
         return numbers.reshape(-1, NUMBERS)[:, 3:].T.astype(np.float32, order="C")
 
 
-def _numbers(text: bytes, found: int) -> NDArray[np.float64]:
-    """20 times faster than line by line."""
+def _numbers(text: bytes, total: int) -> NDArray[np.float64]:
+    # One call for the whole block is 20 times faster than one per line.
     if not text or text.isspace():
         return np.empty(0)
     try:
@@ -78,22 +80,22 @@ def _numbers(text: bytes, found: int) -> NDArray[np.float64]:
             warnings.simplefilter("error", DeprecationWarning)  # older numpy warns where newer raises
             return np.fromstring(text, sep=" ")
     except (ValueError, DeprecationWarning) as e:
-        raise TruncatedText(announced="?", found=found) from e
+        raise TruncatedText(announced="?", found=total) from e
 
 
-def _refuse_odd(rest: bytes, found: int, max_triangles: int) -> None:
-    if found > max_triangles:
-        raise TooManyTriangles(triangles=found, limit=max_triangles)
+def _refuse_odd(rest: bytes, total: int, max_triangles: int) -> None:
+    if total > max_triangles:
+        raise TooManyTriangles(triangles=total, limit=max_triangles)
     if len(rest) > MAX_PROSE_BYTES:
-        raise TruncatedText(announced="?", found=found) if found else NotAnStl()
+        raise TruncatedText(announced="?", found=total) if total else NotAnStl()
 
 
-def _refuse_rest(rest: bytes, found: int) -> None:
-    """After the last facet only the ends of solids may come."""
+def _refuse_rest(rest: bytes, total: int) -> None:
+    """Raises the error of the file, if anything but the ends of solids comes after the last facet."""
     prose = SOLID_LINE.sub(b"", rest).strip()
-    if prose and (found or b"facet" in prose):
-        raise TruncatedText(announced="?", found=found)
+    if prose and (total or b"facet" in prose):
+        raise TruncatedText(announced="?", found=total)
     if prose:
         raise NotAnStl
-    if not found:
+    if not total:
         raise NoTriangles

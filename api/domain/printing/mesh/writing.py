@@ -1,6 +1,6 @@
 """Writes the clean binary STL that the viewer and the slicer get: only our own file is ever sliced.
 
-Refuses to carry over a header, a name, an attribute or a normal of the uploaded file.
+Nothing but corners is carried over: no header, name, attribute or normal of the uploaded file.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ HEADER = b"binary STL, millimetres, written by etabli".ljust(HEADER_BYTES - 4)
 
 
 def write_binary(source: Source, out: Path, *, flip: bool = False, max_triangles: int = MAX_TRIANGLES) -> int:
-    """Write the sound triangles of a path or bytes to `out`, and return how many. `flip` turns an
-    inverted body right side out.
+    """Write the sound triangles of a path or bytes to `out`, and return how many; `flip` turns an inverted body.
 
-    Normals are computed anew (the viewer shades by them). Raises the errors of `read_stl`; then `out` is
-    worth nothing.
+    Raises the errors of `read_stl`; then `out` is incomplete.
     """
     facets = read_stl(source, max_triangles=max_triangles)
     written = 0
@@ -32,6 +30,7 @@ def write_binary(source: Source, out: Path, *, flip: bool = False, max_triangles
             records = _records(corners, flip=flip)
             file.write(records.view(np.uint8).data)
             written += len(records)
+        # The header last: how many triangles are sound is known only now.
         file.seek(0)
         file.write(HEADER + written.to_bytes(4, "little"))
     return written
@@ -41,6 +40,7 @@ def _records(corners: Corners, *, flip: bool) -> NDArray[np.void]:
     records = np.zeros(corners.shape[1], FACET)
     triangles = corners.T.reshape(-1, 3, 3)
     records["corners"] = triangles[:, ::-1] if flip else triangles
+    # Computed anew, from the corners alone: the viewer shades by them.
     records["normal"] = _normals(records["corners"])
     return records
 
