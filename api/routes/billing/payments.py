@@ -257,7 +257,7 @@ def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, c
         )
     except payments.GatewayTrouble as e:
         raise GatewayAway() from e
-    payments.save_checkout(session, gateway=chosen.name, made=made, invoice=invoice, cents=cents, now=now)
+    payments.save_checkout(session, gateway=chosen.name, checkout=made, invoice=invoice, cents=cents, now=now)
     return CheckoutOut(url=made.url)
 
 
