@@ -17,7 +17,7 @@ from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.platform import FlowStatus
+from api.domain.billing.platform import Flow, FlowStatus
 from api.domain.billing.sellers import get_seller, today
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
@@ -41,9 +41,10 @@ class InvoiceOut(BaseModel):
     sha256: str = Field(description="Its link of the hash chain.")
 
     @classmethod
-    def of(cls, session: Session, row: Invoice) -> InvoiceOut:
-        plain = {name: getattr(row, name) for name in cls.model_fields if name not in {"open_cents", "released"}}
-        return cls(open_cents=payments.open_cents(session, invoice=row), released=row.pdf_key is not None, **plain)
+    def of(cls, session: Session, invoice: Invoice) -> InvoiceOut:
+        columns = {name: getattr(invoice, name) for name in cls.model_fields if name not in {"open_cents", "released"}}
+        open_cents = payments.open_cents(session, invoice=invoice)
+        return cls(open_cents=open_cents, released=invoice.pdf_key is not None, **columns)
 
 
 class InvoicePage(BaseModel):
@@ -73,6 +74,10 @@ class FlowOut(BaseModel):
     status: FlowStatus
     sent_at: datetime
 
+    @classmethod
+    def of(cls, flow: Flow) -> FlowOut:
+        return cls(platform=flow.platform, flow_id=flow.flow_id, status=flow.status, sent_at=flow.sent_at)
+
 
 @router.get("/invoices")
 def list_mine(
@@ -83,17 +88,18 @@ def list_mine(
     seller_id: int | None = None,
 ) -> InvoicePage:
     """One's own; an organisation's (by slug), or a seller's for its staff."""
-    wanted: dict[str, int] = {"user_id": user.id}
+    owner: dict[str, int] = {"user_id": user.id}
     if organisation is not None:
         row = organisations.get_organisation(session, organisation, user=user)
-        wanted = {"organisation_id": row.id}
+        owner = {"organisation_id": row.id}
     elif seller_id is not None:
-        wanted = {"seller_id": get_seller(session, seller_id, user=user).id}
-    found = invoices.list_invoices(session, before_id=page.before_id, limit=page.limit + 1, **wanted)
-    shown = found[: page.limit]
+        owner = {"seller_id": get_seller(session, seller_id, user=user).id}
+    # One more than the page holds tells whether there is a next one, without counting.
+    rows = invoices.list_invoices(session, before_id=page.before_id, limit=page.limit + 1, **owner)
+    shown = rows[: page.limit]
     return InvoicePage(
-        items=[InvoiceOut.of(session, each) for each in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        items=[InvoiceOut.of(session, invoice) for invoice in shown],
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -113,33 +119,35 @@ def download(invoice_id: int, form: Literal["pdf", "xml"], session: DbSession, u
 
 @router.post("/invoices/{invoice_id}/credit", status_code=status.HTTP_201_CREATED)
 def credit(
-    invoice_id: int, said: CreditIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    invoice_id: int, body: CreditIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
     """A credit note by staff: the whole, or quantities of lines; never above what remains."""
 
     def make() -> InvoiceOut:
         invoice = invoices.get_invoice(session, invoice_id, user=user)
         get_seller(session, invoice.seller_id, user=user)
-        quantities = {line - 1: much for line, much in said.quantities.items()} if said.quantities else None
-        made = invoices.credit(
+        # People count lines from 1, the domain from 0.
+        quantities = {line - 1: much for line, much in body.quantities.items()} if body.quantities else None
+        note = invoices.credit(
             session,
             invoice=invoice,
-            reason=said.reason,
+            reason=body.reason,
             quantities=quantities,
             judge=judge,
             now=now,
             today=today(now),
             actor=user,
         )
-        return InvoiceOut.of(session, made)
+        return InvoiceOut.of(session, note)
 
-    return idempotent(InvoiceOut, make, content=said)
+    return idempotent(InvoiceOut, make, content=body)
 
 
 @router.post("/invoices/{invoice_id}/render", status_code=status.HTTP_202_ACCEPTED)
 def render(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut:
     """Staff ask for the document again, when it was blocked and its cause is gone."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
+    # NotFound for the customer, who may read the invoice but does not handle the seller's money.
     get_seller(session, invoice.seller_id, user=user)
     invoices.enqueue_document(session, invoice.id)
     return InvoiceOut.of(session, invoice)
@@ -148,19 +156,19 @@ def render(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut
 @router.get("/invoices/{invoice_id}/flow/list")
 def list_flows(invoice_id: int, session: DbSession, user: CurrentUser) -> list[FlowOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)
-    found = platform.list_flows(session, invoice_id=invoice.id)
-    return [FlowOut(platform=x.platform, flow_id=x.flow_id, status=x.status, sent_at=x.sent_at) for x in found]
+    return [FlowOut.of(flow) for flow in platform.list_flows(session, invoice_id=invoice.id)]
 
 
 @router.post("/invoices/{invoice_id}/flow")
-def note_flow(invoice_id: int, said: FlowIn, session: DbSession, user: CurrentUser, now: Now) -> FlowOut:
+def note_flow(invoice_id: int, body: FlowIn, session: DbSession, user: CurrentUser, now: Now) -> FlowOut:
     """Staff deposited it in a portal by hand, and type the statuses that it shows."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     get_seller(session, invoice.seller_id, user=user)
     flow = platform.find_flow(session, invoice_id=invoice.id, platform="manual")
+    # The first status that is typed also says that it was deposited at all.
     if flow is None:
         name = f"manual:{invoice.number}"
         flow = platform.note_deposit(session, invoice=invoice, platform="manual", flow_id=name, now=now, actor=user)
-    if said.status is not FlowStatus.DEPOSITED:
-        platform.note_status(session, flow=flow, status=said.status, reason=said.reason, now=now, actor=user)
-    return FlowOut(platform=flow.platform, flow_id=flow.flow_id, status=flow.status, sent_at=flow.sent_at)
+    if body.status is not FlowStatus.DEPOSITED:
+        platform.note_status(session, flow=flow, status=body.status, reason=body.reason, now=now, actor=user)
+    return FlowOut.of(flow)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from api.adapters import ereporting, sheets
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.billing import invoices, ledger
+from api.domain.billing.invoices import DayTotal
 from api.domain.billing.sellers import get_seller, today
 from api.settings import settings
 
@@ -31,18 +32,29 @@ class DayTotalOut(BaseModel):
     base_cents: int
     vat_cents: int
 
+    @classmethod
+    def of(cls, total: DayTotal) -> DayTotalOut:
+        return cls(
+            on=total.on,
+            operation=total.operation.value,
+            rate=total.rate,
+            base_cents=total.base_cents,
+            vat_cents=total.vat_cents,
+        )
+
 
 @router.post("/sellers/{seller_id}/close", status_code=status.HTTP_204_NO_CONTENT)
-def close(seller_id: int, said: CloseIn, session: DbSession, user: CurrentUser, now: Now) -> None:
+def close(seller_id: int, body: CloseIn, session: DbSession, user: CurrentUser, now: Now) -> None:
     """A manager closes the books up to a day."""
     seller = get_seller(session, seller_id, user=user)
-    invoices.close_period(session, seller=seller, until=said.until, actor=user, now=now, today=today(now))
+    invoices.close_period(session, seller=seller, until=body.until, actor=user, now=now, today=today(now))
 
 
 @router.get("/sellers/{seller_id}/fec")
 def download_fec(seller_id: int, start: date, end: date, session: DbSession, user: CurrentUser) -> Response:
     """The *fichier des écritures comptables* of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
+    # The name is part of the format: an inspector's program reads SIREN and last day from it.
     name, text = ledger.export_fec(session, seller=seller, start=start, end=end)
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text.encode(), media_type="text/plain; charset=utf-8", headers=headers)
@@ -54,6 +66,7 @@ def download_ledger(
 ) -> Response:
     """The entries of `[start, end)` as a table."""
     seller = get_seller(session, seller_id, user=user)
+    # In French whatever the reader's language: it goes to a French accountant.
     head = ["Journal", "Écriture", "Date", "Pièce", "Libellé", "Compte", "Tiers", "Débit", "Crédit"]
     rows = [
         [
@@ -70,10 +83,10 @@ def download_ledger(
         for posting in ledger.list_postings(session, seller_id=seller.id, start=start, end=end)
         for entry in posting.entries
     ]
-    made = sheets.to_csv(head, rows) if form == "csv" else sheets.to_xlsx("Journal", head, rows)
+    table = sheets.to_csv(head, rows) if form == "csv" else sheets.to_xlsx("Journal", head, rows)
     headers = {"Content-Disposition": f'attachment; filename="journal-{start}-{end}.{form}"'}
     media = "text/csv" if form == "csv" else f"{sheets.OFFICE}.sheet"
-    return Response(made, media_type=media, headers=headers)
+    return Response(table, media_type=media, headers=headers)
 
 
 @router.get("/sellers/{seller_id}/e-reporting")
@@ -82,11 +95,8 @@ def read_e_reporting(
 ) -> list[DayTotalOut]:
     """Sales to consumers per day, category and VAT rate, of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
-    found = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
-    return [
-        DayTotalOut(on=x.on, operation=x.operation.value, rate=x.rate, base_cents=x.base_cents, vat_cents=x.vat_cents)
-        for x in found
-    ]
+    totals = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
+    return [DayTotalOut.of(total) for total in totals]
 
 
 @router.get("/sellers/{seller_id}/e-reporting.{form}")
@@ -95,19 +105,24 @@ def download_e_reporting(
 ) -> Response:
     """The same as a table, or as the XML of flux 10 for the platform."""
     seller = get_seller(session, seller_id, user=user)
-    found = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
+    totals = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
     if form == "xml":
         number = settings().flow_platform
-        made = ereporting.report_sales(found, seller=seller, start=start, end=end, platform=number, now=now)
+        report = ereporting.report_sales(totals, seller=seller, start=start, end=end, platform=number, now=now)
     else:
         head = ["Date", "Catégorie", "Taux", "Base HT", "TVA"]
         rows = [
-            [x.on, x.operation.value, x.rate, Decimal(x.base_cents).scaleb(-2), Decimal(x.vat_cents).scaleb(-2)]
-            for x in found
+            [each.on, each.operation.value, each.rate, _euros(each.base_cents), _euros(each.vat_cents)]
+            for each in totals
         ]
-        made = sheets.to_csv(head, rows)
+        report = sheets.to_csv(head, rows)
     headers = {"Content-Disposition": f'attachment; filename="e-reporting-{start}-{end}.{form}"'}
-    return Response(made, media_type="application/xml" if form == "xml" else "text/csv", headers=headers)
+    return Response(report, media_type="application/xml" if form == "xml" else "text/csv", headers=headers)
+
+
+def _euros(cents: int) -> Decimal:
+    """With both decimals, also where they are zeros."""
+    return Decimal(cents).scaleb(-2)
 
 
 @router.get("/sellers/{seller_id}/chain")

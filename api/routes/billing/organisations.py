@@ -1,4 +1,4 @@
-"""`/api/v1/organisations`: billing details, members, limits, cost centres, statement. A stranger's is 404."""
+"""`/api/v1/organisations`: billing details, members, limits, cost centres, statement. Strangers get 404."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
-from api.domain.billing.organisations import BillingDetails
+from api.domain.billing.organisations import BillingDetails, CostCentre
 from api.domain.billing.sellers import Seller, list_sellers
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation
@@ -28,11 +28,15 @@ class AddressIn(BaseModel):
     city: str = Field(max_length=100)
     country: str = Field(default="FR", min_length=2, max_length=2)
 
-    def read(self) -> Address:
+    def to_address(self) -> Address:
         lines = tuple(line.strip()[:120] for line in self.lines)
         return Address(
             lines=lines, postcode=self.postcode.strip(), city=self.city.strip(), country=self.country.upper()
         )
+
+    @classmethod
+    def of(cls, address: Address) -> AddressIn:
+        return cls(lines=list(address.lines), postcode=address.postcode, city=address.city, country=address.country)
 
 
 class DeliverToIn(BaseModel):
@@ -40,6 +44,10 @@ class DeliverToIn(BaseModel):
 
     name: str = Field(max_length=200)
     address: AddressIn
+
+    @classmethod
+    def of(cls, place: DeliverTo) -> DeliverToIn:
+        return cls(name=place.name, address=AddressIn.of(place.address))
 
 
 class OrganisationIn(BaseModel):
@@ -64,11 +72,18 @@ class OrganisationIn(BaseModel):
     terms_days: int = 30
     monthly: bool = Field(default=False, description="One invoice a month for all orders.")
 
-    def read(self) -> BillingDetails:
-        plain = self.model_dump(exclude={"address", "deliver_to"})
+    def to_details(self) -> BillingDetails:
+        columns = self.model_dump(exclude={"address", "deliver_to"})
         place = self.deliver_to
-        deliver_to = DeliverTo(name=place.name, address=place.address.read()) if place else None
-        return BillingDetails(address=self.address.read(), deliver_to=deliver_to, **plain)
+        deliver_to = DeliverTo(name=place.name, address=place.address.to_address()) if place else None
+        return BillingDetails(address=self.address.to_address(), deliver_to=deliver_to, **columns)
+
+    @classmethod
+    def of(cls, details: BillingDetails) -> OrganisationIn:
+        """The details as they can be sent back, for whoever changes one field of them."""
+        columns = {name: getattr(details, name) for name in cls.model_fields if name not in {"address", "deliver_to"}}
+        deliver_to = DeliverToIn.of(details.deliver_to) if details.deliver_to else None
+        return cls(address=AddressIn.of(details.address), deliver_to=deliver_to, **columns)
 
 
 class OrganisationOut(BaseModel):
@@ -90,21 +105,8 @@ class OrganisationOut(BaseModel):
             siren=row.siren,
             siret=row.siret,
             vat_number=row.vat_number,
-            billing=_shown(details) if details else None,
+            billing=OrganisationIn.of(details) if details else None,
         )
-
-
-def _shown(details: BillingDetails) -> OrganisationIn:
-    plain = {
-        name: getattr(details, name) for name in OrganisationIn.model_fields if name not in {"address", "deliver_to"}
-    }
-    place = details.deliver_to
-    deliver_to = DeliverToIn(name=place.name, address=_address(place.address)) if place else None
-    return OrganisationIn(address=_address(details.address), deliver_to=deliver_to, **plain)
-
-
-def _address(address: Address) -> AddressIn:
-    return AddressIn(lines=list(address.lines), postcode=address.postcode, city=address.city, country=address.country)
 
 
 class MemberOut(BaseModel):
@@ -150,6 +152,10 @@ class CostCentreIn(BaseModel):
 class CostCentreOut(CostCentreIn):
     id: int
 
+    @classmethod
+    def of(cls, centre: CostCentre) -> CostCentreOut:
+        return cls(id=centre.id, code=centre.code, name=centre.name)
+
 
 class StatementLineOut(BaseModel):
     on: date
@@ -166,15 +172,15 @@ class StatementOut(BaseModel):
 
 @router.post("", status_code=status.HTTP_201_CREATED)
 def create(
-    asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    body: OrganisationIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> OrganisationOut:
     """Enter an organisation; whoever does is its first buyer."""
 
     def make() -> OrganisationOut:
-        row = organisations.create_organisation(session, owner=user, details=asked.read(), now=now)
+        row = organisations.create_organisation(session, owner=user, details=body.to_details(), now=now)
         return OrganisationOut.of(session, row)
 
-    return idempotent(OrganisationOut, make, content=asked)
+    return idempotent(OrganisationOut, make, content=body)
 
 
 @router.get("")
@@ -183,9 +189,9 @@ def list_mine(session: DbSession, user: CurrentUser) -> list[OrganisationOut]:
 
 
 @router.post("/join")
-def join(said: TokenIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
+def join(body: TokenIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
     """Accept an invitation."""
-    membership = organisations.accept_invitation(session, user=user, token=said.token, now=now)
+    membership = organisations.accept_invitation(session, user=user, token=body.token, now=now)
     return OrganisationOut.of(session, session.get_one(Organisation, membership.organisation_id))
 
 
@@ -195,10 +201,10 @@ def read(slug: str, session: DbSession, user: CurrentUser) -> OrganisationOut:
 
 
 @router.put("/{slug}")
-def change(slug: str, asked: OrganisationIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
+def change(slug: str, body: OrganisationIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
     """By a buyer; issued invoices keep what they printed."""
     row = organisations.get_organisation(session, slug, user=user)
-    organisations.change_details(session, organisation=row, actor=user, details=asked.read(), now=now)
+    organisations.change_details(session, organisation=row, actor=user, details=body.to_details(), now=now)
     return OrganisationOut.of(session, row)
 
 
@@ -219,17 +225,17 @@ def list_members(slug: str, session: DbSession, user: CurrentUser) -> list[Membe
 
 
 @router.post("/{slug}/invitations", status_code=status.HTTP_201_CREATED)
-def invite(slug: str, asked: InvitationIn, session: DbSession, user: CurrentUser, now: Now) -> InvitationOut:
+def invite(slug: str, body: InvitationIn, session: DbSession, user: CurrentUser, now: Now) -> InvitationOut:
     row = organisations.get_organisation(session, slug, user=user)
-    token = organisations.invite(session, organisation=row, actor=user, now=now, **asked.model_dump())
+    token = organisations.invite(session, organisation=row, actor=user, now=now, **body.model_dump())
     return InvitationOut(token=token)
 
 
 @router.put("/{slug}/members/{user_id}/limit", status_code=status.HTTP_204_NO_CONTENT)
-def set_limit(slug: str, user_id: int, said: LimitIn, session: DbSession, user: CurrentUser, now: Now) -> None:
+def set_limit(slug: str, user_id: int, body: LimitIn, session: DbSession, user: CurrentUser, now: Now) -> None:
     row = organisations.get_organisation(session, slug, user=user)
     organisations.set_limit(
-        session, organisation=row, actor=user, user_id=user_id, monthly_cents=said.monthly_cents, now=now
+        session, organisation=row, actor=user, user_id=user_id, monthly_cents=body.monthly_cents, now=now
     )
 
 
@@ -240,17 +246,16 @@ def remove_member(slug: str, user_id: int, session: DbSession, user: CurrentUser
 
 
 @router.post("/{slug}/cost-centres", status_code=status.HTTP_201_CREATED)
-def add_cost_centre(slug: str, asked: CostCentreIn, session: DbSession, user: CurrentUser) -> CostCentreOut:
+def add_cost_centre(slug: str, body: CostCentreIn, session: DbSession, user: CurrentUser) -> CostCentreOut:
     row = organisations.get_organisation(session, slug, user=user)
-    centre = organisations.add_cost_centre(session, organisation=row, actor=user, code=asked.code, name=asked.name)
-    return CostCentreOut(id=centre.id, code=centre.code, name=centre.name)
+    centre = organisations.add_cost_centre(session, organisation=row, actor=user, code=body.code, name=body.name)
+    return CostCentreOut.of(centre)
 
 
 @router.get("/{slug}/cost-centres")
 def list_cost_centres(slug: str, session: DbSession, user: CurrentUser) -> list[CostCentreOut]:
     row = organisations.get_organisation(session, slug, user=user)
-    found = organisations.list_cost_centres(session, organisation=row)
-    return [CostCentreOut(id=centre.id, code=centre.code, name=centre.name) for centre in found]
+    return [CostCentreOut.of(centre) for centre in organisations.list_cost_centres(session, organisation=row)]
 
 
 @router.get("/{slug}/statement")
@@ -266,7 +271,9 @@ def _statement(session: Session, seller: Seller, party: str) -> StatementOut:
     return StatementOut(
         seller=seller.name,
         lines=[
-            StatementLineOut(on=x.on, piece=x.piece, text=x.text, cents=x.cents, balance_cents=x.balance_cents)
-            for x in lines
+            StatementLineOut(
+                on=line.on, piece=line.piece, text=line.text, cents=line.cents, balance_cents=line.balance_cents
+            )
+            for line in lines
         ],
     )

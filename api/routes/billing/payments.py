@@ -9,33 +9,43 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, UploadFile, status
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.adapters.bank import read_statement
+from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices, payments
-from api.domain.billing.payments import LineStatus, MatchQuality, Payment, PaymentGateway, PaymentMeans
+from api.domain.billing.payments import (
+    BankLine,
+    LineStatus,
+    MatchQuality,
+    Payment,
+    PaymentGateway,
+    PaymentMeans,
+    Proposal,
+)
 from api.domain.billing.sellers import get_seller, today
 from api.domain.core.errors import Busy, NotFound
 from api.domain.people import accounts
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["payments"])
+# A bound for what anybody may send us before its signature is checked.
 MOST_WEBHOOK_BYTES = 256_000
 
 
 @lru_cache
-def gateway() -> PaymentGateway | None:
+def find_gateway() -> PaymentGateway | None:
     """What this installation takes cards by; None where none is set up."""
-    chosen = settings()
-    if chosen.stripe_key:
-        return StripeGateway(key=chosen.stripe_key, webhook_secret=chosen.stripe_webhook_secret)
-    return FakeGateway(webhook_secret=chosen.secret("fake_gateway")) if chosen.demo else None
+    config = settings()
+    if config.stripe_key:
+        return StripeGateway(key=config.stripe_key, webhook_secret=config.stripe_webhook_secret)
+    return FakeGateway(webhook_secret=config.secret("fake_gateway")) if config.demo else None
 
 
 def get_gateway() -> PaymentGateway:
-    if (chosen := gateway()) is None:
+    """NotFound where card payments are not set up: their routes do not exist then."""
+    if (gateway := find_gateway()) is None:
         raise NotFound()
-    return chosen
+    return gateway
 
 
 Gateway = Annotated[PaymentGateway, Depends(get_gateway)]
@@ -85,8 +95,8 @@ class PaymentOut(BaseModel):
     reverses_id: int | None
 
     @classmethod
-    def of(cls, row: Payment) -> PaymentOut:
-        return cls(**{name: getattr(row, name) for name in cls.model_fields})
+    def of(cls, payment: Payment) -> PaymentOut:
+        return cls(**{name: getattr(payment, name) for name in cls.model_fields})
 
 
 class BankLineOut(BaseModel):
@@ -97,6 +107,10 @@ class BankLineOut(BaseModel):
     counterparty: str
     status: LineStatus
 
+    @classmethod
+    def of(cls, line: BankLine) -> BankLineOut:
+        return cls(**{name: getattr(line, name) for name in cls.model_fields})
+
 
 class ProposalOut(BaseModel):
     line: BankLineOut
@@ -104,6 +118,16 @@ class ProposalOut(BaseModel):
     number: str
     open_cents: int
     fit: MatchQuality
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> ProposalOut:
+        return cls(
+            line=BankLineOut.of(proposal.line),
+            invoice_id=proposal.invoice.id,
+            number=proposal.invoice.number,
+            open_cents=proposal.open_cents,
+            fit=proposal.fit,
+        )
 
 
 class ImportOut(BaseModel):
@@ -120,116 +144,105 @@ class OutcomeOut(BaseModel):
     outcome: str
 
 
-def _line_out(line: payments.BankLine) -> BankLineOut:
-    return BankLineOut(**{name: getattr(line, name) for name in BankLineOut.model_fields})
-
-
 @router.post("/invoices/{invoice_id}/payments", status_code=status.HTTP_201_CREATED)
 def take(
-    invoice_id: int, said: PaymentIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    invoice_id: int, body: PaymentIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> PaymentOut:
     """Staff take money for an invoice: at the desk, seen on the account, or from prepaid credit."""
 
     def make() -> PaymentOut:
         invoice = invoices.get_invoice(session, invoice_id, user=user)
         get_seller(session, invoice.seller_id, user=user)
+        # Without an Idempotency-Key two clicks at once count the same payments, and the second one is refused.
         count = len(payments.list_payments(session, invoice_id=invoice.id))
-        row = payments.pay(
+        payment = payments.pay(
             session,
             invoice=invoice,
-            means=said.means,
-            cents=said.cents,
-            received_on=said.received_on or today(now),
-            reference=said.reference,
+            means=body.means,
+            cents=body.cents,
+            received_on=body.received_on or today(now),
+            reference=body.reference,
             key=f"desk:{idempotent.key or ''}:{invoice.id}:{count}"[:120],
             actor=user,
             now=now,
         )
-        return PaymentOut.of(row)
+        return PaymentOut.of(payment)
 
-    return idempotent(PaymentOut, make, content=said)
+    return idempotent(PaymentOut, make, content=body)
 
 
 @router.get("/invoices/{invoice_id}/payments/list")
 def list_taken(invoice_id: int, session: DbSession, user: CurrentUser) -> list[PaymentOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)
-    return [PaymentOut.of(row) for row in payments.list_payments(session, invoice_id=invoice.id)]
+    return [PaymentOut.of(payment) for payment in payments.list_payments(session, invoice_id=invoice.id)]
 
 
 @router.post("/payments/{payment_id}/reverse", status_code=status.HTTP_201_CREATED)
-def reverse(payment_id: int, said: ReversalIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
+def reverse(payment_id: int, body: ReversalIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
     """Staff take back a payment that was none."""
-    row = session.get(Payment, payment_id)
-    if row is None:
+    payment = session.get(Payment, payment_id)
+    if payment is None:
         raise NotFound()
-    get_seller(session, row.seller_id, user=user)
-    made = payments.reverse(session, payment=row, actor=user, now=now, on=today(now), reason=said.reason)
-    return PaymentOut.of(made)
+    # A payment has no reader of its own: whoever handles the seller's money may reverse it.
+    get_seller(session, payment.seller_id, user=user)
+    reversal = payments.reverse(session, payment=payment, actor=user, now=now, on=today(now), reason=body.reason)
+    return PaymentOut.of(reversal)
 
 
 @router.post("/sellers/{seller_id}/top-ups", status_code=status.HTTP_201_CREATED)
 def top_up(
-    seller_id: int, said: TopUpIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    seller_id: int, body: TopUpIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> PaymentOut:
     """Staff take money from a member for later; send an Idempotency-Key, so that it is taken once."""
 
     def make() -> PaymentOut:
         seller = get_seller(session, seller_id, user=user)
-        row = payments.top_up(
+        payment = payments.top_up(
             session,
             seller=seller,
-            user=accounts.get_user(session, said.user_id),
-            means=said.means,
-            cents=said.cents,
+            user=accounts.get_user(session, body.user_id),
+            means=body.means,
+            cents=body.cents,
             received_on=today(now),
             key=f"topup:{user.id}:{idempotent.key or now.timestamp()}"[:120],
             actor=user,
             now=now,
         )
-        return PaymentOut.of(row)
+        return PaymentOut.of(payment)
 
-    return idempotent(PaymentOut, make, content=said)
+    return idempotent(PaymentOut, make, content=body)
 
 
 @router.post("/sellers/{seller_id}/bank-statements")
 def import_statement(seller_id: int, file: UploadFile, session: DbSession, user: CurrentUser, now: Now) -> ImportOut:
     """Read a CSV or CAMT.053 statement; movements that are known are left out, matches are only proposed."""
     seller = get_seller(session, seller_id, user=user)
-    read = read_statement(file.file.read(5_000_001))
-    added = payments.import_lines(session, seller=seller, lines=read, actor=user, now=now)
-    found = payments.propose_matches(session, seller=seller)
-    return ImportOut(new=len(added), read=len(read), proposals=[_proposal_out(each) for each in found])
+    # One byte more than the reader takes, so that it can say that the file is too large.
+    movements = read_statement(file.file.read(MOST_BYTES + 1))
+    added = payments.import_lines(session, seller=seller, lines=movements, actor=user, now=now)
+    proposals = [ProposalOut.of(each) for each in payments.propose_matches(session, seller=seller)]
+    return ImportOut(new=len(added), read=len(movements), proposals=proposals)
 
 
 @router.get("/sellers/{seller_id}/bank-lines")
 def list_lines(seller_id: int, session: DbSession, user: CurrentUser) -> list[BankLineOut]:
     """Movements that wait for a person."""
     seller = get_seller(session, seller_id, user=user)
-    return [_line_out(line) for line in payments.list_new_bank_lines(session, seller_id=seller.id)]
+    return [BankLineOut.of(line) for line in payments.list_new_bank_lines(session, seller_id=seller.id)]
 
 
 @router.get("/sellers/{seller_id}/proposals")
 def list_proposals(seller_id: int, session: DbSession, user: CurrentUser) -> list[ProposalOut]:
     seller = get_seller(session, seller_id, user=user)
-    return [_proposal_out(each) for each in payments.propose_matches(session, seller=seller)]
-
-
-def _proposal_out(found: payments.Proposal) -> ProposalOut:
-    return ProposalOut(
-        line=_line_out(found.line),
-        invoice_id=found.invoice.id,
-        number=found.invoice.number,
-        open_cents=found.open_cents,
-        fit=found.fit,
-    )
+    return [ProposalOut.of(each) for each in payments.propose_matches(session, seller=seller)]
 
 
 @router.post("/sellers/{seller_id}/bank-lines/{line_id}/confirm", status_code=status.HTTP_201_CREATED)
-def confirm(seller_id: int, line_id: int, said: MatchIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
+def confirm(seller_id: int, line_id: int, body: MatchIn, session: DbSession, user: CurrentUser, now: Now) -> PaymentOut:
     """A person says that this movement pays this invoice."""
     seller = get_seller(session, seller_id, user=user)
     line = payments.get_bank_line(session, line_id, seller=seller)
-    invoice = invoices.get_invoice(session, said.invoice_id, user=user)
+    invoice = invoices.get_invoice(session, body.invoice_id, user=user)
     return PaymentOut.of(payments.confirm_match(session, line=line, invoice=invoice, actor=user, now=now))
 
 
@@ -238,31 +251,32 @@ def ignore(seller_id: int, line_id: int, session: DbSession, user: CurrentUser, 
     seller = get_seller(session, seller_id, user=user)
     line = payments.get_bank_line(session, line_id, seller=seller)
     payments.ignore_line(session, line=line, actor=user, now=now)
-    return _line_out(line)
+    return BankLineOut.of(line)
 
 
 @router.post("/invoices/{invoice_id}/checkout", status_code=status.HTTP_201_CREATED)
-def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, chosen: Gateway) -> CheckoutOut:
+def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, gateway: Gateway) -> CheckoutOut:
     """Where to pay what is open by card. Nothing is paid until the gateway's signed message comes."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     cents = payments.require_open(session, invoice=invoice)
     # The gateway is called with this transaction open, but before any row was locked or written.
     try:
-        made = chosen.create_checkout(
+        begun = gateway.create_checkout(
             number=invoice.number,
             cents=cents,
             email=user.email,
+            # A second click is the same checkout; after a part was paid, the rest is another one.
             key=f"invoice-{invoice.id}-{cents}",
             back_url=f"{settings().base_url}/invoices/{invoice.id}",
         )
     except payments.GatewayTrouble as e:
         raise GatewayAway() from e
-    payments.save_checkout(session, gateway=chosen.name, made=made, invoice=invoice, cents=cents, now=now)
-    return CheckoutOut(url=made.url)
+    payments.save_checkout(session, gateway=gateway.name, checkout=begun, invoice=invoice, cents=cents, now=now)
+    return CheckoutOut(url=begun.url)
 
 
 async def raw_body(request: Request) -> bytes:
-    """What was signed, byte by byte."""
+    """What was signed, byte by byte; WebhookForged for more than any gateway sends."""
     if int(request.headers.get("content-length") or 0) > MOST_WEBHOOK_BYTES:
         raise payments.WebhookForged()
     return await request.body()
@@ -274,11 +288,11 @@ def receive(
     request: Request,
     session: DbSession,
     now: Now,
-    chosen: Gateway,
+    gateway: Gateway,
     body: Annotated[bytes, Depends(raw_body)],
 ) -> OutcomeOut:
     """A gateway's message: forged or stale is refused, a replay changes nothing, a wrong amount is flagged."""
-    if name != chosen.name:
+    if name != gateway.name:
         raise NotFound()
-    event = chosen.read_webhook(body, request.headers, now=now)
-    return OutcomeOut(outcome=payments.receive_event(session, gateway=chosen.name, event=event, now=now).value)
+    event = gateway.read_webhook(body, request.headers, now=now)
+    return OutcomeOut(outcome=payments.receive_event(session, gateway=gateway.name, event=event, now=now).value)

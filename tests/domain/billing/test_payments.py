@@ -304,7 +304,7 @@ def asked(session: Session, shop: Shop) -> Invoice:
     """An invoice whose buyer was sent to the gateway."""
     invoice = issue(session, shop)
     made = payments.NewCheckout("cs_1", "https://pay.example")
-    payments.save_checkout(session, gateway="fake", made=made, invoice=invoice, cents=invoice.total_cents, now=NOW)
+    payments.save_checkout(session, gateway="fake", checkout=made, invoice=invoice, cents=invoice.total_cents, now=NOW)
     return invoice
 
 

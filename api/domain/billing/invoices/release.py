@@ -50,15 +50,8 @@ def release(
     if won is None:
         return False
     session.refresh(invoice)
-    record(
-        session,
-        noun="invoice",
-        noun_id=invoice.id,
-        verb="released",
-        now=now,
-        site_id=invoice.seller.site_id,
-        sha256=pdf_sha256,
-    )
+    site_id = invoice.seller.site_id
+    record(session, noun="invoice", noun_id=invoice.id, verb="released", now=now, site_id=site_id, sha256=pdf_sha256)
     return True
 
 

@@ -1,6 +1,6 @@
-"""Lines of the bank's statement and the invoices that they may pay: proposed by us, confirmed by a person.
+"""Lines of the bank's statement, and the invoices that they may pay: proposed by us, confirmed by a person.
 
-Refuses to match by itself, and to read a file format: the adapter does.
+Statements are read by `api.adapters.bank`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from api.domain.people.accounts import User
 
 
 class LineStatus(StrEnum):
+    """MATCHED has its payment; IGNORED pays none of our invoices."""
+
     NEW = "new"
     MATCHED = "matched"
     IGNORED = "ignored"
@@ -41,7 +43,7 @@ NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One movement as a file says it; `cents` below zero left the account. `bank_id` is the bank's own, if any."""
+    """One movement as a file has it. `cents` below zero left the account; `bank_id` is the bank's own, if any."""
 
     booked_on: date
     cents: int
@@ -51,7 +53,7 @@ class Movement:
 
 
 class BankLine(Base):
-    """A movement, imported once whatever file it comes in."""
+    """A movement, imported once whatever file it comes in: `fingerprint` says which it is."""
 
     __tablename__ = "bank_lines"
     __table_args__ = (
@@ -82,6 +84,8 @@ class MatchQuality(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
+    """An invoice that a line may pay, with what is open on it."""
+
     line: BankLine
     invoice: Invoice
     open_cents: int
@@ -91,20 +95,22 @@ class Proposal:
 def import_lines(
     session: Session, *, seller: Seller, lines: Iterable[Movement], actor: User | None, now: datetime
 ) -> list[BankLine]:
-    """The lines that are new; those imported before, also by another file, are left out."""
-    seen: Counter[Movement] = Counter()
+    """Store the movements that are new, and return them; those imported before, also by another file, are left out."""
+    occurrences: Counter[Movement] = Counter()
     added = []
     for line in lines:
-        seen[line] += 1
+        # Two movements may be alike in all facts, as two equal transfers of one day: each counts.
+        occurrences[line] += 1
         row = session.scalar(
             insert(BankLine)
             .values(
                 seller_id=seller.id,
-                fingerprint=_fingerprint(line, seen[line]),
+                fingerprint=_fingerprint(line, occurrences[line]),
                 booked_on=line.booked_on,
                 cents=line.cents,
                 text=line.text[:1000],
                 counterparty=line.counterparty[:200],
+                # What left the account pays no invoice.
                 status=LineStatus.NEW if line.cents > 0 else LineStatus.IGNORED,
                 imported_at=now,
                 imported_by=actor.id if actor else None,
@@ -118,31 +124,33 @@ def import_lines(
 
 
 def _fingerprint(line: Movement, occurrence: int) -> str:
-    """The bank's own identifier if there is one; else the facts, and which of several equal ones it is."""
+    """Hash of the bank's identifier or, without one, of the facts and of the place among equal ones."""
     facts = line.bank_id or f"{line.booked_on}|{line.cents}|{line.text}|{line.counterparty}|{occurrence}"
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
 def propose_matches(session: Session, *, seller: Seller) -> list[Proposal]:
-    """The best guess for each new line; a line without any is left to the clerk."""
-    waiting = list_open(session, seller_id=seller.id)
-    amounts = Counter(cents for _, cents in waiting)
-    found = []
+    """The best guess for each new line; a line without one is left to the clerk."""
+    open_invoices = list_open(session, seller_id=seller.id)
+    amounts = Counter(cents for _, cents in open_invoices)
+    proposals = []
     for line in list_new_bank_lines(session, seller_id=seller.id):
-        named = [(invoice, left) for invoice, left in waiting if _names(line.text, invoice.number)]
+        named = [(invoice, cents) for invoice, cents in open_invoices if _mentions(line.text, invoice.number)]
         if named:
-            invoice, left = next((each for each in named if each[1] == line.cents), named[0])
-            found.append(
-                Proposal(line, invoice, left, MatchQuality.EXACT if left == line.cents else MatchQuality.AMOUNT_DIFFERS)
-            )
+            # A transfer may name several invoices: the one of its amount comes first.
+            invoice, cents = next((each for each in named if each[1] == line.cents), named[0])
+            quality = MatchQuality.EXACT if cents == line.cents else MatchQuality.AMOUNT_DIFFERS
+            proposals.append(Proposal(line, invoice, cents, quality))
         elif amounts[line.cents] == 1:
-            invoice, left = next(each for each in waiting if each[1] == line.cents)
-            found.append(Proposal(line, invoice, left, MatchQuality.AMOUNT_ONLY))
-    return found
+            # An amount alone says something only while no other open invoice has it.
+            invoice, cents = next(each for each in open_invoices if each[1] == line.cents)
+            proposals.append(Proposal(line, invoice, cents, MatchQuality.AMOUNT_ONLY))
+    return proposals
 
 
-def _names(text: str, number: str) -> bool:
-    """Banks drop hyphens and change case: F2026-00042 is found in "VIR F202600042 MERCI", not in "F2026000421"."""
+def _mentions(text: str, number: str) -> bool:
+    """Whether a bank's text names an invoice: F2026-00042 is in "VIR F202600042 MERCI", but not in "F2026000421"."""
+    # Banks drop hyphens, put blanks in their place and change case.
     pattern = r"[^a-z0-9]?".join(map(re.escape, re.sub(r"[^a-z0-9]", "", number.lower())))
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     return re.search(rf"(?<![a-z0-9]){pattern}(?!\d)", plain) is not None
@@ -154,6 +162,7 @@ def list_new_bank_lines(session: Session, *, seller_id: int) -> list[BankLine]:
 
 
 def get_bank_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:
+    """A line of this seller's account; NotFound otherwise."""
     line = session.get(BankLine, line_id)
     if line is None or line.seller_id != seller.id:
         raise NotFound()
@@ -161,9 +170,13 @@ def get_bank_line(session: Session, line_id: int, *, seller: Seller) -> BankLine
 
 
 def confirm_match(session: Session, *, line: BankLine, invoice: Invoice, actor: User, now: datetime) -> Payment:
-    """A person says that this movement pays this invoice, whole or in part: NotFound, ForbiddenMove, and as `pay`."""
+    """A person says that this movement pays this invoice, wholly or in part.
+
+    Raises NotFound for an invoice of another seller, ForbiddenMove, Stale, and as `pay`.
+    """
     if invoice.seller_id != line.seller_id:
         raise NotFound()
+    # The move comes first: of two clerks who confirm one line at once, the second one's update finds no row (Stale).
     advance(session, line, LineStatus.MATCHED, moves=NEXT, status=BankLine.status)
     payment = pay(
         session,
@@ -182,6 +195,6 @@ def confirm_match(session: Session, *, line: BankLine, invoice: Invoice, actor: 
 
 
 def ignore_line(session: Session, *, line: BankLine, actor: User, now: datetime) -> None:
-    """It pays none of our invoices."""
+    """A person says that it pays none of our invoices; ForbiddenMove, Stale."""
     advance(session, line, LineStatus.IGNORED, moves=NEXT, status=BankLine.status)
     record(session, noun="bank_line", noun_id=line.id, verb="ignored", now=now, actor_id=actor.id)

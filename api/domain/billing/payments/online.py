@@ -1,6 +1,6 @@
-"""Card payments through a gateway: the port, and what its events may do. Only a webhook marks an invoice paid.
+"""Card payments through a gateway: the port, and what its webhook events do.
 
-Refuses replays (an event counts once) and amounts other than asked: these are flagged for a person, never booked.
+Only a webhook marks an invoice paid: the page that a payer comes back to can be opened by anybody.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WebhookForged(Invalid):
 
 
 class GatewayTrouble(Exception):
-    """The gateway did not do it; `permanent` says that trying again will not help."""
+    """The gateway did not do it or did not answer; `permanent`: trying again will not help."""
 
     def __init__(self, message: str, *, permanent: bool) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class GatewayTrouble(Exception):
 
 @dataclass(frozen=True, slots=True)
 class NewCheckout:
-    """`reference` is the gateway's name of it, `url` where the payer goes."""
+    """A checkout just made: `reference` is the gateway's name of it, `url` where the payer goes."""
 
     reference: str
     url: str
@@ -45,7 +45,7 @@ class NewCheckout:
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """A signed message: `reference` names the checkout; `paid_cents` None when it is about something else."""
+    """A signed message. `reference` names the checkout; `paid_cents` is None where it is not about a payment."""
 
     id: str
     reference: str
@@ -54,7 +54,7 @@ class WebhookEvent:
 
 
 class PaymentGateway(Protocol):
-    """What we want of any of them, in our words."""
+    """What every gateway offers us. Failures raise GatewayTrouble."""
 
     name: str
 
@@ -72,7 +72,7 @@ class PaymentGateway(Protocol):
 
 
 class Checkout(Base):
-    """That a payer was sent to a gateway with an amount."""
+    """A payer who was sent to a gateway with an amount."""
 
     __tablename__ = "checkouts"
     __table_args__ = (UniqueConstraint("gateway", "reference"), Index("ix_checkouts_invoice_id", "invoice_id"))
@@ -93,7 +93,7 @@ class WebhookOutcome(StrEnum):
 
 
 class GatewayEvent(Base):
-    """One message of a gateway, by its id: the second one of an id finds the first."""
+    """One message of a gateway; its id is unique, because gateways send a message again until it is answered."""
 
     __tablename__ = "gateway_events"
     __table_args__ = (UniqueConstraint("gateway", "event_id"),)
@@ -109,20 +109,21 @@ class GatewayEvent(Base):
 
 
 def save_checkout(
-    session: Session, *, gateway: str, made: NewCheckout, invoice: Invoice, cents: int, now: datetime
+    session: Session, *, gateway: str, checkout: NewCheckout, invoice: Invoice, cents: int, now: datetime
 ) -> Checkout:
-    """Remember it; the same reference twice is the same checkout."""
-    known = session.scalar(select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == made.reference))
-    if known is not None:
-        return known
-    row = Checkout(gateway=gateway, reference=made.reference, invoice_id=invoice.id, cents=cents, made_at=now)
-    session.add(row)
-    session.flush()
+    """Remember what a checkout is for; a second click on the button finds the row of the first."""
+    same = select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == checkout.reference)
+    row = session.scalar(same)
+    if row is None:
+        row = Checkout(gateway=gateway, reference=checkout.reference, invoice_id=invoice.id, cents=cents, made_at=now)
+        session.add(row)
+        session.flush()
     return row
 
 
 def receive_event(session: Session, *, gateway: str, event: WebhookEvent, now: datetime) -> WebhookOutcome:
-    """What the event does. A replay does nothing; a wrong amount is flagged and books nothing."""
+    """Book the payment that an event is about. A replay does nothing; a wrong amount is flagged, and books nothing."""
+    # The insert decides which of two deliveries of one event is the first, also when they come at once.
     row = session.scalar(
         insert(GatewayEvent)
         .values(
@@ -138,21 +139,23 @@ def receive_event(session: Session, *, gateway: str, event: WebhookEvent, now: d
     )
     if row is None:
         return WebhookOutcome.REPLAYED
+    # An account of a gateway may serve other shops too: a checkout that is not ours is none of our business.
     checkout = session.scalar(
         select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == event.reference)
     )
     if checkout is None or event.paid_cents is None:
         return WebhookOutcome.IGNORED
     row.invoice_id = checkout.invoice_id
-    row.outcome = outcome = _book(session, checkout, event, now)
+    row.outcome = outcome = _book_payment(session, checkout, event, now)
     session.flush()
     return outcome
 
 
-def _book(session: Session, checkout: Checkout, event: WebhookEvent, now: datetime) -> WebhookOutcome:
+def _book_payment(session: Session, checkout: Checkout, event: WebhookEvent, now: datetime) -> WebhookOutcome:
+    """Book it, or flag it for a person: another amount or currency, or less open than it pays."""
     invoice = session.get_one(Invoice, checkout.invoice_id)
-    as_asked = event.paid_cents == checkout.cents and event.currency == "eur"
-    if as_asked and open_cents(session, invoice=invoice) >= checkout.cents:
+    is_expected = event.paid_cents == checkout.cents and event.currency == "eur"
+    if is_expected and open_cents(session, invoice=invoice) >= checkout.cents:
         try:
             pay(
                 session,
@@ -164,7 +167,9 @@ def _book(session: Session, checkout: Checkout, event: WebhookEvent, now: dateti
                 reference=checkout.reference,
                 now=now,
             )
-        except (NothingOpen, MoreThanOpen):  # another payment came between
+        # Another payment came between the look above and the lock that `pay` takes. An error would only make the
+        # gateway send the event again.
+        except (NothingOpen, MoreThanOpen):
             return _flag(session, invoice, event, checkout, now)
         return WebhookOutcome.PAID
     return _flag(session, invoice, event, checkout, now)

@@ -1,6 +1,6 @@
 """Payments: money that came in (or went back), each posted once, and what of an invoice is still open.
 
-Refuses to be changed: a payment taken by mistake is reversed by another one.
+A payment never changes; one that was taken by mistake is reversed by another one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class PaymentMeans(StrEnum):
     CREDIT = "credit"
 
 
+# The account and the journal of each means. Cards, at the desk or online, wait on 5115 for their pay-out to the bank.
 ACCOUNTS = {
     PaymentMeans.TRANSFER: (Account.BANK, Journal.BANK),
     PaymentMeans.CASH: (Account.CASH, Journal.CASH),
@@ -70,7 +71,7 @@ class ReversedAlready(Conflict):
 
 
 class Payment(Base):
-    """`cents` above zero came in, below zero went back. Without an invoice it is prepaid credit."""
+    """`cents` above zero came in, below zero went back. Without an invoice it is a top-up of prepaid credit."""
 
     __tablename__ = "payments"
     __table_args__ = (
@@ -90,7 +91,7 @@ class Payment(Base):
     received_on: Mapped[date]
     reference: Mapped[str] = mapped_column(String(200), default="")
     reverses_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"), unique=True)
-    # Unique name of the cause (bank line, gateway event, form): a repetition is refused by the database.
+    # Names the cause (bank line, gateway event, form), so that the database refuses a repetition.
     key: Mapped[str] = mapped_column(String(120), unique=True)
     taken_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     taken_at: Mapped[Instant]
@@ -99,7 +100,8 @@ class Payment(Base):
 
 
 def open_cents(session: Session, *, invoice: Invoice) -> int:
-    """What is still to pay: due by the document, less its credit notes, less payments. Below zero: paid too much."""
+    """Still to pay: due by the document, less its credit notes, less payments. Below zero, too much was paid."""
+    # The amounts of a credit note are positive, but nobody has to pay them.
     if invoice.kind is DocumentKind.CREDIT_NOTE:
         return 0
     credited = select(func.coalesce(func.sum(Invoice.total_cents), 0)).where(
@@ -110,7 +112,7 @@ def open_cents(session: Session, *, invoice: Invoice) -> int:
 
 
 def require_open(session: Session, *, invoice: Invoice) -> int:
-    """The open cents, above zero; NothingOpen."""
+    """The open cents, above zero; NothingOpen otherwise."""
     cents = open_cents(session, invoice=invoice)
     if cents <= 0:
         raise NothingOpen(number=invoice.number)
@@ -118,7 +120,8 @@ def require_open(session: Session, *, invoice: Invoice) -> int:
 
 
 def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
-    """(invoice, open cents above zero), the one due first first."""
+    """(invoice, open cents) of the invoices with something open, the first to fall due first."""
+    # The sums of `open_cents`, for all invoices of a seller in one statement.
     notes = (
         select(Invoice.original_id.label("invoice_id"), func.sum(Invoice.total_cents).label("cents"))
         .where(Invoice.kind == DocumentKind.CREDIT_NOTE)
@@ -126,12 +129,12 @@ def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
         .subquery()
     )
     paid = select(Payment.invoice_id, func.sum(Payment.cents).label("cents")).group_by(Payment.invoice_id).subquery()
-    left = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
+    left_cents = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
     query = (
-        select(Invoice, left)
+        select(Invoice, left_cents)
         .outerjoin(notes, notes.c.invoice_id == Invoice.id)
         .outerjoin(paid, paid.c.invoice_id == Invoice.id)
-        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left > 0)
+        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left_cents > 0)
         .order_by(Invoice.due_on, Invoice.id)
     )
     return [(invoice, int(cents)) for invoice, cents in session.execute(query)]
@@ -149,41 +152,48 @@ def pay(
     reference: str = "",
     actor: User | None = None,
 ) -> Payment:
-    """Money for an invoice. Raises AmountWrong, NothingOpen, MoreThanOpen; PostedAlready when `key` came before.
+    """Take money for an invoice. Locks the invoice; with prepaid credit also the person; then the ledger's counter.
 
-    The invoice's row is locked: two clerks cannot both take the last cent.
+    Raises AmountWrong, NothingOpen, MoreThanOpen, CreditTooSmall, and PostedAlready when `key` came before.
     """
     if cents <= 0:
         raise AmountWrong()
+    # Of two clerks at once, the second waits here and finds what the first has left open.
     session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update(key_share=True))
     left = require_open(session, invoice=invoice)
     if cents > left:
         raise MoreThanOpen(cents=cents, open_cents=left, number=invoice.number)
     if means is PaymentMeans.CREDIT:
         _require_credit(session, invoice, cents)
+    payment = Payment(means=means, cents=cents, received_on=received_on, reference=reference[:200], key=key)
+    payment.invoice_id, payment.seller_id = invoice.id, invoice.seller_id
+    payment.organisation_id, payment.user_id = invoice.organisation_id, invoice.user_id
+    _post_payment(session, payment, invoice, now)
+    return _save_payment(session, payment, seller=invoice.seller, actor=actor, now=now)
+
+
+def _post_payment(session: Session, payment: Payment, invoice: Invoice, now: datetime) -> None:
+    """The account of the money against the customer's (411)."""
     name = invoice.document.buyer.name
-    account, journal = ACCOUNTS[means]
-    owed_back = (invoice.party, name) if means is PaymentMeans.CREDIT else ()
+    account, journal = ACCOUNTS[payment.means]
+    # Prepaid credit (4191) is a debt to this very customer; the accounts of bank, cash and cards belong to nobody.
+    creditor = (invoice.party, name) if payment.means is PaymentMeans.CREDIT else ()
     ledger.post(
         session,
         seller=invoice.seller,
         journal=journal,
-        on=received_on,
+        on=payment.received_on,
         piece=invoice.number,
         piece_on=invoice.issued_on,
         text=f"Règlement {invoice.number} {name}",
-        key=key,
-        legs=[Leg(account, cents, *owed_back), Leg(Account.CUSTOMER, -cents, invoice.party, name)],
+        key=payment.key,
+        legs=[Leg(account, payment.cents, *creditor), Leg(Account.CUSTOMER, -payment.cents, invoice.party, name)],
         now=now,
     )
-    payment = Payment(means=means, cents=cents, received_on=received_on, reference=reference[:200], key=key)
-    payment.invoice_id, payment.seller_id = invoice.id, invoice.seller_id
-    payment.organisation_id, payment.user_id = invoice.organisation_id, invoice.user_id
-    return _keep(session, payment, seller=invoice.seller, actor=actor, now=now)
 
 
 def _require_credit(session: Session, invoice: Invoice, cents: int) -> None:
-    """The person's row is locked: two of their invoices are not paid with the same credit."""
+    # Two invoices of one person share nothing but the credit, so the person is locked: it is not spent twice.
     session.execute(select(User.id).where(User.id == invoice.user_id).with_for_update(key_share=True))
     balance = credit_balance_cents(session, seller_id=invoice.seller_id, party=invoice.party)
     if balance < cents:
@@ -191,15 +201,18 @@ def _require_credit(session: Session, invoice: Invoice, cents: int) -> None:
 
 
 def credit_balance_cents(session: Session, *, seller_id: int, party: str) -> int:
-    """Prepaid credit of a customer: what was paid in less what was used."""
-    topped = select(func.coalesce(func.sum(ledger.Entry.credit_cents - ledger.Entry.debit_cents), 0)).join(
-        ledger.Posting
-    )
-    query = topped.where(
-        ledger.Posting.seller_id == seller_id,
-        ledger.Entry.account == Account.CREDIT,
-        ledger.Entry.party == party,
-        ledger.Posting.journal != Journal.SALES,  # deposits (386) stand on 4191 too, but belong to their order
+    """Prepaid credit of a customer: what was paid in, less what was used."""
+    balance = func.coalesce(func.sum(ledger.Entry.credit_cents - ledger.Entry.debit_cents), 0)
+    query = (
+        select(balance)
+        .join(ledger.Posting)
+        .where(
+            ledger.Posting.seller_id == seller_id,
+            ledger.Entry.account == Account.CREDIT,
+            ledger.Entry.party == party,
+            # Deposits (386) stand on 4191 too, posted as sales, but belong to their order.
+            ledger.Posting.journal != Journal.SALES,
+        )
     )
     return int(session.scalar(query) or 0)
 
@@ -216,9 +229,14 @@ def top_up(
     now: datetime,
     actor: User | None = None,
 ) -> Payment:
-    """Prepaid credit of a member (account 4191), where the regime makes it multi-purpose: VAT comes with its use."""
+    """Prepaid credit of a member (account 4191), without VAT, which comes with its use.
+
+    Raises AmountWrong, SinglePurposeCredit, and PostedAlready when `key` came before.
+    """
+    # Credit cannot be bought with credit.
     if cents <= 0 or means is PaymentMeans.CREDIT:
         raise AmountWrong()
+    # Single-purpose credit bears VAT when it is bought, so it would need an invoice (docs/billing.md: to be decided).
     if seller.wallet_kind is WalletKind.SINGLE:
         raise SinglePurposeCredit()
     account, journal = ACCOUNTS[means]
@@ -228,7 +246,7 @@ def top_up(
         seller=seller,
         journal=journal,
         on=received_on,
-        piece=key[:60],
+        piece=key[:60],  # no document proves it: the cause stands in its place
         text=f"Crédit prépayé {user.name}",
         key=key,
         legs=[Leg(account, cents), Leg(Account.CREDIT, -cents, party, user.name)],
@@ -236,11 +254,15 @@ def top_up(
     )
     payment = Payment(means=means, cents=cents, received_on=received_on, key=key)
     payment.seller_id, payment.user_id = seller.id, user.id
-    return _keep(session, payment, seller=seller, actor=actor, now=now)
+    return _save_payment(session, payment, seller=seller, actor=actor, now=now)
 
 
 def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, on: date, reason: str) -> Payment:
-    """Take a payment back (typed wrongly, returned by the bank): a mirrored posting; once."""
+    """Take a payment back that was typed wrongly or returned by the bank: a mirrored posting, dated `on`.
+
+    Raises ReversedAlready, also for a reversal. Locks the payment, then the ledger's counter.
+    """
+    # Of two clerks at once, the second waits here and finds the reversal of the first.
     session.execute(select(Payment.id).where(Payment.id == payment.id).with_for_update(key_share=True))
     if payment.cents < 0 or session.scalar(select(Payment.id).where(Payment.reverses_id == payment.id)):
         raise ReversedAlready()
@@ -262,11 +284,11 @@ def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, o
     back = Payment(means=payment.means, cents=-payment.cents, received_on=on, reference=reason[:200], key=key)
     back.reverses_id, back.seller_id, back.invoice_id = payment.id, payment.seller_id, payment.invoice_id
     back.organisation_id, back.user_id = payment.organisation_id, payment.user_id
-    return _keep(session, back, seller=seller, actor=actor, now=now)
+    return _save_payment(session, back, seller=seller, actor=actor, now=now)
 
 
-def _keep(session: Session, payment: Payment, *, seller: Seller, actor: User | None, now: datetime) -> Payment:
-    """The row beside its posting, said to the invoice if there is one."""
+def _save_payment(session: Session, payment: Payment, *, seller: Seller, actor: User | None, now: datetime) -> Payment:
+    """Store it and record it, in the history of its invoice if there is one."""
     payment.taken_by, payment.taken_at = actor.id if actor else None, now
     session.add(payment)
     session.flush()
@@ -290,7 +312,8 @@ def list_payments(session: Session, *, invoice_id: int) -> list[Payment]:
 
 
 def day_totals(session: Session, *, seller_id: int, on: date) -> dict[PaymentMeans, int]:
-    """What came in on a day, by means, for the desk's count in the evening."""
-    came = func.sum(case((Payment.means == PaymentMeans.CREDIT, 0), else_=Payment.cents))
-    query = select(Payment.means, came).where(Payment.seller_id == seller_id, Payment.received_on == on)
+    """What came in on a day in cents, by means; reversals are taken off."""
+    # Prepaid credit that is used brings no new money: it came in when it was topped up.
+    received = func.sum(case((Payment.means == PaymentMeans.CREDIT, 0), else_=Payment.cents))
+    query = select(Payment.means, received).where(Payment.seller_id == seller_id, Payment.received_on == on)
     return {means: int(cents) for means, cents in session.execute(query.group_by(Payment.means))}
