@@ -16,13 +16,13 @@ from api.settings import settings
 def purge_model(model_id: int) -> None:
     """Out of sight, then deleted, then noted. A file that is gone already is fine."""
     with transaction() as session:
-        found = purges.claim(session, model_id=model_id, now=_now(), after_days=settings().confidential_days)
+        found = purges.hide_model(session, model_id=model_id, now=_now(), after_days=settings().confidential_days)
     if found is None:
         return
     for key in found.keys:
         files.delete(key)
     with transaction() as session:
-        purges.note_purged(session, files=found, now=_now())
+        purges.record_purge(session, files=found, now=_now())
 
 
 def _now() -> datetime:

@@ -1,6 +1,6 @@
-"""Letters about money and promises: an overdue invoice (with penalty and indemnity), a promise that moved.
+"""Letters about money and promises: an overdue invoice, with penalty and indemnity, and a promise that moved.
 
-Refuses to compute a penalty: the law wants its formula named, and a court its days; the indemnity is a fixed sum.
+The penalty is not computed: the law wants its formula named on the paper. The indemnity is a fixed sum.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from api.domain.billing.payments import list_open
 from api.domain.billing.sellers import Seller, today
 from api.domain.core.base import Base, Cents, Id, Instant
 from api.domain.core.changes import record
-from api.domain.messages.notifications import LETTERS, Letter, write
+from api.domain.messages.notifications import LETTERS, Letter, write_letter
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
 from api.domain.sales.orders import Order, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
 AFTER_DAYS = (1, 15, 30)
-# C. com. art. D. 441-5, owed by professionals from the first day.
+# C. com. art. D. 441-5: a professional owes it from the first day of delay.
 INDEMNITY_CENTS = 4000
 
 _L = Locale
@@ -57,7 +57,7 @@ LETTERS.update(
 
 
 class Reminder(Base):
-    """One letter about an overdue invoice; each step once."""
+    """One reminder of an overdue invoice; each step is sent once."""
 
     __tablename__ = "reminders"
     __table_args__ = (UniqueConstraint("invoice_id", "step"),)
@@ -71,29 +71,30 @@ class Reminder(Base):
 
 
 def sweep_billing(session: Session, *, now: datetime) -> None:
-    """What a clock must see to, every minute or so: lost drawings, reminders, promises. Repeating it is harmless."""
+    """What is due by now: documents that were never drawn, reminders, promises. Repeating it is harmless."""
     for invoice_id in list_unreleased(session, now=now):
         enqueue_document(session, invoice_id)
     for seller in session.scalars(select(Seller).order_by(Seller.id)):
         remind(session, seller=seller, now=now)
-    follow_orders(session, now=now)
+    announce_moved_promises(session, now=now)
 
 
 def list_overdue(session: Session, *, seller: Seller, on: date) -> list[tuple[Invoice, int, int]]:
-    """(invoice, open cents, days overdue), the oldest first."""
-    found = list_open(session, seller_id=seller.id)
-    return [(invoice, cents, (on - invoice.due_on).days) for invoice, cents in found if invoice.due_on < on]
+    """(invoice, open cents, days overdue), oldest first."""
+    open_invoices = list_open(session, seller_id=seller.id)
+    return [(invoice, cents, (on - invoice.due_on).days) for invoice, cents in open_invoices if invoice.due_on < on]
 
 
 def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]:
-    """Write the letters that are due today; running it twice writes none twice."""
-    made = []
+    """Write the reminders that are due today; running it twice writes none twice."""
+    reminders = []
     for invoice, cents, days in list_overdue(session, seller=seller, on=today(now)):
+        # The latest step whose day has come; earlier ones that were missed are left out.
         step = sum(days >= after for after in AFTER_DAYS)
-        known = select(Reminder.id).where(Reminder.invoice_id == invoice.id, Reminder.step >= step)
-        if step and session.scalar(known) is None:
-            made.append(_remind(session, invoice, cents, step, now))
-    return made
+        sent = select(Reminder.id).where(Reminder.invoice_id == invoice.id, Reminder.step >= step)
+        if step and session.scalar(sent) is None:
+            reminders.append(_remind(session, invoice, cents, step, now))
+    return reminders
 
 
 def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
@@ -102,9 +103,9 @@ def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: date
     reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
     session.add(reminder)
     session.flush()
-    legal = mentions(invoice.issued_on, invoice.document.regime, customer)
-    for person in _readers(session, invoice):
-        write(
+    texts = mentions(invoice.issued_on, invoice.document.regime, customer)
+    for person in _recipients(session, invoice):
+        write_letter(
             session,
             user=person,
             kind="invoice_overdue",
@@ -114,14 +115,14 @@ def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: date
             issued_on=invoice.issued_on,
             due_on=invoice.due_on,
             open=f"{cents / 100:.2f}",
-            penalty=legal.penalty or "",
-            indemnity=legal.indemnity or "",
+            penalty=texts.penalty or "",
+            indemnity=texts.indemnity or "",
         )
     record(session, noun="invoice", noun_id=invoice.id, verb="reminded", now=now, step=step, open_cents=cents)
     return reminder
 
 
-def _readers(session: Session, invoice: Invoice) -> list[User]:
+def _recipients(session: Session, invoice: Invoice) -> list[User]:
     """The buyers of the organisation, or the person."""
     if invoice.organisation_id is None:
         return [session.get_one(User, invoice.user_id)] if invoice.user_id else []
@@ -133,22 +134,22 @@ def _readers(session: Session, invoice: Invoice) -> list[User]:
     return list(session.scalars(query.order_by(User.id)))
 
 
-def follow_orders(session: Session, *, now: datetime) -> list[Order]:
-    """Look at the promises of all open orders; whoever ordered is told when one had to move."""
+def announce_moved_promises(session: Session, *, now: datetime) -> list[Order]:
+    """Compare the promises of all open orders with the plan; write to the buyers of those that had to move."""
     moved = []
     for order in list_open_orders(session):
-        change = move_promise(session, order=order, now=now)
-        if change is None or change[0] is None:
-            continue
+        days = move_promise(session, order=order, now=now)
+        if days is None or days[0] is None:
+            continue  # Not moved, or promised for the first time.
         moved.append(order)
-        write(
+        write_letter(
             session,
             user=session.get_one(User, order.placed_by),
             kind="promise_moved",
-            about=f"order:{order.id}:{change[1]}",
+            about=f"order:{order.id}:{days[1]}",
             now=now,
-            place=order.site,
+            site=order.site,
             number=order.number,
-            promised_on=change[1],
+            promised_on=days[1],
         )
     return moved

@@ -1,4 +1,4 @@
-"""Letters to people: one per thing and kind, in the reader's language. Sending is a background step's business."""
+"""Letters to people, in their language, one per kind and subject. A background step sends them (`adapters.mail`)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from api.domain.places.sites import Site
 from api.domain.printing.jobs import Job
 from api.domain.sales.quotes import Quote
 
-TRIED_FOR = timedelta(days=1)
-TRIED_AT_ONCE = 10
+RETRY_FOR = timedelta(days=1)
+RETRY_BATCH = 10
 
 
 class Mail(Base):
-    """A letter, as it was or will be sent. Unique by (kind, about): a step that runs twice writes once."""
+    """A letter, as it was or will be sent. `trouble` is why the last try failed."""
 
     __tablename__ = "mails"
+    # Unique, so that a step that runs twice writes one letter.
     __table_args__ = (UniqueConstraint("kind", "about", "user_id"), Index("ix_mails_created_at", "created_at"))
 
     id: Mapped[Id]
@@ -107,17 +108,17 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
 }
 
 
-def write(
-    session: Session, *, user: User, kind: str, about: str, now: datetime, place: Site | None = None, **params: object
+def write_letter(
+    session: Session, *, user: User, kind: str, about: str, now: datetime, site: Site | None = None, **params: object
 ) -> None:
-    """Put a letter into the outbox and ask for its sending; a second of its kind about the same thing is dropped."""
+    """Write a letter and enqueue its sending; a second one of this kind about the same subject is dropped."""
     letter = LETTERS[kind][user.locale]
-    params = {"name": user.name, "site": place.name if place else "", **params}
+    params = {"name": user.name, "site": site.name if site else "", **params}
     mail_id = session.scalar(
         insert(Mail)
         .values(
             user_id=user.id,
-            site_id=place.id if place else None,
+            site_id=site.id if site else None,
             kind=kind,
             about=about,
             recipient=user.email,
@@ -134,30 +135,30 @@ def write(
 
 
 def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> None:
-    """Tell the owner what became of a job."""
+    """Write to the owner that the job is printed, rejected or on hold (`verb`)."""
     job = session.get_one(Job, job_id)
-    write(
+    write_letter(
         session,
         user=job.owner,
         kind=f"job_{verb}",
         about=f"job:{job.id}",
         now=now,
-        place=job.site,
+        site=job.site,
         model=job.model.name,
         copies=job.copies,
     )
 
 
 def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -> None:
-    """Tell who asked for a quote what the staff decided."""
+    """Write to the person who requested a quote that it is offered or declined (`verb`)."""
     quote = session.get_one(Quote, quote_id)
-    write(
+    write_letter(
         session,
         user=session.get_one(User, quote.asked_by),
         kind=f"quote_{verb}",
         about=f"quote:{quote.id}",
         now=now,
-        place=quote.site,
+        site=quote.site,
         number=quote.number,
         reason=quote.reason,
         until=quote.valid_until.strftime("%d/%m/%Y"),
@@ -165,9 +166,10 @@ def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -
 
 
 def enqueue_unsent(session: Session, *, now: datetime) -> None:
-    """Letters whose sending failed are tried again for a day, a few at a time: a mail server is down now and then."""
-    failed = select(Mail.id).where(Mail.sent_at.is_(None), Mail.trouble != "", Mail.created_at > now - TRIED_FOR)
-    for mail_id in session.scalars(failed.order_by(func.random()).limit(TRIED_AT_ONCE)):  # one hopeless cannot block
+    """Enqueue a few letters again whose sending failed within the last day."""
+    failed = select(Mail.id).where(Mail.sent_at.is_(None), Mail.trouble != "", Mail.created_at > now - RETRY_FOR)
+    # In random order: a few letters that always fail cannot keep the others from their turn.
+    for mail_id in session.scalars(failed.order_by(func.random()).limit(RETRY_BATCH)):
         enqueue_mail(session, mail_id)
 
 

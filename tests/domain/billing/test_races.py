@@ -21,7 +21,9 @@ from api.domain.core.errors import DomainError
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.sales import orders, tabs
 from api.domain.sales.orders import Order
+from api.domain.sales.orders.production import NotPrinted
 from api.domain.sales.quotes import Quote
+from tests.domain.sales.test_orders import accept, print_next, slice_all
 from tests.world import NOW, make_user
 from tests.world.billing import TODAY, Shop, accept_all, ask, issue, make_shop
 from tests.world.documents import make_document
@@ -97,6 +99,28 @@ def test_a_quote_is_accepted_once_by_two_at_once(committed: Engine, shop: Shop) 
     assert at_once(committed, act) == ["", "AcceptedAlready"]
     with Session(committed) as session:
         assert session.scalar(select(func.count()).select_from(Order)) == 1
+
+
+def test_a_part_is_checked_once_by_two_clerks(committed: Engine, shop: Shop) -> None:
+    with Session(committed, expire_on_commit=False) as session, session.begin():
+        for name in ("site", "alice", "bob", "printer"):
+            setattr(shop.world, name, session.merge(getattr(shop.world, name)))
+        shop.company = session.merge(shop.company)
+        order_id = (order := accept(session, shop, ask(session, shop, models=2))).id
+        slice_all(session, order)
+        print_next(session, shop)
+
+    def check(session: Session, order: Order) -> None:
+        bob = session.get_one(User, shop.world.bob.id)
+        orders.check_part(session, order=order, part=order.parts[0], good=2, actor=bob, now=NOW)
+
+    with Session(committed) as late, Session(committed) as early, early.begin():
+        order = late.get_one(Order, order_id)
+        assert [each.checked_at for each in order.parts[0].prints] == [None]
+        check(early, early.get_one(Order, order_id))
+        early.commit()
+        with pytest.raises(NotPrinted):
+            check(late, order)
 
 
 @pytest.fixture

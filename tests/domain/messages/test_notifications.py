@@ -8,13 +8,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.messages import notifications
-from api.domain.messages.notifications import LETTERS, Letter, Mail, enqueue_unsent, list_mails, notify_job, write
+from api.domain.messages.notifications import (
+    LETTERS,
+    Letter,
+    Mail,
+    enqueue_unsent,
+    list_mails,
+    notify_job,
+    write_letter,
+)
 from api.domain.people.accounts import Locale, User
 from tests.world import NOW, make_job, make_model, make_site, make_user, make_world
 
 
 def write_printed(session: Session, user: User, about: str = "job:1") -> None:
-    write(session, user=user, kind="job_printed", about=about, now=NOW, model="hook.stl", copies=2)
+    write_letter(session, user=user, kind="job_printed", about=about, now=NOW, model="hook.stl", copies=2)
 
 
 def asked(session: Session) -> list[str]:
@@ -60,14 +68,16 @@ def test_the_owner_hears_what_became_of_the_job_and_where(session: Session, verb
 
 
 def test_a_long_name_is_cut_in_the_subject(session: Session) -> None:
-    write(session, user=make_user(session), kind="job_printed", about="job:1", now=NOW, model="x" * 200, copies=1)
+    write_letter(
+        session, user=make_user(session), kind="job_printed", about="job:1", now=NOW, model="x" * 200, copies=1
+    )
     assert len(session.scalars(select(Mail.subject)).one()) == 200
 
 
 def test_staff_read_the_letters_of_their_sites_newest_first(session: Session) -> None:
     here, there, user = make_site(session), make_site(session), make_user(session)
     for place, about in [(here, "job:1"), (here, "job:2"), (there, "job:3"), (None, "job:4")]:
-        write(session, user=user, kind="job_printed", about=about, now=NOW, place=place, model="m", copies=1)
+        write_letter(session, user=user, kind="job_printed", about=about, now=NOW, site=place, model="m", copies=1)
     assert [letter.about for letter in list_mails(session, site_ids=[here.id])] == ["job:2", "job:1"]
     assert [letter.about for letter in list_mails(session, site_ids=[here.id], limit=1)] == ["job:2"]
 
@@ -98,7 +108,7 @@ def test_a_letter_sent_or_kept_or_hopeless_is_not_tried_again(session: Session, 
 
 
 def test_only_a_few_are_tried_at_once(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notifications, "TRIED_AT_ONCE", 2)
+    monkeypatch.setattr(notifications, "RETRY_BATCH", 2)
     for number in range(3):
         failed(session, f"job:{number}")
     enqueue_unsent(session, now=NOW)

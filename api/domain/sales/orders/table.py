@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.sellers import Seller
@@ -193,6 +193,9 @@ def list_delivered(
 def lock_order(session: Session, order: Order) -> None:
     """Take the row until the end of the transaction and read it anew: one clerk at a time decides about an order."""
     session.refresh(order, with_for_update={"key_share": True})
+    # Refreshing the order leaves its parts as they were read before; another clerk may have checked them meanwhile.
+    parts = select(Part).where(Part.order_id == order.id).options(selectinload(Part.prints))
+    session.scalars(parts.execution_options(populate_existing=True)).all()
 
 
 def find_order(session: Session, *, quote_id: int) -> Order | None:
