@@ -238,9 +238,9 @@ def _tell_convention(session: Session, convention: Convention, now: datetime) ->
     convention.warned_at = now
 
 
-def warn_overrun(session: Session, *, run_id: UUID, now: datetime) -> None:
+def warn_overrun(session: Session, *, run_id: str, now: datetime) -> None:
     """A print outlasts its hold and somebody has booked what comes next: staff and that person are written to."""
-    run = get_run(session, run_id)
+    run = get_run(session, UUID(run_id))
     following = _next_booking(session, run, now)
     people = _staff_of(session, run.job.site_id)
     if following is not None:
