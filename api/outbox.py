@@ -14,9 +14,8 @@ from procrastinate.exceptions import AlreadyEnqueued
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-# Which worker takes a step. Dispatch has its own, so that no slicer can delay a printer.
-QUEUES = {"reconcile": "dispatch"}
-BACKGROUND = "background"
+from api.steps import STEPS
+
 # Wakes the live pages (web.live).
 _NOTIFY = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS text[])) AS news")
 
@@ -36,7 +35,7 @@ def defer(session: Session, step: str, once: str | None, arguments: dict[str, An
             _outbox().configure_task(
                 step,
                 allow_unknown=True,
-                queue=QUEUES.get(step, BACKGROUND),
+                queue=STEPS[step].queue,
                 lock=once,
                 queueing_lock=once,
                 connection=raw,

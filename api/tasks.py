@@ -1,16 +1,16 @@
 """Background steps on Procrastinate: each runs at least once, carries only ids, and may safely run twice.
 
-Traps of the engine and what we do about them: reference foundation, section 5. No task here has `retry=` together with
-a queueing lock (trap 1): the tick, or the next poke, is the retry.
+No task has `retry=`: where a twin with the same queueing lock waits already, the retry fails and the step stays "doing"
+for ever (procrastinate issue 1543). The tick, or the next poke, is the retry.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from functools import partial
+from typing import Any
 
 import structlog
 from procrastinate import App, PsycopgConnector
@@ -18,21 +18,20 @@ from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
 from sqlalchemy import select
 
-from api.adapters.mail import send
 from api.db import conninfo, transaction
 from api.domain.booking.bookings import sweep_times
 from api.domain.messages.dunning import sweep_billing
-from api.domain.messages.notifications import enqueue_unsent, notify_job, notify_quote
+from api.domain.messages.notifications import enqueue_unsent
 from api.domain.messages.purges import enqueue_purges
-from api.domain.messages.reminders import send_due, warn_overrun
+from api.domain.messages.reminders import send_due
 from api.domain.printing.printers import enqueue_reconcile, list_printers
 from api.domain.printing.slices import Slice, SliceStatus, enqueue_slice
-from api.domain.sales.tabs import bill_month, enqueue_months
+from api.domain.sales.tabs import enqueue_months
 from api.settings import settings
+from api.steps import BACKGROUND, DISPATCH, STEPS, Step
 
 log = structlog.get_logger()
 
-DISPATCH, BACKGROUND = "dispatch", "background"
 # So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
 MOST_ATTEMPTS = 5
 KEEP_ENDED = timedelta(days=2)
@@ -43,98 +42,19 @@ TIDY_CRON = "17 3 * * *"
 def make_app(dsn: str) -> App:
     """The engine with our steps, for one worker process."""
     app = App(connector=PsycopgConnector(conninfo=dsn, min_size=1, max_size=6))
-    app.task(name="reconcile", queue=DISPATCH)(reconcile)
-    app.task(name="slice", queue=BACKGROUND)(slice_step)
-    app.task(name="probe_printer", queue=BACKGROUND)(probe)
-    app.task(name="render_invoice", queue=BACKGROUND)(render)
-    app.task(name="bill_month", queue=BACKGROUND)(bill_tab)
-    app.task(name="send_invoice", queue=BACKGROUND)(send_flow)
-    app.task(name="poll_flow", queue=BACKGROUND)(ask_flow)
-    app.task(name="purge_model", queue=BACKGROUND)(purge)
-    app.periodic(cron=TIDY_CRON)(app.task(name="tidy_printers", queue=BACKGROUND)(tidy_printers))
-    app.task(name="notify_job", queue=BACKGROUND)(notify)
-    app.task(name="notify_quote", queue=BACKGROUND)(notify_buyer)
-    app.task(name="warn_overrun", queue=BACKGROUND)(warn_overrun_step)
-    app.task(name="send_mail", queue=BACKGROUND)(send)
+    for name, step in STEPS.items():
+        app.task(name=name, queue=step.queue)(partial(run_step, step))
+    app.periodic(cron=TIDY_CRON)(app.tasks["tidy_printers"])
     return app
 
 
-def reconcile(printer_id: int) -> None:
-    from printers.reconcile import reconcile as act  # noqa: PLC0415  # the background worker never loads printers
-
-    act(printer_id)
-
-
-def slice_step(slice_id: int) -> None:
-    from printers.slicing import make_slice  # noqa: PLC0415  # the dispatch worker never loads the slicer
-
-    make_slice(slice_id)
-
-
-def probe(probe_id: int) -> None:
-    from printers.probing import probe_printer  # noqa: PLC0415
-
-    probe_printer(probe_id)
-
-
-def render(invoice_id: int) -> None:
-    from api.adapters.invoicing import render_invoice  # noqa: PLC0415  # the dispatch worker never loads WeasyPrint
-
-    render_invoice(invoice_id)
-
-
-def bill_tab(seller_id: int, organisation_id: int, cost_centre_id: int | None) -> None:
-    from api.adapters.invoicing import judge  # noqa: PLC0415  # the dispatch worker never loads the validators
-
+def run_step(step: Step, **arguments: Any) -> None:
+    function = step.load()
+    if not step.is_verb:
+        function(**arguments)
+        return
     with transaction() as session:
-        bill_month(
-            session,
-            seller_id=seller_id,
-            organisation_id=organisation_id,
-            cost_centre_id=cost_centre_id,
-            judge=judge,
-            now=datetime.now(UTC),
-        )
-
-
-def send_flow(invoice_id: int) -> None:
-    from api.adapters.sending import send_invoice  # noqa: PLC0415  # only where a platform is set up
-
-    send_invoice(invoice_id)
-
-
-def ask_flow(flow_id: int) -> None:
-    from api.adapters.sending import poll_flow  # noqa: PLC0415
-
-    poll_flow(flow_id)
-
-
-def purge(model_id: int) -> None:
-    from api.adapters.purging import purge_model  # noqa: PLC0415  # the dispatch worker never opens the file store
-
-    purge_model(model_id)
-
-
-def tidy_printers(timestamp: int) -> None:
-    """Each printer's old files, once a night; `timestamp` is when the engine asked, in seconds."""
-    from printers.housekeeping import tidy_all  # noqa: PLC0415
-
-    tidy_all(now=datetime.now(UTC))
-
-
-def notify(job_id: int, verb: str) -> None:
-    with transaction() as session:
-        notify_job(session, job_id=job_id, verb=verb, now=datetime.now(UTC))
-
-
-def notify_buyer(quote_id: int, verb: str) -> None:
-    with transaction() as session:
-        notify_quote(session, quote_id=quote_id, verb=verb, now=datetime.now(UTC))
-
-
-def warn_overrun_step(run_id: str) -> None:
-    with transaction() as session:
-        warn_overrun(session, run_id=UUID(run_id), now=datetime.now(UTC))
+        function(session, **arguments, now=datetime.now(UTC))
 
 
 def run_worker(queues: list[str], concurrency: int) -> None:
@@ -144,7 +64,7 @@ def run_worker(queues: list[str], concurrency: int) -> None:
 
 async def _serve(queues: list[str], concurrency: int) -> None:
     if DISPATCH in queues:
-        importlib.import_module("printers.reconcile")  # now, not while the first printer waits
+        STEPS["reconcile"].load()  # now, not while the first printer waits
     app = make_app(conninfo())
     async with app.open_async():
         helpers = [asyncio.create_task(_rescue_forever(app, queues))]
@@ -231,9 +151,9 @@ def _sweep() -> None:
         enqueue_months(session, now=datetime.now(UTC))
         enqueue_purges(session, now=datetime.now(UTC), after_days=settings().confidential_days)
     if settings().flow_url:
-        from api.adapters.sending import ask_platform  # noqa: PLC0415
+        from api.adapters.sending import enqueue_flows  # noqa: PLC0415
 
-        ask_platform()
+        enqueue_flows()
 
 
 def sweep_bookings() -> None:

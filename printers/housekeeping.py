@@ -7,7 +7,7 @@ was printed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy import select
@@ -31,6 +31,11 @@ LOW_BYTES = 1_000_000_000
 MOST_AT_ONCE = 100
 
 Opener = Callable[[str, str], PrinterPort]
+
+
+def tidy_printers(timestamp: int) -> None:
+    """The step of every night; `timestamp` is the instant for which the engine planned it, in seconds."""
+    tidy_all(now=datetime.fromtimestamp(timestamp, UTC))
 
 
 def tidy_all(*, now: datetime, opener: Opener = open_printer) -> int:

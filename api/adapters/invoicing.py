@@ -17,6 +17,7 @@ from api.domain.billing import invoices
 from api.domain.billing.facturx import Document
 from api.domain.billing.invoices import Invoice
 from api.domain.core.errors import Busy, Invalid
+from api.domain.sales import tabs
 
 log = structlog.get_logger()
 
@@ -37,6 +38,19 @@ def judge(document: Document) -> bytes:
         raise DocumentRefused(faults=str(e)[:1000]) from e
     except ValidatorAbsent as e:
         raise ValidatorsMissing() from e
+
+
+def bill_month(seller_id: int, organisation_id: int, cost_centre_id: int | None) -> None:
+    """One background step: invoice one tab for the month that is over, if that is still due."""
+    with transaction() as session:
+        tabs.bill_month(
+            session,
+            seller_id=seller_id,
+            organisation_id=organisation_id,
+            cost_centre_id=cost_centre_id,
+            judge=judge,
+            now=_now(),
+        )
 
 
 def render_invoice(invoice_id: int) -> None:

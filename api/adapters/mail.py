@@ -19,7 +19,7 @@ log = structlog.get_logger()
 TIMEOUT_S = 15
 
 
-def send(mail_id: int) -> None:
+def send_mail(mail_id: int) -> None:
     """Send one letter. At least once: a crash after the server took it sends it again."""
     if not settings().smtp_url:
         return

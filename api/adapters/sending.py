@@ -79,8 +79,8 @@ def poll_flow(flow_id: int, *, at: Platform | None = None) -> None:
         platform.note_polled_status(session, flow=flow, status=status or flow.status, now=_now())
 
 
-def ask_platform() -> None:
-    """For the sweep: wish for what is due, where the house has a platform."""
+def enqueue_flows() -> None:
+    """For the sweep: queue what is due, where the house has a platform."""
     if (chosen := platform_of_house()) is not None:
         with transaction() as session:
             platform.enqueue_flows(session, platform=chosen.name, now=_now())

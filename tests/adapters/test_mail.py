@@ -102,7 +102,7 @@ def look(letter_id: int) -> Mail:
 
 
 def test_a_letter_arrives_in_the_writers_words(letter_id: int, postman: Postman) -> None:
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     (arrived,) = postman.letters
     assert (arrived["To"], arrived["From"]) == ("alice@example.org", settings().mail_from)
     assert (arrived["Subject"], arrived.get_content().replace("\r\n", "\n")) == ("Imprimée !", BODY)
@@ -110,17 +110,17 @@ def test_a_letter_arrives_in_the_writers_words(letter_id: int, postman: Postman)
 
 
 def test_a_letter_that_was_sent_is_not_sent_again(letter_id: int, postman: Postman) -> None:
-    mail.send(letter_id)
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
+    mail.send_mail(letter_id)
     assert len(postman.letters) == 1
 
 
 def test_a_refusal_is_kept_and_a_later_try_forgets_it(letter_id: int, postman: Postman) -> None:
     postman.refuses = True
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     assert (look(letter_id).sent_at, "no such person" in look(letter_id).trouble) == (None, True)
     postman.refuses = False
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     assert (look(letter_id).sent_at is None, look(letter_id).trouble) == (False, "")
 
 
@@ -128,7 +128,7 @@ def test_without_a_mail_server_a_letter_waits_for_staff_to_read_it(
     letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings(), "smtp_url", "")
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     assert (postman.letters, look(letter_id).sent_at, look(letter_id).trouble) == ([], None, "")
 
 
@@ -136,7 +136,7 @@ def test_a_name_and_password_are_said_as_they_were_before_the_url_hid_them(
     letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings(), "smtp_url", f"smtp://al%40home:p%2Fw@127.0.0.1:{postman.port}")
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     assert postman.logins == ["\0al@home\0p/w"]
 
 
@@ -145,7 +145,7 @@ def test_a_letter_that_must_go_encrypted_never_goes_plain(
     letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch, scheme: str
 ) -> None:
     monkeypatch.setattr(settings(), "smtp_url", f"{scheme}://127.0.0.1:{postman.port}")
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     assert postman.letters == []
     assert look(letter_id).trouble
 
@@ -161,7 +161,7 @@ def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
         booking = make_world(session).book(at(3, 10), at(3, 11))
         letter.kind, letter.about = "booking_confirmed", f"booking:{booking.id}:x"
 
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
 
     (arrived,) = postman.letters
     words, calendar = arrived.iter_parts()

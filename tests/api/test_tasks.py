@@ -1,8 +1,9 @@
 """Background steps: they exist if and only if their transaction commits, once each, and survive their worker."""
 
+import ast
 import asyncio
+import inspect
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -14,16 +15,19 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from api import outbox, tasks
+from api import tasks
 from api.adapters import mail
 from api.db import conninfo, transaction
 from api.domain.core.changes import enqueue
 from api.domain.core.errors import NotFound
 from api.domain.messages.notifications import Mail
+from api.domain.places.sites import Site
 from api.domain.printing.printers import enqueue_reconcile
 from api.domain.printing.slices import Slice
 from api.settings import settings
+from api.steps import BACKGROUND, DISPATCH, STEPS, Step
 from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,13 +119,55 @@ def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
         rows = "SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY 1"
     with transaction() as session:
         found = [tuple(row) for row in session.connection().exec_driver_sql(rows)]
-    assert found == [("reconcile", tasks.DISPATCH), ("slice", outbox.BACKGROUND)]
+    assert found == [("reconcile", DISPATCH), ("slice", BACKGROUND)]
 
 
-def test_every_step_that_is_asked_for_anywhere_is_known_to_the_worker() -> None:
+def enqueued_steps() -> Iterator[tuple[str, set[str]]]:
+    """Each step that the product enqueues anywhere, with the names of its arguments."""
     sources = [path.read_text() for folder in ("api", "printers", "web") for path in (ROOT / folder).rglob("*.py")]
-    asked = {name for text in sources for name in re.findall(r'\benqueue\(\s*\w+,\s*"(\w+)"', text)}
-    assert {"reconcile", "slice", "send_mail"} <= asked <= set(tasks.make_app("").tasks)
+    for node in (node for text in sources if "enqueue(" in text for node in ast.walk(ast.parse(text))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "enqueue":
+            name = ast.literal_eval(node.args[1])
+            yield name, {keyword.arg for keyword in node.keywords if keyword.arg} - {"once"}
+
+
+def test_every_step_that_is_enqueued_anywhere_is_in_the_table_and_the_other_way_round() -> None:
+    assert {name for name, _ in enqueued_steps()} | {"tidy_printers"} == set(STEPS) <= set(tasks.make_app("").tasks)
+
+
+@pytest.mark.parametrize(("name", "arguments"), [*enqueued_steps(), ("tidy_printers", {"timestamp"})])
+def test_every_step_resolves_to_a_function_that_takes_what_is_enqueued(name: str, arguments: set[str]) -> None:
+    parameters = inspect.signature(STEPS[name].load()).parameters
+    by_worker = {"session", "now"} if STEPS[name].is_verb else set()
+    optional = {each.name for each in parameters.values() if each.default is not each.empty}
+    assert set(parameters) - optional == arguments | by_worker
+
+
+def test_the_worker_of_the_printers_loads_neither_weasyprint_nor_the_validators_nor_the_slicer() -> None:
+    heavy = {"weasyprint", "pikepdf", "saxonche", "printers.slicer"}
+    code = f"import sys; from api.tasks import STEPS; STEPS['reconcile'].load(); print({heavy} & sys.modules.keys())"
+    output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "set()"
+
+
+def test_a_step_that_is_not_in_the_table_is_refused_at_the_commit(installation: Path) -> None:
+    def misspell() -> None:
+        with transaction() as session:
+            enqueue(session, "recon_cile", printer_id=1)
+
+    with pytest.raises(KeyError):
+        misspell()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, step in STEPS.items() if step.is_verb))
+def test_a_verb_gets_a_transaction_of_its_own(installation: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def verb(session: Session, *, number: int, now: datetime) -> None:
+        make_site(session, slug=f"site-{number}")
+
+    monkeypatch.setattr(Step, "load", lambda step: verb)
+    tasks.run_step(STEPS[name], number=5)
+    with transaction() as session:
+        assert session.scalars(select(Site.slug)).all() == ["site-5"]
 
 
 def test_the_tick_looks_at_every_printer_in_service(installation: Path) -> None:
@@ -201,7 +247,7 @@ def _dead_step_and_its_twin() -> int:
 async def _rescue_once() -> None:
     app = tasks.make_app(conninfo())
     async with app.open_async():
-        await tasks._rescue(app, tasks.DISPATCH)
+        await tasks._rescue(app, DISPATCH)
 
 
 def _write_letter() -> None:
@@ -220,7 +266,7 @@ def test_a_letter_that_could_not_be_sent_says_why(installation: Path, monkeypatc
     monkeypatch.setattr(settings(), "smtp_url", f"smtp://127.0.0.1:{port}")
     with transaction() as session:
         letter_id = session.scalars(select(Mail.id)).one()
-    mail.send(letter_id)
+    mail.send_mail(letter_id)
     with transaction() as session:
         letter = session.get_one(Mail, letter_id)
         assert (letter.sent_at, "refused" in letter.trouble) == (None, True)

@@ -115,4 +115,4 @@ def test_a_real_octoprint_is_tidied(
 def test_the_engine_tidies_every_night(installation: Path) -> None:
     app = tasks.make_app("")
     assert [task.task.name for task in app.periodic_registry.periodic_tasks.values()] == ["tidy_printers"]
-    tasks.tidy_printers(0)  # no printer, nothing to do
+    housekeeping.tidy_printers(0)  # no printer, nothing to do

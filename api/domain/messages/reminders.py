@@ -250,9 +250,9 @@ def _write_for_convention(session: Session, convention: Convention, now: datetim
     convention.warned_at = now
 
 
-def warn_overrun(session: Session, *, run_id: UUID, now: datetime) -> None:
+def warn_overrun(session: Session, *, run_id: str, now: datetime) -> None:
     """Write to the staff that a print outlasts its hold, and to the person whose booking comes next, if any."""
-    run = get_run(session, run_id)
+    run = get_run(session, UUID(run_id))
     following = _next_booking(session, run, now)
     people = _staff_of(session, run.job.site_id)
     if following is not None:

@@ -318,7 +318,7 @@ def test_a_house_without_a_platform_sends_nothing(installation: Path) -> None:
     platform_of_house.cache_clear()
     with transaction() as session:
         invoice = released(session, make_shop(session))
-    sending.ask_platform()
+    sending.enqueue_flows()
     sending.send_invoice(invoice.id)
     sending.poll_flow(1)
 
@@ -330,7 +330,7 @@ def test_the_platform_of_the_house_is_a_setting(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(settings(), "flow_url", "http://127.0.0.1:9")
     platform_of_house.cache_clear()
     chosen = platform_of_house()
-    sending.ask_platform()  # nothing is due: nobody is called
+    sending.enqueue_flows()  # nothing is due: nobody is called
 
     assert isinstance(chosen, AfnorFlow)
     chosen.close()

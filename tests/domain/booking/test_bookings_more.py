@@ -319,7 +319,7 @@ def test_an_overrun_warns_staff_and_the_next_person_once_and_eats_no_booking(
 
     for _ in range(2):
         runs.keep_hold(session, run=run, now=late)
-        warn_overrun(session, run_id=run.id, now=late)
+        warn_overrun(session, run_id=str(run.id), now=late)
 
     letters = session.scalars(select(Mail).where(Mail.kind == "run_overruns")).all()
     assert {letter.user_id for letter in letters} == {workshop.bob.id, workshop.alice.id}

@@ -117,7 +117,7 @@ def test_an_overrun_into_what_is_no_booking_yet_warns_the_staff_alone(session: S
             about_id=about,
         )
 
-    warn_overrun(session, run_id=run.id, now=printing.NOW)
+    warn_overrun(session, run_id=str(run.id), now=printing.NOW)
 
     assert [each.user_id for each in letters(session, "run_overruns")] == [workshop.bob.id]
 
@@ -128,6 +128,6 @@ def test_a_run_without_a_hold_finds_nobody_behind_it(session: Session) -> None:
     run = runs.get_run(session, printing.make_run(session, workshop.printer).id)
     run.hold = None
 
-    warn_overrun(session, run_id=run.id, now=printing.NOW)
+    warn_overrun(session, run_id=str(run.id), now=printing.NOW)
 
     assert len(letters(session, "run_overruns")) == 1

@@ -10,6 +10,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from api import tasks
+from api.adapters import invoicing
 from api.db import transaction
 from api.domain.billing import organisations
 from api.domain.billing.facturx import Document
@@ -193,7 +194,7 @@ def test_the_sweep_asks_and_the_step_invoices_what_the_last_month_left(installat
         query = text("SELECT task_name, args FROM procrastinate_jobs WHERE task_name = 'bill_month'")
         ((_, arguments),) = session.execute(query)
     for _ in range(2):
-        tasks.bill_tab(**arguments)
+        invoicing.bill_month(**arguments)
 
     with transaction() as session:
         invoice = session.scalars(select(Invoice)).one()
