@@ -138,7 +138,6 @@ class _Reader:
         return GcodeUnsafe(line=self.line, why=why)
 
     def read(self, lines: Iterable[bytes]) -> None:
-        # Locals, because this loop runs for each of a few hundred thousand lines.
         longest, move, limits = self.limits.line_max_bytes, _MOVE, self.limits
         for self.line, line in enumerate(lines, 1):
             if len(line) > longest and not self._is_remark(line):
@@ -168,7 +167,7 @@ class _Reader:
         self._bound(axis, value)
 
     def _bound(self, axis: int, value: float) -> None:
-        # A new extreme is rare, so most moves cost two comparisons. The tolerance is for sums of relative moves.
+        # The tolerance is for sums of relative moves.
         if value < self.low[axis]:
             if value < self.floor[axis] - 1e-6:
                 raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
@@ -252,7 +251,6 @@ class _Reader:
 
     def _home(self, code: str, words: Words) -> None:
         del code
-        # G28 without an axis homes all of them.
         named = [axis for axis, letter in enumerate(_AXES) if letter in words]
         for axis in named or range(3):
             self.position[axis] = 0.0

@@ -24,7 +24,6 @@ import psutil
 
 # The account of the program when we run as root. It needs no entry in passwd; nothing else runs or owns files under it.
 SANDBOX_UID = 62_533
-# The end of the output is kept: error messages come last.
 _STDERR_BYTES = 16_384
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}  # noqa: S108  the sandbox's own /tmp
 
@@ -166,7 +165,7 @@ def _rlimits(limits: SandboxLimits) -> list[str]:
 
 
 def _at_most(number: int, value: int) -> int:
-    # A process may only lower its own hard limit.
+    """A process may only lower its own hard limit."""
     hard = resource.getrlimit(number)[1]
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
@@ -188,7 +187,6 @@ def _bubblewrap(workdir: Path) -> list[str]:
     if os.geteuid() == 0:
         names = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     system = ["--ro-bind", "/usr", "/usr"]
-    # On most systems these are links into /usr; on older ones they are folders.
     for top in ("bin", "sbin", "lib", "lib64"):
         if Path("/", top).is_symlink():
             system += ["--symlink", f"usr/{top}", f"/{top}"]
