@@ -1,6 +1,7 @@
-"""Reads G-code and says whether a printer may be given it: an allow-list, the volume, the temperatures, the end marker.
+"""Whether a printer may be given this G-code: an allow-list of commands, the volume, the temperatures.
 
-Refuses all that is not on the list; never repairs a file, never guesses what a line could mean.
+What is not on the list is refused; nothing is repaired, and no line is guessed at. A file can otherwise do what our
+key may not: `M500` writes the firmware's settings, `M118 //action:cancel` cancels a print by way of OctoPrint.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from api.domain.core.errors import Invalid
 
-# The last line of every file of ours. A file that does not end with it was cut off on its way.
+# The last line of every file of ours: one that does not end with it was cut off on its way.
 END_MARKER = b"; etabli: end of plate\n"
 
 Axis3 = tuple[float, float, float]
@@ -26,7 +27,7 @@ class GcodeUnsafe(Invalid):
 
 @dataclass(frozen=True)
 class GcodeLimits:
-    """What the machine and its material stand. Lengths in mm, temperatures in °C, feed in mm/min.
+    """What the machine and its material can take. Lengths in mm, temperatures in °C, feed in mm/min.
 
     `margin_mm` is how far beside the bed (not above the height) the nozzle may go.
     """
@@ -56,16 +57,18 @@ class GcodeFacts:
     bed_c: float
 
 
+# Bounded in length: a number of 400 digits ended the reading thread of OctoPrint's Virtual Printer (measured).
 _NUMBER = r"-?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
 _COMMENT = r"[ \t]*(?:;[\t\x20-\x7e]*)?\r?"
-# Nine lines of ten of a sliced file: a straight move with its words in the order that slicers write.
+# Nine of ten lines of a sliced file: a straight move with its words in the order that slicers write. One expression
+# reads them whole, because the general way below takes four times as long (measured).
 _MOVE = re.compile(
     rf"G[01](?: X({_NUMBER}))?(?: Y({_NUMBER}))?(?: Z({_NUMBER}))?(?: E{_NUMBER})?(?: F({_NUMBER}))?{_COMMENT}".encode()
 ).fullmatch
 _REMARK = re.compile(rb"[ \t]*(?:;[\t\x20-\x7e]*)?\r?").fullmatch
 _COMMAND = re.compile(rf"[ \t]*([GMT]\d{{1,4}}(?:\.\d)?)((?:[ \t]*[A-Z](?:{_NUMBER})?)*){_COMMENT}".encode()).fullmatch
 _WORD = re.compile(rf"([A-Z])({_NUMBER})?")
-# Commands that carry text: the whole line has its own form.
+# Commands that carry text. M117 may not hold "//" or "!!": OctoPrint acts on such lines when a firmware echoes them.
 _TEXT = re.compile(
     rb"M117(?: (?!.*(?://|!!))[A-Za-z0-9 .,:%/()=+_-]{0,64})?\r?"
     rb'|M862\.[1-6](?:[ \t]*[PTAQ] ?(?:"[A-Za-z0-9 .+_-]{0,40}"|[\d.]{1,9}))*[ \t]*(?:;[\t\x20-\x7e]*)?\r?'
@@ -74,7 +77,7 @@ _TEXT = re.compile(
 
 _AXES = "XYZ"
 _MOVING = "XYZEF"
-# Every command that a file may hold, with the words it may carry; all else is refused (reference: security 3.3).
+# Every command that a file may hold, with the words that it may carry. G92 may only set E, so that no place shifts.
 ALLOWED: dict[str, str] = {
     "G0": _MOVING + "S",
     "G1": _MOVING + "S",
@@ -110,18 +113,19 @@ ALLOWED: dict[str, str] = {
     "M400": "",
     "M900": "KLTS",
 }
+# Speed and flow in percent: they scale every feed that was checked, so they are bounded too.
 _PERCENT_MAX = {"M220": 200.0, "M221": 200.0}
 
 
 class _Reader:
-    """Follows the machine line by line; it starts at 0 0 0, in absolute places."""
+    """Follows the machine line by line; it starts at 0 0 0, in absolute coordinates."""
 
     def __init__(self, limits: GcodeLimits) -> None:
         self.limits = limits
         self.line = 0
         self.layers = 0
         self.relative = False
-        self.at = [0.0, 0.0, 0.0]
+        self.position = [0.0, 0.0, 0.0]
         self.low = [math.inf] * 3
         self.high = [-math.inf] * 3
         self.nozzle_c = 0.0
@@ -158,11 +162,12 @@ class _Reader:
 
     def _go(self, axis: int, value: float) -> None:
         if self.relative:
-            value += self.at[axis]
-        self.at[axis] = value
-        self._touch(axis, value)
+            value += self.position[axis]
+        self.position[axis] = value
+        self._bound(axis, value)
 
-    def _touch(self, axis: int, value: float) -> None:
+    def _bound(self, axis: int, value: float) -> None:
+        # The tolerance is for sums of relative moves.
         if value < self.low[axis]:
             if value < self.floor[axis] - 1e-6:
                 raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
@@ -217,21 +222,22 @@ class _Reader:
                 self._go(axis, numbers[letter])
 
     def _arc(self, code: str, words: Words) -> None:
-        """The ends of an arc, and each of its four outermost points that it passes."""
-        x0, y0 = self.at[0], self.at[1]
+        """Bounds by the end of the arc, and by each of the circle's four outermost points that it passes."""
+        x0, y0 = self.position[0], self.position[1]
         numbers = self._numbers(code, words)
         self._move(code, words)
         cx, cy = x0 + numbers.get("I", 0.0), y0 + numbers.get("J", 0.0)
         radius = math.hypot(x0 - cx, y0 - cy)
-        start, end = math.atan2(y0 - cy, x0 - cx), math.atan2(self.at[1] - cy, self.at[0] - cx)
+        start, end = math.atan2(y0 - cy, x0 - cx), math.atan2(self.position[1] - cy, self.position[0] - cx)
         if code == "G2":  # clockwise: the same arc, walked from its other end
             start, end = end, start
+        # Equal ends are a full circle, not an arc of no length.
         sweep = (end - start) % math.tau or math.tau
         for quarter, (axis, value) in enumerate(
             [(0, cx + radius), (1, cy + radius), (0, cx - radius), (1, cy - radius)]
         ):
             if (quarter * math.pi / 2 - start) % math.tau < sweep:
-                self._touch(axis, value)
+                self._bound(axis, value)
 
     def _dwell(self, code: str, words: Words) -> None:
         numbers = self._numbers(code, words)
@@ -247,9 +253,10 @@ class _Reader:
         del code
         named = [axis for axis, letter in enumerate(_AXES) if letter in words]
         for axis in named or range(3):
-            self.at[axis] = 0.0
+            self.position[axis] = 0.0
 
     def _origin(self, code: str, words: Words) -> None:
+        # ALLOWED lets only E stand here, and E moves no axis: the position stays as it is.
         if not self._numbers(code, words):
             raise self.refuse("G92 may only set E: else all places would shift")
 
@@ -265,6 +272,7 @@ class _Reader:
 
     def _heat(self, code: str, words: Words, highest_c: float) -> float:
         numbers = self._numbers(code, words)
+        # M109 R waits for cooling as well, so it sets the target like S.
         celsius = max(numbers.get("S", 0.0), numbers.get("R", 0.0))
         if celsius > highest_c:
             raise self.refuse(f"{code} asks for {celsius:g} °C, more than {highest_c:g} °C")
@@ -303,7 +311,7 @@ _HANDLERS: dict[str, Callable[[_Reader, str, Words], None]] = {
 
 
 def check_gcode(source: Path | bytes, limits: GcodeLimits) -> GcodeFacts:
-    """Raise GcodeUnsafe at the first line that is not on the allow-list or leaves the machine's limits."""
+    """What the file makes the machine do. Raises GcodeUnsafe at the first line off the list or beyond the limits."""
     data = source if isinstance(source, bytes) else source.read_bytes()
     reader = _Reader(limits)
     reader.read(data.removesuffix(b"\n").split(b"\n"))
@@ -311,7 +319,8 @@ def check_gcode(source: Path | bytes, limits: GcodeLimits) -> GcodeFacts:
 
 
 def check_line(line: str, *, nozzle_max_c: float, bed_max_c: float) -> None:
-    """One line of a start or end script, out of its context: the list, the words and the temperatures count."""
+    """One line of a start or end script: the list, the words and the temperatures count. Raises GcodeUnsafe."""
+    # Where the nozzle is cannot be known out of context, so the volume is without bounds.
     nowhere = math.inf
     limits = GcodeLimits(nowhere, nowhere, nowhere, nozzle_max_c, bed_max_c, margin_mm=nowhere)
     reader = _Reader(limits)

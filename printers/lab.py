@@ -1,6 +1,6 @@
 """Real OctoPrint servers with their Virtual Printer, for the demo, the tests, the drill and the benches.
 
-Refuses to be a production set-up: the printers are simulated, and each server listens on 127.0.0.1 only.
+Not for production: the printers are simulated, and each server listens on 127.0.0.1 only.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ class LabFailed(Exception):
 
 def octoprint_executable() -> Path:
     """`ETABLI_OCTOPRINT`, else `.venv-octoprint/bin/octoprint` beside the repository's root."""
-    chosen = os.environ.get("ETABLI_OCTOPRINT")
-    path = Path(chosen) if chosen else Path(__file__).resolve().parents[1] / ".venv-octoprint" / "bin" / "octoprint"
+    setting = os.environ.get("ETABLI_OCTOPRINT")
+    path = Path(setting) if setting else Path(__file__).resolve().parents[1] / ".venv-octoprint" / "bin" / "octoprint"
     if not path.is_file():
         raise LabFailed(f"OctoPrint is not installed at {path}; set ETABLI_OCTOPRINT to its executable")
     return path
 
 
 def free_port() -> int:
-    """A port that is free now. Another process may take it before it is used: the caller retries or fails clearly."""
+    """A port that is free now. Another process may take it before it is used; the server then fails to start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -69,6 +69,7 @@ def free_port() -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
+        # Without it, a port would count as taken for a minute after its server was killed.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -124,11 +125,11 @@ class OctoPrintServer:
         self._process = _SPAWNER.submit(self._spawn, command).result()
 
     def wait_ready(self, timeout: float = 60.0) -> None:
-        """Until the API answers and the Virtual Printer is connected. Raises LabFailed when it dies or is too slow."""
+        """Wait until the Virtual Printer is connected. Raises LabFailed if the server dies or is too slow."""
         self._wait(lambda: self.state() == "Operational", timeout)
 
     def wait_for_http(self, timeout: float = 60.0) -> None:
-        """Until the API answers, whatever its printer does. Raises LabFailed."""
+        """Wait until the API answers, whatever its printer does. Raises LabFailed."""
         self._wait(lambda: self.state() != "", timeout)
 
     def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
@@ -141,7 +142,7 @@ class OctoPrintServer:
             time.sleep(0.05)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """End it as a person would (SIGTERM), by force when it does not go in time."""
+        """End it by SIGTERM, and by SIGKILL if it has not ended in time."""
         if self._process is None:
             return
         self._signal(signal.SIGTERM)
@@ -151,13 +152,13 @@ class OctoPrintServer:
             self.kill()
 
     def kill(self) -> None:
-        """Pull the plug (SIGKILL)."""
+        """End it by SIGKILL, as a power cut would."""
         if self._process is not None:
             self._signal(signal.SIGKILL)
             self._process.wait()
 
     def freeze(self) -> None:
-        """Stop the process in its tracks (SIGSTOP): sockets stay open, nothing answers, until `thaw`."""
+        """Suspend the process (SIGSTOP): sockets stay open and nothing answers, until `thaw`."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -168,7 +169,7 @@ class OctoPrintServer:
         self.admin("POST", "/api/printer/command", {"command": gcode})
 
     def connect_printer(self) -> None:
-        """(Re)connect the Virtual Printer: the cure of every simulated fault."""
+        """(Re)connect the Virtual Printer, which ends every simulated fault."""
         self.admin("POST", "/api/connection", {"command": "connect"})
 
     def state(self) -> str:
@@ -180,6 +181,7 @@ class OctoPrintServer:
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> requests.Response:
         """A call with the administrator's key. Raises requests' own errors, also for 4xx and 5xx."""
         with requests.Session() as http:
+            # A proxy of the environment could not reach 127.0.0.1.
             http.trust_env = False
             headers = {"X-Api-Key": self.admin_key}
             reply = http.request(method, self.url + path, json=body, headers=headers, timeout=(2, 20))
@@ -218,11 +220,12 @@ class OctoPrintServer:
     def _save_identity(self, identity: dict[str, Any]) -> None:
         self.base.mkdir(parents=True, exist_ok=True)
         path = self.base / "lab.json"
+        # Created with its mode first: the keys must not be readable for an instant.
         path.touch(mode=0o600)
         path.write_text(json.dumps(identity))
 
     def _write_config(self) -> None:
-        """JSON is YAML, and quotes: a key of digits only would else be read as a number, and every call be a 500."""
+        # JSON is YAML with quotes: an unquoted key of digits would be read as a number, and every call be a 500.
         (self.base / "config.yaml").write_text(json.dumps(_config(self.pace), indent=1))
         users = self.base / "users.yaml"
         if not users.exists():
@@ -231,24 +234,24 @@ class OctoPrintServer:
 
 
 class Lab:
-    """Several servers below one folder: `printer-1`, `printer-2`, ... As a context manager it stops them at the end."""
+    """Several servers below one folder: `printer-1`, `printer-2`, ... A context manager that starts and stops them."""
 
     def __init__(self, folder: Path, count: int = 2, *, pace: Pace = "fast", ports: list[int] | None = None) -> None:
-        chosen: list[int | None] = [*(ports or []), *([None] * count)][:count]
+        padded: list[int | None] = [*(ports or []), *([None] * count)][:count]
         self.servers = [
-            OctoPrintServer(Path(folder) / f"printer-{n}", port, pace=pace) for n, port in enumerate(chosen, start=1)
+            OctoPrintServer(Path(folder) / f"printer-{n}", port, pace=pace) for n, port in enumerate(padded, start=1)
         ]
 
     def start(self, timeout: float = 60.0) -> None:
-        """All at once; returns when each is ready."""
+        """Start all at once; returns when each is ready."""
         for server in self.servers:
             server.start()
         for server in self.servers:
             server.wait_ready(timeout)
 
     def stop(self) -> None:
-        with ThreadPoolExecutor(max_workers=max(1, len(self.servers))) as together:
-            list(together.map(OctoPrintServer.stop, self.servers))
+        with ThreadPoolExecutor(max_workers=max(1, len(self.servers))) as threads:
+            list(threads.map(OctoPrintServer.stop, self.servers))
 
     def __enter__(self) -> Lab:
         self.start()
@@ -259,7 +262,7 @@ class Lab:
 
 
 def prints_started(server: OctoPrintServer) -> list[str]:
-    """Paths of the prints that started, in order, a path as often as it started: OctoPrint's own log says so."""
+    """Paths of the prints that started, in order and as often as they did, by OctoPrint's own log."""
     return [path for verb, path in job_log(server) if verb == "started"]
 
 
@@ -273,8 +276,8 @@ def job_log(server: OctoPrintServer) -> Iterator[tuple[str, str]]:
     for log in sorted(server.log_path.parent.glob("octoprint.log*"), key=_log_age):
         with log.open(errors="replace") as lines:
             for line in lines:
-                if found := _JOB_LINE.search(line):
-                    yield found[1], found[2]
+                if match := _JOB_LINE.search(line):
+                    yield match[1], match[2]
 
 
 def _log_age(path: Path) -> tuple[bool, str]:
@@ -304,7 +307,7 @@ def _config(pace: Pace) -> dict[str, Any]:
 
 
 def _serial() -> dict[str, Any]:
-    """Short timeouts, so that a hung firmware is seen in seconds; OctoPrint's own are 30 s and more."""
+    # With OctoPrint's own timeouts a hung firmware is noticed after up to 150 s; with these, after 6 s (measured).
     return {
         "port": "VIRTUAL",
         "baudrate": 0,

@@ -1,6 +1,6 @@
 """Writes the complete PrusaSlicer configuration of a machine, a material and a quality; checks one that staff upload.
 
-Refuses to leave any key out: what a configuration omits, a model file could set. Refuses every key that runs a program.
+No key is left out, because a model file could set what the configuration omits; and none may run a program.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class MachineSpec:
 
 @dataclass(frozen=True)
 class MaterialSpec:
-    """A filament as the slicer must know it; `flow_max_mm3_s` is what the nozzle can melt, `cost_per_kg` in euro."""
+    """A filament as the slicer needs it; `flow_max_mm3_s` is what the nozzle can melt, `cost_per_kg` in euro."""
 
     code: str
     density_g_cm3: Decimal
@@ -75,7 +75,7 @@ class MaterialSpec:
     cost_per_kg: Decimal = Decimal(0)
 
 
-# Solid layers on top and at the bottom: about a millimetre whatever the layer's height.
+# Solid layers on top and at the bottom: about a millimetre, whatever the height of a layer.
 _SOLID = {Quality.DRAFT: (4, 3), Quality.STANDARD: (5, 4), Quality.FINE: (8, 6)}
 # The first layer is at least this thick, so that it sticks to a bed that is not quite level.
 _FIRST_MM = 0.2
@@ -123,23 +123,23 @@ def _base() -> Settings:
 def render_profile(machine: MachineSpec, material: MaterialSpec, quality: Quality, base_ini: str | None = None) -> str:
     """The whole configuration as an ini text, the same for the same arguments.
 
-    `base_ini` is a configuration that staff exported (and `check_profile` let pass): its settings win over ours, but
-    for the bed, the nozzle, the material's density and price, and all that could run a program or tell a secret.
+    `base_ini` is a configuration that staff exported (and `check_profile` accepted). Its settings win over ours, except
+    for the bed, the nozzle, the material's density and price, and all that could run a program or reveal a secret.
     """
     settings = _base() | _machine(machine) | _material(material) | _quality(quality, machine.nozzle_mm)
     if base_ini is not None:
         own = _parse(base_ini)
+        # Only keys that our own version knows: others could not be checked.
         settings |= {key: own[key] for key in settings.keys() & own.keys()}
     settings |= _forced(machine, material)
     return "".join(f"{key} = {value}".rstrip() + "\n" for key, value in sorted(settings.items()))
 
 
 def gcode_limits(machine: MachineSpec) -> GcodeLimits:
-    """What this machine stands; half a millimetre above the height, for the hop of the nozzle over the last layer."""
     return GcodeLimits(
         width_mm=machine.width_mm,
         depth_mm=machine.depth_mm,
-        height_mm=machine.height_mm + 0.5,
+        height_mm=machine.height_mm + 0.5,  # the nozzle hops over the last layer
         nozzle_max_c=machine.nozzle_max_c,
         bed_max_c=machine.bed_max_c,
     )
@@ -173,7 +173,7 @@ def _material(material: MaterialSpec) -> Settings:
 
 
 def _quality(quality: Quality, nozzle_mm: float) -> Settings:
-    """A layer is never thicker than 0.7 of the nozzle: it would not stick to the one below."""
+    # A layer thicker than 0.7 of the nozzle would not stick to the one below.
     thickest, height = 0.7 * nozzle_mm, float(LAYER_MM[quality])
     top, bottom = _SOLID[quality]
     return {
@@ -187,6 +187,7 @@ def _quality(quality: Quality, nozzle_mm: float) -> Settings:
 def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
     # A hundredth around the bed: a model drawn as large as the bed is a bit larger in the 32-bit floats of its file.
     w, d = f"{machine.width_mm + 0.01:g}", f"{machine.depth_mm + 0.01:g}"
+    # Empty, because they run programs or carry data that no printer needs; `never` are commands off our list.
     silent = ["post_process", "gcode_substitutions", "thumbnails", "notes", "printer_notes", "printer_model"]
     never = ["color_change_gcode", "pause_print_gcode", "template_custom_gcode", "colorprint_heights"]
     return {
@@ -210,7 +211,7 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
 _LONGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")
 _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitution")
-# Where a snippet stands that never reaches a printer of ours (`_forced` empties it).
+# Scripts that `_forced` empties, so that they never reach a printer of ours.
 _UNUSED_GCODE = {"color_change_gcode", "pause_print_gcode", "template_custom_gcode"}
 _VALUES: list[tuple[str, re.Pattern[str], str]] = [
     ("printer_technology", re.compile("FFF"), "only filament printers (FFF) are known here"),
@@ -224,7 +225,7 @@ _VALUES: list[tuple[str, re.Pattern[str], str]] = [
 
 
 def check_profile(text: str) -> None:
-    """Whether a configuration exported by staff may be used at all: raises the named error of the first fault.
+    """Raises the named error of the first fault of a configuration that staff exported.
 
     Settings that our PrusaSlicer does not know are ignored (see `render_profile`), unless they could run a program.
     """
@@ -261,13 +262,16 @@ def _parse(text: str) -> Settings:
 def _check_snippet(key: str, value: str) -> None:
     for number, line in enumerate(_strip_placeholders(value).split("\n"), 1):
         try:
+            # The temperatures of the machine itself are checked in the sliced file; these bound any printer.
             check_line(line.strip(), nozzle_max_c=350, bed_max_c=150)
         except GcodeUnsafe as error:
             raise ConfigurationGcodeRefused(key=key, line=number, why=error.params["why"]) from error
 
 
 def _strip_placeholders(value: str) -> str:
-    """The lines of a snippet, with 0 where PrusaSlicer will put a value, and without its conditions."""
+    """The lines of a script, with 0 where PrusaSlicer will put a value, and without its conditions."""
+    # In this order: the quoting of a list of scripts, the escapes, the placeholders, then {if a}x{else}y{endif} within
+    # a line (x stands for both), and at last conditions over several lines, of which all branches are read.
     text = re.sub(r'(?<!\\)";"', r"\\n", re.sub(r'^"|"$', "", value))
     text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
     text = re.sub(r"\{(?!\s*(?:if|elsif|else|endif)\b)[^{}]*\}|\[[^\[\]\n]*\]", "0", text)

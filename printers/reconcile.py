@@ -130,7 +130,6 @@ def _may_give_back(live: LiveRun) -> bool:
 
 def _view_files(live: LiveRun, observation: Observation, port: PrinterPort) -> PrinterView:
     """The observation with our file, by as few calls as this status needs."""
-    # A running print needs no look at files, and a claim without an upload has none.
     is_printing = observation.machine in ACTIVE and observation.path == live.stored.path
     if is_printing or live.stored.status == RunStatus.CLAIMED:
         return PrinterView(observation)
@@ -230,7 +229,6 @@ def _call_printer(live: LiveRun, action: Action, port: PrinterPort, clock: Clock
         port.select(path)
         save_step(live, RunStatus.SELECTED, clock())
     elif action == Action.START:
-        # Committed before the call: after a crash between the two, `decide` looks before it starts again.
         commit_start(live, clock())
         port.start(path)
     elif action == Action.FILE:

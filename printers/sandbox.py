@@ -1,7 +1,7 @@
-"""Runs one program on one folder of files, with no network, no other files, and an end in time.
+"""Runs one program on one folder of files, without network or other files, and ends it in time.
 
-Refuses to know what the program is for. Without bubblewrap only the limits and (for root) the foreign account remain:
-`sandbox_kind()` says which, and `etabli doctor` shows it.
+Without bubblewrap only the limits and (for root) the foreign account remain: `sandbox_kind()` says which, and `etabli
+doctor` shows it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import psutil
 
-# Root gives its rights up to this account. It needs no entry in passwd, and nothing else runs or owns files under it.
+# The account of the program when we run as root. It needs no entry in passwd; nothing else runs or owns files under it.
 SANDBOX_UID = 62_533
 _STDERR_BYTES = 16_384
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}  # noqa: S108  the sandbox's own /tmp
@@ -37,7 +37,7 @@ class EndReason(StrEnum):
     """How the program ended."""
 
     OK = "ok"
-    FAILED = "failed"  # a status of its own, or abort(): it did not like its input
+    FAILED = "failed"  # a status of its own, or abort(): it could not read its input
     TIMEOUT = "timeout"  # our wall clock or the CPU limit
     OUT_OF_MEMORY = "out_of_memory"
     KILLED = "killed"  # any other signal, e.g. the size limit of a file or the kernel's memory killer
@@ -45,7 +45,7 @@ class EndReason(StrEnum):
 
 @dataclass(frozen=True)
 class SandboxLimits:
-    """What one run may use. `processes` come on top of those of the account: the kernel counts by account."""
+    """What one run may use. `processes` are in addition to those of the account."""
 
     wall_s: float = 300
     cpu_s: int = 600
@@ -57,7 +57,7 @@ class SandboxLimits:
 
 @dataclass(frozen=True)
 class SandboxResult:
-    """`status` as a shell tells it (128 + signal); `stderr_tail` is the end of what the program said."""
+    """`status` as a shell gives it (128 + signal); `stderr_tail` is the end of what the program wrote."""
 
     kind: EndReason
     status: int
@@ -66,79 +66,81 @@ class SandboxResult:
 
 @contextlib.contextmanager
 def open_workdir(prefix: str = "etabli-") -> Iterator[Path]:
-    """A fresh folder with `in` (the program reads it) and `out` (it writes there); all of it is gone at the end."""
+    """A new folder with `in` (the program reads it) and `out` (it writes there), deleted at the end."""
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
-        room = Path(name)
-        (room / "in").mkdir()
-        (room / "out").mkdir()
-        yield room
+        workdir = Path(name)
+        (workdir / "in").mkdir()
+        (workdir / "out").mkdir()
+        yield workdir
 
 
 def run_sandboxed(
-    argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: SandboxKind | None = None
+    argv: Sequence[str], *, workdir: Path, limits: SandboxLimits, kind: SandboxKind | None = None
 ) -> SandboxResult:
-    """Run `argv` in `room` (paths such as `in/model.stl` and `out/part.gcode`), at the lowest priority.
+    """Run `argv` in `workdir` (paths such as `in/model.stl` and `out/part.gcode`), at the lowest priority.
 
-    Neither the program nor its children outlive this call or, should it be killed, this process. (With "limits" a child
-    that hides in a session of its own can; its CPU limit ends it.)
+    Neither the program nor its children outlive this call or, should it be killed, this process. Only with LIMITS a
+    child in a session of its own can; its CPU limit ends it.
     """
     kind = kind or sandbox_kind()
-    _set_permissions(room)
-    with tempfile.TemporaryFile() as said:
+    _set_permissions(workdir)
+    with tempfile.TemporaryFile() as output:
+        # A file and not a pipe: a program that writes without end cannot fill our memory, its own limits stop it.
         process = subprocess.Popen(  # noqa: S603  no shell; the callers' argv hold no word of a stranger
-            _command(argv, room=room, limits=limits, kind=kind),
-            cwd=room,
+            _command(argv, workdir=workdir, limits=limits, kind=kind),
+            cwd=workdir,
             env=_ENVIRONMENT,
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            # Its own group, so that all of it can be killed; never its own session: the kernel's autogroup would then
-            # give it half of the machine, whatever its nice value says.
+            # A group of its own, so that all of it can be killed; not a session of its own, to which the kernel's
+            # autogroup would give half of the machine whatever its nice value (measured).
             process_group=0,
         )
         in_time = _wait(process, limits.wall_s)
-        text = _tail(said.fileno())
+        text = _tail(output.fileno())
     return _outcome(process.returncode, in_time=in_time, text=text)
 
 
 @functools.cache
 def sandbox_kind() -> SandboxKind:
-    """What works here, found by a real trial at the first call."""
+    """What works here, by a real trial at the first call."""
     return SandboxKind.BUBBLEWRAP if _bubblewrap_works() else SandboxKind.LIMITS
 
 
 def _bubblewrap_works() -> bool:
+    # Tried and not only looked for: in many containers it is installed and may not make namespaces.
     if shutil.which("bwrap") is None:
         return False
     script = "test ! -e /etc/shadow && read line < in/asked && echo $line > out/answered"
-    with open_workdir("etabli-trial-") as room:
-        (room / "in" / "asked").write_text("yes\n")
+    with open_workdir("etabli-trial-") as workdir:
+        (workdir / "in" / "asked").write_text("yes\n")
         trial = SandboxLimits(wall_s=20)
-        run_sandboxed(["/bin/sh", "-c", script], room=room, limits=trial, kind=SandboxKind.BUBBLEWRAP)
-        answered = room / "out" / "answered"
+        run_sandboxed(["/bin/sh", "-c", script], workdir=workdir, limits=trial, kind=SandboxKind.BUBBLEWRAP)
+        answered = workdir / "out" / "answered"
         return answered.exists() and answered.read_text() == "yes\n"
 
 
-def _set_permissions(room: Path) -> None:
-    """Root's folders become readable (in) and writable (out) for the account that the program gets."""
+def _set_permissions(workdir: Path) -> None:
+    """Make root's folders readable (in) and writable (out) for the account that the program gets."""
     if os.geteuid() != 0:
         return
-    room.chmod(0o711)
-    (room / "in").chmod(0o755)
-    for file in (room / "in").iterdir():
+    workdir.chmod(0o711)
+    (workdir / "in").chmod(0o755)
+    for file in (workdir / "in").iterdir():
         file.chmod(0o644)
-    os.chown(room / "out", SANDBOX_UID, SANDBOX_UID)
+    os.chown(workdir / "out", SANDBOX_UID, SANDBOX_UID)
 
 
-def _command(argv: Sequence[str], *, room: Path, limits: SandboxLimits, kind: SandboxKind) -> list[str]:
-    """Small programs of util-linux, each of which becomes the next: limits, priority, walls, account, program."""
+def _command(argv: Sequence[str], *, workdir: Path, limits: SandboxLimits, kind: SandboxKind) -> list[str]:
+    """Small programs, each of which becomes the next by exec: limits, priority, namespaces, account, program."""
     account = _account_options()
-    walls = _bubblewrap(room) if kind is SandboxKind.BUBBLEWRAP else []
-    if not walls or account:
-        # bwrap has `--die-with-parent`; the signal is lost where the account changes, so it is set after that.
+    namespaces = _bubblewrap(workdir) if kind is SandboxKind.BUBBLEWRAP else []
+    if not namespaces or account:
+        # bwrap has `--die-with-parent`; the kernel clears that signal when the account changes, so it is set after it.
         account = ["setpriv", *account, "--no-new-privs", "--pdeathsig", "KILL"]
     # The kernel's memory killer should take this before the database.
-    return [*_rlimits(limits), "nice", "-n", "19", "choom", "-n", "1000", "--", *walls, *account, *argv]
+    return [*_rlimits(limits), "nice", "-n", "19", "choom", "-n", "1000", "--", *namespaces, *account, *argv]
 
 
 def _account_options() -> list[str]:
@@ -148,21 +150,22 @@ def _account_options() -> list[str]:
 
 
 def _rlimits(limits: SandboxLimits) -> list[str]:
-    wanted = [
+    rlimits = [
         ("as", resource.RLIMIT_AS, limits.memory_bytes),
         ("fsize", resource.RLIMIT_FSIZE, limits.file_bytes),
         ("nofile", resource.RLIMIT_NOFILE, limits.open_files),
+        # The kernel counts processes and threads by account, not by program.
         ("nproc", resource.RLIMIT_NPROC, limits.processes + _threads_of(os.geteuid() or SANDBOX_UID)),
         ("core", resource.RLIMIT_CORE, 0),
     ]
-    options = [f"--{name}={_at_most(number, value)}" for name, number, value in wanted]
-    # At the soft limit comes SIGXCPU, which we can name; five seconds later SIGKILL.
+    options = [f"--{name}={_at_most(number, value)}" for name, number, value in rlimits]
+    # The soft limit sends SIGXCPU, by which `_outcome` knows the cause; five seconds later comes SIGKILL.
     cpu = _at_most(resource.RLIMIT_CPU, limits.cpu_s)
     return ["prlimit", *options, f"--cpu={cpu}:{_at_most(resource.RLIMIT_CPU, limits.cpu_s + 5)}"]
 
 
 def _at_most(number: int, value: int) -> int:
-    """A limit may only be lowered."""
+    """A process may only lower its own hard limit."""
     hard = resource.getrlimit(number)[1]
     return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
@@ -176,12 +179,11 @@ def _threads_of(uid: int) -> int:
     return total
 
 
-def _bubblewrap(room: Path) -> list[str]:
-    """No network, own process and IPC numbers, `/usr` to read, an own `/tmp`; no terminal exists in its `/dev`.
-
-    Root keeps its user namespace, and gives its rights up inside: then no unprivileged namespaces are needed.
-    """
+def _bubblewrap(workdir: Path) -> list[str]:
+    """No network, process and IPC numbers of its own, `/usr` read-only, a `/tmp` of its own, no terminal in `/dev`."""
     names = ["--unshare-all"]
+    # Root keeps its user namespace and gives its rights up inside, so that it works where the kernel forbids user
+    # namespaces.
     if os.geteuid() == 0:
         names = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
     system = ["--ro-bind", "/usr", "/usr"]
@@ -193,13 +195,13 @@ def _bubblewrap(room: Path) -> list[str]:
     devices = ["--perms", "0755", "--dir", "/dev"]
     for device in ("/dev/null", "/dev/urandom"):
         devices += ["--dev-bind", device, device]
-    own = ["--proc", "/proc", "--perms", "1777", "--tmpfs", "/tmp", "--perms", "0755", "--dir", "/room"]  # noqa: S108
-    files = ["--ro-bind", f"{room}/in", "/room/in", "--bind", f"{room}/out", "/room/out", "--chdir", "/room"]
-    return ["bwrap", *names, "--die-with-parent", *system, *devices, *own, *files, "--"]
+    own = ["--proc", "/proc", "--perms", "1777", "--tmpfs", "/tmp", "--perms", "0755", "--dir", "/workdir"]  # noqa: S108
+    binds = ["--ro-bind", f"{workdir}/in", "/workdir/in", "--bind", f"{workdir}/out", "/workdir/out"]
+    return ["bwrap", *names, "--die-with-parent", *system, *devices, *own, *binds, "--chdir", "/workdir", "--"]
 
 
 def _wait(process: subprocess.Popen[bytes], wall_s: float) -> bool:
-    """Whether it ended by itself in time. In every case nothing of its group is left afterwards."""
+    """Whether it ended by itself in time. Afterwards nothing of its group is left in either case."""
     try:
         process.wait(timeout=wall_s)
     except subprocess.TimeoutExpired:

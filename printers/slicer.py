@@ -1,6 +1,6 @@
-"""Makes G-code of a model with PrusaSlicer, in the sandbox, and believes only the G-code that it has read itself.
+"""Makes G-code of a model with PrusaSlicer, in the sandbox, and checks the G-code itself before it is used.
 
-Refuses to trust an exit status (a part of 600 mm on a printer of 250 mm exits 0), a file name or a stranger's header.
+An exit status proves nothing: a part of 600 mm on a printer of 250 mm is sliced with status 0.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from printers.gcode import GcodeLimits, append_end_marker, check_gcode
 from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_workdir, run_sandboxed
 
 _PROGRAM = "prusa-slicer"
+# Time and weight stand in comments near the end of the file: within its last 40 kB (measured).
 _ESTIMATE_BYTES = 65_536
 
 
@@ -59,7 +60,7 @@ class EstimateMissing(Invalid):
 
 @dataclass(frozen=True)
 class SlicerFigures:
-    """What the slicer says of one plate: `grams` of filament, purge line included."""
+    """What the slicer states for one plate: `grams` of filament, purge line included."""
 
     seconds: int
     grams: Decimal
@@ -93,45 +94,46 @@ def slice_model(
     1. Write the model anew, as a clean file with a name of ours. Raises a MeshRefused.
     2. Let the slicer make G-code of it, in the sandbox and under `limits`. Raises the errors of this file.
     3. Read time, weight and every line of the result (GcodeUnsafe), and append the end marker.
-    `turned` turns the model by 90° about the vertical axis first.
+    `scale` is a factor; `turned` turns the model by 90° about the vertical axis first.
     """
-    with open_workdir("etabli-slice-") as room:
-        _write_inputs(room, stl, profile_ini)
+    with open_workdir("etabli-slice-") as workdir:
+        _write_inputs(workdir, stl, profile_ini)
         argv = [_find_program(), "--export-gcode", "--load", "in/profile.ini", "--scale", f"{scale * 100:.6f}%"]
         argv += ["--rotate", "90"] if turned else []
         argv += ["--duplicate", str(copies), "--output", "out/part.gcode", "in/model.stl"]
-        outcome = run_sandboxed(argv, room=room, limits=limits or SandboxLimits())
-        made = room / "out" / "part.gcode"
-        if outcome.kind is not EndReason.OK or not made.is_file() or made.is_symlink():
+        outcome = run_sandboxed(argv, workdir=workdir, limits=limits or SandboxLimits())
+        gcode = workdir / "out" / "part.gcode"
+        # A link could point at any file that we may read: the program in the sandbox is not trusted.
+        if outcome.kind is not EndReason.OK or not gcode.is_file() or gcode.is_symlink():
             _refuse(outcome, copies=copies)
-        return _accept(made, machine=machine, out=out_dir / "part.gcode")
+        return _accept(gcode, machine=machine, out=out_dir / "part.gcode")
 
 
 def _find_program() -> str:
-    found = shutil.which(_PROGRAM)
-    if found is None:
+    path = shutil.which(_PROGRAM)
+    if path is None:
         raise SlicerMissing
-    return found
+    return path
 
 
-def _write_inputs(room: Path, stl: Path, profile_ini: str) -> None:
-    (room / "in" / "profile.ini").write_text(profile_ini, encoding="utf-8")
-    model = room / "in" / "model.stl"
-    # Loads numpy, which not every process that knows the errors of this file shall pay for.
+def _write_inputs(workdir: Path, stl: Path, profile_ini: str) -> None:
+    (workdir / "in" / "profile.ini").write_text(profile_ini, encoding="utf-8")
+    model = workdir / "in" / "model.stl"
+    # Loads numpy, which not every process that knows the errors of this file should pay for.
     from api.domain.printing.mesh.writing import write_binary  # noqa: PLC0415
 
     write_binary(stl, model)
-    # PrusaSlicer reads a file as text when none of the 128 bytes after its header is over 127. The attribute of the
-    # first triangle, which nothing else reads, settles it.
+    # PrusaSlicer reads a file as text if none of the 128 bytes after its header is above 127. The attribute of the
+    # first triangle, which nothing else reads, prevents that.
     with model.open("r+b") as file:
         file.seek(84 + 48)
         file.write(b"\xff\xff")
 
 
-def _accept(made: Path, *, machine: GcodeLimits, out: Path) -> SlicedPlate:
-    estimate = parse_estimate(_tail(made))
-    facts = check_gcode(made, machine)
-    shutil.copyfile(made, out)
+def _accept(gcode: Path, *, machine: GcodeLimits, out: Path) -> SlicedPlate:
+    estimate = parse_estimate(_tail(gcode))
+    facts = check_gcode(gcode, machine)
+    shutil.copyfile(gcode, out)
     append_end_marker(out)
     with out.open("rb") as file:
         sha1 = hashlib.file_digest(file, "sha1").hexdigest()
@@ -162,6 +164,7 @@ def parse_estimate(tail: str) -> SlicerFigures:
     if time is None or grams is None:
         raise EstimateMissing
     seconds = sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"(\d+)([dhms])", time[1]))
+    # A tiny part may be stated as 0 s, which a slice may not have (CHECK constraint "ready").
     return SlicerFigures(seconds=max(1, seconds), grams=Decimal(grams[1]))
 
 
@@ -175,11 +178,12 @@ _COMPLAINTS: list[tuple[re.Pattern[str], type[Invalid]]] = [
 
 
 def _refuse(outcome: SandboxResult, *, copies: int) -> NoReturn:
-    """Say in a hobbyist's words why there is no G-code."""
+    """Raise the error that tells a hobbyist why there is no G-code."""
     if outcome.kind is EndReason.OUT_OF_MEMORY:
         raise SliceOutOfMemory
     if outcome.kind in {EndReason.TIMEOUT, EndReason.KILLED}:
         raise SliceTooComplex
+    # Before the status is looked at: PrusaSlicer aborts (134) when copies do not fit, which is no crash.
     if re.search("could not fit on the bed|outside of the print volume", outcome.stderr_tail):
         raise PlateOverfull(copies=copies)
     for form, error in _COMPLAINTS:
@@ -192,7 +196,7 @@ def _refuse(outcome: SandboxResult, *, copies: int) -> NoReturn:
 
 
 def last_message(text: str) -> str:
-    """The last line that a program wrote for people: no trace, no progress, no path, nothing that does not print."""
+    """The last line that a program wrote for people: no trace, progress, path or unprintable character."""
     for raw in reversed(text.splitlines()):
         line = re.sub(r"\S*/(\S+)", r"\1", raw).strip()
         line = "".join(c for c in line if c.isprintable()).removeprefix("error: ")

@@ -1,4 +1,4 @@
-"""The background step that makes one slice: fetch the model, slice it sandboxed, keep the G-code, tell the jobs."""
+"""The background step that makes one slice: fetch the model, slice it, keep the G-code, update the jobs."""
 
 from __future__ import annotations
 
@@ -46,15 +46,16 @@ class SliceTask:
 
 
 def make_slice(slice_id: int) -> None:
-    """Make the slice if it is still wanted; running twice is harmless (the second result is dropped)."""
+    """Make the slice if it is still wanted. Running twice is harmless: the second result is dropped."""
     with transaction() as session:
-        found = session.get(Slice, slice_id)
-        if found is None or found.status != SliceStatus.PENDING:
+        slice_ = session.get(Slice, slice_id)
+        if slice_ is None or slice_.status != SliceStatus.PENDING:
             return
-        order = _read_task(found)
+        task = _read_task(slice_)
     try:
-        with tempfile.TemporaryDirectory(prefix="etabli-slice-") as folder, files.as_path(order.stl_key) as stl:
-            sliced = _run(order, stl, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="etabli-slice-") as folder, files.as_path(task.stl_key) as stl:
+            sliced = _run(task, stl, Path(folder))
+            # Before the row: a crash in between leaves a file that nobody reads, and not a row without its file.
             gcode_key = files.new_key("gcode", "gcode")
             files.put(gcode_key, sliced.gcode)
     except DomainError as error:
@@ -64,31 +65,31 @@ def make_slice(slice_id: int) -> None:
     _record_success(slice_id, sliced, gcode_key)
 
 
-def _run(order: SliceTask, stl: Path, folder: Path) -> SlicedPlate:
+def _run(task: SliceTask, stl: Path, folder: Path) -> SlicedPlate:
     return slice_model(
         stl,
-        order.profile_ini,
-        machine=gcode_limits(order.machine),
+        task.profile_ini,
+        machine=gcode_limits(task.machine),
         out_dir=folder,
-        scale=order.scale,
-        copies=order.copies,
-        turned=order.turned,
+        scale=task.scale,
+        copies=task.copies,
+        turned=task.turned,
         limits=SandboxLimits(wall_s=settings().slice_wall_s),
     )
 
 
-def _read_task(found: Slice) -> SliceTask:
-    machine = machine_spec(found.kind)
-    x, y, z = (side * float(found.scale) for side in found.model.size_mm)
+def _read_task(slice_: Slice) -> SliceTask:
+    machine, material = machine_spec(slice_.kind), material_spec(slice_.material)
+    x, y, z = (side * float(slice_.scale) for side in slice_.model.size_mm)
+    # PrusaSlicer arranges copies but never turns a part that would fit only the other way round.
+    turned = fits((x, y, z), {slice_.kind_id: slice_.kind.volume_mm}).printers.get(slice_.kind_id, False)
     return SliceTask(
-        stl_key=found.model.stl_key,
-        profile_ini=render_profile(
-            machine, material_spec(found.material), found.quality, found.kind.config_ini or None
-        ),
+        stl_key=slice_.model.stl_key,
+        profile_ini=render_profile(machine, material, slice_.quality, slice_.kind.config_ini or None),
         machine=machine,
-        scale=float(found.scale),
-        copies=found.copies,
-        turned=fits((x, y, z), {found.kind_id: found.kind.volume_mm}).printers.get(found.kind_id, False),
+        scale=float(slice_.scale),
+        copies=slice_.copies,
+        turned=turned,
     )
 
 
@@ -115,10 +116,9 @@ def _record_success(slice_id: int, sliced: SlicedPlate, gcode_key: str) -> None:
     now = datetime.now(UTC)
     try:
         with transaction() as session:
-            found = session.get_one(Slice, slice_id)
             mark_ready(
                 session,
-                slice_=found,
+                slice_=session.get_one(Slice, slice_id),
                 seconds=sliced.seconds,
                 grams=sliced.grams,
                 gcode_key=gcode_key,
@@ -128,21 +128,22 @@ def _record_success(slice_id: int, sliced: SlicedPlate, gcode_key: str) -> None:
             )
             update_jobs(session, slice_id, now)
     except TOO_LATE:
-        files.delete(gcode_key)  # another worker was faster: its G-code stays
+        files.delete(gcode_key)  # another worker was faster, and its G-code is the one that the row names
 
 
 def _record_failure(slice_id: int, error: DomainError) -> None:
-    """A missing slicer or a time-out may pass; a model that cannot be sliced stays so."""
+    # A missing slicer or a time-out of a busy machine may pass; a model that cannot be sliced stays so.
     again = isinstance(error, Busy | SliceTooComplex)
     now = datetime.now(UTC)
     with contextlib.suppress(*TOO_LATE), transaction() as session:
-        found = session.get_one(Slice, slice_id)
-        mark_failed(session, slice_=found, code=error.code(), params=error.params, again=again, now=now)
+        slice_ = session.get_one(Slice, slice_id)
+        mark_failed(session, slice_=slice_, code=error.code(), params=error.params, again=again, now=now)
         update_jobs(session, slice_id, now)
 
 
 def update_jobs(session: Session, slice_id: int, now: datetime) -> None:
-    """Each job that waits for this slice looks at it."""
+    """Let each job that needs this slice price and queue itself, or be rejected."""
+    # In the order of their ids, so that two workers with the same jobs cannot lock them crosswise.
     jobs = session.scalars(select(Job).join(JobSlice).where(JobSlice.slice_id == slice_id).order_by(Job.id))
     for job in jobs.unique():
         settle_slices(session, job=job, now=now)

@@ -1,6 +1,6 @@
-"""An OctoPrint at the wire, in this process, whose prints move only when told: for tests of what talks to printers.
+"""An OctoPrint over HTTP, in this process, whose prints advance only when a test says so.
 
-The same adapter runs against it and against a real server (tests/printers/contract.py). Refuses to have a push socket.
+The same adapter runs against it and against a real server (tests/printers/contract.py). It has no push socket.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Mode(StrEnum):
     REFUSES = "refuses"  # answers `refusal_status` to everything; nothing is done
     WRONG_KEY = "wrong_key"
     LOST_REPLY = "lost_reply"  # does it, and drops the connection
-    DISK_FULL = "disk_full"  # an upload is cut in half, stays listed, and is a 500
+    DISK_FULL = "disk_full"  # an upload is cut in half, stays listed, and is answered 500
 
 
 class SimulatedOctoPrint:
@@ -74,7 +74,7 @@ class SimulatedOctoPrint:
 
     @contextmanager
     def behaving(self, mode: Mode) -> Iterator[None]:
-        """The mode for a while; those who wait for a slow answer get it at the end."""
+        """The mode within the block; those who wait for a slow answer get it at its end."""
         before, self.mode = self.mode, mode
         try:
             yield
@@ -90,17 +90,18 @@ class SimulatedOctoPrint:
         self.stop()
 
     def answer(self, method: str, path: str, key: str, body: bytes, kind: str) -> tuple[int, Any]:
-        """(status, JSON) of one request; the mode is applied by the wire, but for what it changes in the answer."""
-        known = key == self.key and self.mode is not Mode.WRONG_KEY
+        """(status, JSON) of one request. What a mode does to the connection itself happens in `_Handler`."""
+        is_user = key == self.key and self.mode is not Mode.WRONG_KEY
         if self.mode is Mode.REFUSES:
             return self.refusal_status, {"error": "refused"}
         if path == "/api/currentuser":
             return 200, {
-                "name": self.user if known else None,
-                "permissions": self.rights if known else [],
+                "name": self.user if is_user else None,
+                "permissions": self.rights if is_user else [],
                 "groups": [],
             }
-        if not known:
+        # As OctoPrint: /api/currentuser answers anybody, and a wrong key is a 403 everywhere else.
+        if not is_user:
             return 403, {"error": "You don't have the permission to access the requested resource."}
         try:
             with self.printer.lock:
@@ -163,7 +164,7 @@ class SimulatedOctoPrint:
 
 
 def _form(body: bytes, kind: str) -> dict[str, bytes]:
-    """The fields of a multipart form; the name of the file is under `filename`. For our own encoder's output only."""
+    """The fields of a multipart form; the file's name is under `filename`. Reads only what our own encoder writes."""
     boundary = b"--" + kind.partition("boundary=")[2].encode()
     fields: dict[str, bytes] = {}
     for part in body.split(boundary)[1:-1]:
@@ -185,7 +186,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def drop_all(self) -> None:
-        """A server that stops takes its kept-alive connections with it."""
+        # The handler threads would go on serving kept-alive connections after the server stopped.
         for connection in list(self.connections):
             _drop(connection)
 

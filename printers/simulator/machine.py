@@ -1,4 +1,4 @@
-"""A printer with its files, in memory: what OctoPrint 1.11 would hold and say. Refuses to have a clock of its own."""
+"""A printer with its files, in memory: what OctoPrint 1.11 would hold and answer. Its time passes only by `tick`."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class SimulatedFile:
 
 @dataclass
 class SimulatedPrinter:
-    """The acts of the world are methods too: `finish`, `break_down`, `cancel_at_printer`, `print_by_hand`, `restart`.
+    """What happens at the machine is a method too: `finish`, `break_down`, `cancel_at_printer`, `print_by_hand`, ...
 
-    `print_s` is how long every print takes, in seconds of `tick`. `started` and `ended` are the ground truth.
+    `print_s` is how long every print takes, in seconds of `tick`. `started` and `ended` are what really happened.
     """
 
     print_s: float = 60.0
@@ -52,14 +52,14 @@ class SimulatedPrinter:
     elapsed_s: float = 0.0
     started: list[str] = field(default_factory=list)
     ended: list[tuple[str, bool]] = field(default_factory=list)
-    # Held by whoever serves a request or plays the world.
+    # Held while a request is served or something happens at the machine: both come from threads of their own.
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def is_active(self) -> bool:
         return self.state in ("Printing", "Paused")
 
-    # The acts of the world.
+    # What happens at the machine.
 
     def tick(self, seconds: float) -> None:
         """Let simulated time pass; a print that reaches `print_s` ends well."""
@@ -74,7 +74,7 @@ class SimulatedPrinter:
         self._end(success=True, state="Operational")
 
     def break_down(self, error: str = "Thermal Runaway, system stopped!") -> None:
-        """The firmware gives up: the print fails, nothing is selected any more, the printer is gone until `connect`."""
+        """A firmware error: the print fails, nothing is selected any more, the printer is gone until `connect`."""
         with self.lock:
             if self.is_active:
                 self._end(success=False, state="Operational")
@@ -91,7 +91,7 @@ class SimulatedPrinter:
             self.select(path, start=True, user=user)
 
     def restart(self) -> None:
-        """The server died and came back: no job, no history of the print that ran, no word about it."""
+        """The server died and came back: no job, no history of the print that ran, no error (measured)."""
         with self.lock:
             self.state, self.error, self.selected, self.user, self.elapsed_s = "Operational", "", None, None, 0.0
 
@@ -106,7 +106,7 @@ class SimulatedPrinter:
         with self.lock:
             self.state, self.error = "Operational", ""
 
-    # What the server is asked.
+    # What requests ask for.
 
     def job(self) -> dict[str, Any]:
         running = self.is_active
@@ -121,11 +121,11 @@ class SimulatedPrinter:
         return answer | ({"error": self.error} if self.error else {})
 
     def find(self, path: str) -> dict[str, Any]:
-        """A folder that is missing above the path is a 500, as in OctoPrint 1.11."""
         if path in self.folders:
             inside = [file.as_json(at) for at, file in self.files.items() if at.rpartition("/")[0] == path]
             return {"path": path, "type": "folder", "children": inside}
         folder = path.rpartition("/")[0]
+        # As in OctoPrint 1.11: 500 where the folder above is missing, 404 where only the file is.
         if folder and folder not in self.folders:
             raise Refusal(500, "The server encountered an internal error")
         if path not in self.files:
@@ -166,6 +166,7 @@ class SimulatedPrinter:
     def move(self, path: str, folder: str) -> None:
         target = f"{folder}/{path.rpartition('/')[2]}"
         self._refuse_busy(path)
+        # OctoPrint makes no folder here and answers 415.
         if folder not in self.folders:
             raise Refusal(415, f"Could not move {path} to {folder}, invalid type")
         if target in self.files:

@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def room() -> Iterator[Path]:
-    with open_workdir("etabli-test-") as room:
-        yield room
+def workdir() -> Iterator[Path]:
+    with open_workdir("etabli-test-") as workdir:
+        yield workdir
 
 
 @pytest.fixture(params=list(SandboxKind))
@@ -41,9 +41,11 @@ def kind(request: pytest.FixtureRequest) -> SandboxKind:
     return wanted
 
 
-def sh(script: str, room: Path, kind: SandboxKind | None = None, limits: SandboxLimits | None = None) -> SandboxResult:
+def sh(
+    script: str, workdir: Path, kind: SandboxKind | None = None, limits: SandboxLimits | None = None
+) -> SandboxResult:
     argv = ["/usr/bin/bash", "-c", script]
-    return run_sandboxed(argv, room=room, limits=limits or SandboxLimits(wall_s=60), kind=kind)
+    return run_sandboxed(argv, workdir=workdir, limits=limits or SandboxLimits(wall_s=60), kind=kind)
 
 
 def pids_with(mark: str) -> list[int]:
@@ -61,17 +63,17 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
         time.sleep(0.05)
 
 
-def test_it_reads_in_and_writes_out(room: Path, kind: SandboxKind) -> None:
-    (room / "in" / "asked").write_text("what\n")
-    outcome = sh("cat in/asked; tr a-z A-Z < in/asked > out/answered", room, kind)
+def test_it_reads_in_and_writes_out(workdir: Path, kind: SandboxKind) -> None:
+    (workdir / "in" / "asked").write_text("what\n")
+    outcome = sh("cat in/asked; tr a-z A-Z < in/asked > out/answered", workdir, kind)
     assert outcome == SandboxResult(EndReason.OK, 0, "what\n")
-    assert (room / "out" / "answered").read_text() == "WHAT\n"
+    assert (workdir / "out" / "answered").read_text() == "WHAT\n"
 
 
-def test_a_room_and_its_files_are_gone_at_the_end() -> None:
-    with open_workdir() as room:
-        sh("mkdir out/deep; echo x > out/deep/file", room)
-    assert not room.exists()
+def test_a_workdir_and_its_files_are_gone_at_the_end() -> None:
+    with open_workdir() as workdir:
+        sh("mkdir out/deep; echo x > out/deep/file", workdir)
+    assert not workdir.exists()
 
 
 @pytest.mark.parametrize(
@@ -84,86 +86,86 @@ def test_a_room_and_its_files_are_gone_at_the_end() -> None:
     ],
 )
 def test_the_outcome_tells_how_it_ended(
-    room: Path, kind: SandboxKind, script: str, ended: EndReason, status: int
+    workdir: Path, kind: SandboxKind, script: str, ended: EndReason, status: int
 ) -> None:
-    outcome = sh(script, room, kind)
+    outcome = sh(script, workdir, kind)
     assert (outcome.kind, outcome.status) == (ended, status)
 
 
-def test_only_the_end_of_what_it_says_is_kept(room: Path) -> None:
-    outcome = sh("head -c 100000 /dev/zero | tr '\\0' a; echo the end >&2", room, SandboxKind.LIMITS)
+def test_only_the_end_of_what_it_says_is_kept(workdir: Path) -> None:
+    outcome = sh("head -c 100000 /dev/zero | tr '\\0' a; echo the end >&2", workdir, SandboxKind.LIMITS)
     assert outcome.stderr_tail.endswith("aathe end\n")
     assert len(outcome.stderr_tail) == 16_384
 
 
-def test_the_wall_clock_ends_it_and_all_its_children(room: Path, kind: SandboxKind) -> None:
+def test_the_wall_clock_ends_it_and_all_its_children(workdir: Path, kind: SandboxKind) -> None:
     mark = uuid.uuid4().hex
     start_s = time.monotonic()
-    outcome = sh(f"bash -c 'sleep 600; : {mark}' & sleep 600; : {mark}", room, kind, SandboxLimits(wall_s=0.5))
+    outcome = sh(f"bash -c 'sleep 600; : {mark}' & sleep 600; : {mark}", workdir, kind, SandboxLimits(wall_s=0.5))
     assert outcome.kind is EndReason.TIMEOUT
     assert time.monotonic() - start_s < 20
     wait_until(lambda: not pids_with(mark))
 
 
-def test_a_child_does_not_outlive_a_program_that_ends_well(room: Path, kind: SandboxKind) -> None:
+def test_a_child_does_not_outlive_a_program_that_ends_well(workdir: Path, kind: SandboxKind) -> None:
     mark = uuid.uuid4().hex
-    assert sh(f"bash -c 'sleep 600; : {mark}' & exit 0", room, kind).kind is EndReason.OK
+    assert sh(f"bash -c 'sleep 600; : {mark}' & exit 0", workdir, kind).kind is EndReason.OK
     wait_until(lambda: not pids_with(mark))
 
 
-def test_the_processor_limit_ends_it(room: Path, kind: SandboxKind) -> None:
-    outcome = sh("while :; do :; done", room, kind, SandboxLimits(wall_s=60, cpu_s=1))
+def test_the_processor_limit_ends_it(workdir: Path, kind: SandboxKind) -> None:
+    outcome = sh("while :; do :; done", workdir, kind, SandboxLimits(wall_s=60, cpu_s=1))
     assert (outcome.kind, outcome.status) == (EndReason.TIMEOUT, 152)
 
 
-def test_the_memory_limit_ends_it(room: Path, kind: SandboxKind) -> None:
-    outcome = sh("x=$(yes)", room, kind, SandboxLimits(wall_s=60, memory_bytes=100 << 20))
+def test_the_memory_limit_ends_it(workdir: Path, kind: SandboxKind) -> None:
+    outcome = sh("x=$(yes)", workdir, kind, SandboxLimits(wall_s=60, memory_bytes=100 << 20))
     assert outcome.kind is EndReason.OUT_OF_MEMORY
 
 
-def test_a_file_cannot_grow_beyond_its_limit(room: Path, kind: SandboxKind) -> None:
+def test_a_file_cannot_grow_beyond_its_limit(workdir: Path, kind: SandboxKind) -> None:
     script = "exec head -c 50000000 /dev/urandom > out/big"
-    outcome = sh(script, room, kind, SandboxLimits(wall_s=60, file_bytes=1 << 20))
+    outcome = sh(script, workdir, kind, SandboxLimits(wall_s=60, file_bytes=1 << 20))
     assert outcome.kind is EndReason.KILLED
-    assert (room / "out" / "big").stat().st_size == 1 << 20
+    assert (workdir / "out" / "big").stat().st_size == 1 << 20
 
 
-def test_a_fork_bomb_stays_small(room: Path, kind: SandboxKind) -> None:
+def test_a_fork_bomb_stays_small(workdir: Path, kind: SandboxKind) -> None:
     script = "for i in $(seq 400); do sleep 600 & done; echo all > out/all"
-    outcome = sh(script, room, kind, SandboxLimits(wall_s=4, processes=30))
+    outcome = sh(script, workdir, kind, SandboxLimits(wall_s=4, processes=30))
     assert "fork" in outcome.stderr_tail
-    assert not (room / "out" / "all").exists()
+    assert not (workdir / "out" / "all").exists()
 
 
-def test_it_runs_at_the_lowest_priority_of_our_own_scheduling_group(room: Path, kind: SandboxKind) -> None:
+def test_it_runs_at_the_lowest_priority_of_our_own_scheduling_group(workdir: Path, kind: SandboxKind) -> None:
     """In a session of its own the kernel's autogroup would make the priority worthless."""
-    outcome = sh("nice; cat /proc/self/oom_score_adj; cat /proc/self/autogroup || true", room, kind)
+    outcome = sh("nice; cat /proc/self/oom_score_adj; cat /proc/self/autogroup || true", workdir, kind)
     nice, oom, *group = outcome.stderr_tail.split()
     assert (nice, oom) == ("19", "1000")
     ours = Path("/proc/self/autogroup")  # Empty where a control group outranks the autogroup; absent in some kernels.
     assert group[:1] == (ours.read_text().split()[:1] if ours.exists() else [])
 
 
-def test_no_variable_of_ours_reaches_it(room: Path, kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_variable_of_ours_reaches_it(workdir: Path, kind: SandboxKind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ETABLI_DATABASE_URL", "secret")
-    assert "secret" not in sh("env", room, kind).stderr_tail
+    assert "secret" not in sh("env", workdir, kind).stderr_tail
 
 
-def test_root_gives_its_account_up(room: Path, kind: SandboxKind) -> None:
-    uid = int(sh("id -u", room, kind).stderr_tail)
+def test_root_gives_its_account_up(workdir: Path, kind: SandboxKind) -> None:
+    uid = int(sh("id -u", workdir, kind).stderr_tail)
     assert uid == (sandbox.SANDBOX_UID if os.geteuid() == 0 else os.geteuid())
 
 
 @pytest.mark.parametrize("way", ["TERM", "KILL"])
-def test_killing_its_parent_kills_it(room: Path, kind: SandboxKind, way: str) -> None:
+def test_killing_its_parent_kills_it(workdir: Path, kind: SandboxKind, way: str) -> None:
     mark = uuid.uuid4().hex
     program = (
         "import sys; from pathlib import Path; from printers.sandbox import *\n"
-        "run_sandboxed(['/usr/bin/sleep', '600', *([] if 0 else [])], room=Path(sys.argv[1]), limits=SandboxLimits(),"
-        " kind=SandboxKind(sys.argv[2]))"
-    ).replace("['/usr/bin/sleep', '600', *([] if 0 else [])]", f"['/usr/bin/tail', '-f', '/dev/null', 'out/{mark}']")
-    (room / "out" / mark).touch()
-    parent = subprocess.Popen([sys.executable, "-c", program, str(room), kind], cwd=ROOT)
+        f"run_sandboxed(['/usr/bin/tail', '-f', '/dev/null', 'out/{mark}'], workdir=Path(sys.argv[1]),"
+        " limits=SandboxLimits(), kind=SandboxKind(sys.argv[2]))"
+    )
+    (workdir / "out" / mark).touch()
+    parent = subprocess.Popen([sys.executable, "-c", program, str(workdir), kind], cwd=ROOT)
     try:
         wait_until(lambda: any(psutil.Process(pid).name() == "tail" for pid in pids_with(mark)))
     finally:
@@ -185,7 +187,7 @@ ESCAPES = {
     "list homes": "ls /home || ls /root",
     "list the variable data": "ls /var",
     "write into the system": "echo x > /usr/escaped",
-    "write beside the room": "echo x > /room/escaped",
+    "write beside the workdir": "echo x > /workdir/escaped",
     "write into the input": "echo x > in/escaped",
     "change the input": "rm in/model",
     "see our processes": "test $(ls -d /proc/[0-9]* | wc -l) -gt 12",
@@ -203,15 +205,15 @@ ESCAPES = {
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
-def test_no_escape_succeeds_under_bubblewrap(room: Path, listening: int, escape: str) -> None:
+def test_no_escape_succeeds_under_bubblewrap(workdir: Path, listening: int, escape: str) -> None:
     if sandbox_kind() is not SandboxKind.BUBBLEWRAP:
         pytest.skip("bubblewrap does not work on this machine (no user namespaces)")
-    (room / "in" / "port").write_text(str(listening))
-    (room / "in" / "model").write_text("model")
-    outcome = sh(f"({ESCAPES[escape]}) && echo 'it es''caped'", room)
+    (workdir / "in" / "port").write_text(str(listening))
+    (workdir / "in" / "model").write_text("model")
+    outcome = sh(f"({ESCAPES[escape]}) && echo 'it es''caped'", workdir)
     assert "it escaped" not in outcome.stderr_tail
     assert outcome.kind is EndReason.FAILED
-    assert (room / "in" / "model").read_text() == "model"
+    assert (workdir / "in" / "model").read_text() == "model"
 
 
 def test_the_escapes_would_be_noticed(listening: int) -> None:
@@ -232,7 +234,7 @@ def test_the_kind_is_what_a_trial_found(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_bubblewrap_that_fails_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_bubblewrap", lambda room: ["false", str(room)])
+    monkeypatch.setattr(sandbox, "_bubblewrap", lambda workdir: ["false", str(workdir)])
     sandbox_kind.cache_clear()
     try:
         assert sandbox_kind() is SandboxKind.LIMITS

@@ -72,9 +72,9 @@ def test_a_part_that_fits_only_turned_is_sliced_turned(installation: Path) -> No
 def test_what_the_slicer_finds_too_thin_stays_failed_and_the_job_says_why(installation: Path) -> None:
     job_id, slice_id = submit(cube(installation, z=0.01))
     make_slice(slice_id)
-    job, plate = look(job_id, slice_id)
-    assert plate.error == {"code": NothingToPrint.code(), "params": {}, "again": False}
-    assert (plate.status, job.status, job.reason) == (SliceStatus.FAILED, JobStatus.REJECTED, plate.error)
+    job, slice_ = look(job_id, slice_id)
+    assert slice_.error == {"code": NothingToPrint.code(), "params": {}, "again": False}
+    assert (slice_.status, job.status, job.reason) == (SliceStatus.FAILED, JobStatus.REJECTED, slice_.error)
     assert kept(installation) == []
 
 
@@ -84,10 +84,10 @@ def test_a_file_that_is_no_model_is_refused_before_the_slicer_sees_it(
     monkeypatch.setattr(slicer, "run_sandboxed", lambda *_, **__: pytest.fail("the slicer saw it"))
     job_id, slice_id = submit(b"not a model at all")
     make_slice(slice_id)
-    job, plate = look(job_id, slice_id)
-    assert plate.error is not None
-    assert (plate.status, plate.error["again"]) == (SliceStatus.FAILED, False)
-    assert (job.status, job.reason) == (JobStatus.REJECTED, plate.error)
+    job, slice_ = look(job_id, slice_id)
+    assert slice_.error is not None
+    assert (slice_.status, slice_.error["again"]) == (SliceStatus.FAILED, False)
+    assert (job.status, job.reason) == (JobStatus.REJECTED, slice_.error)
 
 
 def test_a_missing_slicer_is_no_fault_of_the_model_a_later_try_may_help(
