@@ -122,6 +122,13 @@ class References:
                 yield self._origin(*imports.get(node.id, (source.module, node.id)))
             elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imports:
                 yield self._origin(".".join(imports[node.value.id]), node.attr)
+            elif (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and re.fullmatch(r"[\w.]+:\w+", node.value)
+            ):
+                module, _, name = node.value.partition(":")  # as api/steps.py names what it loads later
+                yield module, name
             elif isinstance(node, ast.Constant) and (by_name := re.fullmatch(r"([\w.]+):(\w+)", str(node.value))):
                 yield self._origin(by_name[1], by_name[2])  # the table of steps loads its functions by name
 
