@@ -21,7 +21,7 @@ class Measured(Protocol):
     def size_mm(self) -> tuple[float, float, float]: ...
 
 
-class SlicedPlate(Protocol):
+class PlateFigures(Protocol):
     """What the slicer says of a whole plate."""
 
     @property
@@ -51,7 +51,7 @@ def estimate_part(
     return estimate, likely_work(estimate, material=material.code, quantity=quantity, rush=rush)
 
 
-def exact_work(plates: Iterable[SlicedPlate], *, material: str, quantity: int) -> tuple[Work, int]:
+def exact_work(plates: Iterable[PlateFigures], *, material: str, quantity: int) -> tuple[Work, int]:
     """(work, seconds of one piece), from the fullest plate: the most pieces share its start there."""
     fullest = max(plates, key=lambda plate: plate.copies)
     seconds = round(fullest.seconds / fullest.copies)

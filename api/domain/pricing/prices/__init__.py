@@ -26,5 +26,5 @@ from api.domain.pricing.prices.parts import price_part as price_part
 from api.domain.pricing.prices.trace import LABELS as LABELS
 from api.domain.pricing.prices.trace import Price as Price
 from api.domain.pricing.prices.trace import PriceReason as PriceReason
+from api.domain.pricing.prices.trace import PriceStep as PriceStep
 from api.domain.pricing.prices.trace import Scope as Scope
-from api.domain.pricing.prices.trace import Step as Step

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from api.domain.pricing.prices.money import euros, round_cents, scale4
 from api.domain.pricing.prices.parts import BadTariff, BadWork
-from api.domain.pricing.prices.trace import Price, PriceReason, Scope, Step, step, total_cents
+from api.domain.pricing.prices.trace import Price, PriceReason, PriceStep, Scope, step, total_cents
 
 ZERO = Decimal(0)
 
@@ -42,7 +42,7 @@ def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:
     return Price(net_cents, euros(net_cents), tuple(steps))
 
 
-def _tier_steps(rates: BookingRates, minutes: int) -> list[Step]:
+def _tier_steps(rates: BookingRates, minutes: int) -> list[PriceStep]:
     # A tier prices only the minutes above its start. If it priced them all, a longer booking could cost less.
     ends = [start for start, _ in rates.tiers[1:]] + [minutes]
     steps = []
@@ -54,7 +54,7 @@ def _tier_steps(rates: BookingRates, minutes: int) -> list[Step]:
     return steps
 
 
-def _role_steps(rates: BookingRates, role: str, *, full_cents: int) -> list[Step]:
+def _role_steps(rates: BookingRates, role: str, *, full_cents: int) -> list[PriceStep]:
     factor = rates.role_factors.get(role, Decimal(1))
     if factor == 1:
         return []

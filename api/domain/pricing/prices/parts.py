@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from api.domain.core.errors import Invalid
 from api.domain.pricing.prices.money import euros, round_cents, scale4
-from api.domain.pricing.prices.trace import Price, PriceReason, Scope, Step, minimum_step, step, total_cents
+from api.domain.pricing.prices.trace import Price, PriceReason, PriceStep, Scope, minimum_step, step, total_cents
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -136,7 +136,7 @@ def price_order(tariff: Tariff, lines: Sequence[Price]) -> Price:
     return Price(net_cents, euros(net_cents), tuple(steps))
 
 
-def _unit_steps(tariff: Tariff, work: Work) -> list[Step]:
+def _unit_steps(tariff: Tariff, work: Work) -> list[PriceStep]:
     if work.material not in tariff.per_gram:
         raise NoPriceForMaterial(material=work.material)
     per_gram = tariff.per_gram[work.material]
@@ -160,7 +160,7 @@ def _unit_steps(tariff: Tariff, work: Work) -> list[Step]:
     return steps
 
 
-def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
+def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[PriceStep]:
     """Each factor as the amount that it adds or takes off, so that the steps add up."""
     steps = []
     start, factor = _quantity_break(tariff, work.quantity)
@@ -176,7 +176,7 @@ def _factor_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
     return steps
 
 
-def _line_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[Step]:
+def _line_steps(tariff: Tariff, work: Work, *, unit: Decimal) -> list[PriceStep]:
     # Each amount is rounded to cents before the next is counted from it, because each of them is printed.
     gross = euros(round_cents(unit * work.quantity))
     steps = [step(Scope.LINE, PriceReason.PIECES, gross, quantity=work.quantity, unit=unit)]

@@ -54,7 +54,7 @@ LABELS: dict[PriceReason, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PriceStep:
     """One addend: the `amount` in euros that `reason` adds to its scope, or takes off when it is negative."""
 
     scope: Scope
@@ -83,18 +83,18 @@ class Price:
 
     net_cents: int
     unit: Decimal
-    trace: tuple[Step, ...]
+    trace: tuple[PriceStep, ...]
 
 
-def step(scope: Scope, reason: PriceReason, amount: Decimal, **params: object) -> Step:
-    return Step(scope, reason, amount, tuple((name, str(value)) for name, value in params.items()))
+def step(scope: Scope, reason: PriceReason, amount: Decimal, **params: object) -> PriceStep:
+    return PriceStep(scope, reason, amount, tuple((name, str(value)) for name, value in params.items()))
 
 
-def total_cents(steps: list[Step], scope: Scope) -> int:
+def total_cents(steps: list[PriceStep], scope: Scope) -> int:
     return sum(round_cents(each.amount) for each in steps if each.scope is scope)
 
 
-def minimum_step(scope: Scope, reason: PriceReason, *, minimum: Decimal, net_cents: int) -> list[Step]:
+def minimum_step(scope: Scope, reason: PriceReason, *, minimum: Decimal, net_cents: int) -> list[PriceStep]:
     """The supplement up to a minimum; no step when the net reaches it."""
     missing_cents = round_cents(minimum) - net_cents
     return [step(scope, reason, euros(missing_cents), minimum=minimum)] if missing_cents > 0 else []
