@@ -116,7 +116,7 @@ class JobOut(BaseModel):
     runs: list[RunOut] = []
 
     @classmethod
-    def of(cls, session: Session, job: Job, *, planned: JobPlan | None = None) -> JobOut:
+    def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None) -> JobOut:
         attempts = runs.list_runs(session, job_id=job.id)
         return cls(
             id=job.id,
@@ -139,10 +139,10 @@ class JobOut(BaseModel):
             grams_each=float(job.grams_each),
             seconds_each=job.seconds_each,
             progress=runs.progress_of(job, attempts),
-            position=planned.position if planned else None,
-            eta_p50=planned.eta_p50 if planned else None,
-            eta_p90=planned.eta_p90 if planned else None,
-            why=[WhyOut(code=why.code, params=dict(why.params)) for why in planned.why] if planned else [],
+            position=job_plan.position if job_plan else None,
+            eta_p50=job_plan.eta_p50 if job_plan else None,
+            eta_p90=job_plan.eta_p90 if job_plan else None,
+            why=[WhyOut(code=why.code, params=dict(why.params)) for why in job_plan.why] if job_plan else [],
             created_at=job.created_at,
             submitted_at=job.submitted_at,
             ended_at=job.ended_at,
@@ -166,6 +166,7 @@ class JobQuoteOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, request: JobRequest, now: datetime) -> JobQuoteOut:
+        # The estimate first: it refuses what is wrong with the request, before any slice is requested.
         estimated = jobs.estimate_price(session, request, now=now)
         exact = jobs.request_exact_price(session, request=request, now=now)
         if exact.price is None:
@@ -201,41 +202,41 @@ class JobPage(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def create(asked: JobIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> JobOut:
+def create(body: JobIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> JobOut:
     """Ask for a print: answers at once with a price estimated from the mesh; the exact one follows the slice."""
 
     def make() -> JobOut:
-        job = jobs.create_job(session, owner=user, request=_request(session, asked, user), now=now)
-        if asked.submit:
+        job = jobs.create_job(session, owner=user, request=_request(session, body, user), now=now)
+        if body.submit:
             jobs.submit(session, job=job, actor=user, now=now)
         return JobOut.of(session, job)
 
-    return idempotent(JobOut, make, content=asked)
+    return idempotent(JobOut, make, content=body)
 
 
-def _request(session: Session, asked: JobIn, user: User) -> JobRequest:
-    material = get_material(session, asked.material)
+def _request(session: Session, body: JobIn, user: User) -> JobRequest:
+    material = get_material(session, body.material)
     return JobRequest(
-        model=get_model(session, asked.model_id, user=user),
-        site=get_site(session, asked.site_id) if asked.site_id is not None else get_default_site(session),
+        model=get_model(session, body.model_id, user=user),
+        site=get_site(session, body.site_id) if body.site_id is not None else get_default_site(session),
         material=material,
-        colour=get_colour(material, asked.colour) if asked.colour else None,
-        quality=asked.quality,
-        copies=asked.copies,
-        scale=asked.scale,
-        note=asked.note,
-        due_at=asked.due_at,
-        organisation_id=asked.organisation_id,
+        colour=get_colour(material, body.colour) if body.colour else None,
+        quality=body.quality,
+        copies=body.copies,
+        scale=body.scale,
+        note=body.note,
+        due_at=body.due_at,
+        organisation_id=body.organisation_id,
     )
 
 
 @router.post("/quote")
-def quote(asked: JobIn, session: DbSession, user: CurrentUser, now: Now) -> JobQuoteOut:
+def quote(body: JobIn, session: DbSession, user: CurrentUser, now: Now) -> JobQuoteOut:
     """The price of what would be asked for: at once from the mesh, exact as soon as it is sliced. Makes no job.
 
     Ask again while `slicing` is true; handing the same in afterwards costs the exact price and finds the same slice.
     """
-    return JobQuoteOut.of(session, _request(session, asked, user), now)
+    return JobQuoteOut.of(session, _request(session, body, user), now)
 
 
 @router.post("/{job_id}/quote")
@@ -248,11 +249,13 @@ def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) ->
 @router.get("")
 def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
     """One's own and one's organisations' jobs, newest first."""
-    found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = found[: page.limit]
+    # One more than shown: it tells whether there is a next page.
+    rows = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    shown = rows[: page.limit]
     return JobPage(
+        # Without their place in the plan: planning the site for each row would cost more than the list itself.
         items=[JobOut.of(session, job) for job in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -260,7 +263,7 @@ def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
 def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)
-    return JobOut.of(session, job, planned=runs.find_plan(session, job=job, now=now))
+    return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now))
 
 
 @router.post("/{job_id}/submit")
@@ -288,18 +291,18 @@ def approve(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> Job
 
 
 @router.post("/{job_id}/reject")
-def reject(job_id: int, said: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+def reject(job_id: int, body: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """Staff refuse it, and say why."""
     job = jobs.get_job(session, job_id, user=user)
-    jobs.reject(session, job=job, actor=user, text=said.text, now=now)
+    jobs.reject(session, job=job, actor=user, text=body.text, now=now)
     return JobOut.of(session, job)
 
 
 @router.post("/{job_id}/hold")
-def hold(job_id: int, said: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+def hold(job_id: int, body: ReasonTextIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """Staff keep it from printing, and say why."""
     job = jobs.get_job(session, job_id, user=user)
-    jobs.put_on_hold(session, job=job, actor=user, text=said.text, now=now)
+    jobs.put_on_hold(session, job=job, actor=user, text=body.text, now=now)
     return JobOut.of(session, job)
 
 
@@ -320,9 +323,10 @@ def collect(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> Job
 
 
 @router.post("/{job_id}/runs/{run_id}/resolve")
-def resolve(job_id: int, run_id: UUID, said: DoubtIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
+def resolve(job_id: int, run_id: UUID, body: DoubtIn, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """A named person says what became of a run in doubt."""
     job = jobs.get_job(session, job_id, user=user)
+    # A run of this job only: the right was checked for the job.
     run = runs.get_run(session, run_id, job_id=job.id)
-    runs.resolve(session, run=run, printed=said.printed, resolution=said.resolution, actor=user, now=now)
+    runs.resolve(session, run=run, printed=body.printed, resolution=body.resolution, actor=user, now=now)
     return JobOut.of(session, job)

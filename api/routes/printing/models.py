@@ -82,6 +82,7 @@ def upload(file: UploadFile, session: DbSession, user: CurrentUser, now: Now, id
         model = receive_model(session, owner=user, name=file.filename or "model.stl", file=file.file, now=now)
         return ModelOut.of(model, volumes=_volumes(session))
 
+    # Hashed only when a key asks whether it is the same request: the file is read once more for it.
     return idempotent(ModelOut, make, content=f"{file.filename} {_digest(file.file) if idempotent.key else ''}")
 
 
@@ -116,6 +117,7 @@ def read(model_id: int, session: DbSession, user: CurrentUser) -> ModelOut:
 def download(model_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
     """The clean binary STL."""
     model = get_model(session, model_id, user=user)
+    # Somebody's upload, even if we wrote it anew: a browser shall save it and never run anything in it on our origin.
     headers = {
         "Content-Disposition": 'attachment; filename="model.stl"',
         "Content-Length": str(model.bytes),

@@ -42,7 +42,8 @@ class PrinterOut(BaseModel):
     @classmethod
     def of(cls, session: Session, printer: Printer, *, run: Run | None, user: User, now: datetime) -> PrinterOut:
         staff = may_staff(session, user=user, site_id=printer.site_id)
-        mine = run is not None and (staff or run.job.owner_id == user.id)
+        # Members see that a printer is busy and for how long, not what others print.
+        sees_job = run is not None and (staff or run.job.owner_id == user.id)
         return cls(
             id=printer.id,
             site_id=printer.site_id,
@@ -58,8 +59,8 @@ class PrinterOut(BaseModel):
             left_s=run.left_s if run else None,
             trouble=printer.trouble if staff else "",
             seen_at=printer.reached_at,
-            job_id=run.job_id if run and mine else None,
-            run_id=run.id if run and mine else None,
+            job_id=run.job_id if run and sees_job else None,
+            run_id=run.id if run and sees_job else None,
         )
 
 
@@ -80,9 +81,9 @@ class MaintenanceIn(BaseModel):
 @router.get("")
 def list_all(session: DbSession, user: CurrentUser, now: Now) -> list[PrinterOut]:
     """Every printer in service, with what it does now."""
-    found = printers.list_printers(session)
-    live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
-    return [PrinterOut.of(session, printer, run=live.get(printer.id), user=user, now=now) for printer in found]
+    fleet = printers.list_printers(session)
+    live = runs.list_live_runs(session, printer_ids=[printer.id for printer in fleet])
+    return [PrinterOut.of(session, printer, run=live.get(printer.id), user=user, now=now) for printer in fleet]
 
 
 @router.get("/{printer_id}")
@@ -107,20 +108,20 @@ def clear(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> P
 
 
 @router.post("/{printer_id}/load")
-def load(printer_id: int, loaded: LoadIn, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
+def load(printer_id: int, body: LoadIn, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
     """Staff say what filament is on it."""
     printer = printers.get_printer(session, printer_id)
     require_staff(session, user=user, site_id=printer.site_id)
-    material = get_material(session, loaded.material)
-    colour = get_colour(material, loaded.colour)
+    material = get_material(session, body.material)
+    colour = get_colour(material, body.colour)
     printers.load_filament(session, printer=printer, material=material, colour=colour, actor=user, now=now)
     return _out(session, printer, user, now)
 
 
 @router.post("/{printer_id}/maintenance")
-def maintain(printer_id: int, asked: MaintenanceIn, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
+def maintain(printer_id: int, body: MaintenanceIn, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
     """Staff take it out of the queue, or put it back."""
     printer = printers.get_printer(session, printer_id)
     require_staff(session, user=user, site_id=printer.site_id)
-    printers.set_maintenance(session, printer=printer, on=asked.on, note=asked.note, actor=user, now=now)
+    printers.set_maintenance(session, printer=printer, on=body.on, note=body.note, actor=user, now=now)
     return _out(session, printer, user, now)

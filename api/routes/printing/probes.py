@@ -57,12 +57,13 @@ class AddedOut(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED)
-def ask(asked: ProbeIn, session: DbSession, user: CurrentUser, now: Now) -> ProbeOut:
+def ask(body: ProbeIn, session: DbSession, user: CurrentUser, now: Now) -> ProbeOut:
     """Staff ask for a look at a printer; read the answer at `/api/v1/probes/{id}`."""
-    url = asked.url.strip().rstrip("/")
+    url = body.url.strip().rstrip("/")
+    # People type "octopi.local". The key is sealed for exactly this address, so it is completed before.
     url = url if "://" in url or not url else f"http://{url}"
-    sealed_key = seal(asked.key, about=url) if asked.key else ""
-    site = get_site(session, asked.site_id)
+    sealed_key = seal(body.key, about=url) if body.key else ""
+    site = get_site(session, body.site_id)
     return ProbeOut.of(probes.request_probe(session, site=site, url=url, sealed_key=sealed_key, actor=user, now=now))
 
 
@@ -73,9 +74,9 @@ def read(probe_id: int, session: DbSession, user: CurrentUser) -> ProbeOut:
 
 
 @router.post("/{probe_id}/add", status_code=status.HTTP_201_CREATED)
-def add(probe_id: int, said: AddIn, session: DbSession, user: CurrentUser, now: Now) -> AddedOut:
+def add(probe_id: int, body: AddIn, session: DbSession, user: CurrentUser, now: Now) -> AddedOut:
     """Make it a printer of its place; 409 before it has answered. Its plate counts as full until somebody clears it."""
     probe = probes.get_probe(session, probe_id, user=user)
-    kind = get_or_create_kind(session, volume_mm=said.volume_mm, nozzle_mm=said.nozzle_mm)
-    printer = probes.add_probed(session, probe=probe, name=said.name, kind=kind, actor=user, now=now)
+    kind = get_or_create_kind(session, volume_mm=body.volume_mm, nozzle_mm=body.nozzle_mm)
+    printer = probes.add_probed(session, probe=probe, name=body.name, kind=kind, actor=user, now=now)
     return AddedOut(printer_id=printer.id)
