@@ -32,6 +32,7 @@ def list_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response
     return reader.page("billing/organisations.html", organisations=accounts.list_organisations(session, user=user))
 
 
+# This and `/org/join` stand before `/org/{slug}`, which would take them for slugs.
 @router.get("/org/new")
 def new_page(reader: Reader, user: CurrentUser) -> Response:
     return _draw_form(reader, Form(reader.request), "/org/new")

@@ -60,6 +60,7 @@ def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
     return _draw(reader, session, user, Form(reader.request), None)
 
 
+# Before `/staff/sellers/{seller_id}`, which would refuse "new" as no number.
 @router.get("/staff/sellers/new")
 def new_page(
     reader: StaffReader,
