@@ -308,7 +308,7 @@ def list_regimes(session: Session, *, seller: Seller) -> list[SellerRegime]:
 def set_regime(
     session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool = False
 ) -> SellerRegime:
-    """Without asking for rights or state, as `add_seller` and `plan_regime` do."""
+    """Write the row; rights and state were checked by `add_seller` or `plan_regime`."""
     row = SellerRegime(seller_id=seller.id, start=start, regime=regime, vat_on_debits=vat_on_debits)
     session.add(row)
     session.flush()

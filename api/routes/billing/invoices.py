@@ -153,6 +153,7 @@ def render(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut
     return InvoiceOut.of(session, invoice)
 
 
+# `/list`, because a GET of `/flow` alone would be taken for a `form` of the document above.
 @router.get("/invoices/{invoice_id}/flow/list")
 def list_flows(invoice_id: int, session: DbSession, user: CurrentUser) -> list[FlowOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)

@@ -171,6 +171,7 @@ def take(
     return idempotent(PaymentOut, make, content=body)
 
 
+# `/list`, because `/invoices/{invoice_id}/{form}` would take a GET of `/payments` alone.
 @router.get("/invoices/{invoice_id}/payments/list")
 def list_taken(invoice_id: int, session: DbSession, user: CurrentUser) -> list[PaymentOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)

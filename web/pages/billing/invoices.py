@@ -65,13 +65,14 @@ def invoice_page(reader: Reader, session: DbSession, user: CurrentUser, invoice_
 def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
     """A credit note by staff: of the whole, or of quantities of lines."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
+    # NotFound for the customer, who may read the invoice but does not handle the seller's money.
     get_seller(session, invoice.seller_id, user=user)
     quantities = None if form["what"] == "whole" else _quantities(form, len(invoice.document.lines))
     if not form["reason"]:
         form.refuse(ReasonWanted())
     if not form.errors:
         with trying(session, form):
-            made = invoices.credit(
+            note = invoices.credit(
                 session,
                 invoice=invoice,
                 reason=form["reason"][:500],
@@ -83,23 +84,24 @@ def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: in
             )
     if form.errors:
         return _draw(reader, session, user, invoice, form, status=form.status)
-    return reader.to(f"/invoices/{made.id}", N_("The credit note {number} is issued."), number=made.number)
+    return reader.to(f"/invoices/{note.id}", N_("The credit note {number} is issued."), number=note.number)
 
 
 def _quantities(form: Form, lines: int) -> dict[int, Decimal]:
     """Line (from 0) to how much of it; lines left empty are left out."""
-    found: dict[int, Decimal] = {}
+    quantities: dict[int, Decimal] = {}
     for index in range(lines):
         if not form[f"quantity-{index}"]:
             continue
         value = decimal_of(form[f"quantity-{index}"])
+        # Four decimals are what the line of an invoice may have (French schematron).
         if value is None or value <= 0 or value != round(value, 4):
             form.refuse(QuantityWrong(field=f"quantity-{index}"))
         else:
-            found[index] = value
-    if not found and not form.errors:
+            quantities[index] = value
+    if not quantities and not form.errors:
         form.refuse(NothingToCredit())
-    return found
+    return quantities
 
 
 @router.post("/invoices/{invoice_id}/payments/{payment_id}/reverse")
@@ -109,8 +111,10 @@ def reverse(
     """Staff take a payment back that was typed wrongly or came back from the bank."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     get_seller(session, invoice.seller_id, user=user)
-    found = [each for each in payments.list_payments(session, invoice_id=invoice.id) if each.id == payment_id]
-    if not found:
+    # Of this invoice only: a payment of another one is not there for whoever handles this seller's money.
+    taken = payments.list_payments(session, invoice_id=invoice.id)
+    payment = next((each for each in taken if each.id == payment_id), None)
+    if payment is None:
         raise NotFound()
     if not form["reason"]:
         form.refuse(ReasonWanted(field=f"reason-{payment_id}"))
@@ -118,7 +122,7 @@ def reverse(
         with trying(session, form):
             payments.reverse(
                 session,
-                payment=found[0],
+                payment=payment,
                 actor=user,
                 now=reader.now,
                 on=today(reader.now),
@@ -148,6 +152,7 @@ def _draw(
         reductions=[(off.reason, -off.amount_cents) for off in document.allowances],
         open_cents=payments.open_cents(session, invoice=invoice),
         notes=invoices.list_credit_notes(session, invoice=invoice),
+        # What was reversed, and the reversal itself, cannot be taken back again.
         taken=[(each, each.cents > 0 and each.id not in reversed_ids) for each in taken],
         means=MEANS,
         orders=orders.list_orders_on_invoice(session, invoice=invoice),
@@ -157,7 +162,7 @@ def _draw(
 
 
 def _own_list(session: Session, invoice: Invoice) -> str:
-    """Where the customer came from: the organisation's page, or one's own invoices."""
+    """Where a customer finds all their invoices: on the page of the organisation, or among their own."""
     if invoice.organisation_id is None:
         return "/invoices"
     return f"/org/{session.get_one(Organisation, invoice.organisation_id).slug}#invoices"

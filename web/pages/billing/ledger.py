@@ -47,6 +47,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id:
             on = today(reader.now)
             invoices.close_period(session, seller=seller, until=until, actor=user, now=reader.now, today=on)
     if form.errors:
+        # The form has one field: whatever is wrong, a missing right too, is said beside it.
         form.errors = {"until": next(iter(form.errors.values()))}
         return _draw(reader, session, user, form, seller.id, status=form.status)
     return reader.to("/staff/books", N_("The books are closed up to that day."))
@@ -55,13 +56,13 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id:
 @router.post("/staff/books/{seller_id}/reminders")
 def remind(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
     seller = get_seller(session, seller_id, user=user)
-    made = dunning.remind(session, seller=seller, now=reader.now)
-    return reader.to("/staff/books", N_("{count} reminders are written."), count=len(made))
+    letters = dunning.remind(session, seller=seller, now=reader.now)
+    return reader.to("/staff/books", N_("{count} reminders are written."), count=len(letters))
 
 
 @router.post("/staff/books/{seller_id}/credit")
 def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
-    """Prepaid credit of a member; `once` of the form makes a second sending of it a repetition."""
+    """Prepaid credit of a member, taken at the desk."""
     seller, person = get_seller(session, seller_id, user=user), accounts.find_user(session, email=form["email"])
     if person is None:
         form.refuse(NobodyKnown())
@@ -74,6 +75,7 @@ def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
                 means=next((means for means in MEANS if means == form["means"]), PaymentMeans.CASH),
                 cents=read_cents(form, "cents"),
                 received_on=today(reader.now),
+                # A random value in the form: sent a second time, it is a repetition, which the ledger refuses.
                 key=f"credit:{seller.id}:{form['once'][:40]}",
                 actor=user,
                 now=reader.now,
@@ -84,16 +86,17 @@ def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
 
 
 def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: int, *, status: int = 200) -> Response:
-    """`of_id` is the entity whose form holds the errors."""
+    """The sections of all sellers; that of seller `of_id` shows `form` with its errors."""
     on = today(reader.now)
     return reader.page(
         "billing/ledger.html",
         status=status,
         books=[
-            _book(session, seller, user, on)
+            _read_books(session, seller, user, on)
             | {"form": form if seller.id == of_id else Form(reader.request), "once": secrets.token_hex(12)}
             for seller in list_sellers(session, user=user)
         ],
+        # The accountant's year by default; the day `end` is not included.
         start=date(on.year, 1, 1).isoformat(),
         end=date(on.year + 1, 1, 1).isoformat(),
         month=on,
@@ -101,14 +104,15 @@ def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: i
     )
 
 
-def _book(session: Session, seller: Seller, user: User, on: date) -> dict[str, object]:
-    first = on.replace(day=1)
-    after = date(on.year + on.month // 12, on.month % 12 + 1, 1)
+def _read_books(session: Session, seller: Seller, user: User, on: date) -> dict[str, object]:
+    """What the section of one seller shows; sales to consumers are those of the current month."""
+    month_start = on.replace(day=1)
+    month_end = date(on.year + on.month // 12, on.month % 12 + 1, 1)
     return {
         "seller": seller,
         "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
         "closed_until": invoices.closed_until(session, seller_id=seller.id),
         "may_close": may_manage_seller(session, user=user, seller=seller),
         "late": len(dunning.list_overdue(session, seller=seller, on=on)),
-        "consumers": invoices.list_consumer_totals(session, seller_id=seller.id, start=first, end=after),
+        "consumers": invoices.list_consumer_totals(session, seller_id=seller.id, start=month_start, end=month_end),
     }

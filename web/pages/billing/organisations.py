@@ -1,8 +1,8 @@
-"""`/org`: one's organisation: what stands on its invoices, who may buy, and what it bought."""
+"""`/org`: the pages of an organisation for its members: billing details, who may buy, what was bought."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
@@ -32,6 +32,7 @@ def list_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response
     return reader.page("billing/organisations.html", organisations=accounts.list_organisations(session, user=user))
 
 
+# This and `/org/join` stand before `/org/{slug}`, which would take them for slugs.
 @router.get("/org/new")
 def new_page(reader: Reader, user: CurrentUser) -> Response:
     return _draw_form(reader, Form(reader.request), "/org/new")
@@ -68,7 +69,9 @@ def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -
 def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
     row = organisations.get_organisation(session, slug, user=user)
     details = organisations.find_details(session, organisation=row)
-    return _draw_form(reader, Form(reader.request, _typed(details) if details else {"name": row.name}), f"/org/{slug}")
+    return _draw_form(
+        reader, Form(reader.request, _form_values(details) if details else {"name": row.name}), f"/org/{slug}"
+    )
 
 
 @router.post("/org/{slug}")
@@ -95,8 +98,10 @@ def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, for
             monthly_cents=read_cents(form, "monthly") if form["monthly"] else None,
             now=reader.now,
         )
+    # The error names the column, but the field of this form has another name.
     if "monthly_cents" in form.errors:
         form.errors["monthly"] = form.errors.pop("monthly_cents")
+    # The answer is the page itself: a redirect would carry the token in an address, and it is stored nowhere.
     if token:
         session.flush()
         form = Form(reader.request)
@@ -112,7 +117,7 @@ def limit(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user
         organisations.set_limit(
             session, organisation=row, actor=user, user_id=user_id, monthly_cents=cents, now=reader.now
         )
-    return _after(reader, session, user, row, form, name, "members", N_("The limit is set."))
+    return _answer(reader, session, user, row, form, name, "members", N_("The limit is set."))
 
 
 @router.post("/org/{slug}/members/{user_id}/remove")
@@ -120,9 +125,10 @@ def remove(reader: Reader, session: DbSession, user: CurrentUser, slug: str, use
     row = organisations.get_organisation(session, slug, user=user)
     with trying(session, form):
         organisations.remove_member(session, organisation=row, actor=user, user_id=user_id, now=reader.now)
+    # Whoever left does not see the page of the organisation any more.
     if not form.errors and user_id == user.id:
         return reader.to("/org", N_("You left “{name}”."), name=row.name)
-    return _after(reader, session, user, row, form, f"limit-{user_id}", "members", N_("The member is removed."))
+    return _answer(reader, session, user, row, form, f"limit-{user_id}", "members", N_("The member is removed."))
 
 
 @router.post("/org/{slug}/cost-centres")
@@ -132,7 +138,7 @@ def add_cost_centre(reader: Reader, session: DbSession, user: CurrentUser, slug:
         organisations.add_cost_centre(
             session, organisation=row, actor=user, code=form["code"], name=form["centre_name"]
         )
-    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is added."))
+    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is added."))
 
 
 @router.post("/org/{slug}/cost-centres/{centre_id}/close")
@@ -142,20 +148,22 @@ def close_cost_centre(
     row = organisations.get_organisation(session, slug, user=user)
     with trying(session, form):
         organisations.close_cost_centre(session, organisation=row, actor=user, centre_id=centre_id, now=reader.now)
-    return _after(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is closed."))
+    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is closed."))
 
 
-def _after(
-    reader: PageReader, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, said: str
+def _answer(
+    reader: PageReader, session: Session, user: User, row: Organisation, form: Form, field: str, part: str, message: str
 ) -> Response:
-    """Back to the part of the page, or the page with the error beside `field`."""
+    """Back to the section `part` with `message`, or the page again with the error beside `field`."""
     if form.errors:
+        # The small forms of the page have one field each: whatever is wrong is said there.
         form.errors = {field: next(iter(form.errors.values()))}
         return _draw(reader, session, user, row, form, status=form.status)
-    return reader.to(f"/org/{row.slug}#{part}", said)
+    return reader.to(f"/org/{row.slug}#{part}", message)
 
 
 def read_details(form: Form) -> BillingDetails:
+    """What was typed; the verb refuses what is wrong, also the term of -1 days of a field that is no number."""
     lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
     return BillingDetails(
         name=form["name"],
@@ -186,22 +194,22 @@ def _deliver_to(form: Form) -> DeliverTo | None:
     return DeliverTo(name=form.get("delivery_name", form["name"])[:200], address=address)
 
 
-def _typed(details: BillingDetails) -> dict[str, str]:
-    plain = ("name", "siren", "siret", "vat_number", "legal_form", "email", "phone", "service_code", "terms_days")
-    marks = ("is_public", "needs_service_code", "needs_engagement", "monthly")
+def _form_values(details: BillingDetails) -> dict[str, str]:
+    columns = ("name", "siren", "siret", "vat_number", "legal_form", "email", "phone", "service_code", "terms_days")
+    checkboxes = ("is_public", "needs_service_code", "needs_engagement", "monthly")
     address = details.address
     return {
-        **{name: str(value) for name in plain if (value := getattr(details, name)) is not None},
-        **{name: "1" for name in marks if getattr(details, name)},
+        **{name: str(value) for name in columns if (value := getattr(details, name)) is not None},
+        **{name: "1" for name in checkboxes if getattr(details, name)},
         "street": "\n".join(address.lines),
         "postcode": address.postcode,
         "city": address.city,
         "electronic_address": details.electronic_address or "",
-        **(_typed_delivery(details.deliver_to) if details.deliver_to else {}),
+        **(_delivery_values(details.deliver_to) if details.deliver_to else {}),
     }
 
 
-def _typed_delivery(place: DeliverTo) -> dict[str, str]:
+def _delivery_values(place: DeliverTo) -> dict[str, str]:
     return {
         "delivery_name": place.name,
         "delivery_street": "\n".join(place.address.lines),
@@ -224,42 +232,50 @@ def _draw(
     token: str = "",
     status: int = 200,
 ) -> Response:
-    membership = organisations.find_membership(session, user=user, organisation_id=row.id)
-    party = party_code(organisation_id=row.id, user_id=None)
-    bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
-    statements = [
-        (seller, lines)
-        for seller in list_sellers(session)
-        if (lines := ledger.list_statement_lines(session, seller_id=seller.id, party=party))
-    ]
+    base_url = (settings().base_url or str(reader.request.base_url)).rstrip("/")
     return reader.page(
         "billing/organisation.html",
         status=status,
         form=form,
         row=row,
         details=organisations.find_details(session, organisation=row),
-        may_buy=membership is not None and membership.buying is BuyingRight.BUYER,
-        members=[
-            (
-                member,
-                person,
-                cents,
-                orders.spent_cents(session, organisation_id=row.id, user_id=person.id, now=reader.now),
-            )
-            for member, person, cents in organisations.list_members(session, organisation=row)
-        ],
-        centres=organisations.list_cost_centres(session, organisation=row),
-        quotes=[
-            (quote, state_of(quote, reader))
-            for quote in quotes.list_quotes(session, user=user, organisation_id=row.id, limit=20)
-        ],
-        orders=[
-            (order, STATES[order.status])
-            for order in orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
-        ],
-        bills=[(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
-        credited={bill.original_id for bill in bills if bill.kind is DocumentKind.CREDIT_NOTE},
-        statements=statements,
-        join_url=f"{(settings().base_url or str(reader.request.base_url)).rstrip('/')}/org/join?token={token}",
+        join_url=f"{base_url}/org/join?token={token}",
         invited=bool(token),
+        **_read_people(session, user, row, reader),
+        **_read_purchases(session, user, row, reader),
     )
+
+
+def _read_people(session: Session, user: User, row: Organisation, reader: PageReader) -> dict[str, Any]:
+    """Members with their limits and what they spent this month, and cost centres."""
+    membership = organisations.find_membership(session, user=user, organisation_id=row.id)
+    members = [
+        (member, person, cents, orders.spent_cents(session, organisation_id=row.id, user_id=person.id, now=reader.now))
+        for member, person, cents in organisations.list_members(session, organisation=row)
+    ]
+    return {
+        # An administrator of the network sees the page without being a member.
+        "may_buy": membership is not None and membership.buying is BuyingRight.BUYER,
+        "members": members,
+        "centres": organisations.list_cost_centres(session, organisation=row),
+    }
+
+
+def _read_purchases(session: Session, user: User, row: Organisation, reader: PageReader) -> dict[str, Any]:
+    """Quotes, orders and invoices, and the account with each seller that has one."""
+    bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
+    party = party_code(organisation_id=row.id, user_id=None)
+    statements = [
+        (seller, ledger.list_statement_lines(session, seller_id=seller.id, party=party))
+        for seller in list_sellers(session)
+    ]
+    recent_quotes = quotes.list_quotes(session, user=user, organisation_id=row.id, limit=20)
+    recent_orders = orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
+    return {
+        "quotes": [(quote, state_of(quote, reader)) for quote in recent_quotes],
+        "orders": [(order, STATES[order.status]) for order in recent_orders],
+        "bills": [(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
+        # An invoice that has a credit note and nothing open was credited, not paid.
+        "credited": {bill.original_id for bill in bills if bill.kind is DocumentKind.CREDIT_NOTE},
+        "statements": [(seller, lines) for seller, lines in statements if lines],
+    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
-from api.adapters.bank import NotAStatement, read_statement
+from api.adapters.bank import MOST_BYTES, NotAStatement, read_statement
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
 from api.domain.billing.payments import MatchQuality, PaymentMeans
@@ -23,11 +23,14 @@ from web.states import State
 
 router = APIRouter(include_in_schema=False)
 
+# How sure a proposal is, as a badge.
 FITS = {
     MatchQuality.EXACT: State("good", N_("Number and amount fit")),
     MatchQuality.AMOUNT_DIFFERS: State("needs", N_("The amount differs")),
     MatchQuality.AMOUNT_ONLY: State("waiting", N_("Only the amount fits")),
 }
+# The means that staff can note here: prepaid credit is used at the till, and only the gateway says that a card paid
+# online.
 DESK = {PaymentMeans.TRANSFER: N_("Transfer"), PaymentMeans.CASH: N_("Cash"), PaymentMeans.CARD: N_("Card")}
 
 
@@ -43,20 +46,20 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
         "billing/payments.html",
         status=status,
         form=form,
-        books=[_book(session, seller, reader) for seller in sellers],
+        books=[_read_books(session, seller, reader) for seller in sellers],
         waiting=[quote for quote in waiting if quote.status is QuoteStatus.IN_REVIEW],
         fits=FITS,
         desk=DESK,
     )
 
 
-def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
-    recent = invoices.list_invoices(session, seller_id=seller.id, limit=30)
+def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
+    """What the section of one seller shows; `late` are days by the id of the invoice."""
     return {
         "seller": seller,
         "open": payments.list_open(session, seller_id=seller.id),
         "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
-        "recent": recent,
+        "recent": invoices.list_invoices(session, seller_id=seller.id, limit=30),
         "proposals": payments.propose_matches(session, seller=seller),
         "lines": payments.list_new_bank_lines(session, seller_id=seller.id),
         "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
@@ -71,8 +74,9 @@ def import_statement(
     with trying(session, form):
         if file is None:
             raise NotAStatement(why="-", field="statement")
-        read = read_statement(file.file.read(5_000_001))
-        added = payments.import_lines(session, seller=seller, lines=read, actor=user, now=reader.now)
+        # One byte more than the reader takes, so that it can say that the file is too large.
+        movements = read_statement(file.file.read(MOST_BYTES + 1))
+        added = payments.import_lines(session, seller=seller, lines=movements, actor=user, now=reader.now)
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
     return reader.to("/staff/money", N_("{count} new movements."), count=len(added))
@@ -99,7 +103,7 @@ def match(
 
 @router.post("/staff/money/invoices/{invoice_id}/pay")
 def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
-    """At the desk; the form carries how many payments there were, so that sending it twice takes money once."""
+    """A payment that staff take at the desk, or see on the account."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     get_seller(session, invoice.seller_id, user=user)
     with trying(session, form):
@@ -109,6 +113,8 @@ def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id:
             means=next((means for means in DESK if means == form["means"]), PaymentMeans.TRANSFER),
             cents=read_cents(form, "amount"),
             received_on=today(reader.now),
+            # The form carries the cents that were paid when it was drawn: sent twice, it takes the money once, and two
+            # clerks with the same page do not both take it.
             key=f"desk:{invoice.id}:{form.int('payments')}",
             actor=user,
             now=reader.now,

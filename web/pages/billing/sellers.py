@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import sellers
-from api.domain.billing.facturx import Address, Bank, Party
+from api.domain.billing.facturx import Address, Bank, Party, clean_identifier
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
@@ -22,6 +22,7 @@ from web.price_form import read_day
 from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
+# Stands where a site's slug would, for the entity of all sites that have none of their own.
 NETWORK = "network"
 
 REGIMES = {
@@ -29,6 +30,7 @@ REGIMES = {
     Regime.FRANCHISE: N_("Franchise: no VAT below a turnover"),
     Regime.EXEMPT_ASSOCIATION: N_("Association exempt from VAT"),
 }
+# The tables of pricing/legal.toml, and the keys of their rows.
 SUBJECTS = {
     "exemption": N_("Mention without VAT"),
     "penalty": N_("Late payment"),
@@ -58,6 +60,7 @@ def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
     return _draw(reader, session, user, Form(reader.request), None)
 
 
+# Before `/staff/sellers/{seller_id}`, which would refuse "new" as no number.
 @router.get("/staff/sellers/new")
 def new_page(
     reader: StaffReader,
@@ -93,7 +96,7 @@ def add(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) 
 @router.get("/staff/sellers/{seller_id}")
 def edit_page(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
     seller = get_seller(session, seller_id, user=user)
-    return _draw_form(reader, Form(reader.request, _typed(seller)), seller, None)
+    return _draw_form(reader, Form(reader.request, _form_values(seller)), seller, None)
 
 
 @router.post("/staff/sellers/{seller_id}")
@@ -103,7 +106,6 @@ def change(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
         party, bank = read_party(form), read_bank(form)
         sellers.change_seller(session, seller=seller, party=party, bank=bank, actor=user, now=reader.now)
     if form.errors:
-        session.refresh(seller)
         return _draw_form(reader, form, seller, None, status=form.status)
     return reader.to("/staff/sellers", N_("The legal entity is saved; issued invoices keep what they say."))
 
@@ -128,6 +130,7 @@ def plan(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
 
 
 def _find_place(reader: PageReader, slug: str) -> Site | None:
+    # Only places where the reader is staff: whether they also manage it is asked by the verb.
     place = next((site for site in reader.staffs if site.slug == slug), None)
     if place is None and slug != NETWORK:
         raise NotFound()
@@ -138,19 +141,14 @@ def _regime(form: Form) -> Regime:
     return next((regime for regime in Regime if regime == form["regime"]), Regime.PAYER)
 
 
-def _bare(text: str) -> str:
-    """Without the spaces that people copy from a letterhead."""
-    return "".join(text.replace(".", "").split()).upper()
-
-
 def read_party(form: Form) -> Party:
     lines = tuple(line.strip() for line in form["street"].splitlines() if line.strip())
     return Party(
         name=form["name"][:200],
         legal_form=form["legal_form"][:200] or None,
-        siren=_bare(form["siren"]),
-        siret=_bare(form["siret"]),
-        vat_number=_bare(form["vat_number"]) or None,
+        siren=clean_identifier(form["siren"]),
+        siret=clean_identifier(form["siret"]),
+        vat_number=clean_identifier(form["vat_number"]) or None,
         address=Address(lines=lines, postcode=form["postcode"], city=form["city"]),
         email=form["email"][:254] or None,
         phone=form["phone"][:30] or None,
@@ -158,14 +156,15 @@ def read_party(form: Form) -> Party:
 
 
 def read_bank(form: Form) -> Bank:
-    return Bank(iban=_bare(form["iban"]), bic=_bare(form["bic"]), name=form["bank_name"][:120])
+    iban, bic = clean_identifier(form["iban"]), clean_identifier(form["bic"])
+    return Bank(iban=iban, bic=bic, name=form["bank_name"][:120])
 
 
-def _typed(seller: Seller) -> dict[str, str]:
-    plain = ("name", "legal_form", "siren", "siret", "vat_number", "email", "phone", "iban", "bic", "bank_name")
+def _form_values(seller: Seller) -> dict[str, str]:
+    columns = ("name", "legal_form", "siren", "siret", "vat_number", "email", "phone", "iban", "bic", "bank_name")
     address = sellers.unpack_address(seller.address)
     return {
-        **{name: getattr(seller, name) or "" for name in (*plain, "prefix")},
+        **{name: getattr(seller, name) or "" for name in (*columns, "prefix")},
         "street": "\n".join(address.lines),
         "postcode": address.postcode,
         "city": address.city,
@@ -189,7 +188,7 @@ def _draw_form(
 def _draw(
     reader: PageReader, session: Session, user: User, form: Form, of_id: int | None, *, status: int = 200
 ) -> Response:
-    """`of_id` is the entity whose form of the regime holds the errors."""
+    """All legal entities; that of id `of_id` shows `form`, of its next regime, with its errors."""
     on = today(reader.now)
     rows = [
         {

@@ -50,7 +50,7 @@ def to_dict(document: Document) -> dict[str, Any]:
 
 
 def euros(cents: int) -> str:
-    """Exactly two decimals and a point: -5 -> "-0.05"."""
+    """Euros with two decimals and a point: -5 -> "-0.05"."""
     # The library wants strings: it refuses Decimals, and writes floats with the errors of binary fractions.
     return f"{Decimal(cents) / 100:.2f}"
 
@@ -97,7 +97,6 @@ def nature_text(sale: Sale, legal: Mentions) -> str:
 
 def _party(party: Party, *, tax_identifier: bool = False) -> dict[str, Any]:
     """A party (BG-4, BG-7). `tax_identifier`: give the SIREN as BT-32 too."""
-    # An exempt seller may have no VAT number (BT-31); without BT-32 in its place BR-E-02 refuses the document.
     identifiers = {SIRET_SCHEME: party.siret, ROUTING_SCHEME: party.service_code}
     # BT-34 and BT-49 are mandatory; BT-49 begins with the buyer's SIREN, and is no more than that by default.
     address = party.electronic_address or party.siren
@@ -108,6 +107,7 @@ def _party(party: Party, *, tax_identifier: bool = False) -> dict[str, Any]:
         "legal_identifier": party.siren,
         "legal_identifier_schemeid": SIREN_SCHEME if party.siren else None,
         "vat_identifier": party.vat_number,
+        # An exempt seller may have no VAT number (BT-31); without BT-32 in its place BR-E-02 refuses the document.
         "tax_identifier": party.siren if tax_identifier else None,
         "legal_info": party.legal_form,
         "einvoicing_addr": address,

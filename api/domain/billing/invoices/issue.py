@@ -95,7 +95,7 @@ def issue(
     # Asked again under the lock: meanwhile a later date may have been issued, or the period closed.
     _require_open(session, seller, draft.issued_on, today)
     document = replace(draft, number=number)
-    invoice = _freeze(session, seller, count, document)
+    invoice = _new_invoice(session, seller, count, document)
     invoice.organisation_id, invoice.user_id = customer.organisation_id, customer.user_id
     invoice.original_id = original.id if original else None
     # Where another issuer took the dry-run number meanwhile, this very XML was never validated.
@@ -109,7 +109,7 @@ def issue(
     return invoice
 
 
-def _freeze(session: Session, seller: Seller, count: int, document: Document) -> Invoice:
+def _new_invoice(session: Session, seller: Seller, count: int, document: Document) -> Invoice:
     """The row of a numbered document: what it says as text that never changes, chained to the one before."""
     sums, text = totals(document), freeze(document)
     previous = find_chain_end(session, seller_id=seller.id)
@@ -156,12 +156,12 @@ def _dry_number(session: Session, seller: Seller, on: date) -> str:
 
 
 def _require_open(session: Session, seller: Seller, on: date, today: date) -> None:
-    # Numbers and dates of a seller go up together (CGI ann. II art. 242 nonies A: a chronological series).
     if on > today:
         raise DateInFuture()
     until = closed_until(session, seller_id=seller.id)
     if until is not None and on <= until:
         raise PeriodClosed(until=until.isoformat())
+    # Numbers and dates go up together: the law wants a chronological series (CGI ann. II art. 242 nonies A).
     last = last_issued_on(session, seller_id=seller.id)
     if last is not None and on < last:
         raise DateBeforeLast(last=last.isoformat())

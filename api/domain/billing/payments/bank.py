@@ -37,6 +37,7 @@ class LineStatus(StrEnum):
 
 NEXT = {
     LineStatus.NEW: frozenset({LineStatus.MATCHED, LineStatus.IGNORED}),
+    # A line may have been ignored by mistake; no verb takes it back yet.
     LineStatus.IGNORED: frozenset({LineStatus.NEW}),
 }
 

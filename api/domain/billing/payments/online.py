@@ -139,7 +139,7 @@ def receive_event(session: Session, *, gateway: str, event: WebhookEvent, now: d
     )
     if row is None:
         return WebhookOutcome.REPLAYED
-    # An account of a gateway may serve other shops too: a checkout that is not ours is none of our business.
+    # The account at the gateway may serve other shops too: their checkouts are unknown here.
     checkout = session.scalar(
         select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == event.reference)
     )
