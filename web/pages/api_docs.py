@@ -1,4 +1,4 @@
-"""`/api/docs`: the OpenAPI description as a page that a person can read, without any script."""
+"""`/api/docs`: the OpenAPI description as a page to read, without any script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ router = APIRouter(include_in_schema=False)
 
 @dataclass(frozen=True)
 class Operation:
-    """One address and method, as the page shows it."""
+    """One path and method, as the page shows it; `body` is (name, type, required, description) of each field."""
 
     method: str
     path: str
@@ -29,41 +29,39 @@ class Operation:
 
 @router.get("/api/docs")
 def api_docs(reader: Reader) -> Response:
-    described = reader.request.app.openapi()
+    openapi = reader.request.app.openapi()
     groups: dict[str, list[Operation]] = {}
-    for path, methods in described["paths"].items():
-        for method, told in methods.items():
-            tag = (told.get("tags") or ["other"])[0]
-            groups.setdefault(tag, []).append(_operation(described, method.upper(), path, told))
+    for path, methods in openapi["paths"].items():
+        for method, details in methods.items():
+            tag = (details.get("tags") or ["other"])[0]
+            groups.setdefault(tag, []).append(_operation(openapi, method.upper(), path, details))
     return reader.page("api_docs.html", groups=groups)
 
 
-def _operation(described: dict[str, Any], method: str, path: str, told: dict[str, Any]) -> Operation:
-    content = told.get("requestBody", {}).get("content", {})
+def _operation(openapi: dict[str, Any], method: str, path: str, details: dict[str, Any]) -> Operation:
+    content = details.get("requestBody", {}).get("content", {})
     first: dict[str, Any] = next(iter(content.values()), {})
-    schema = _resolved(described, first.get("schema", {}))
+    schema = _resolve(openapi, first.get("schema", {}))
     example = schema.get("example") or next(iter(schema.get("examples", [])), None)
     return Operation(
         method=method,
         path=path,
-        summary=told.get("summary", ""),
-        description=told.get("description", ""),
-        parameters=told.get("parameters", []),
+        summary=details.get("summary", ""),
+        description=details.get("description", ""),
+        parameters=details.get("parameters", []),
         body=_fields(schema),
         example=json.dumps(example, indent=2, ensure_ascii=False) if example else "",
-        answers=[(status, answer.get("description", "")) for status, answer in told.get("responses", {}).items()],
+        answers=[(status, answer.get("description", "")) for status, answer in details.get("responses", {}).items()],
     )
 
 
-def _resolved(described: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def _resolve(openapi: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     if reference := schema.get("$ref"):
-        found: dict[str, Any] = described["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
-        return found
+        schema = openapi["components"]["schemas"].get(reference.rsplit("/", 1)[-1], {})
     return schema
 
 
 def _fields(schema: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
-    """(name, type, required, words) of each property."""
     required = schema.get("required", [])
     return [
         (name, _type(field), name in required, field.get("description", ""))

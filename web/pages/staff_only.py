@@ -1,4 +1,4 @@
-"""Who may pass the staff door. A member without a role there hears 403, nobody is sent to the login."""
+"""Who may see the pages of the staff: whoever staffs a site. A member gets 403, a visitor the login."""
 
 from __future__ import annotations
 

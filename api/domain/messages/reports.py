@@ -1,4 +1,4 @@
-"""What people look back at: who did what at a place, what a printer printed. Only reads."""
+"""Lists for looking back: who did what at a site, and what a printer printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from api.domain.printing.runs import Run
 def list_site_changes(
     session: Session, *, site_ids: list[int], before_id: int | None = None, limit: int = 50
 ) -> list[tuple[Change, str]]:
-    """Newest first, each with the name of who did it ("": the machine itself); `before_id` pages on."""
+    """(change, name of who did it, or "" for the machine itself), newest first; `before_id` pages on."""
     query = select(Change, User.name).outerjoin(User, User.id == Change.actor_id).where(Change.site_id.in_(site_ids))
     if before_id is not None:
         query = query.where(Change.id < before_id)

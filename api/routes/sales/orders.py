@@ -1,4 +1,4 @@
-"""`/api/v1/orders`: how far each part is; staff check, deliver, ask for a deposit and invoice."""
+"""`/api/v1/orders`: how far each part is; staff check, deliver, issue a deposit and invoice."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ class PartOut(BaseModel):
     job_ids: list[int]
 
     @classmethod
-    def of(cls, seen: PartProgress) -> PartOut:
-        part = seen.part
+    def of(cls, progress: PartProgress) -> PartOut:
+        part = progress.part
         return cls(
             position=part.position,
             name=part.quote_line.model.name,
             quantity=part.quantity,
-            printed=seen.printed,
-            good=seen.good,
-            scrapped=seen.scrapped,
-            failed_runs=seen.failed_runs,
-            progress=seen.progress,
-            eta_p50=seen.eta_p50,
-            eta_p90=seen.eta_p90,
+            printed=progress.printed,
+            good=progress.good,
+            scrapped=progress.scrapped,
+            failed_runs=progress.failed_runs,
+            progress=progress.progress,
+            eta_p50=progress.eta_p50,
+            eta_p90=progress.eta_p90,
             job_ids=[each.job_id for each in part.prints],
         )
 
@@ -72,8 +72,8 @@ class OrderOut(BaseModel):
     @classmethod
     def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
         plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
-        seen = orders.list_progress(session, order=order, now=now)
-        return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(each) for each in seen], **plain)
+        parts = orders.list_progress(session, order=order, now=now)
+        return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(part) for part in parts], **plain)
 
 
 class OrderPage(BaseModel):
@@ -104,11 +104,12 @@ class DepositIn(BaseModel):
 def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> OrderPage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
-    found = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
-    shown = found[: page.limit]
+    # One more than the page shows: whether there is a next page.
+    rows = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
+    shown = rows[: page.limit]
     return OrderPage(
         items=[OrderOut.of(session, order, now) for order in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -118,11 +119,11 @@ def read(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> Orde
 
 
 @router.post("/{order_id}/parts/{position}/check")
-def check(order_id: int, position: int, said: CheckIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
-    """Staff looked at what is printed."""
+def check(order_id: int, position: int, body: CheckIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """Staff checked the printed copies of a part."""
     order = orders.get_order(session, order_id, user=user)
     part = _part(order, position)
-    orders.check_part(session, order=order, part=part, good=said.good, text=said.text, actor=user, now=now)
+    orders.check_part(session, order=order, part=part, good=body.good, text=body.text, actor=user, now=now)
     return OrderOut.of(session, order, now)
 
 
@@ -134,16 +135,16 @@ def _part(order: Order, position: int) -> Part:
 
 
 @router.post("/{order_id}/parts/{position}/replace")
-def replace(order_id: int, position: int, said: NoteIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
-    """Staff start again what a rejected or cancelled job was to print."""
+def replace(order_id: int, position: int, body: NoteIn, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
+    """Staff print again what a rejected or cancelled job was to print."""
     order = orders.get_order(session, order_id, user=user)
-    orders.replace_lost(session, order=order, part=_part(order, position), actor=user, now=now, text=said.text)
+    orders.replace_lost(session, order=order, part=_part(order, position), actor=user, now=now, text=body.text)
     return OrderOut.of(session, order, now)
 
 
 @router.post("/{order_id}/deliver")
 def deliver(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
-    """All was handed over; the delivery note gets its number."""
+    """Everything was handed over; the delivery note gets its number."""
     order = orders.get_order(session, order_id, user=user)
     orders.deliver(session, order=order, actor=user, now=now)
     return OrderOut.of(session, order, now)
@@ -152,23 +153,26 @@ def deliver(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> O
 @router.get("/{order_id}/delivery-note")
 def download_note(order_id: int, session: DbSession, user: CurrentUser) -> Response:
     order = orders.get_order(session, order_id, user=user)
-    drawn = pdf.render_delivery_note(orders.read_note(order), stamp=order.placed_at)
+    # Drawn from the frozen note at each download; with a fixed stamp it is the same file each time.
+    document = pdf.render_delivery_note(orders.read_note(order), stamp=order.placed_at)
     name = f'inline; filename="{order.note_number}.pdf"'
-    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
+    return Response(document, media_type="application/pdf", headers={"Content-Disposition": name})
 
 
 @router.post("/{order_id}/deposit", status_code=status.HTTP_201_CREATED)
 def deposit(
-    order_id: int, said: DepositIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    order_id: int, body: DepositIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
     """A deposit invoice, deducted from the final one."""
 
     def make() -> InvoiceOut:
         order = orders.get_order(session, order_id, user=user)
-        made = orders.request_deposit(session, order=order, percent=said.percent, judge=judge, actor=user, now=now)
-        return InvoiceOut.of(session, made)
+        deposit_invoice = orders.request_deposit(
+            session, order=order, percent=body.percent, judge=judge, actor=user, now=now
+        )
+        return InvoiceOut.of(session, deposit_invoice)
 
-    return idempotent(InvoiceOut, make, content=said)
+    return idempotent(InvoiceOut, make, content=body)
 
 
 @router.post("/{order_id}/invoice", status_code=status.HTTP_201_CREATED)
@@ -177,15 +181,15 @@ def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, idem
 
     def make() -> InvoiceOut:
         order = orders.get_order(session, order_id, user=user)
-        made = orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=now)
-        return InvoiceOut.of(session, made)
+        final_invoice = orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=now)
+        return InvoiceOut.of(session, final_invoice)
 
     return idempotent(InvoiceOut, make, content=str(order_id))
 
 
 @router.post("/{order_id}/cancel")
 def cancel(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> OrderOut:
-    """Staff cancel what nothing was printed of."""
+    """Staff cancel an order of which nothing was printed."""
     order = orders.get_order(session, order_id, user=user)
     orders.cancel(session, order=order, actor=user, now=now)
     return OrderOut.of(session, order, now)

@@ -126,31 +126,31 @@ class QuotePage(BaseModel):
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
-def ask(asked: QuoteIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> QuoteOut:
-    """Price, trace and promised date at once, from the meshes; staff look first where the place wants it."""
+def ask(body: QuoteIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> QuoteOut:
+    """Price, trace and promised date at once, from the meshes; staff review it first where the place wants it."""
 
     def make() -> QuoteOut:
-        site = get_site(session, asked.site_id) if asked.site_id is not None else get_default_site(session)
+        site = get_site(session, body.site_id) if body.site_id is not None else get_default_site(session)
         quote = quotes.create_quote(
             session,
             site=site,
-            organisation=_organisation(session, asked.organisation_id),
+            organisation=_organisation(session, body.organisation_id),
             actor=user,
-            lines=[_line(session, line, user, site) for line in asked.lines],
+            lines=[_line(session, line, user, site) for line in body.lines],
             now=now,
-            note=asked.note,
-            wanted_on=asked.wanted_on,
-            cost_centre_id=asked.cost_centre_id,
+            note=body.note,
+            wanted_on=body.wanted_on,
+            cost_centre_id=body.cost_centre_id,
         )
         return QuoteOut.of(quote, now)
 
-    return idempotent(QuoteOut, make, content=asked)
+    return idempotent(QuoteOut, make, content=body)
 
 
 def _organisation(session: Session, organisation_id: int) -> Organisation:
-    """The verb asks for the right; here only that it exists, with the same answer."""
-    if found := session.get(Organisation, organisation_id):
-        return found
+    # `create_quote` checks the buyer's right, and answers 404 too: a stranger does not learn which organisations exist.
+    if organisation := session.get(Organisation, organisation_id):
+        return organisation
     raise NotFound(field="organisation_id")
 
 
@@ -172,11 +172,11 @@ def _line(session: Session, line: LineIn, user: User, site: Site) -> RequestedLi
 def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> QuotePage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
-    found = quotes.list_quotes(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
-    shown = found[: page.limit]
+    rows = quotes.list_quotes(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
+    shown = rows[: page.limit]
     return QuotePage(
         items=[QuoteOut.of(quote, now) for quote in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -189,14 +189,14 @@ def read(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> Quot
 def download(quote_id: int, session: DbSession, user: CurrentUser) -> Response:
     """The *devis*, drawn from what was frozen."""
     quote = quotes.get_quote(session, quote_id, user=user)
-    drawn = pdf.render_quote(quote.document, stamp=quote.created_at)
+    document = pdf.render_quote(quote.document, stamp=quote.created_at)
     name = f'inline; filename="{quote.number}.pdf"'
-    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
+    return Response(document, media_type="application/pdf", headers={"Content-Disposition": name})
 
 
 @router.post("/{quote_id}/accept", status_code=status.HTTP_201_CREATED)
 def accept(
-    quote_id: int, said: AcceptIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    quote_id: int, body: AcceptIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> OrderOut:
     """Buy it: the order and its jobs."""
 
@@ -207,27 +207,27 @@ def accept(
             quote=quote,
             actor=user,
             now=now,
-            purchase_order=said.purchase_order,
-            shown_total_cents=said.total_cents,
+            purchase_order=body.purchase_order,
+            shown_total_cents=body.total_cents,
         )
         return OrderOut.of(session, order, now)
 
-    return idempotent(OrderOut, make, content=said)
+    return idempotent(OrderOut, make, content=body)
 
 
 @router.post("/{quote_id}/offer")
 def offer(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
-    """Staff stand by the price."""
+    """Staff offer the quote: the buyer may accept it."""
     quote = quotes.get_quote(session, quote_id, user=user)
     quotes.offer(session, quote=quote, actor=user, now=now)
     return QuoteOut.of(quote, now)
 
 
 @router.post("/{quote_id}/decline")
-def decline(quote_id: int, said: ReasonIn, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
-    """Staff cannot do it."""
+def decline(quote_id: int, body: ReasonIn, session: DbSession, user: CurrentUser, now: Now) -> QuoteOut:
+    """Staff cannot print it."""
     quote = quotes.get_quote(session, quote_id, user=user)
-    quotes.decline(session, quote=quote, actor=user, reason=said.reason, now=now)
+    quotes.decline(session, quote=quote, actor=user, reason=body.reason, now=now)
     return QuoteOut.of(quote, now)
 
 

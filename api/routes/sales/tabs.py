@@ -1,4 +1,4 @@
-"""`/api/v1/sellers/{id}/tabs`, `/sales`: what is used and not invoiced; invoicing it, or its money at the desk."""
+"""`/api/v1/sellers/{id}/tabs`, `/sales`: what is used and not invoiced; invoicing it, or taking money at the till."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class OwedOut(BaseModel):
     promised_cents: int = Field(description="With VAT, as it was shown.")
 
     @classmethod
-    def of(cls, each: Owed) -> OwedOut:
-        plain = {name: getattr(each, name) for name in cls.model_fields if name not in {"text", "details"}}
-        return cls(text=each.line.description, details=each.line.details, **plain)
+    def of(cls, owed: Owed) -> OwedOut:
+        plain = {name: getattr(owed, name) for name in cls.model_fields if name not in {"text", "details"}}
+        return cls(text=owed.line.description, details=owed.line.details, **plain)
 
 
 class TabOut(BaseModel):
@@ -114,36 +114,36 @@ def list_all(
 
 @router.post("/sellers/{seller_id}/tabs/bill", status_code=status.HTTP_201_CREATED)
 def bill(
-    seller_id: int, said: BillIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    seller_id: int, body: BillIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
     """One invoice for a tab, or for some of its orders, bookings and prints."""
 
     def make() -> InvoiceOut:
         seller = get_seller(session, seller_id, user=user)
-        made = tabs.bill(
+        invoice = tabs.bill(
             session,
             seller=seller,
-            tab=_tab(session, seller, said, now),
+            tab=_tab(session, seller, body, now),
             judge=judge,
             now=now,
             actor=user,
-            purchase_order=said.purchase_order,
+            purchase_order=body.purchase_order,
         )
-        return InvoiceOut.of(session, made)
+        return InvoiceOut.of(session, invoice)
 
-    return idempotent(InvoiceOut, make, content=said)
+    return idempotent(InvoiceOut, make, content=body)
 
 
-def _tab(session: Session, seller: Seller, said: BillIn, now: Now) -> Tab:
-    ids = [said.organisation_id]
-    found = tabs.list_tabs(session, seller=seller, now=now, until=said.until, organisation_ids=ids)
-    tab = next((tab for tab in found if tab.cost_centre_id == said.cost_centre_id), None)
+def _tab(session: Session, seller: Seller, body: BillIn, now: Now) -> Tab:
+    ids = [body.organisation_id]
+    of_organisation = tabs.list_tabs(session, seller=seller, now=now, until=body.until, organisation_ids=ids)
+    tab = next((tab for tab in of_organisation if tab.cost_centre_id == body.cost_centre_id), None)
     if tab is None:
         raise tabs.NothingOwed()
-    if said.booking_ids is said.job_ids is said.order_ids is None:
+    if body.booking_ids is body.job_ids is body.order_ids is None:
         return tab
     return tab.only(
-        orders=set(said.order_ids or []), bookings=set(said.booking_ids or []), jobs=set(said.job_ids or [])
+        orders=set(body.order_ids or []), bookings=set(body.booking_ids or []), jobs=set(body.job_ids or [])
     )
 
 
@@ -153,45 +153,44 @@ def list_persons(
 ) -> list[OwedOut]:
     """What a person used for themselves and has not paid."""
     seller = get_seller(session, seller_id, user=user)
-    found = tabs.list_owed(session, seller=seller, now=now, user_id=accounts.get_user(session, user_id).id)
-    return [OwedOut.of(each) for each in found]
+    owed = tabs.list_owed(session, seller=seller, now=now, user_id=accounts.get_user(session, user_id).id)
+    return [OwedOut.of(each) for each in owed]
 
 
 @router.post("/sellers/{seller_id}/sales", status_code=status.HTTP_201_CREATED)
 def sell(
-    seller_id: int, said: SaleIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
+    seller_id: int, body: SaleIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent
 ) -> InvoiceOut:
-    """Staff take the money of a person at the desk; the invoice is paid from the start."""
+    """Staff take the money of a person at the till; the invoice is paid from the start."""
 
     def make() -> InvoiceOut:
-        seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, said.user_id)
-        if said.address is not None:
-            address = Address(**{**said.address.model_dump(), "lines": tuple(said.address.lines)})
+        seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, body.user_id)
+        if body.address is not None:
+            address = Address(**{**body.address.model_dump(), "lines": tuple(body.address.lines)})
             tabs.save_address(session, user=person, address=address, now=now)
-        made = tabs.sell(
+        invoice = tabs.sell(
             session,
             seller=seller,
             user=person,
-            owed=_owed(session, seller, said, now),
-            means=tabs.TILL_MEANS[said.means],
+            owed=_owed(session, seller, body, now),
+            means=tabs.TILL_MEANS[body.means],
             judge=judge,
             now=now,
             actor=user,
-            shown_total_cents=said.total_cents,
+            shown_total_cents=body.total_cents,
         )
-        return InvoiceOut.of(session, made)
+        return InvoiceOut.of(session, invoice)
 
-    return idempotent(InvoiceOut, make, content=said)
+    return idempotent(InvoiceOut, make, content=body)
 
 
-def _owed(session: Session, seller: Seller, said: SaleIn, now: Now) -> list[Owed]:
-    found = tabs.list_owed(session, seller=seller, now=now, user_id=said.user_id)
-    if said.booking_ids is said.job_ids is None:
-        return found
-    wanted = {(OwedKind.BOOKING, each) for each in said.booking_ids or []} | {
-        (OwedKind.JOB, n) for n in said.job_ids or []
-    }
-    return [each for each in found if (each.what, each.id) in wanted]
+def _owed(session: Session, seller: Seller, body: SaleIn, now: Now) -> list[Owed]:
+    owed = tabs.list_owed(session, seller=seller, now=now, user_id=body.user_id)
+    if body.booking_ids is body.job_ids is None:
+        return owed
+    chosen = {(OwedKind.BOOKING, booking_id) for booking_id in body.booking_ids or []}
+    chosen |= {(OwedKind.JOB, job_id) for job_id in body.job_ids or []}
+    return [each for each in owed if (each.what, each.id) in chosen]
 
 
 @router.get("/sellers/{seller_id}/till")
@@ -204,21 +203,21 @@ def read_till(seller_id: int, session: DbSession, user: CurrentUser, now: Now, o
 
 @router.get("/sellers/{seller_id}/tabs/refused")
 def list_refused(seller_id: int, session: DbSession, user: CurrentUser) -> list[str]:
-    """Months that the clock could not invoice, and why."""
+    """Monthly bills that could not be issued, and why."""
     seller = get_seller(session, seller_id, user=user)
-    found = tabs.list_refused(session, seller_id=seller.id)
-    return [f"{row.month:%Y-%m} org:{row.organisation_id} {row.refusal}" for row in found]
+    bills = tabs.list_refused(session, seller_id=seller.id)
+    return [f"{bill.month:%Y-%m} org:{bill.organisation_id} {bill.refusal}" for bill in bills]
 
 
 @router.put("/bookings/{booking_id}/cost-centre", status_code=status.HTTP_204_NO_CONTENT)
-def charge_to(booking_id: int, said: ChargeIn, session: DbSession, user: CurrentUser) -> None:
+def charge_to(booking_id: int, body: ChargeIn, session: DbSession, user: CurrentUser) -> None:
     """A buyer says which cost centre of the organisation bears a booking, until it is invoiced."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    tabs.set_cost_centre(session, booking=booking, cost_centre_id=said.cost_centre_id, actor=user)
+    tabs.set_cost_centre(session, booking=booking, cost_centre_id=body.cost_centre_id, actor=user)
 
 
 @router.get("/invoices/{invoice_id}/sources/list")
 def list_sources(invoice_id: int, session: DbSession, user: CurrentUser) -> list[str]:
-    """What an invoice is for, back along the chain: `order:3`, `booking:8`, `job:41`."""
+    """What an invoice is for: `order:3`, `booking:8`, `job:41`."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     return tabs.list_sources(session, invoice=invoice)

@@ -1,4 +1,4 @@
-"""`/staff/mail` and `/staff/log`: what was written to people, and who did what. Both only read."""
+"""`/staff/mail`: letters to people; `/staff/log`: who did what. Both only read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def mail_page(reader: StaffReader, session: DbSession) -> Response:
 
 @router.get("/staff/log")
 def log_page(reader: StaffReader, session: DbSession, page: Paging) -> Response:
-    found = list_site_changes(session, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1)
-    more = len(found) > page.limit
+    rows = list_site_changes(session, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1)
+    more = len(rows) > page.limit
     return reader.page(
         "messages/log.html",
-        changes=found[: page.limit],
-        next=page.cursor_after(found[page.limit - 1][0].id) if more else None,
+        changes=rows[: page.limit],
+        next=page.cursor_after(rows[page.limit - 1][0].id) if more else None,
     )

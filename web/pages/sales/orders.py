@@ -37,29 +37,29 @@ STATES = {
 @router.get("/orders")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of one's organisations."""
-    found = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    return _draw_list(reader, session, found, page, "sales/orders.html")
+    rows = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    return _draw_list(reader, session, rows, page, "sales/orders.html")
 
 
 @router.get("/staff/orders")
 def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of the places that one staffs."""
-    found = orders.list_orders(
+    rows = orders.list_orders(
         session, user=user, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1
     )
-    return _draw_list(reader, session, found, page, "sales/staff_orders.html")
+    return _draw_list(reader, session, rows, page, "sales/staff_orders.html")
 
 
-def _draw_list(reader: PageReader, session: Session, found: list[Order], page: PageRequest, template: str) -> Response:
-    shown = found[: page.limit]
+def _draw_list(reader: PageReader, session: Session, rows: list[Order], page: PageRequest, template: str) -> Response:
+    shown = rows[: page.limit]  # One more than this was read: whether there is a next page.
     return reader.page(
         template,
-        rows=[(order, STATES[order.status], _done(session, order, reader)) for order in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        rows=[(order, STATES[order.status], _progress(session, order, reader)) for order in shown],
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
-def _done(session: Session, order: Order, reader: PageReader) -> float | None:
+def _progress(session: Session, order: Order, reader: PageReader) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
     if order.status is not OrderStatus.IN_PRODUCTION:
         return None
@@ -80,7 +80,7 @@ def check(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, 
     if part is None:
         raise NotFound()
     with trying(session, form):
-        good = form.int("good", otherwise=-1)
+        good = form.int("good", otherwise=-1)  # An empty field is not 0 good copies: -1 is refused at the field.
         orders.check_part(session, order=order, part=part, good=good, text=form["text"], actor=user, now=reader.now)
     return _after(reader, session, user, order, form, N_("The check is noted."))
 
@@ -103,7 +103,7 @@ def invoice(reader: Reader, session: DbSession, user: CurrentUser, order_id: int
 
 @router.post("/orders/{order_id}/deposit")
 def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, form: Sent) -> Response:
-    """Staff ask for a part in advance: a deposit invoice, deducted from the final one."""
+    """Staff issue a deposit invoice, which the final one deducts."""
     order = orders.get_order(session, order_id, user=user)
     with trying(session, form):
         percent = decimal_of(form["percent"]) or Decimal(0)
@@ -111,16 +111,16 @@ def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id:
     return _after(reader, session, user, order, form, N_("The deposit invoice is issued."))
 
 
-def _after(reader: PageReader, session: Session, user: User, order: Order, form: Form, said: str) -> Response:
+def _after(reader: PageReader, session: Session, user: User, order: Order, form: Form, message: str) -> Response:
     if form.errors:
-        session.refresh(order)
+        session.refresh(order)  # The savepoint was rolled back, and its changes with it.
         return _draw(reader, session, user, order, form, status=form.status)
-    return reader.to(f"/orders/{order.id}", said)
+    return reader.to(f"/orders/{order.id}", message)
 
 
 def _draw(reader: PageReader, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
-    asked = orders.list_deposits(session, order=order)
-    living = [deposit.id for deposit, credited_cents in asked if credited_cents < deposit.total_cents]
+    deposits = orders.list_deposits(session, order=order)
+    living = [deposit.id for deposit, credited_cents in deposits if credited_cents < deposit.total_cents]
     bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)
     return reader.page(
         "sales/order.html",
@@ -130,7 +130,7 @@ def _draw(reader: PageReader, session: Session, user: User, order: Order, form: 
         state=STATES[order.status],
         parts=orders.list_progress(session, order=order, now=reader.now),
         bill=bill,
-        deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in asked],
+        deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in deposits],
         living=living,
         may_ask_deposit=staffs and order.status in orders.OPEN and not living,
         open_cents=payments.open_cents(session, invoice=bill) if bill else 0,

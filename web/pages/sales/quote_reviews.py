@@ -1,4 +1,4 @@
-"""`/staff/quotes`: quotes that wait for the staff, all others, and when a place wants to look at them first."""
+"""`/staff/quotes`: quotes that wait for the staff, all others, and the rule that says when staff review them first."""
 
 from __future__ import annotations
 
@@ -54,14 +54,15 @@ def set_rule(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
 
 def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug: str, *, status: int = 200) -> Response:
     """`of_slug` is the place whose rule holds the errors."""
-    mine = set(site_ids(reader))
-    found = quotes.list_quotes(session, user=user, site_ids=list(mine), limit=200)
-    here = [(quote, state_of(quote, reader)) for quote in found if quote.site_id in mine]
+    own_sites = set(site_ids(reader))
+    quote_list = quotes.list_quotes(session, user=user, site_ids=list(own_sites), limit=200)
+    # The list also holds quotes that the clerk requested as a buyer at other sites.
+    here = [(quote, state_of(quote, reader)) for quote in quote_list if quote.site_id in own_sites]
     waiting = [row for row in here if row[0].status is QuoteStatus.IN_REVIEW and not row[0].is_expired(reader.now)]
     return reader.page(
         "sales/quote_reviews.html",
         status=status,
-        waiting=list(reversed(waiting)),
+        waiting=list(reversed(waiting)),  # Oldest first: it has waited longest.
         others=[row for row in here if row not in waiting],
         reviews=REVIEWS,
         rules=[

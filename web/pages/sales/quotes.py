@@ -1,8 +1,8 @@
-"""`/quotes`: several files, a price with its trace at once, the *devis*, and buying with a purchase-order number."""
+"""`/quotes`: upload several files, get a price with its trace at once, and accept it with a purchase-order number."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -45,7 +45,7 @@ STATES = {
     QuoteStatus.WITHDRAWN: State("over", N_("Withdrawn")),
 }
 EXPIRED = State("over", N_("Expired"))
-SAID = {
+MESSAGES = {
     "offer": N_("The quote is offered: the buyer may accept it."),
     "decline": N_("The quote is declined; the buyer reads why."),
     "price": N_("The price is changed; the buyer sees it with its reason."),
@@ -78,12 +78,12 @@ def state_of(quote: Quote, reader: PageReader) -> State:
 @router.get("/quotes")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
     """Those of one's organisations."""
-    found = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = found[: page.limit]
+    rows = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    shown = rows[: page.limit]
     return reader.page(
         "sales/quotes.html",
         rows=[(quote, state_of(quote, reader)) for quote in shown],
-        next=page.cursor_after(shown[-1].id) if len(found) > page.limit else None,
+        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -91,31 +91,32 @@ def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Pagin
 def new_page(
     reader: Reader, session: DbSession, user: CurrentUser, models: Annotated[str, Query(max_length=400)] = ""
 ) -> Response:
-    """First the files, then what to make of each."""
+    """First the upload; with `models` (ids with commas between), the choices for each of them."""
     return _draw_new(reader, session, user, Form(reader.request), _models(session, user, models))
 
 
 @router.post("/quotes/files")
 def upload(reader: Reader, request: Request, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Several STL at once; one that is refused is named, and none is kept."""
-    sent = [each for each in form.data.getlist("files") if isinstance(each, UploadFile) and each.filename]
-    made: list[Model] = []
+    """Several STL files at once; when one of them is refused, none is kept."""
+    uploads = [each for each in form.data.getlist("files") if isinstance(each, UploadFile) and each.filename]
+    models: list[Model] = []
     with trying(session, form):
-        if not 1 <= len(sent) <= MOST_FILES:
+        if not 1 <= len(uploads) <= MOST_FILES:
             raise FilesMissing(most=MOST_FILES)
-        made = [
+        models = [
             receive_model(session, owner=user, name=file.filename or "", file=file.file, now=reader.now)
-            for file in sent
+            for file in uploads
         ]
     if form.errors:
+        # The error names a field of a single upload; this form has one field for all files.
         form.errors = {"files": next(iter(form.errors.values()))}
         return _draw_new(reader, session, user, form, [], status=form.status)
-    return reader.to("/quotes/new?models=" + ",".join(str(model.id) for model in made))
+    return reader.to("/quotes/new?models=" + ",".join(str(model.id) for model in models))
 
 
 @router.post("/quotes/new")
 def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    wanted = _models(session, user, form["models"])
+    models = _models(session, user, form["models"])
     with trying(session, form):
         place = _place(session, form)
         quote = quotes.create_quote(
@@ -123,20 +124,21 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
             site=place,
             organisation=_organisation(session, user, form),
             actor=user,
-            lines=[_line(form, model, place, session) for model in wanted],
+            lines=[_line(form, model, place, session) for model in models],
             note=form["note"],
             cost_centre_id=_centre_id(session, form),
             wanted_on=_date(form["wanted_on"]),
             now=reader.now,
         )
     if form.errors:
-        return _draw_new(reader, session, user, form, wanted, status=form.status)
+        return _draw_new(reader, session, user, form, models, status=form.status)
     return reader.to(f"/quotes/{quote.id}")
 
 
 def _models(session: Session, user: User, ids: str) -> list[Model]:
-    wanted = [int(each) for each in ids.split(",") if each.isdecimal() and len(each) < 18]
-    return [get_model(session, model_id, user=user) for model_id in wanted[:MOST_FILES]]
+    # 17 digits always fit into the column (bigint): more would be an error of the database.
+    model_ids = [int(each) for each in ids.split(",") if each.isdecimal() and len(each) < 18]
+    return [get_model(session, model_id, user=user) for model_id in model_ids[:MOST_FILES]]
 
 
 def _place(session: Session, form: Form) -> Site:
@@ -144,10 +146,10 @@ def _place(session: Session, form: Form) -> Site:
 
 
 def _organisation(session: Session, user: User, form: Form) -> Organisation:
-    found = session.get(Organisation, form.int("organisation_id"))
-    if found is None:
+    organisation = session.get(Organisation, form.int("organisation_id"))
+    if organisation is None:
         raise NotFound()
-    return found
+    return organisation
 
 
 def _centre_id(session: Session, form: Form) -> int | None:
@@ -188,7 +190,7 @@ def _draw_new(
     reader: PageReader, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
 ) -> Response:
     own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
-    printing = {printer.site_id for printer in printers.list_printers(session)}
+    with_printers = {printer.site_id for printer in printers.list_printers(session)}
     offered = materials.list_materials(session)
     return reader.page(
         "sales/quote_new.html",
@@ -196,25 +198,26 @@ def _draw_new(
         form=form,
         models=models,
         organisations=own,
-        places=[site for site in reader.sites if site.id in printing],
+        places=[site for site in reader.sites if site.id in with_printers],
         materials=offered,
         colours={c.code: c for material in offered for c in material.colours if c.offered},
         qualities=QUALITIES,
         most=MOST_FILES,
-        centres=[(own_one, centre) for own_one in own for centre in list_cost_centres(session, organisation=own_one)],
+        centres=[(buyer, centre) for buyer in own for centre in list_cost_centres(session, organisation=buyer)],
         rushes=_rushes(session, reader),
     )
 
 
 def _rushes(session: Session, reader: PageReader) -> dict[str, Decimal]:
-    """Urgencies of the reader's place with their surcharge in percent; another place refuses what it does not offer."""
+    """The rush levels of the reader's site with their surcharge in percent."""
+    # The form may name another site, whose tariff refuses a rush level that it does not have.
     if reader.site is None:
         return {}
     try:
         _, tariff = get_tariff(session, site_id=reader.site.id, at=reader.now)
     except NoTariff:
         return {}
-    return {word: (factor - 1) * 100 for word, factor in tariff.rush_factors.items() if word != STANDARD}
+    return {rush: (factor - 1) * 100 for rush, factor in tariff.rush_factors.items() if rush != STANDARD}
 
 
 @router.get("/quotes/{quote_id}")
@@ -232,7 +235,7 @@ def accept(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int,
             quote=quote,
             actor=user,
             purchase_order=form["purchase_order"],
-            shown_total_cents=form.int("total_cents", otherwise=-1),
+            shown_total_cents=form.int("total_cents", otherwise=-1),  # Without it: -1, which no quote costs.
             now=reader.now,
         )
     if form.errors:
@@ -245,45 +248,40 @@ def decide(reader: Reader, session: DbSession, user: CurrentUser, quote_id: int,
     """Staff offer, decline or set another price; the buyer withdraws."""
     quote = quotes.get_quote(session, quote_id, user=user)
     with trying(session, form):
-        if verb == "offer":
-            quotes.offer(session, quote=quote, actor=user, now=reader.now)
-        elif verb == "price":
-            quotes.change_price(
-                session,
-                quote=quote,
-                net_cents=read_cents(form, "net"),
-                reason=form["price_reason"],
-                actor=user,
-                now=reader.now,
-            )
-        elif verb == "decline":
-            quotes.decline(session, quote=quote, actor=user, reason=form["reason"], now=reader.now)
-        elif verb == "withdraw":
-            quotes.withdraw(session, quote=quote, actor=user, now=reader.now)
-        else:
-            raise NotFound()
+        _decide(session, quote, verb, form, user, reader.now)
     if form.errors:
         return _draw(reader, session, user, quote, form, status=form.status)
-    return reader.to(f"/quotes/{quote.id}", SAID.get(verb, ""))
+    return reader.to(f"/quotes/{quote.id}", MESSAGES.get(verb, ""))
+
+
+def _decide(session: Session, quote: Quote, verb: str, form: Form, user: User, now: datetime) -> None:
+    if verb == "offer":
+        quotes.offer(session, quote=quote, actor=user, now=now)
+    elif verb == "price":
+        net_cents, reason = read_cents(form, "net"), form["price_reason"]
+        quotes.change_price(session, quote=quote, net_cents=net_cents, reason=reason, actor=user, now=now)
+    elif verb == "decline":
+        quotes.decline(session, quote=quote, actor=user, reason=form["reason"], now=now)
+    elif verb == "withdraw":
+        quotes.withdraw(session, quote=quote, actor=user, now=now)
+    else:
+        raise NotFound()
 
 
 def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
-    order = orders.find_order(session, quote_id=quote.id)
-    expired = quote.is_expired(reader.now)
+    is_buyer = may_buy_for(session, user=user, organisation_id=quote.organisation_id)
+    is_staff = may_staff(session, user=user, site_id=quote.site_id)
     return reader.page(
         "sales/quote.html",
         status=status,
         form=form,
         quote=quote,
-        order=order,
+        order=orders.find_order(session, quote_id=quote.id),
         state=state_of(quote, reader),
-        may_accept=quote.status is QuoteStatus.OFFERED
-        and not expired
-        and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
-        may_withdraw=quote.status in (QuoteStatus.IN_REVIEW, QuoteStatus.OFFERED)
-        and may_buy_for(session, user=user, organisation_id=quote.organisation_id),
-        may_decide=quote.status is QuoteStatus.IN_REVIEW and may_staff(session, user=user, site_id=quote.site_id),
-        is_staff=may_staff(session, user=user, site_id=quote.site_id),
+        may_accept=quote.status is QuoteStatus.OFFERED and not quote.is_expired(reader.now) and is_buyer,
+        may_withdraw=quote.status in (QuoteStatus.IN_REVIEW, QuoteStatus.OFFERED) and is_buyer,
+        may_decide=quote.status is QuoteStatus.IN_REVIEW and is_staff,
+        is_staff=is_staff,
         centre=session.get(CostCentre, quote.cost_centre_id) if quote.cost_centre_id else None,
         accepted_by=session.get(User, quote.accepted_by) if quote.accepted_by else None,
         adjustments=quotes.list_adjustments(session, quote=quote),
@@ -292,7 +290,7 @@ def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: 
 
 
 def _step(reader: PageReader, step: dict[str, Any]) -> tuple[str, str]:
-    """(what, how much) of one step of the trace, in the reader's language; of one piece where it says so."""
+    """(label, amount) of one step of the trace, in the reader's language."""
     params = {name: _written(reader, value) for name, value in step["params"].items()}
     amount = unit_price(reader.locale, Decimal(step["amount"]))
     each = step["scope"] == Scope.UNIT
@@ -303,5 +301,5 @@ def _step(reader: PageReader, step: dict[str, Any]) -> tuple[str, str]:
 
 def _written(reader: PageReader, value: str) -> str:
     """A number of the trace as the language writes it; a word as it is."""
-    found = decimal_of(value)
-    return value if found is None else number(reader.locale, found, 4)
+    amount = decimal_of(value)
+    return value if amount is None else number(reader.locale, amount, 4)

@@ -1,4 +1,4 @@
-"""`/staff/tabs`, `/staff/till`: what organisations are invoiced, what persons pay there; `/invoices`: one's own."""
+"""`/staff/tabs`: what organisations are invoiced; `/staff/till`: what persons pay; `/invoices`: one's own."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, obj
     refused = tabs.list_refused(session, seller_id=seller.id)
     return {
         "seller": seller,
-        "tabs": [_shown(session, tab) for tab in tabs.list_tabs(session, seller=seller, now=reader.now)],
+        "tabs": [_with_names(session, tab) for tab in tabs.list_tabs(session, seller=seller, now=reader.now)],
         "refused": [(session.get_one(Organisation, row.organisation_id), row) for row in refused],
         "troubles": platform.list_troubles(session, seller_id=seller.id),
     }
 
 
-def _shown(session: Session, tab: Tab) -> dict[str, object]:
+def _with_names(session: Session, tab: Tab) -> dict[str, object]:
     centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
     return {"tab": tab, "organisation": session.get_one(Organisation, tab.organisation_id), "centre": centre}
 
 
 @router.post("/staff/tabs/{seller_id}/bill")
 def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
-    """The whole tab; sending it twice bills nothing twice."""
+    """Invoice the whole tab of an organisation's cost centre; a form that is sent twice bills nothing twice."""
     seller, centre_id = get_seller(session, seller_id, user=user), form.int("cost_centre_id") or None
     number = ""
     with trying(session, form):
         ids = [form.int("organisation_id")]
-        found = tabs.list_tabs(session, seller=seller, now=reader.now, organisation_ids=ids)
-        tab = next((each for each in found if each.cost_centre_id == centre_id), None)
+        of_organisation = tabs.list_tabs(session, seller=seller, now=reader.now, organisation_ids=ids)
+        tab = next((each for each in of_organisation if each.cost_centre_id == centre_id), None)
         if tab is None:
             raise tabs.NothingOwed()
         number = tabs.bill(
@@ -96,6 +96,7 @@ def till_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Res
 
 def _till(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     owed = tabs.list_owed(session, seller=seller, now=reader.now)
+    # Sorted by person, because groupby joins neighbours only.
     own = sorted((each for each in owed if each.organisation_id is None), key=lambda each: each.user_id)
     people = [(rows[0], sum(each.promised_cents for each in rows)) for rows in _by_person(own)]
     cents = tabs.till_cents(session, seller=seller, on=today(reader.now))
@@ -134,7 +135,7 @@ def _draw_person(
 def sell(
     reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, user_id: int, form: Sent
 ) -> Response:
-    """What is ticked is paid; the address is kept for the next time."""
+    """Sell what is ticked; the address is kept for the next time."""
     seller, person, number = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id), ""
     with trying(session, form):
         if form["street"] or tabs.find_address(session, user=person) is None:
@@ -145,6 +146,7 @@ def sell(
             seller=seller,
             user=person,
             owed=[each for each in owed if form[f"{each.what}-{each.id}"]],
+            # Nothing chosen becomes a means that no till takes, so that the verb refuses it at its field.
             means=tabs.TILL_MEANS.get(form["means"], PaymentMeansCode.TRANSFER),
             judge=judge,
             now=reader.now,
@@ -161,7 +163,7 @@ def _address(form: Form) -> Address:
 
 @router.get("/invoices")
 def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
-    """What one was invoiced, and what one may pay at the desk."""
+    """What one was invoiced, and what one may pay at the till."""
     owed = [
         each
         for seller in list_sellers(session)
@@ -173,7 +175,7 @@ def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
 
 @router.get("/org/{slug}/bookings")
 def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
-    """What an organisation booked and was not invoiced for, and which of its cost centres bears it."""
+    """What an organisation booked and was not invoiced for yet, with the cost centre that bears it."""
     row = organisations.get_organisation(session, slug, user=user)
     return _draw_bookings(reader, session, user, row, Form(reader.request))
 

@@ -1,10 +1,10 @@
-// The print page: a drop zone with a progress bar and a stop, and choices that keep each other right.
+// The print page: a drop zone with a progress bar and a stop button, and colours that follow the chosen material.
 
 const form = document.getElementById("upload");
 if (form) {
   const file = form.querySelector("#file");
   const zone = form.querySelector(".drop");
-  const said = form.querySelector("#upload-said");
+  const message = form.querySelector("#upload-said");
   const bar = form.querySelector("#upload-progress");
   const measuring = form.querySelector("[data-measuring]");
   form.querySelector("[data-plain]").hidden = true;
@@ -12,22 +12,23 @@ if (form) {
   form.classList.add("quick");
 
   const show = (node, visible) => { node.hidden = !visible; };
-  const complain = (text) => {
+  const showError = (text) => {
     const line = document.createElement("p");
     line.className = "error";
     line.textContent = text;
-    said.replaceChildren(line);
+    message.replaceChildren(line);
   };
 
-  /** Sends the file, tells how far it is, then goes to its page or shows why it was refused. */
-  const send = (chosen) => {
-    said.replaceChildren();
-    if (chosen.size > Number(form.dataset.limitMb) * 1e6) { complain(form.dataset.tooLarge); return; }
+  /** Send the file with its progress, then go to its page or show why it was refused. */
+  const send = (upload) => {
+    message.replaceChildren();
+    if (upload.size > Number(form.dataset.limitMb) * 1e6) { showError(form.dataset.tooLarge); return; }
+    // Not fetch: only XMLHttpRequest reports the progress of an upload.
     const request = new XMLHttpRequest();
     const body = new FormData(form);
-    body.set("file", chosen);
+    body.set("file", upload);
     show(bar, true);
-    const idle = () => { show(bar, false); show(measuring, false); file.value = ""; };
+    const reset = () => { show(bar, false); show(measuring, false); file.value = ""; };
     bar.querySelector("[data-stop]").onclick = () => request.abort();
     request.upload.onprogress = (event) => {
       if (!event.lengthComputable) return;
@@ -39,12 +40,12 @@ if (form) {
     request.onload = () => {
       const target = request.getResponseHeader("HX-Redirect");
       if (target) { location.assign(target); return; }
-      idle();
-      if (request.status >= 500 || !request.responseText) complain(form.dataset.broken);
-      else said.innerHTML = request.responseText; // our own fragment, escaped by the server
+      reset();
+      if (request.status >= 500 || !request.responseText) showError(form.dataset.broken);
+      else message.innerHTML = request.responseText; // A fragment of our own, which the server has escaped.
     };
-    request.onerror = () => { idle(); complain(form.dataset.broken); };
-    request.onabort = idle;
+    request.onerror = () => { reset(); showError(form.dataset.broken); };
+    request.onabort = reset;
     request.open("POST", form.action);
     request.setRequestHeader("HX-Request", "true");
     request.send(body);
@@ -71,9 +72,10 @@ document.addEventListener("change", (event) => {
   if (event.target.name === "material") fetchColours(choices);
 });
 
-/** Another material has other colours: the form is fetched again, with what was chosen. */
+/** Fetch the form again with what is chosen: another material has other colours. */
 async function fetchColours(choices) {
-  const asked = new URLSearchParams([...new FormData(choices)].filter(([name]) => !["csrf", "note"].includes(name)));
-  await window.htmx.ajax("GET", `${choices.action}?${asked}`, { target: "#choices", select: "#choices", swap: "outerHTML" });
+  // The query is part of an address, which logs and histories keep: no token and no note in it.
+  const query = new URLSearchParams([...new FormData(choices)].filter(([name]) => !["csrf", "note"].includes(name)));
+  await window.htmx.ajax("GET", `${choices.action}?${query}`, { target: "#choices", select: "#choices", swap: "outerHTML" });
   document.querySelector("#choices input[name=material]:checked")?.focus();
 }

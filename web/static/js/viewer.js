@@ -1,4 +1,4 @@
-// The part in 3D: light, a bed grid, turn by mouse, finger or arrow keys. Draws only when something changed.
+// The part in 3D on the grid of a bed, turned by mouse, finger or arrow keys. Draws only when something changed.
 import { AmbientLight, Color, DirectionalLight, GridHelper, Mesh, MeshStandardMaterial, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { STLLoader } from "three/examples/jsm/loaders/STLLoader.js";
@@ -6,23 +6,23 @@ import { STLLoader } from "three/examples/jsm/loaders/STLLoader.js";
 for (const box of document.querySelectorAll(".viewer[data-stl]")) start(box);
 
 async function start(box) {
-  const said = box.querySelector("[data-said]");
+  const message = box.querySelector("[data-said]");
   let renderer;
   try {
     renderer = new WebGLRenderer({ antialias: true, alpha: true });
   } catch {
-    return; // the sentence in the page already says what is needed
+    return; // The page already shows the sentence that says what is needed.
   }
-  said.textContent = "…";
+  message.textContent = "…";
   try {
     const answer = await fetch(box.dataset.stl, { credentials: "same-origin" });
     if (!answer.ok) throw new Error(String(answer.status));
     const geometry = new STLLoader().parse(await answer.arrayBuffer());
-    said.remove();
+    message.remove();
     show(box, renderer, geometry);
     box.dataset.shown = "yes";
   } catch {
-    said.textContent = "3D ✕";
+    message.textContent = "3D ✕";
   }
 }
 
@@ -44,7 +44,9 @@ function show(box, renderer, geometry) {
   fill.position.set(-1, 1, 0.6);
   scene.add(sun, fill);
 
+  // All distances follow the size of the part, so that a ring and a bench look equally large.
   const reach = Math.max(size.x, size.y, size.z, 1);
+  // In whole squares of 10 mm.
   const bed = Math.max(20, Math.ceil((Math.max(size.x, size.y) * 1.5) / 10) * 10);
   const grid = new GridHelper(bed, bed / 10, 0x8a8f8b, 0xb9bdb8);
   grid.rotation.x = Math.PI / 2;
@@ -69,15 +71,15 @@ function show(box, renderer, geometry) {
   canvas.setAttribute("aria-label", box.dataset.turn || "3D");
   box.append(canvas);
 
-  let asked = false;
+  let scheduled = false;
   const draw = () => {
-    if (asked) return;
-    asked = true;
-    requestAnimationFrame(() => { asked = false; renderer.render(scene, camera); });
+    if (scheduled) return;
+    scheduled = true;
+    requestAnimationFrame(() => { scheduled = false; renderer.render(scene, camera); });
   };
   const fit = () => {
     const { width, height } = box.getBoundingClientRect();
-    renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    renderer.setPixelRatio(Math.min(devicePixelRatio, 2)); // Phones have 3 and more: slower, and no eye sees it.
     renderer.setSize(width, height, false);
     camera.aspect = width / height;
     camera.updateProjectionMatrix();
@@ -95,11 +97,12 @@ function turnByKey(event, camera, controls) {
   const step = { ArrowLeft: [0.15, 0], ArrowRight: [-0.15, 0], ArrowUp: [0, 0.12], ArrowDown: [0, -0.12] }[event.key];
   if (!step) return;
   event.preventDefault();
-  const from = camera.position.clone().sub(controls.target);
-  from.applyAxisAngle(new Vector3(0, 0, 1), step[0]);
-  const side = new Vector3(0, 0, 1).cross(from).normalize();
-  const tilted = from.clone().applyAxisAngle(side, -step[1]);
-  if (Math.abs(tilted.clone().normalize().z) < 0.98) from.copy(tilted);
-  camera.position.copy(controls.target).add(from);
+  const position = camera.position.clone().sub(controls.target);
+  position.applyAxisAngle(new Vector3(0, 0, 1), step[0]);
+  // Not over the pole, where "up" has no direction and the picture would turn over.
+  const side = new Vector3(0, 0, 1).cross(position).normalize();
+  const tilted = position.clone().applyAxisAngle(side, -step[1]);
+  if (Math.abs(tilted.clone().normalize().z) < 0.98) position.copy(tilted);
+  camera.position.copy(controls.target).add(position);
   controls.update();
 }

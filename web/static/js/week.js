@@ -1,14 +1,15 @@
-// The week of a resource: drag over a free stretch with mouse, pen or finger. It fills the form of the page, or goes to it.
-// A free stretch is a link already: without this file, and from the keyboard, it leads to the same form.
+// The week of a resource: drag over a free stretch with mouse, pen or finger. That fills the booking form of the page, or
+// goes to the page that has it. Without this file a free stretch is a link to the same form.
 
-const HOLD_MS = 300; // A finger that rests so long drags; one that moves before scrolls.
-const SLACK_PX = 8;
+const HOLD_MS = 300; // A finger that rests this long selects; one that moves before scrolls the page.
+const SLACK_PX = 8; // A resting finger trembles: this much is no movement.
 const MINUTE_MS = 60_000;
 
-/** The wall time of a cell plus minutes, as "2026-11-24T09:30": the clock of the place, never that of the browser. */
-const wallTime = (cell, minutes) => new Date(Date.parse(`${cell.dataset.start}Z`) + minutes * MINUTE_MS).toISOString().slice(0, 16);
+// Computed as if local time were UTC, so that the time zone of the browser plays no part.
+/** The local time at the site, as "2026-11-24T09:30", so many minutes after the start of a cell. */
+const localTime = (cell, minutes) => new Date(Date.parse(`${cell.dataset.start}Z`) + minutes * MINUTE_MS).toISOString().slice(0, 16);
 
-class Pick {
+class Selection {
   constructor(cell, event) {
     this.cell = cell;
     this.rules = cell.closest("[data-week]").dataset;
@@ -17,12 +18,12 @@ class Pick {
     this.to = this.from;
     this.mark = document.createElement("div");
     this.mark.className = "pick";
-    document.querySelectorAll(".week .pick").forEach((old) => old.remove());
+    document.querySelectorAll(".week .pick").forEach((previous) => previous.remove());
     cell.append(this.mark);
     this.draw();
   }
 
-  /** Minutes from the cell's start at this height, unrounded and inside the cell. */
+  /** Minutes from the start of the cell at this height, not rounded, inside the cell. */
   at(y) {
     const box = this.cell.getBoundingClientRect();
     return Math.min(Math.max((y - box.top) / box.height, 0), 1) * this.length;
@@ -30,17 +31,17 @@ class Pick {
 
   move(event) { this.to = this.at(event.clientY); this.draw(); }
 
-  /** [start, end) in minutes, on the grid, as long as the rule asks; a mere click is as long as the form says. */
+  /** [start, end) in minutes, on the grid and as long as the rule allows; a click is as long as the form says. */
   range() {
     const step = Number(this.rules.step);
     const least = Number(this.rules.least);
     const most = Number(this.rules.most);
     const isClick = Math.abs(this.to - this.from) < step / 2;
-    const usual = Math.max(least, Math.min(Number(document.querySelector("#ask #minutes")?.value || this.rules.minutes), most));
+    const formLength = Math.max(least, Math.min(Number(document.querySelector("#ask #minutes")?.value || this.rules.minutes), most));
     let start = Math.floor(Math.min(this.from, this.to) / step) * step;
-    let end = isClick ? start + usual : Math.ceil(Math.max(this.from, this.to) / step) * step;
+    let end = isClick ? start + formLength : Math.ceil(Math.max(this.from, this.to) / step) * step;
     end = Math.min(start + Math.min(Math.max(end - start, least), most), Math.floor(this.length / step) * step);
-    start = Math.max(0, Math.min(start, end - (isClick ? Math.min(usual, end) : least)));
+    start = Math.max(0, Math.min(start, end - (isClick ? Math.min(formLength, end) : least)));
     return [start, end];
   }
 
@@ -48,13 +49,13 @@ class Pick {
     const [start, end] = this.range();
     this.mark.style.insetBlockStart = `${(start / this.length) * 100}%`;
     this.mark.style.blockSize = `${((end - start) / this.length) * 100}%`;
-    this.mark.textContent = `${wallTime(this.cell, start).slice(11)}–${wallTime(this.cell, end).slice(11)}`;
+    this.mark.textContent = `${localTime(this.cell, start).slice(11)}–${localTime(this.cell, end).slice(11)}`;
   }
 
-  /** Into the form of this page; a page without one goes to it. */
-  take() {
+  /** Fill the form of this page, or go to the page that has it. */
+  apply() {
     const [start, end] = this.range();
-    const when = wallTime(this.cell, start);
+    const when = localTime(this.cell, start);
     const form = document.getElementById("ask");
     if (!form) {
       location.assign(`${this.rules.target}?start=${when}&minutes=${end - start}`);
@@ -63,57 +64,58 @@ class Pick {
     form.elements.day.value = when.slice(0, 10);
     form.elements.at.value = when.slice(11);
     form.elements.minutes.value = end - start;
+    // What was filled in for the previous start does not hold for this one.
     for (const name of ["offset", "given"]) if (form.elements[name]) form.elements[name].value = "";
     form.elements.minutes.dispatchEvent(new Event("change", { bubbles: true }));
     form.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 
-  drop() { this.mark.remove(); }
+  cancel() { this.mark.remove(); }
 }
 
-let pick = null;
-let resting = null;
-let origin = null;
+let selection = null;
+let holdTimer = null;
+let origin = null; // The event of a finger that may still begin to scroll.
 
 const freeCell = (event) => event.target.closest?.("[data-week] td.free");
-const stop = () => { clearTimeout(resting); resting = null; origin = null; };
+const forgetTouch = () => { clearTimeout(holdTimer); holdTimer = null; origin = null; };
 
 addEventListener("pointerdown", (event) => {
   const cell = freeCell(event);
   if (!cell || event.button !== 0 || !event.isPrimary) return;
-  if (event.pointerType !== "touch") { pick = new Pick(cell, event); return; }
+  if (event.pointerType !== "touch") { selection = new Selection(cell, event); return; }
   origin = event;
-  resting = setTimeout(() => { pick = new Pick(cell, origin); resting = null; }, HOLD_MS);
+  holdTimer = setTimeout(() => { selection = new Selection(cell, origin); holdTimer = null; }, HOLD_MS);
 });
 
 addEventListener("pointermove", (event) => {
-  if (pick) { pick.move(event); return; }
-  if (origin && Math.hypot(event.clientX - origin.clientX, event.clientY - origin.clientY) > SLACK_PX) stop();
+  if (selection) { selection.move(event); return; }
+  if (origin && Math.hypot(event.clientX - origin.clientX, event.clientY - origin.clientY) > SLACK_PX) forgetTouch();
 });
 
 addEventListener("pointerup", (event) => {
-  if (!pick && origin && resting) pick = new Pick(freeCell(event) ?? origin.target.closest("td.free"), origin);
-  stop();
-  if (pick) { pick.take(); pick = null; }
+  if (!selection && origin && holdTimer) selection = new Selection(freeCell(event) ?? origin.target.closest("td.free"), origin);
+  forgetTouch();
+  if (selection) { selection.apply(); selection = null; }
 });
 
-const giveUp = () => { stop(); pick?.drop(); pick = null; };
-addEventListener("pointercancel", giveUp);
-addEventListener("keydown", (event) => { if (event.key === "Escape") giveUp(); });
+const cancelSelection = () => { forgetTouch(); selection?.cancel(); selection = null; };
+addEventListener("pointercancel", cancelSelection);
+addEventListener("keydown", (event) => { if (event.key === "Escape") cancelSelection(); });
 
-// While a finger drags over the time, the page stays where it is.
-addEventListener("touchmove", (event) => { if (pick) event.preventDefault(); }, { passive: false });
-addEventListener("contextmenu", (event) => { if (pick && freeCell(event)) event.preventDefault(); });
+// While a finger selects, the page must not scroll, open a menu or drag the link.
+addEventListener("touchmove", (event) => { if (selection) event.preventDefault(); }, { passive: false });
+addEventListener("contextmenu", (event) => { if (selection && freeCell(event)) event.preventDefault(); });
 addEventListener("dragstart", (event) => { if (freeCell(event)) event.preventDefault(); });
 
-// The pointer has chosen already. From the keyboard the stretch's beginning is taken, and the form goes on from there;
-// on a page without the form the link leads to it.
+// A click of the pointer (`detail` counts them) was handled above. From the keyboard the start of the stretch is taken, and
+// the focus goes on to the form; on a page without the form the link leads to it.
 addEventListener("click", (event) => {
   const cell = freeCell(event);
   if (!cell) return;
   const form = document.getElementById("ask");
   if (event.detail || form) event.preventDefault();
   if (event.detail || !form) return;
-  new Pick(cell, { clientY: cell.getBoundingClientRect().top }).take();
+  new Selection(cell, { clientY: cell.getBoundingClientRect().top }).apply();
   form.elements.at.focus();
 });
