@@ -1,4 +1,4 @@
-"""Why a job waits, stopped or was refused, in words for a member. The codes are the domain's; it decides nothing."""
+"""Why a job waits, stopped or was refused, in words for a member. The codes are the domain's."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ TROUBLES: dict[str, str] = {
 
 def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
     """One reason of the plan as a sentence; the plan's codes of filaments become the names of those of `job`."""
-    params = {name: _readable(reader, name, value) for name, value in why.params}
+    params = {name: _format_param(reader, name, value) for name, value in why.params}
     if job is not None and params.get("material") == job.material.code:
         params["material"] = named(reader.locale, job.material)
     if job is not None and job.colour is not None and params.get("colour") == job.colour.code:
@@ -87,7 +87,7 @@ def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
     return reader.text(WAITS[why.code], **params)
 
 
-def _readable(reader: PageReader, name: str, value: Any) -> Any:
+def _format_param(reader: PageReader, name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         zone = reader.site.timezone if reader.site else "Europe/Paris"
         return relative(reader.locale, value, now=reader.now, zone=zone)
@@ -98,9 +98,9 @@ def _readable(reader: PageReader, name: str, value: Any) -> Any:
     return "" if value is None else value
 
 
-def wait_texts(reader: PageReader, planned: JobPlan | None, job: Job) -> list[str]:
-    """All that stands before the job, in the order of the plan, each said once."""
-    return list(dict.fromkeys(wait_text(reader, why, job) for why in planned.why)) if planned else []
+def wait_texts(reader: PageReader, job_plan: JobPlan | None, job: Job) -> list[str]:
+    """All that the job waits for, in the order of the plan, each once: two plates may wait for the same."""
+    return list(dict.fromkeys(wait_text(reader, why, job) for why in job_plan.why)) if job_plan else []
 
 
 def job_text(reader: PageReader, job: Job) -> str:
@@ -118,18 +118,20 @@ def run_text(reader: PageReader, run: Run) -> str:
 
 def trouble_text(reader: PageReader, printer: Printer) -> str:
     """What is wrong with a printer: in our words where the reason is known, else in its server's."""
-    known = TROUBLES.get(printer.trouble_reason) or ENDS.get(printer.trouble_reason)
-    return reader.text(known) if known else printer.trouble
+    msgid = TROUBLES.get(printer.trouble_reason) or ENDS.get(printer.trouble_reason)
+    return reader.text(msgid) if msgid else printer.trouble
 
 
 def error_text(reader: PageReader, code: str, params: dict[str, Any]) -> str:
     """A stored code in words; one that nobody knows any more is shown as it is, never hidden."""
     if code in ENDS:
         return reader.text(ENDS[code])
+    # What failed in the past was stored as the code of its error, not as a text: each reader has another language.
     for error in all_errors(DomainError):
         if error.code() == code:
             try:
                 return reader.text(error.msgid(), **params)
+            # The message of an older release may have had other placeholders.
             except (KeyError, ValueError, IndexError):
                 break
     return code.replace("-", " ").replace("_", " ")

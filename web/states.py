@@ -1,4 +1,4 @@
-"""The word and the meaning of every state that people see: one badge each. Decides nothing."""
+"""The word and the meaning of every state that people see: one badge each."""
 
 from __future__ import annotations
 

@@ -20,22 +20,24 @@ MOST_SUBJECTS = 100
 
 @router.get("/live")
 def live(request: Request, session: DbSession, user: MaybeUser, about: str = "") -> StreamingResponse:
-    """Jobs only to who may see them (else 404), printers to anybody: their tiles hang on the wall."""
+    """Jobs only for those who may see them (else 404), printers for anybody: their tiles hang on the wall."""
     subjects = frozenset(about.split(",")[:MOST_SUBJECTS]) - {""}
     for subject in subjects:
         check_subject(session, subject, user)
-    ear: Live = request.app.state.live
-    if len(ear.streams) >= MOST_STREAMS:
+    broadcaster: Live = request.app.state.live
+    if len(broadcaster.streams) >= MOST_STREAMS:
         raise TooManyStreams()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(ear.events(subjects), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(broadcaster.events(subjects), media_type="text/event-stream", headers=headers)
 
 
 def check_subject(session: DbSession, subject: str, user: User | None) -> None:
-    known = re.fullmatch(r"(job|printer):(\d{1,18})", subject)
-    if known is None:
+    """Raises NotFound, or LoginNeeded, when the user may not hear of the subject."""
+    # At most 18 digits: more would not fit a number of the database.
+    match = re.fullmatch(r"(job|printer):(\d{1,18})", subject)
+    if match is None:
         raise NotFound()
-    if known[1] == "job":
+    if match[1] == "job":
         if user is None:
             raise LoginNeeded()
-        jobs.get_job(session, int(known[2]), user=user)
+        jobs.get_job(session, int(match[2]), user=user)

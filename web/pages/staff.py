@@ -14,7 +14,7 @@ from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text
 from web.render import PageReader
-from web.shown import summarise_job, summarise_printers
+from web.summaries import summarise_job, summarise_printers
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,29 +23,30 @@ TROUBLED = (PrinterState.OFFLINE, PrinterState.NEEDS_ATTENTION)
 
 @router.get("/staff")
 def staff_page(reader: StaffReader, session: DbSession) -> Response:
-    return draw_now(reader, session, Form(reader.request))
+    return draw_staff_page(reader, session, Form(reader.request))
 
 
-def draw_now(reader: PageReader, session: Session, form: Form, *, status: int = 200) -> Response:
+def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status: int = 200) -> Response:
     """Also what a refused act comes back to, with its error."""
-    places = site_ids(reader)
-    shown = summarise_printers(session, reader, list_printers(session, site_ids=places))
-    waiting = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.SUBMITTED, JobStatus.ON_HOLD])
-    active = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.QUEUED, JobStatus.PRINTING])
-    printed = jobs.list_site_jobs(session, site_ids=places, statuses=[JobStatus.PRINTED])
+    ids = site_ids(reader)
+    tiles = summarise_printers(session, reader, list_printers(session, site_ids=ids))
+    waiting = jobs.list_site_jobs(session, site_ids=ids, statuses=[JobStatus.SUBMITTED, JobStatus.ON_HOLD])
+    active = jobs.list_site_jobs(session, site_ids=ids, statuses=[JobStatus.QUEUED, JobStatus.PRINTING])
+    printed = jobs.list_site_jobs(session, site_ids=ids, statuses=[JobStatus.PRINTED])
+    # A job may be approved before it is sliced: staff need not come back for it.
     approvals = [j for j in waiting if j.status == JobStatus.SUBMITTED and j.site.approves_prints and not j.approved_at]
     held = [j for j in waiting if j.status == JobStatus.ON_HOLD]
-    doubts = runs.list_doubts(session, site_ids=places)
+    doubts = runs.list_doubts(session, site_ids=ids)
     return reader.page(
         "staff.html",
         status=status,
         form=form,
-        printers=shown,
-        to_clear=[each for each in shown if each.must_be_cleared],
+        printers=tiles,
+        to_clear=[each for each in tiles if each.must_be_cleared],
         approvals=[summarise_job(session, reader, job) for job in approvals],
         doubts=[(run, run_text(reader, run)) for run in doubts],
         held=[(job, job_text(reader, job)) for job in held],
-        troubled=[each for each in shown if each.state in TROUBLED],
+        troubled=[each for each in tiles if each.state in TROUBLED],
         queue=[summarise_job(session, reader, job) for job in active],
         printed=printed,
         several=len(reader.staffs) > 1,

@@ -1,4 +1,7 @@
-"""`/staff/printers/new`: add a printer by address and key, or by asking its OctoPrint for a key. The worker looks."""
+"""`/staff/printers/new`: add a printer by address and key, or by asking its OctoPrint for a key.
+
+The worker looks at it; a page never talks to a printer.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +36,11 @@ def _new(reader: PageReader, form: Form, *, status: int = 200) -> Response:
 
 @router.post("/staff/printers/new")
 def ask(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """With a key: look. Without: ask OctoPrint for one first, and wait for a person there."""
+    """With a key the worker looks at once; without, it asks OctoPrint for one first, and a person must agree there."""
     site = next((s for s in reader.staffs if str(s.id) == form["site_id"]), reader.staffs[0])
     with trying(session, form):
         url = form["url"].rstrip("/")
+        # People type "octopi.local". The key is sealed for exactly this address, so it is completed before.
         url = url if "://" in url or not url else f"http://{url}"
         key = form["key"]
         sealed = seal(key, about=url[:300]) if key else ""
@@ -70,27 +74,29 @@ def _probe(reader: PageReader, session: Session, probe: Probe, form: Form, *, st
 @router.post("/staff/printers/new/{probe_id}")
 def add(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: int, form: Sent) -> Response:
     probe = probes.get_probe(session, probe_id, user=user)
-    known = find_printer_at(session, probe.url)
+    existing = find_printer_at(session, probe.url)
     with trying(session, form):
-        kind = known.kind if known else _kind(session, form)
+        # Who only renews the key is not asked again what the printer is.
+        kind = existing.kind if existing else _kind(session, form)
         printer = probes.add_probed(session, probe=probe, name=form["name"], kind=kind, actor=user, now=reader.now)
     if form.errors:
         return _probe(reader, session, probe, form, status=form.status)
-    said = N_("{printer} is added. Look at its plate, and say when it is clear.")
-    if known:
-        said = N_("{printer} has its new key.")
-    return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
+    message = N_("{printer} is added. Look at its plate, and say when it is clear.")
+    if existing:
+        message = N_("{printer} has its new key.")
+    return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 
 def _kind(session: Session, form: Form) -> PrinterKind:
-    """A kind that is known, or a new one of this size and nozzle (or the one that is equal)."""
-    if form["kind_id"].isdigit() and (known := session.get(PrinterKind, int(form["kind_id"]))):
-        return known
+    """The kind that was chosen, else the one of this size and nozzle, made when there is none."""
+    if form["kind_id"].isdigit() and (kind := session.get(PrinterKind, int(form["kind_id"]))):
+        return kind
     width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
     return get_or_create_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
 
 
 def _mm(form: Form, name: str) -> Decimal:
+    # French keyboards type a decimal comma.
     try:
         value = Decimal(form[name].replace(",", "."))
     except InvalidOperation as error:

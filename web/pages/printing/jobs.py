@@ -17,21 +17,22 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.reasons import run_text
 from web.render import PageReader, Reader
-from web.shown import summarise_job
 from web.states import RUNS
+from web.summaries import summarise_job
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/jobs")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
-    found = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = [summarise_job(session, reader, job) for job in found[: page.limit]]
+    # One more than shown: it tells whether there is a next page.
+    rows = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
+    summaries = [summarise_job(session, reader, job) for job in rows[: page.limit]]
     return reader.page(
         "printing/jobs.html",
-        live=[each for each in shown if each.is_live],
-        ended=[each for each in shown if not each.is_live],
-        next=page.cursor_after(found[page.limit - 1].id) if len(found) > page.limit else None,
+        live=[each for each in summaries if each.is_live],
+        ended=[each for each in summaries if not each.is_live],
+        next=page.cursor_after(rows[page.limit - 1].id) if len(rows) > page.limit else None,
     )
 
 
@@ -53,18 +54,18 @@ def _job(
     asks_cancel: bool = False,
     status: int = 200,
 ) -> Response:
-    planned = runs.find_plan(session, job=job, now=reader.now)
-    shown = summarise_job(session, reader, job, planned=planned)
+    job_plan = runs.find_plan(session, job=job, now=reader.now)
+    summary = summarise_job(session, reader, job, job_plan=job_plan)
     return reader.page(
         "printing/_job_live.html" if reader.wants_fragment else "printing/job.html",
         status=status,
-        shown=shown,
+        shown=summary,
         job=job,
         form=form,
         asks_cancel=asks_cancel,
         is_staff=may_staff(session, user=user, site_id=job.site_id),
         run_states=RUNS,
-        why_of={run.id: run_text(reader, run) for run in shown.runs},
+        why_of={run.id: run_text(reader, run) for run in summary.runs},
         changes=list_changes(session, noun="job", noun_id=job.id),
     )
 

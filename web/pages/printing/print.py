@@ -41,6 +41,10 @@ QUALITIES = {
 }
 
 
+# The grey in which the viewer shows a part of no particular colour.
+ANY_COLOUR_HEX = "#b9b5aa"
+
+
 class FileMissing(Invalid):
     """Choose an STL file first."""
 
@@ -53,9 +57,9 @@ class NotANumber(Invalid):
 
 @dataclass(frozen=True)
 class PrintOffer:
-    """What is asked for, what it would cost, or why it cannot be; `shrink_to` is the scale in % that would fit.
+    """What these choices would cost, or why they cannot be printed; `shrink_to` is the scale in % that would fit.
 
-    `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is awaited.
+    `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is on its way.
     """
 
     quote: PriceEstimate | None = None
@@ -111,17 +115,19 @@ def price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) 
 
 @router.post("/print/{model_id}/price")
 def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id: int, form: Sent) -> Response:
-    """Ask for the exact price of these choices; asking again while it is awaited is harmless, and answers 204."""
+    """Request the exact price of these choices; while it is on its way, another request answers 204."""
     model = library.get_model(session, model_id, user=user)
     with trying(session, form):
         request = read_request(session, reader, user, model, form)
         exact = jobs.request_exact_price(session, request=request, now=reader.now)
+        # The page asks every two seconds; at 204 htmx leaves it as it is.
         if not exact.is_final and form["awaited"]:
             return Response(status_code=204)
     if not reader.wants_fragment:
         choices = {name: form[name] for name in CHOICES if form[name]}
         return reader.to(f"/print/{model.id}?{urlencode(choices)}")
     values = _choices(reader, session, user, model, form)
+    # Awaited even if no slice could be requested yet: the page asks again, and there may be room then.
     values["offer"] = replace(values["offer"], is_asked=True)
     return reader.page("printing/_price.html", **values)
 
@@ -138,6 +144,7 @@ def hand_in(reader: Reader, session: DbSession, user: CurrentUser, model_id: int
     """Make the job of these choices and submit it."""
     model = library.get_model(session, model_id, user=user)
     with trying(session, form):
+        # Both or neither: `trying` is one savepoint, so a refused job leaves no draft behind.
         request = read_request(session, reader, user, model, form)
         job = jobs.create_job(session, owner=user, request=request, now=reader.now)
         jobs.submit(session, job=job, actor=user, now=reader.now)
@@ -165,6 +172,7 @@ def _choices(reader: PageReader, session: Session, user: User, model: Model, for
     offered = materials.list_materials(session)
     fleet = printers.list_printers(session)
     places = [site for site in reader.sites if any(printer.site_id == site.id for printer in fleet)]
+    # The address may be an old link, with a material that is no longer offered.
     chosen = next((m for m in offered if m.code == form["material"].upper()), offered[0] if offered else None)
     place = _place(reader, places, form)
     own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
@@ -181,17 +189,18 @@ def _choices(reader: PageReader, session: Session, user: User, model: Model, for
         "places": places,
         "place": place,
         "organisations": own,
-        "unit": _unit_doubt(model),
-        "hex": _hex(chosen, form),
+        "unit": _unit_warning(model),
+        "hex": _colour_hex(chosen, form),
         "offer": _offer(session, reader, user, model, form, [p for p in fleet if place and p.site_id == place.id]),
+        # Only letters and digits, because it goes into a link unquoted.
         "query": "&".join(f"{n}={form[n]}" for n in ("material", "colour", "quality", "copies") if form[n].isalnum()),
     }
 
 
 def _place(reader: PageReader, places: list[Site], form: Form) -> Site | None:
-    """The one asked for, else this browser's, else the first that has a printer."""
-    wanted = [form["site_id"], str(reader.site.id) if reader.site else ""]
-    return next((s for w in wanted for s in places if str(s.id) == w), places[0] if places else None)
+    """The one that was chosen, else this browser's, else the first that has a printer."""
+    ids = [form["site_id"], str(reader.site.id) if reader.site else ""]
+    return next((site for id_ in ids for site in places if str(site.id) == id_), places[0] if places else None)
 
 
 def _colour(material: Material | None, form: Form) -> str:
@@ -200,13 +209,13 @@ def _colour(material: Material | None, form: Form) -> str:
     return form["colour"] if form["colour"] in codes else ""
 
 
-def _hex(material: Material | None, form: Form) -> str:
+def _colour_hex(material: Material | None, form: Form) -> str:
     if material is None:
-        return "#b9b5aa"
-    return next((c.hex for c in material.colours if c.code == form["colour"]), "#b9b5aa")
+        return ANY_COLOUR_HEX
+    return next((c.hex for c in material.colours if c.code == form["colour"]), ANY_COLOUR_HEX)
 
 
-def _unit_doubt(model: Model) -> dict[str, object] | None:
+def _unit_warning(model: Model) -> dict[str, object] | None:
     """A part that was probably drawn in inches or metres, and the scale in % that puts it right."""
     if model.suggested_scale is None:
         return None
@@ -231,6 +240,7 @@ def _offer(
             failure=_failure(reader, exact),
             is_asked=exact.is_pending,
         )
+    # Only this refusal has a way out that can be offered: a smaller scale.
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
         return PrintOffer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))

@@ -1,4 +1,4 @@
-"""`/staff/printers/{id}`: one printer, live: what it does, what may be done, its day, what happened on it."""
+"""`/staff/printers/{id}`: one printer, live: what it does, what can be done with it, its day and its history."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.home import start_of_day
-from web.pages.printing.staff_acts import get_staffed_printer
+from web.pages.printing.staff_actions import get_staffed_printer
 from web.pages.staff_only import StaffReader
 from web.reasons import run_text
 from web.render import PageReader
-from web.shown import summarise_printer
 from web.states import COMMANDS, HOLDS, RUNS
+from web.summaries import summarise_printer
 
 router = APIRouter(include_in_schema=False)
 
@@ -76,8 +76,8 @@ def maintain(reader: StaffReader, session: DbSession, user: CurrentUser, printer
     printer = get_staffed_printer(session, printer_id, user=user)
     on = form["on"] == "yes"
     printers.set_maintenance(session, printer=printer, on=on, note=form["note"], actor=user, now=reader.now)
-    said = N_("{printer} is out of the queue.") if on else N_("{printer} is back in the queue.")
-    return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
+    message = N_("{printer} is out of the queue.") if on else N_("{printer} is back in the queue.")
+    return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 
 @router.post("/staff/printers/{printer_id:int}/command")

@@ -1,7 +1,4 @@
-"""How a kind of printer is sliced for: by our own settings, or by what staff exported from PrusaSlicer.
-
-Refuses to judge the file: the check is the slicer's, handed in by the composition root.
-"""
+"""How a kind of printer is sliced for: by our own settings, or by what staff exported from PrusaSlicer."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from api.domain.printing import printers
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.printers import draw_printer
-from web.pages.printing.staff_acts import get_staffed_printer
+from web.pages.printing.staff_actions import get_staffed_printer
 from web.pages.staff_only import StaffReader
 
 router = APIRouter(include_in_schema=False)
@@ -40,6 +37,7 @@ class ConfigurationUnreadable(Invalid):
 def configure(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
     """All printers of the same kind are sliced for with this file from now on; `remove` goes back to our own."""
     printer = get_staffed_printer(session, printer_id, user=user)
+    # The check belongs to the slicer, which pages may not import: the composition root (web/app.py) hands it in.
     check: Callable[[str], None] = reader.request.app.state.check_configuration
     with trying(session, form):
         text = "" if form["remove"] == "yes" else _read(form)
@@ -48,8 +46,10 @@ def configure(reader: StaffReader, session: DbSession, user: CurrentUser, printe
         printers.configure_kind(session, kind=printer.kind, config_ini=text, actor=user, now=reader.now)
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
-    said = N_("{kind}: sliced with your configuration.") if text else N_("{kind}: sliced with our own settings again.")
-    return reader.to(f"/staff/printers/{printer.id}", said, kind=printer.kind.name)
+    message = (
+        N_("{kind}: sliced with your configuration.") if text else N_("{kind}: sliced with our own settings again.")
+    )
+    return reader.to(f"/staff/printers/{printer.id}", message, kind=printer.kind.name)
 
 
 def _read(form: Form) -> str:

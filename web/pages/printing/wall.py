@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from api.deps import DbSession
 from api.domain.printing.printers import list_printers
 from web.render import Reader
-from web.shown import summarise_printers
+from web.summaries import summarise_printers
 
 router = APIRouter(include_in_schema=False)
 

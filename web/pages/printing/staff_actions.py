@@ -1,4 +1,4 @@
-"""What staff do with one click: clear a plate, let a job print or not, settle a doubt; written with their name."""
+"""What staff do with one click: clear a plate, let a job print or not, settle a doubt; recorded with their name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.domain.printing.printers import Printer
 from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.staff import draw_now
+from web.pages.staff import draw_staff_page
 from web.pages.staff_only import StaffReader
 from web.render import PageReader, local_path
 
@@ -48,7 +48,7 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
     with trying(session, form):
         printers.clear_plate(session, printer=printer, actor=user, now=reader.now, has_run=busy)
     if form.errors:
-        return draw_now(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, form, status=form.status)
     back = local_path(form["next"], "/staff")
     undo = f"/staff/printers/{printer.id}/unclear"
     return reader.to(back, N_("{printer}: plate cleared by {name}."), undo=undo, printer=printer.name, name=user.name)
@@ -58,25 +58,26 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
 def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int) -> Response:
     """The plate was not clear after all: nothing more starts on it, and what has begun since is stopped."""
     printer = get_staffed_printer(session, printer_id, user=user)
+    # It may have been claimed within the seconds since the wrong click: what starts now would print into a full plate.
     if run := runs.find_live_run(session, printer_id=printer.id):
         runs.request_command(session, run=run, command=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
     printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
-    said = N_("{printer}: its plate is not clear. Nothing starts on it.")
-    return reader.to(f"/staff/printers/{printer.id}", said, printer=printer.name)
+    message = N_("{printer}: its plate is not clear. Nothing starts on it.")
+    return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 
-Verb = Callable[..., None]
+JobVerb = Callable[..., None]
 
 
-def _act(
+def _change_job(
     reader: PageReader,
     session: Session,
     user: User,
     job_id: int,
     form: Form,
     *,
-    verb: Verb,
-    said: str,
+    verb: JobVerb,
+    message: str,
     undo: str = "",
     **more: str,
 ) -> Response:
@@ -85,36 +86,40 @@ def _act(
     with trying(session, form):
         verb(session, job=job, actor=user, now=reader.now, **more)
     if form.errors:
-        return draw_now(reader, session, form, status=form.status)
-    return reader.to(local_path(form["next"], "/staff"), said, undo=undo, name=job.model.name)
+        return draw_staff_page(reader, session, form, status=form.status)
+    return reader.to(local_path(form["next"], "/staff"), message, undo=undo, name=job.model.name)
 
 
 @router.post("/staff/jobs/{job_id}/approve")
 def approve(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _act(reader, session, user, job_id, form, verb=jobs.approve, said=N_("“{name}” may print."))
+    return _change_job(reader, session, user, job_id, form, verb=jobs.approve, message=N_("“{name}” may print."))
 
 
 @router.post("/staff/jobs/{job_id}/reject")
 def reject(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    said = N_("“{name}” is refused; its owner can read why.")
-    return _act(reader, session, user, job_id, form, verb=jobs.reject, said=said, text=form["text"])
+    message = N_("“{name}” is refused; its owner can read why.")
+    return _change_job(reader, session, user, job_id, form, verb=jobs.reject, message=message, text=form["text"])
 
 
 @router.post("/staff/jobs/{job_id}/hold")
 def hold(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    said = N_("“{name}” is on hold.")
+    message = N_("“{name}” is on hold.")
     undo = f"/staff/jobs/{job_id}/resume"
-    return _act(reader, session, user, job_id, form, verb=jobs.put_on_hold, said=said, undo=undo, text=form["text"])
+    return _change_job(
+        reader, session, user, job_id, form, verb=jobs.put_on_hold, message=message, undo=undo, text=form["text"]
+    )
 
 
 @router.post("/staff/jobs/{job_id}/resume")
 def resume(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _act(reader, session, user, job_id, form, verb=jobs.resume, said=N_("“{name}” is back in the queue."))
+    return _change_job(
+        reader, session, user, job_id, form, verb=jobs.resume, message=N_("“{name}” is back in the queue.")
+    )
 
 
 @router.post("/staff/jobs/{job_id}/collect")
 def collect(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _act(reader, session, user, job_id, form, verb=jobs.collect, said=N_("“{name}” was picked up."))
+    return _change_job(reader, session, user, job_id, form, verb=jobs.collect, message=N_("“{name}” was picked up."))
 
 
 @router.post("/staff/runs/{run_id}/resolve")
@@ -127,5 +132,5 @@ def resolve(reader: StaffReader, session: DbSession, user: CurrentUser, run_id: 
         printed = form["printed"] == "yes"
         runs.resolve(session, run=run, printed=printed, resolution=form["resolution"], actor=user, now=reader.now)
     if form.errors:
-        return draw_now(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, form, status=form.status)
     return reader.to("/staff", N_("The doubt about “{name}” is settled."), name=run.job.model.name)

@@ -1,4 +1,4 @@
-"""Jobs and printers as pages show them: each fact worded once, ready for a template. Reads, and changes nothing."""
+"""Jobs and printers as pages show them: each fact worded once, ready for a template."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.domain.printing import jobs, printers, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Run, RunStatus
+from api.domain.printing.runs import Run
 from api.domain.printing.states import ACTIVE, PrinterState
 from web import reasons
 from web.render import PageReader
@@ -23,7 +23,7 @@ WAITING = (JobStatus.SUBMITTED, JobStatus.QUEUED, JobStatus.ON_HOLD)
 
 @dataclass(frozen=True)
 class JobSummary:
-    """`left_s`: of the plates that print now. `waits`: why it does not print yet, in sentences."""
+    """`left_s`: of the plates that print now. `wait_texts`: why it does not print yet, in sentences."""
 
     job: Job
     state: State
@@ -33,7 +33,7 @@ class JobSummary:
     position: int | None
     eta_p50: datetime | None
     eta_p90: datetime | None
-    waits: list[str]
+    wait_texts: list[str]
     reason: str
     runs: list[Run]
     may_cancel: bool
@@ -62,7 +62,7 @@ class JobSummary:
         return self.job.status in (*WAITING, JobStatus.PRINTING)
 
 
-def summarise_job(session: Session, reader: PageReader, job: Job, *, planned: JobPlan | None = None) -> JobSummary:
+def summarise_job(session: Session, reader: PageReader, job: Job, *, job_plan: JobPlan | None = None) -> JobSummary:
     attempts = runs.list_runs(session, job_id=job.id)
     live = [run for run in attempts if run.status in runs.LIVE]
     return JobSummary(
@@ -71,10 +71,11 @@ def summarise_job(session: Session, reader: PageReader, job: Job, *, planned: Jo
         progress=runs.progress_of(job, attempts),
         left_s=max((run.left_s for run in live if run.left_s is not None), default=None),
         printer_name=", ".join(run.printer.name for run in live),
-        position=planned.position if planned else None,
-        eta_p50=planned.eta_p50 if planned else None,
-        eta_p90=planned.eta_p90 if planned else None,
-        waits=reasons.wait_texts(reader, planned, job) if job.status != JobStatus.PRINTING else [],
+        position=job_plan.position if job_plan else None,
+        eta_p50=job_plan.eta_p50 if job_plan else None,
+        eta_p90=job_plan.eta_p90 if job_plan else None,
+        # What prints has plates that wait, too; but a member whose part is being made does not wait.
+        wait_texts=reasons.wait_texts(reader, job_plan, job) if job.status != JobStatus.PRINTING else [],
         reason=reasons.job_text(reader, job),
         runs=attempts,
         may_cancel=JobStatus.CANCELLED in jobs.NEXT.get(job.status, frozenset()),
@@ -82,7 +83,7 @@ def summarise_job(session: Session, reader: PageReader, job: Job, *, planned: Jo
 
 
 def state_of_job(job: Job) -> State:
-    """Submitted and sliced, where the place wants its own look, is a state of its own for people."""
+    # Submitted and sliced, where staff must approve, is a state of its own for people; the table has none for it.
     needs_approval = job.site.approves_prints and job.approved_at is None and job.sliced_at is not None
     return NEEDS_APPROVAL if job.status == JobStatus.SUBMITTED and needs_approval else JOBS[job.status]
 
@@ -99,19 +100,15 @@ class PrinterSummary:
 
     @property
     def must_be_cleared(self) -> bool:
-        """Also while the printer is out of reach: the plate is what a person sees."""
+        # Also while the printer is out of reach: whether its plate is clear is seen by a person, not by its server.
         return not self.printer.plate_clear and self.run is None and self.printer.machine not in ACTIVE
 
 
-def summarise_printers(session: Session, reader: PageReader, found: list[Printer]) -> list[PrinterSummary]:
-    live = runs.list_live_runs(session, printer_ids=[printer.id for printer in found])
-    return [summarise_printer(reader, printer, live.get(printer.id)) for printer in found]
+def summarise_printers(session: Session, reader: PageReader, fleet: list[Printer]) -> list[PrinterSummary]:
+    live = runs.list_live_runs(session, printer_ids=[printer.id for printer in fleet])
+    return [summarise_printer(reader, printer, live.get(printer.id)) for printer in fleet]
 
 
 def summarise_printer(reader: PageReader, printer: Printer, run: Run | None) -> PrinterSummary:
     state = printers.state_of(printer, has_run=run is not None, now=reader.now)
     return PrinterSummary(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
-
-
-def is_in_doubt(run: Run) -> bool:
-    return run.status == RunStatus.IN_DOUBT
