@@ -72,6 +72,7 @@ class Reminder(Base):
 
 def sweep_billing(session: Session, *, now: datetime) -> None:
     """What is due by now: documents that were never drawn, reminders, promises. Repeating it is harmless."""
+    # Their background step was lost or refused; drawing one again changes nothing that is there.
     for invoice_id in list_unreleased(session, now=now):
         enqueue_document(session, invoice_id)
     for seller in session.scalars(select(Seller).order_by(Seller.id)):
@@ -99,6 +100,7 @@ def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]
 
 def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
     customer = invoice.document.buyer.customer
+    # A consumer owes none.
     indemnity = 0 if customer is CustomerType.CONSUMER else INDEMNITY_CENTS
     reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
     session.add(reminder)

@@ -32,6 +32,7 @@ class Mail(Base):
     site_id: Mapped[int | None] = mapped_column(ForeignKey("sites.id"))
     kind: Mapped[str] = mapped_column(String(40))
     about: Mapped[str] = mapped_column(String(80))
+    # The address at that time; 254 characters are the longest that SMTP allows.
     recipient: Mapped[str] = mapped_column(String(254))
     subject: Mapped[str] = mapped_column(String(200))
     body: Mapped[str] = mapped_column(Text)
@@ -130,6 +131,7 @@ def write_letter(
         .on_conflict_do_nothing()
         .returning(Mail.id)
     )
+    # None: the unique index found the first one.
     if mail_id is not None:
         enqueue_mail(session, mail_id)
 

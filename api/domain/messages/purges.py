@@ -51,6 +51,7 @@ def _due(now: datetime, after_days: int) -> list[ColumnElement[bool]]:
     return [
         Model.confidential.is_(True),
         Model.purged_at.is_(None),
+        # A model that was never printed counts from its upload.
         Model.created_at <= before,
         *(~reason for reason in reasons_to_keep),
     ]
@@ -67,6 +68,7 @@ def enqueue_purges(session: Session, *, now: datetime, after_days: int) -> None:
 
 def hide_model(session: Session, *, model_id: int, now: datetime, after_days: int) -> ModelFiles | None:
     """Mark the model as deleted, so that nobody orders it meanwhile; None when it is not due (any more)."""
+    # Checked again under the lock: somebody may have ordered it since the step was enqueued.
     due = select(Model.id).where(Model.id == model_id, *_due(now, after_days))
     model = session.scalar(select(Model).where(Model.id.in_(due)).with_for_update())
     if model is None:

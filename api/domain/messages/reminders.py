@@ -140,6 +140,7 @@ def _write_for_booking(session: Session, booking: Booking, now: datetime) -> Non
         session,
         user=booking.user,
         kind=f"booking_{booking.status}",
+        # A booking that is moved or decided anew is another subject, else its second letter would be dropped.
         about=f"booking:{booking.id}:{booking.status_at:%y%m%d%H%M%S}:{booking.start_at:%y%m%d%H%M}",
         now=now,
         site=booking.site,
@@ -184,6 +185,7 @@ def _write_for_registration(session: Session, seat: Registration, kind: str, now
         session,
         user=seat.user,
         kind=kind,
+        # Who leaves and registers again gets a new letter.
         about=f"seat:{seat.id}:{seat.joined_at:%y%m%d%H%M%S}",
         now=now,
         site=gathering.site,
@@ -200,6 +202,7 @@ def _write_for_kits(session: Session, now: datetime) -> None:
                 session,
                 user=booking.user,
                 kind="kit_out",
+                # The time is that of the kit: a kit that breaks twice is announced twice.
                 about=f"booking:{booking.id}:{kit.out_of_service_at:%y%m%d%H%M%S}",
                 now=now,
                 site=booking.site,

@@ -15,6 +15,7 @@ def list_site_changes(
     session: Session, *, site_ids: list[int], before_id: int | None = None, limit: int = 50
 ) -> list[tuple[Change, str]]:
     """(change, name of who did it, or "" for the machine itself), newest first; `before_id` pages on."""
+    # Outer: changes that the machine made have no actor.
     query = select(Change, User.name).outerjoin(User, User.id == Change.actor_id).where(Change.site_id.in_(site_ids))
     if before_id is not None:
         query = query.where(Change.id < before_id)
@@ -26,7 +27,7 @@ def list_printer_runs(session: Session, *, printer_id: int, limit: int = 20) -> 
     query = (
         select(Run)
         .where(Run.printer_id == printer_id)
-        .options(joinedload(Run.job).joinedload(Job.model))
+        .options(joinedload(Run.job).joinedload(Job.model))  # The page shows the model of each run.
         .order_by(Run.claimed_at.desc(), Run.id)
         .limit(limit)
     )

@@ -26,6 +26,7 @@ def get_readable(session: Session, table: type[S], sale_id: int, *, user: User) 
 
 
 def _may_read(session: Session, user: User, sale: Any) -> bool:
+    # Any member, not only buyers: viewers read what their organisation ordered.
     member = select(Membership.id).where(
         Membership.user_id == user.id, Membership.organisation_id == sale.organisation_id
     )

@@ -76,6 +76,7 @@ def accept(
     values = {"accepted_at": now, "accepted_by": actor.id, "purchase_order": purchase_order}
     advance(session, quote, QuoteStatus.ACCEPTED, moves=NEXT, status=Quote.status, **values)
     order = _create_order(session, quote, actor, now)
+    # One job per line: each model has its own material, slices and printers.
     for line in quote.lines:
         _add_part(session, order, line, actor, now)
     _record(session, quote, order, actor, now)
@@ -130,13 +131,16 @@ def _require_acceptable(
         raise AcceptedAlready()
     if quote.status is not QuoteStatus.OFFERED:
         raise NotOffered(status=quote.status.value)
+    # No sweep closes old quotes: the day decides when somebody tries.
     if quote.is_expired(now):
         raise QuoteExpired(until=quote.valid_until.isoformat())
+    # Staff may have changed the price after this page was loaded.
     if shown_total_cents is not None and shown_total_cents != quote.total_cents:
         raise PriceEdited(total_cents=quote.total_cents, shown_cents=shown_total_cents)
     if len(purchase_order or "") > 100:
         raise PurchaseOrderTooLong()
     buyer = get_billable(session, organisation_id=quote.organisation_id)
+    # A public buyer rejects an invoice without its engagement number, so it must be there before anything is printed.
     if buyer.needs_engagement and not purchase_order:
         raise faults.MissingEngagement()
     for line in quote.lines:
@@ -152,7 +156,7 @@ def _require_within_limit(session: Session, quote: Quote, actor: User, now: date
     # Locked: two quotes that this buyer accepts at once would both see the sum without the other.
     limit = session.scalar(query.with_for_update())
     if limit is None:
-        return
+        return  # Without a row this buyer has no limit.
     spent = spent_cents(session, organisation_id=quote.organisation_id, user_id=actor.id, now=now)
     if spent + quote.total_cents > limit.monthly_cents:
         raise OverLimit(limit_cents=limit.monthly_cents, spent_cents=spent)
@@ -210,6 +214,7 @@ def add_print(
     # The buyer owns it also when staff start a reprint.
     buyer = session.get_one(User, order.placed_by)
     job = jobs.create_job(session, owner=buyer, request=request, now=now)
+    # Before `submit`: where slices are there already, it prices the job by them unless its price is exact.
     _agree_price(job, line, cause)
     session.flush()
     jobs.submit(session, job=job, actor=actor, now=now)

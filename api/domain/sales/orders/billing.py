@@ -67,7 +67,7 @@ def _draft_whole(session: Session, orders: Sequence[Order], on: date, number: st
         due_on=on + timedelta(days=buyer.terms_days),
         seller=first.seller.party,
         buyer=buyer.party,
-        deliver_to=devis[0].deliver_to,
+        deliver_to=devis[0].deliver_to,  # One address per document (BG-13).
         lines=tuple(line for each in devis for line in each.lines),
         allowances=tuple(allowance for each in devis for allowance in each.allowances),
         regime=regime.regime,
@@ -75,6 +75,7 @@ def _draft_whole(session: Session, orders: Sequence[Order], on: date, number: st
         supplied_on=min(days) if len(days) == 1 else None,
         supplied_from=min(days) if len(days) > 1 else None,
         supplied_until=max(days) if len(days) > 1 else None,
+        # BT-13 holds one number; with several the note names each.
         purchase_order=purchase_orders.pop() if len(purchase_orders) == 1 else None,
         bank=first.seller.bank,
         notes=(_reference_note(orders),),
@@ -95,6 +96,7 @@ def _list_living_deposits(session: Session, order: Order) -> list[Invoice]:
     """Those that are not credited, and so are to be deducted. Raises DepositHalfCredited."""
     living = []
     for invoice, credited_cents in list_deposits(session, order=order):
+        # A deposit is deducted whole or not at all.
         if 0 < credited_cents < invoice.total_cents:
             raise DepositHalfCredited(number=invoice.number)
         if not credited_cents:

@@ -46,10 +46,11 @@ def deliver(session: Session, *, order: Order, actor: User, now: datetime, check
         delivered_on=today(now),
         delivered_by=actor.id,
         note_number=number,
-        note_body=freeze(note),
+        note_body=freeze(note),  # Frozen as an invoice is: names and addresses may change later.
     )
     for part in order.parts:
         for each in part.prints:
+            # Staff may have handed one out already, and one that was rejected or cancelled was replaced.
             if each.job.status is JobStatus.PRINTED:
                 jobs.collect(session, job=each.job, actor=actor, now=now)
     record(session, noun="order", noun_id=order.id, verb="delivered", now=now, actor_id=actor.id, site_id=order.site_id)
@@ -71,7 +72,7 @@ def _make_note(order: Order, number: str, on: date, checked_by: str) -> Delivery
                 description=names[part.position],
                 quantity=Decimal(part.passed),
                 unit="C62",
-                remaining=Decimal(part.quantity - part.passed),
+                remaining=Decimal(part.quantity - part.passed),  # Zero today: only whole orders are delivered.
                 checked_by=checked_by,
             )
             for part in order.parts

@@ -82,6 +82,7 @@ def check_part(
         site_id=order.site_id,
         **facts,
     )
+    # The money of the order does not change: a reprint is a job without a price.
     if bad:
         _print_again(session, order, part, bad, Cause.CHECK_FAILED, actor, now, text)
         move_promise(session, order=order, now=now)
@@ -114,6 +115,7 @@ def _print_again(
     # Whoever starts a reprint approves it too. A job whose slice is ready may be queued already, where none is needed.
     if part_print.job.status is JobStatus.SUBMITTED:
         jobs.approve(session, job=part_print.job, actor=actor, now=now)
+    # The new print is not in the list yet, and the promise is computed from it.
     session.refresh(part, ["prints"])
 
 
@@ -137,6 +139,7 @@ def cancel(session: Session, *, order: Order, actor: User, now: datetime) -> Non
     if any(job.status in PRINTED or runs.list_runs(session, job_id=job.id) for job in live):
         raise PrintsStarted()
     advance(session, order, OrderStatus.CANCELLED, moves=NEXT, status=Order.status)
+    # A plate of theirs that was claimed since is stopped at its printer.
     for job in live:
         runs.cancel_job(session, job=job, actor=actor, now=now)
     record(session, noun="order", noun_id=order.id, verb="cancelled", now=now, actor_id=actor.id, site_id=order.site_id)

@@ -30,6 +30,7 @@ class PartProgress:
 def list_progress(session: Session, *, order: Order, now: datetime) -> list[PartProgress]:
     """Part by part; the ETAs are None where nothing is left to print or nothing can be planned."""
     planned = {}
+    # One plan of the site for all parts: planning is the expensive part of the page.
     if order.status is OrderStatus.IN_PRODUCTION:
         planned = {each.job_id: each for each in plan_site(session, site=order.site, now=now).jobs}
     return [_progress(session, part, planned) for part in order.parts]
@@ -40,6 +41,7 @@ def _progress(session: Session, part: Part, planned: dict[int, JobPlan]) -> Part
     all_runs = [run for of_job in attempts.values() for run in of_job]
     live = [each for each in part.prints if each.job.status not in LOST | PRINTED]
     running = sum(each.copies * runs.progress_of(each.job, attempts[each.job_id]) for each in live)
+    # A copy that failed its check is printed again, so it does not count as finished.
     finished = sum(each.copies - each.scrapped for each in part.prints if each.job.status in PRINTED)
     plans = [planned[each.job_id] for each in live if each.job_id in planned]
     return PartProgress(

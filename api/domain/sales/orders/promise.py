@@ -22,6 +22,7 @@ def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date
     etas = [part.eta_p90 for part in list_progress(session, order=order, now=now) if part.eta_p90]
     if not etas:
         return None
+    # P90: a promise should hold in nine of ten cases.
     old, new = order.promised_on, today(max(etas) + FINISHING)
     if old is not None and new <= old:
         return None  # Never to an earlier day: the customer relies on the one that was promised.

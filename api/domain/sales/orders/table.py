@@ -59,6 +59,7 @@ class Order(Base):
 
     id: Mapped[Id]
     number: Mapped[str] = mapped_column(String(35))
+    # Unique: a quote is accepted once, whatever the code does.
     quote_id: Mapped[int] = mapped_column(ForeignKey("quotes.id"), unique=True)
     seller_id: Mapped[int] = mapped_column(ForeignKey("sellers.id"))
     site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
@@ -121,6 +122,7 @@ class PartPrint(Base):
 
     id: Mapped[Id]
     part_id: Mapped[int] = mapped_column(ForeignKey("order_parts.id"))
+    # Unique: a job prints for one part only, so its copies are counted once.
     job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), unique=True)
     copies: Mapped[int]
     cause: Mapped[Cause] = mapped_column(EnumText(Cause))

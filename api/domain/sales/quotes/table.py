@@ -59,6 +59,7 @@ class QuoteStatus(StrEnum):
 
 _S = QuoteStatus
 NEXT: dict[QuoteStatus, frozenset[QuoteStatus]] = {
+    # Once offered it is not declined any more: an offer binds the seller until its last day.
     _S.IN_REVIEW: frozenset({_S.OFFERED, _S.DECLINED, _S.WITHDRAWN}),
     _S.OFFERED: frozenset({_S.ACCEPTED, _S.WITHDRAWN}),
 }
@@ -97,10 +98,12 @@ class Quote(Base):
     asked_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     status: Mapped[QuoteStatus] = mapped_column(EnumText(QuoteStatus))
     note: Mapped[str] = mapped_column(Text, default="")
+    # The prices it was computed with; a newer tariff does not touch it.
     tariff_id: Mapped[int] = mapped_column(ForeignKey("tariffs.id"))
     wanted_on: Mapped[date | None]
     promised_on: Mapped[date | None]
     valid_until: Mapped[date]
+    # Copies of the sums of `body`, for lists and limits.
     net_cents: Mapped[Cents]
     vat_cents: Mapped[Cents]
     total_cents: Mapped[Cents]
@@ -150,7 +153,7 @@ class QuoteLine(Base):
     wanted_on: Mapped[date | None]
     grams_each: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     minutes_each: Mapped[Decimal] = mapped_column(Numeric(10, 2))
-    unit_price: Mapped[Decimal] = mapped_column(Numeric(12, 4))
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(12, 4))  # Four decimals: BT-146.
     net_cents: Mapped[Cents]
     vat_cents: Mapped[Cents]
     trace: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)

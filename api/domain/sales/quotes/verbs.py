@@ -186,6 +186,7 @@ def _make_line(position: int, line: PricedLine, devis: Devis) -> QuoteLine:
         minutes_each=line.minutes,
         unit_price=line.price.unit,
         net_cents=line.price.net_cents,
+        # For the job of this line; the VAT of the quote is computed once, on the sum.
         vat_cents=vat_cents(line.price.net_cents, devis.lines[0].rate),
         trace=[step.as_json() for step in line.price.trace],
     )
@@ -212,7 +213,7 @@ def withdraw(session: Session, *, quote: Quote, actor: User, now: datetime) -> N
 
 
 def _move(session: Session, quote: Quote, new: QuoteStatus, actor: User, now: datetime, **values: object) -> None:
-    old = quote.status
+    old = quote.status  # `advance` changes it.
     advance(session, quote, new, moves=NEXT, status=Quote.status, **values)
     _record(session, quote, new, actor, now, old=old.value)
 

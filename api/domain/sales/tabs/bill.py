@@ -137,7 +137,7 @@ def _empty_draft(session: Session, seller: Seller, tab: Tab, on: date) -> Docume
     buyer = get_billable(session, organisation_id=tab.organisation_id)
     regime = get_regime(session, seller=seller, on=on)
     return Document(
-        number="BROUILLON",
+        number="BROUILLON",  # `issue` replaces it.
         issued_on=on,
         due_on=on + timedelta(days=buyer.terms_days),
         seller=seller.party,
@@ -163,6 +163,7 @@ def mark_billed(session: Session, *, owed: Sequence[Owed], invoice: Invoice, now
         won = session.scalar(
             insert(BilledItem)
             .values({f"{each.what}_id": each.id, "invoice_id": invoice.id, "net_cents": each.net_cents, "made_at": now})
+            # The unique index decides, also against a rival whose commit we could not see.
             .on_conflict_do_nothing()
             .returning(BilledItem.id)
         )

@@ -44,6 +44,7 @@ def list_due_months(session: Session, *, now: datetime) -> list[DueMonth]:
     monthly = list(session.scalars(select(BillingProfile.organisation_id).where(BillingProfile.monthly)))
     if not monthly:
         return []
+    # Only the last month is looked at: what is older and unpaid is in its tab too.
     month, until = last_month(now), today(now).replace(day=1) - timedelta(days=1)
     settled = _list_settled(session, month, now)
     return [
@@ -70,6 +71,7 @@ def enqueue_months(session: Session, *, now: datetime) -> None:
         enqueue(
             session,
             "bill_month",
+            # No month in it: while one step of this tab waits, another would find the same to do.
             once=f"month:{due.seller_id}:{tab.organisation_id}:{tab.cost_centre_id}",
             seller_id=due.seller_id,
             organisation_id=tab.organisation_id,

@@ -106,6 +106,7 @@ def _select_bookings(now: datetime) -> Select[Booking, int]:
         ),
     )
     used = or_(over, Booking.status.in_([BookingStatus.CHECKED_OUT, BookingStatus.NO_SHOW]))
+    # The fee of a late cancellation is owed instead of the price.
     late = and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0)
     return (
         select(Booking, BookingCostCentre.cost_centre_id)
@@ -128,7 +129,9 @@ def _select_jobs() -> Select[Job, int, int]:
         select(Job, charged.c.net_cents, charged.c.copies)
         .join(charged, charged.c.job_id == Job.id)
         .where(
+            # Not before the job has ended: later plates would need a second invoice.
             Job.status.in_(ENDED),
+            # A job of an order is paid with the order.
             ~exists().where(PartPrint.job_id == Job.id),
             ~exists().where(BilledItem.job_id == Job.id),
         )
@@ -160,7 +163,7 @@ def _owed_job(session: Session, regime: SellerRegime, job: Job, net_cents: int, 
         job,
         what=OwedKind.JOB,
         user=job.owner,
-        cost_centre_id=None,
+        cost_centre_id=None,  # Only bookings and orders can name one.
         ended_at=job.ended_at or job.created_at,
         net_cents=net_cents,
         text=_job_text(job),

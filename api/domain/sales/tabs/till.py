@@ -74,7 +74,7 @@ def draft_sale(
     if not owed:
         raise NothingOwed()
     if means not in TILL_MEANS.values():
-        raise MeansWrong()
+        raise MeansWrong()  # Else an invoice to be paid by transfer would be marked as paid.
     address = find_address(session, user=user)
     if address is None:
         raise BuyerAddressMissing()
@@ -127,6 +127,7 @@ def sell(
     """
     require_money_right(session, user=actor, seller=seller)
     draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
+    # A booking may have ended between the page and the payment.
     if shown_total_cents is not None and shown_total_cents != draft.paid_cents:
         raise TotalChanged(total_cents=draft.paid_cents, shown_cents=shown_total_cents)
     if means is PaymentMeansCode.CREDIT:
@@ -155,6 +156,7 @@ def _require_credit(session: Session, seller: Seller, user: User, cents: int) ->
 
 def till_cents(session: Session, *, seller: Seller, on: date) -> dict[PaymentMeansCode, int]:
     """Cash and card payments of a day, less what was paid back: for the count in the evening."""
+    # From the ledger, not from the payments: refunds and corrections are in it.
     query = (
         select(Entry.account, func.sum(Entry.debit_cents - Entry.credit_cents))
         .join(Posting)
