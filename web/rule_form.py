@@ -1,4 +1,4 @@
-"""A booking rule as fields of a form, and back. Reads numbers only: what contradicts itself the rule refuses."""
+"""A booking rule as the fields of a form, and back. `Policy` itself refuses what contradicts itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.domain.pricing.prices.parts import BadTariff
 from web.forms import Form
 from web.i18n import N_
 
-# field of the form, its words, the unit or hint; all whole numbers that must be given.
+# Field of the form -> its label, and its unit or hint. These are whole numbers, none of which may be empty.
 NUMBERS = {
     "min_minutes": (N_("Shortest booking"), N_("minutes")),
     "max_minutes": (N_("Longest booking"), N_("minutes")),
@@ -24,7 +24,7 @@ NUMBERS = {
     "after_minutes": (N_("Kept free after"), N_("minutes, for cleaning and charging")),
     "cancel_minutes": (N_("Cancelling is free until"), N_("minutes before the start")),
 }
-# The same, but empty means without limit.
+# The same, but empty means no limit.
 LIMITS = {
     "quota_day_minutes": (N_("Per person and day"), N_("minutes; empty: no limit")),
     "quota_week_minutes": (N_("Per person and week"), N_("minutes; empty: no limit")),
@@ -36,7 +36,7 @@ SWITCHES = {
     "needs_approval": N_("The staff approve each booking"),
     "members_only": N_("Only people with a role at this place see it"),
 }
-# Who pays which part of the price, in percent.
+# Who may pay another part of the price, which the form shows in percent.
 ROLES = {
     "visitor": N_("Without a role here"),
     "member": N_("Members"),
@@ -74,13 +74,13 @@ def tiers() -> list[Tier]:
 
 
 def read_policy(form: Form) -> Policy:
-    """The rule as typed; raises WholeNumberMissing or FeeWrong at its field, RuleContradicts when it cannot be."""
+    """The policy in the form; raises WholeNumberMissing, FeeWrong, TiersWrong, RuleContradicts at the field."""
     values: dict[str, Any] = {name: _whole(form, name) for name in NUMBERS}  # as the columns are named
     values |= {name: _whole(form, name) if form[name] else None for name in LIMITS}
     values |= {name: form[name] == "yes" for name in SWITCHES}
     return Policy(
         **values,
-        late_fee_cents=int(_amount(form, "late_fee") * 100),
+        late_fee_cents=int(read_amount(form, "late_fee") * 100),
         skill_id=int(form["skill_id"]) if form["skill_id"].isdigit() else None,
         rates=_rates(form),
     )
@@ -88,13 +88,13 @@ def read_policy(form: Form) -> Policy:
 
 def _rates(form: Form) -> BookingRates:
     steps = [
-        (_whole(form, tier.start) if n else 0, _amount(form, tier.per_hour))
+        (_whole(form, tier.start) if n else 0, read_amount(form, tier.per_hour))
         for n, tier in enumerate(tiers())
         if form[tier.per_hour]
     ]
-    factors = {role: _amount(form, f"factor-{role}") / 100 for role in ROLES if form[f"factor-{role}"]}
+    factors = {role: read_amount(form, f"factor-{role}") / 100 for role in ROLES if form[f"factor-{role}"]}
     try:
-        return BookingRates(_amount(form, "per_slot"), tuple(steps), {r: f for r, f in factors.items() if f != 1})
+        return BookingRates(read_amount(form, "per_slot"), tuple(steps), {r: f for r, f in factors.items() if f != 1})
     except BadTariff as error:
         raise TiersWrong() from error
 
@@ -105,7 +105,8 @@ def _whole(form: Form, name: str) -> int:
     return int(form[name])
 
 
-def _amount(form: Form, name: str) -> Decimal:
+def read_amount(form: Form, name: str) -> Decimal:
+    """An amount with a comma or a point, 0 for an empty field; raises FeeWrong."""
     try:
         amount = Decimal(form.get(name, "0").replace(",", "."))
     except InvalidOperation as error:
@@ -116,7 +117,7 @@ def _amount(form: Form, name: str) -> Decimal:
 
 
 def as_typed(policy: Policy) -> dict[str, str]:
-    """What the form shows of a rule that stands."""
+    """The fields of the form for a policy."""
     typed = {name: _plain(getattr(policy, name)) for name in (*NUMBERS, *LIMITS, "skill_id")}
     typed |= {name: "yes" if getattr(policy, name) else "" for name in SWITCHES}
     typed |= {"late_fee": _plain(Decimal(policy.late_fee_cents) / 100), "per_slot": _plain(policy.rates.per_slot)}

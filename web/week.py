@@ -1,26 +1,26 @@
-"""A week of one resource laid on a table of quarter hours: free, taken, closed. Draws nothing and asks nobody.
+"""A week of one resource as a table of quarter hours: free, taken, closed. Pure; `booking/_week.html` draws it.
 
-The days begin today, not on Monday: who books looks ahead. Wall time of the place throughout.
+All times are wall time of the site.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from api.domain.booking.bookings.search import TakenSpan
+from api.domain.booking.bookings import TakenSpan
 from api.domain.core.intervals import merge_intervals
 from api.domain.places.calendar import Interval
 from api.domain.places.timeline import free_between
 
 ROW = timedelta(minutes=15)
 ROWS_AN_HOUR = 4
-# Shown of a place that has not told its hours.
-WAKING = (8, 20)
+# The full hours that are shown where a site has no hours on record.
+DEFAULT_HOURS = (8, 20)
 
 
 class Occupancy(StrEnum):
@@ -31,7 +31,7 @@ class Occupancy(StrEnum):
 
 @dataclass(frozen=True)
 class Quarter:
-    """One quarter of an hour of a day: what it is, and of a taken one by whose hold."""
+    """A quarter of an hour; a taken one names its hold."""
 
     start: datetime
     what: Occupancy
@@ -40,7 +40,7 @@ class Quarter:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Quarters of one kind in a row: one cell of the table, `rows` high."""
+    """Quarters in a row that are alike: one cell of the table, `rows` high."""
 
     start: datetime
     end: datetime
@@ -55,33 +55,33 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Week:
-    """`rows` are (full hour or None, the stretches that begin there); each stretch spans its own rows."""
+    """`rows` are (full hour or None, the stretches that begin there)."""
 
     days: list[date]
     rows: list[tuple[time | None, list[Stretch]]]
 
 
 @dataclass(frozen=True)
-class Span:
-    """What one may book: `before` and `after` stay free around it, for cleaning and charging."""
+class SlotNeeds:
+    """The shortest booking, and the buffers that stay free around it."""
 
-    least: timedelta
+    shortest: timedelta
     before: timedelta
     after: timedelta
 
 
-def lay_week(
+def build_week(
     days: Sequence[date],
     zone: ZoneInfo,
     *,
     opening: Sequence[Interval],
     taken: Sequence[TakenSpan],
     bookable: Interval,
-    span: Span,
+    needs: SlotNeeds,
 ) -> Week:
-    """The table of these days. `bookable` is from the notice to the horizon: beyond it nothing is free."""
+    """The table of these days. `bookable` is from the notice to the horizon: nothing is free outside of it."""
     first, last = _hours(opening, zone)
-    free = _free(opening, taken, bookable, span)
+    free = _free(opening, taken, bookable, needs)
     columns = [_column(_quarters(day, zone, first, last), free, taken, zone) for day in days]
     rows = []
     for n in range((last - first) * ROWS_AN_HOUR):
@@ -91,28 +91,34 @@ def lay_week(
 
 
 def _hours(opening: Sequence[Interval], zone: ZoneInfo) -> tuple[int, int]:
-    """The full hours of the wall clock between which the place is ever open."""
+    """The full hours of the wall clock between which the site is open on any of the days."""
     first, last = 24, 0
     for start, end in opening:
-        a, b = start.astimezone(zone), (end - ROW).astimezone(zone)
-        whole = b.date() > a.date()
-        first, last = min(first, 0 if whole else a.hour), max(last, 24 if whole else b.hour + 1)
-    return (first, last) if first < last else WAKING
+        # The last quarter, not the end: what is open until midnight is still open at 23 o'clock.
+        opens_at, last_quarter = start.astimezone(zone), (end - ROW).astimezone(zone)
+        is_overnight = last_quarter.date() > opens_at.date()
+        first = min(first, 0 if is_overnight else opens_at.hour)
+        last = max(last, 24 if is_overnight else last_quarter.hour + 1)
+    return (first, last) if first < last else DEFAULT_HOURS
 
 
-def _free(opening: Sequence[Interval], taken: Sequence[TakenSpan], bookable: Interval, span: Span) -> list[Interval]:
+def _free(
+    opening: Sequence[Interval], taken: Sequence[TakenSpan], bookable: Interval, needs: SlotNeeds
+) -> list[Interval]:
     """Open, not taken, with room for the buffers beside what is taken, and as long as the shortest booking."""
-    busy = merge_intervals([(each.start - span.after, each.end + span.before) for each in taken])
+    # A booking that ends at `start` needs its buffer before it, and one that begins at `end` after it.
+    busy = merge_intervals([(span.start - needs.after, span.end + needs.before) for span in taken])
     free: list[Interval] = []
     for opens, closes in opening:
         start, end = max(opens, bookable[0]), min(closes, bookable[1])
         inside = [(max(a, start), min(b, end)) for a, b in busy if a < end and b > start]
         free += free_between(inside, start=start, end=end) if end > start else []
-    return [(a, b) for a, b in free if b - a >= span.least]
+    return [(start, end) for start, end in free if end - start >= needs.shortest]
 
 
 def _quarters(day: date, zone: ZoneInfo, first: int, last: int) -> list[datetime]:
-    """Each quarter's start on the wall clock: the same number every day, whatever the clocks do at night."""
+    """The start of each quarter on the wall clock."""
+    # Counted without a zone, so that the days on which the clocks change have as many rows as the others.
     midnight = datetime.combine(day, time(0))
     return [(midnight + n * ROW).replace(tzinfo=zone) for n in range(first * ROWS_AN_HOUR, last * ROWS_AN_HOUR)]
 
@@ -121,31 +127,32 @@ def _column(
     quarters: list[datetime], free: Sequence[Interval], taken: Sequence[TakenSpan], zone: ZoneInfo
 ) -> dict[int, Stretch]:
     """row -> the stretch that begins there."""
-    seen = [_look(start, free, taken) for start in quarters]
+    states = [_quarter_at(start, free, taken) for start in quarters]
     column: dict[int, Stretch] = {}
     row = 0
-    for (what, by), group in groupby(seen, key=lambda quarter: (quarter.what, quarter.taken)):
+    for (what, span), group in groupby(states, key=lambda quarter: (quarter.what, quarter.taken)):
         rows = len(list(group))
         start = quarters[row]
         end = (start.replace(tzinfo=None) + rows * ROW).replace(tzinfo=zone)
-        column[row] = Stretch(start, end, rows, what, by)
+        column[row] = Stretch(start, end, rows, what, span)
         row += rows
     return column
 
 
-def _look(start: datetime, free: Sequence[Interval], taken: Sequence[TakenSpan]) -> Quarter:
-    a = start.astimezone(UTC)
-    b = a + ROW
-    for each in taken:
-        if each.start < b and each.end > a:
-            return Quarter(start, Occupancy.TAKEN, each)
-    is_free = any(since <= a and b <= until for since, until in free)
+def _quarter_at(start: datetime, free: Sequence[Interval], taken: Sequence[TakenSpan]) -> Quarter:
+    begin = start.astimezone(UTC)
+    end = begin + ROW
+    for span in taken:
+        if span.start < end and span.end > begin:
+            return Quarter(start, Occupancy.TAKEN, span)
+    is_free = any(free_from <= begin and end <= free_to for free_from, free_to in free)
     return Quarter(start, Occupancy.FREE if is_free else Occupancy.CLOSED)
 
 
-def without_twins(taken: Sequence[TakenSpan]) -> list[TakenSpan]:
-    """The holds of a kit and of its members, each time once and in order; one's own stands before a nameless twin."""
+def drop_duplicates(taken: Sequence[TakenSpan]) -> list[TakenSpan]:
+    """Each time once and in order: the holds of a kit and of its members for one booking are alike."""
+    # One's own first: it carries the booking to which the page links.
     kept: dict[Interval, TakenSpan] = {}
-    for each in sorted(taken, key=lambda hold: (hold.start, not hold.is_own)):
-        kept.setdefault((each.start, each.end), replace(each))
+    for span in sorted(taken, key=lambda span: (span.start, not span.is_own)):
+        kept.setdefault((span.start, span.end), span)
     return list(kept.values())

@@ -3,13 +3,13 @@
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from api.domain.booking.bookings.search import TakenSpan
-from web.week import Occupancy, Span, Stretch, Week, lay_week, without_twins
+from api.domain.booking.bookings import TakenSpan
+from web.week import Occupancy, SlotNeeds, Stretch, Week, build_week, drop_duplicates
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = date(2026, 11, 23)
 NEVER = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
-PLAIN = Span(timedelta(minutes=15), timedelta(0), timedelta(0))
+PLAIN = SlotNeeds(timedelta(minutes=15), timedelta(0), timedelta(0))
 
 
 def at(hour: int, minute: int = 0, day: int = 23) -> datetime:
@@ -20,8 +20,8 @@ def taken(start: datetime, end: datetime, reason: str = "booking", *, booking_id
     return TakenSpan(start, end, reason, booking_id is not None, booking_id)
 
 
-def lay(*held: TakenSpan, span: Span = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
-    return lay_week([MONDAY], PARIS, opening=[(at(9), at(12))], taken=list(held), bookable=bookable, span=span)
+def lay(*held: TakenSpan, needs: SlotNeeds = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
+    return build_week([MONDAY], PARIS, opening=[(at(9), at(12))], taken=list(held), bookable=bookable, needs=needs)
 
 
 def said(week: Week) -> list[tuple[str, str]]:
@@ -46,21 +46,21 @@ def test_a_print_off_the_grid_takes_every_quarter_that_it_touches() -> None:
 
 
 def test_beside_what_is_taken_the_buffers_stay_free() -> None:
-    span = Span(timedelta(minutes=15), timedelta(minutes=15), timedelta(minutes=30))
-    week = lay(taken(at(10), at(11)), span=span)
+    needs = SlotNeeds(timedelta(minutes=15), timedelta(minutes=15), timedelta(minutes=30))
+    week = lay(taken(at(10), at(11)), needs=needs)
     assert [cell for cell in said(week) if cell[0] == "free"] == [("free", "09:00-09:30"), ("free", "11:15-12:00")]
 
 
 def test_what_is_over_or_shorter_than_the_shortest_booking_is_not_offered() -> None:
     assert said(lay(bookable=(at(10), NEVER[1]))) == [("closed", "09:00-10:00"), ("free", "10:00-12:00")]
-    hourly = Span(timedelta(hours=1), timedelta(0), timedelta(0))
-    assert [what for what, _ in said(lay(taken(at(9, 30), at(11, 30)), span=hourly))] == ["closed", "taken", "closed"]
+    hourly = SlotNeeds(timedelta(hours=1), timedelta(0), timedelta(0))
+    assert [what for what, _ in said(lay(taken(at(9, 30), at(11, 30)), needs=hourly))] == ["closed", "taken", "closed"]
 
 
 def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_change() -> None:
     days = [date(2026, 10, 24) + timedelta(days=n) for n in range(3)]
     opening = [(datetime(2026, 10, 23, 22, tzinfo=UTC), datetime(2026, 10, 26, 23, tzinfo=UTC))]
-    week = lay_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, span=PLAIN)
+    week = build_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, needs=PLAIN)
     assert len(week.rows) == 96
     assert sum(cell.rows for _, cells in week.rows for cell in cells) == 3 * 96
     assert {cell.what for _, cells in week.rows for cell in cells} == {Occupancy.FREE}
@@ -68,4 +68,4 @@ def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_cha
 
 def test_the_holds_of_a_kit_and_its_members_are_drawn_once() -> None:
     own, other = taken(at(9), at(10), booking_id=7), taken(at(9), at(10))
-    assert without_twins([other, own, other]) == [own]
+    assert drop_duplicates([other, own, other]) == [own]

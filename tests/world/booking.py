@@ -29,8 +29,8 @@ class World:
         """Alice books the room unless told otherwise."""
         values = {"user": self.alice, "now": NOW, **more}
         facts = {name: values.pop(name) for name in list(values) if name in BookingRequest.__dataclass_fields__}
-        wanted = BookingRequest(**{"resource_id": self.room.id, "start": start, "end": end, **facts})
-        return book(self.session, wanted=wanted, **values)
+        request = BookingRequest(**{"resource_id": self.room.id, "start": start, "end": end, **facts})
+        return book(self.session, request=request, **values)
 
     def rule(self, **numbers: Any) -> None:
         """The rule of the room."""

@@ -36,13 +36,13 @@ def stay(
 ) -> Booking:
     """Alice books for her company; two hours are 25 euros."""
     room = room or make_room(session, shop)
-    wanted = BookingRequest(
+    request = BookingRequest(
         resource_id=room.id,
         start=start,
         end=start + hours * HOUR,
         organisation_id=over.pop("organisation_id", shop.company.id),
     )
-    return book(session, wanted=wanted, **{"user": shop.world.alice, "now": min(NOW, start - 3 * HOUR), **over})
+    return book(session, request=request, **{"user": shop.world.alice, "now": min(NOW, start - 3 * HOUR), **over})
 
 
 def print_for(session: Session, shop: Shop, **over: Any) -> Job:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import BookingRequest, book, find_slots, find_terms
+from api.domain.booking.bookings import BookingRequest, book, find_slots, get_terms
 from api.domain.booking.gatherings import announce
 from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, Rule, set_rule
@@ -119,7 +119,7 @@ def _announce_gatherings(session: Session, site: Site, staff: User, now: datetim
 
 
 def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
-    terms = find_terms(session, resource_id=kit.id, user=member)
-    slots = find_slots(session, asked=[terms], minutes=60, start=now, end=now + timedelta(days=14), count=1)
+    terms = get_terms(session, resource_id=kit.id, user=member)
+    slots = find_slots(session, terms=[terms], minutes=60, start=now, end=now + timedelta(days=14), count=1)
     for start, end in slots[kit.id]:
-        book(session, wanted=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)
+        book(session, request=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)

@@ -1,6 +1,6 @@
-"""What doors report: every try at a code, matched to the booking whose code it was. Refuses to open anything itself.
+"""Door reports: what the device of a door says about each attempt at a code, matched to the booking of that code.
 
-A device sends the instant, whether it opened, and of the code its last two digits; it may report twice.
+It sends the instant, whether the door opened, and the last two digits of the code; it may send a report twice.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from api.domain.places.doors import (
     log_use,
 )
 
-# A device without a line for longer than this has lost what it kept.
+# How old a report may be: a device without a connection keeps what it has to report.
 OLDEST = timedelta(days=400)
-# Its clock may be a little ahead of ours.
+# How far the clock of a device may be ahead of ours.
 AHEAD = timedelta(minutes=10)
 
 
@@ -43,7 +43,7 @@ class ReportOutOfTime(Invalid):
 
 @dataclass(frozen=True)
 class CodeAttempt:
-    """One try at a door, as its device saw it; `hint` is the code's last two digits."""
+    """One attempt at a door, as its device reports it; `hint` is the last two digits of the code."""
 
     at: datetime
     accepted: bool
@@ -51,55 +51,56 @@ class CodeAttempt:
 
 
 def signature_of(master: bytes, *, door: Door, body: bytes) -> str:
-    """What a report carries: HMAC-SHA256 of its body by the door's own secret, in hexadecimal."""
+    """HMAC-SHA256 of the body of a report with the secret of the door, in hexadecimal."""
     return hmac.new(door_secret(master, door=door), body, hashlib.sha256).hexdigest()
 
 
 def check_signature(master: bytes, *, door: Door, body: bytes, signature: str) -> None:
-    """Raises NotFound, as for a door that is none, when the report is not of this device."""
+    """Raises NotFound, as for a door that does not exist, unless the report comes from the device of this one."""
     expected = signature_of(master, door=door, body=body)
     if door.retired_at is not None or not hmac.compare_digest(expected.encode(), signature.strip().lower().encode()):
         raise NotFound()
 
 
 def record_report(
-    session: Session, *, master: bytes, door: Door, tries: Iterable[CodeAttempt], now: datetime
+    session: Session, *, master: bytes, door: Door, attempts: Iterable[CodeAttempt], now: datetime
 ) -> list[DoorUse]:
-    """Write each try once; raises ReportOutOfTime, and then writes none of them."""
-    tries = list(tries)
-    if any(not now - OLDEST < each.at < now + AHEAD for each in tries):
+    """Write each attempt once, or none of them: raises ReportOutOfTime."""
+    attempts = list(attempts)
+    if any(not now - OLDEST < attempt.at < now + AHEAD for attempt in attempts):
         raise ReportOutOfTime()
     return [
         log_use(
             session,
             door=door,
-            at=each.at,
-            accepted=each.accepted,
-            code=each.hint,
-            booking_id=_booking_of(session, master, door, each) if each.accepted else None,
+            at=attempt.at,
+            accepted=attempt.accepted,
+            code=attempt.hint,
+            booking_id=_booking_of(session, master, door, attempt) if attempt.accepted else None,
             now=now,
         )
-        for each in tries
+        for attempt in attempts
     ]
 
 
-def _booking_of(session: Session, master: bytes, door: Door, each: CodeAttempt) -> int | None:
-    """The booking whose code ended so and was good then; None when none was, or more than one."""
+def _booking_of(session: Session, master: bytes, door: Door, attempt: CodeAttempt) -> int | None:
+    """The booking whose code was good then and ends in these digits; None when there is none, or more than one."""
     query = (
         select(Booking, Convention)
         .join(Convention, Convention.id == Booking.convention_id)
         .where(
             Booking.site_id == door.site_id,
-            Booking.start_at <= each.at + EARLY,
-            Booking.end_at > each.at - LATE,
+            Booking.start_at <= attempt.at + EARLY,
+            Booking.end_at > attempt.at - LATE,
         )
     )
-    found = [
+    booking_ids = [
         booking.id
         for booking, convention in session.execute(query)
-        if _hint(master, door, convention, booking, each.at) == each.hint
+        if _hint(master, door, convention, booking, attempt.at) == attempt.hint
     ]
-    return found[0] if len(found) == 1 else None
+    # Two digits are weak: where two codes end alike, guessing would name somebody who was not there.
+    return booking_ids[0] if len(booking_ids) == 1 else None
 
 
 def _hint(master: bytes, door: Door, convention: Convention, booking: Booking, at: datetime) -> str:
@@ -107,11 +108,12 @@ def _hint(master: bytes, door: Door, convention: Convention, booking: Booking, a
     try:
         code = code_of(master, door=door, convention=convention, booking_id=booking.id, now=at, **span)
     except (NoCode, CodeTooLong):
+        # Without a code nobody came in by it: no hint is empty.
         return ""
     return code[-2:]
 
 
 def list_entries(session: Session, *, booking: Booking) -> list[tuple[DoorUse, Door]]:
-    """Who came in by the code of this booking, and when, for its person and the staff."""
+    """When the code of this booking opened which door, in order."""
     query = select(DoorUse, Door).join(Door).where(DoorUse.booking_id == booking.id).order_by(DoorUse.at)
     return [(use, door) for use, door in session.execute(query)]

@@ -1,6 +1,6 @@
-"""Calendar feeds (RFC 5545): private per member by a secret address, per resource for staff, public per site.
+"""iCalendar feeds (RFC 5545): of a person and of a resource at secret addresses, of a site for everybody.
 
-All times are in UTC, which every client reads alike; a cancelled event stays out of the feed. Refuses to know HTTP.
+Cancelled events stay out of a feed. Letters carry single events.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
 
-# How far back a feed reaches; clients keep what they have read.
+# How far back a feed reaches. Calendar programs keep what they have read.
 PAST = timedelta(days=60)
-HOST = "etabli.invalid"
-# A booking that will not take place.
+UID_HOST = "etabli.invalid"
+# The statuses of a booking that will not take place, or did not.
 ENDED = (BookingStatus.REJECTED, BookingStatus.CANCELLED, BookingStatus.NO_SHOW)
 _STATUS = {BookingStatus.REQUESTED: "TENTATIVE"} | dict.fromkeys(ENDED, "CANCELLED")
 
 
 class Feed(Base):
-    """A secret address of one's own calendar, or of a resource's for staff. Only the hash of its secret is kept."""
+    """The secret address of a person's calendar or, for staff, of a resource's. Only the hash of the secret is kept."""
 
     __tablename__ = "feeds"
 
@@ -45,13 +45,16 @@ class Feed(Base):
 
 
 def open_feed(session: Session, *, user: User, now: datetime, resource: Resource | None = None) -> str:
-    """A fresh secret, shown only now; the address before it stops working. A resource's feed is for its staff."""
+    """A new secret, which is shown only now; the address before it stops working.
+
+    Raises NotFound for a resource that the user does not staff.
+    """
     if resource is not None and not may_staff(session, user=user, site_id=resource.site_id):
         raise NotFound()
     resource_id = resource.id if resource else None
-    for old in session.scalars(select(Feed).where(Feed.user_id == user.id, Feed.revoked_at.is_(None))):
-        if old.resource_id == resource_id:
-            old.revoked_at = now
+    for feed in session.scalars(select(Feed).where(Feed.user_id == user.id, Feed.revoked_at.is_(None))):
+        if feed.resource_id == resource_id:
+            feed.revoked_at = now
     secret = secrets.token_urlsafe(24)
     session.add(Feed(user_id=user.id, resource_id=resource_id, secret_hash=_digest(secret), created_at=now))
     record(session, noun="user", noun_id=user.id, verb="feed_opened", now=now, actor_id=user.id)
@@ -64,7 +67,7 @@ def _digest(secret: str) -> str:
 
 
 def read_feed(session: Session, *, secret: str, now: datetime) -> bytes:
-    """The calendar behind a secret address; NotFound when it is unknown, revoked, or its person lost the right."""
+    """The calendar at a secret address; NotFound when it is unknown or revoked, or its person has lost the right."""
     feed = session.scalar(select(Feed).where(Feed.secret_hash == _digest(secret), Feed.revoked_at.is_(None)))
     user = session.get(User, feed.user_id) if feed else None
     if feed is None or user is None or user.disabled_at is not None:
@@ -78,31 +81,33 @@ def read_feed(session: Session, *, secret: str, now: datetime) -> bytes:
 
 
 def site_feed(session: Session, *, site: Site, now: datetime) -> bytes:
-    """The public calendar of a site: its gatherings."""
+    """The gatherings of a site."""
     gatherings = list_gatherings(session, since=now - PAST, site_id=site.id)
-    return _calendar(site.name, [_of_gathering(each) for each in gatherings])
+    return _calendar(site.name, [_gathering_event(each) for each in gatherings])
 
 
 def booking_ics(booking: Booking) -> bytes:
-    """One booking, for its confirmation: what becomes of it later reaches the client by the same UID."""
-    return _calendar(booking.resource.name, [_of_booking(booking)])
+    """One booking as a calendar; its UID is that of the feeds and letters, so programs know it again."""
+    return _calendar(booking.resource.name, [_booking_event(booking)])
 
 
 def ics_of_letter(session: Session, *, kind: str, about: str) -> tuple[str, bytes] | None:
-    """(method, calendar) that goes with a letter about a booking or a seat; None with all others.
+    """(method, calendar) for a letter about a booking or a seat; None for all others.
 
-    A letter that ends a booking carries its cancellation: the client takes the event of the same UID away.
+    A letter about the end of a booking cancels it: the program takes the event of that UID away.
     """
+    # `about` begins with "booking:42" or "seat:42" (`messages.reminders`).
     noun, number, *_ = [*about.split(":"), ""]
     if not number.isdigit():
         return None
     if noun == "booking" and kind.startswith("booking_") and (booking := session.get(Booking, int(number))):
         method = "CANCEL" if booking.status in ENDED else "PUBLISH"
-        event = _of_booking(booking)
+        event = _booking_event(booking)
+        # RFC 5546: an update counts only with a higher SEQUENCE. Every change of a booking adds a row, so rows will do.
         event.add("sequence", len(list_changes(session, noun="booking", noun_id=booking.id)))
         return method, _calendar(booking.resource.name, [event], method=method)
     seat = session.get(Registration, int(number)) if kind == "seat_registered" else None
-    return ("PUBLISH", _calendar(seat.gathering.title, [_of_gathering(seat.gathering)])) if seat else None
+    return ("PUBLISH", _calendar(seat.gathering.title, [_gathering_event(seat.gathering)])) if seat else None
 
 
 def _own_calendar(session: Session, user: User, now: datetime) -> bytes:
@@ -118,8 +123,8 @@ def _own_calendar(session: Session, user: User, now: datetime) -> bytes:
             Gathering.end_at > now - PAST,
         )
     )
-    events = [_of_booking(each) for each in session.scalars(_with_place(bookings))]
-    events += [_of_gathering(seat.gathering) for seat in session.scalars(seats.order_by(Registration.id))]
+    events = [_booking_event(each) for each in session.scalars(_with_place(bookings))]
+    events += [_gathering_event(seat.gathering) for seat in session.scalars(seats.order_by(Registration.id))]
     return _calendar(user.name, events)
 
 
@@ -133,10 +138,10 @@ def _resource_calendar(session: Session, resource: Resource, now: datetime) -> b
         Booking.resource_id == resource.id, Booking.end_at > now - PAST, Booking.status.in_(LIVE)
     )
     bookings = session.scalars(_with_place(query.options(selectinload(Booking.user))))
-    return _calendar(resource.name, [_of_booking(each, who=each.user.name) for each in bookings])
+    return _calendar(resource.name, [_booking_event(each, who=each.user.name) for each in bookings])
 
 
-def _of_booking(booking: Booking, *, who: str = "") -> icalendar.Event:
+def _booking_event(booking: Booking, *, who: str = "") -> icalendar.Event:
     summary = f"{booking.resource.name} · {who}" if who else booking.resource.name
     event = _event(f"booking-{booking.id}", summary, booking.start_at, booking.end_at, booking.status_at, booking.site)
     event.add("status", _STATUS.get(booking.status, "CONFIRMED"))
@@ -145,7 +150,7 @@ def _of_booking(booking: Booking, *, who: str = "") -> icalendar.Event:
     return event
 
 
-def _of_gathering(gathering: Gathering) -> icalendar.Event:
+def _gathering_event(gathering: Gathering) -> icalendar.Event:
     start, end, changed = gathering.start_at, gathering.end_at, gathering.changed_at
     event = _event(f"gathering-{gathering.id}", gathering.title, start, end, changed, gathering.site)
     event.add("status", "CONFIRMED")
@@ -156,9 +161,10 @@ def _of_gathering(gathering: Gathering) -> icalendar.Event:
 
 def _event(uid: str, summary: str, start: datetime, end: datetime, changed: datetime, site: Site) -> icalendar.Event:
     event = icalendar.Event()
-    event.add("uid", f"{uid}@{HOST}")
+    event.add("uid", f"{uid}@{UID_HOST}")
     event.add("dtstamp", changed)
     event.add("last-modified", changed)
+    # Instants in UTC: every program reads them alike, without a time zone of ours.
     event.add("dtstart", start)
     event.add("dtend", end)
     event.add("summary", summary)

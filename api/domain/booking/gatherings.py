@@ -1,7 +1,6 @@
-"""Gatherings: public events of a site with seats, registrations and a waitlist; they may hold resources.
+"""Gatherings: public events of a site, with seats, registrations and a waitlist; they may hold resources.
 
-A training session is a gathering with a skill: staff say who came, and those are authorised. Seats are counted under
-the lock of the gathering's row.
+A training session is a gathering with a skill: staff say who came, and those are authorised.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
+from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.core.slugs import free_slug
@@ -44,6 +43,14 @@ class RegistrationStatus(StrEnum):
     CAME = "came"
 
 
+_R = RegistrationStatus
+NEXT_SEAT: dict[RegistrationStatus, frozenset[RegistrationStatus]] = {
+    _R.REGISTERED: frozenset({_R.WITHDRAWN, _R.CAME}),
+    _R.WAITING: frozenset({_R.REGISTERED, _R.WITHDRAWN}),
+    _R.WITHDRAWN: frozenset({_R.REGISTERED, _R.WAITING}),
+}
+
+
 class TitleMissing(Invalid):
     """Please give it a title."""
 
@@ -71,7 +78,7 @@ class RegistrationOver(Conflict):
 
 
 class Gathering(Base):
-    """A public event in `[start_at, end_at)`; with `skill_id` a training session."""
+    """A public event in `[start_at, end_at)`, with `skill_id` a training session."""
 
     __tablename__ = "gatherings"
     __table_args__ = (
@@ -100,7 +107,7 @@ class Gathering(Base):
 
 
 class Registration(Base):
-    """A person's seat, or place in line: the smaller id is first."""
+    """A person's seat, or place in line: who joined first is first."""
 
     __tablename__ = "registrations"
     __table_args__ = (UniqueConstraint("gathering_id", "user_id"),)
@@ -109,7 +116,7 @@ class Registration(Base):
     gathering_id: Mapped[int] = mapped_column(ForeignKey("gatherings.id"))
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"), index=True)
     status: Mapped[RegistrationStatus] = mapped_column(EnumText(RegistrationStatus))
-    # The order of the waitlist; a person who comes back stands at its end.
+    # The order of the waitlist: a person who withdrew and registers again stands at its end.
     joined_at: Mapped[Instant]
     told_at: Mapped[Instant | None]
 
@@ -133,13 +140,13 @@ def announce(
     price_cents: int = 0,
     status: GatheringStatus = GatheringStatus.PUBLISHED,
 ) -> Gathering:
-    """Staff announce an event and hold its resources, all or none; raises Taken when one is not free."""
+    """Staff announce an event and hold its resources, all or none.
+
+    Raises EndsBeforeStart, TitleMissing, SeatsWrong, HeldElsewhere, Taken.
+    """
     require_staff(session, user=actor, site_id=site.id)
-    span(start, end)
-    if not (title := title.strip()[:160]):
-        raise TitleMissing()
-    if not 1 <= seats <= 5000:
-        raise SeatsWrong()
+    title = title.strip()[:160]
+    _require_sound(title, start, end, seats)
     gathering = Gathering(
         site_id=site.id,
         slug=_free_slug(session, title),
@@ -157,12 +164,22 @@ def announce(
     )
     session.add(gathering)
     session.flush()
-    _hold_all(session, gathering, list(resources), actor, now)
+    _hold_resources(session, gathering, list(resources), actor, now)
     _record(session, gathering, "announced", now, actor.id)
     return gathering
 
 
-def _hold_all(session: Session, gathering: Gathering, resources: list[Resource], actor: User, now: datetime) -> None:
+def _require_sound(title: str, start: datetime, end: datetime, seats: int) -> None:
+    span(start, end)
+    if not title:
+        raise TitleMissing()
+    if not 1 <= seats <= 5000:
+        raise SeatsWrong()
+
+
+def _hold_resources(
+    session: Session, gathering: Gathering, resources: list[Resource], actor: User, now: datetime
+) -> None:
     if any(resource.site_id != gathering.site_id for resource in resources):
         raise HeldElsewhere()
     for resource in lock_resources(session, [resource.id for resource in resources]):
@@ -202,33 +219,33 @@ def _record(session: Session, gathering: Gathering, verb: str, now: datetime, ac
 
 
 def move_gathering(session: Session, *, gathering: Gathering, new: GatheringStatus, actor: User, now: datetime) -> None:
-    """Publish it, or call it off: then its resources are free, and those who registered are written to."""
-    _lock(session, gathering)
+    """Publish it, or call it off, which frees its resources; those who registered get a letter."""
+    _lock_rows(session, gathering)
     require_staff(session, user=actor, site_id=gathering.site_id)
     advance(session, gathering, new, moves=NEXT, status=Gathering.status)
     if new == GatheringStatus.CANCELLED:
-        for held in _holds_of(session, gathering):
-            release_hold(session, hold=held, now=now)
-        due = update(Registration).where(Registration.gathering_id == gathering.id).values(told_at=None)
-        session.execute(due)  # in the database: a letter may have been written since the rows were read
+        for hold in _list_holds(session, gathering):
+            release_hold(session, hold=hold, now=now)
+        # One UPDATE instead of row by row: a letter may have been written since this session read the rows.
+        query = update(Registration).where(Registration.gathering_id == gathering.id)
+        session.execute(query.values(told_at=None))
     _record(session, gathering, new, now, actor.id)
 
 
-def _holds_of(session: Session, gathering: Gathering) -> list[Hold]:
+def _list_holds(session: Session, gathering: Gathering) -> list[Hold]:
     query = select(Hold).where(Hold.reason == HoldReason.EVENT, Hold.about_id == f"gathering:{gathering.id}")
     return list(session.scalars(query.where(Hold.released_at.is_(None)).order_by(Hold.resource_id)))
 
 
 def get_gathering(session: Session, *, slug: str, user: User | None) -> Gathering:
-    """A published one for everybody, a draft for staff only; NotFound else."""
-    found = session.scalar(select(Gathering).where(Gathering.slug == slug))
-    if found is None or (found.status == GatheringStatus.DRAFT and not _staffs(session, found, user)):
+    """By its address; raises NotFound, for all but staff also while it is a draft."""
+    gathering = session.scalar(select(Gathering).where(Gathering.slug == slug))
+    if gathering is None:
         raise NotFound()
-    return found
-
-
-def _staffs(session: Session, gathering: Gathering, user: User | None) -> bool:
-    return user is not None and may_staff(session, user=user, site_id=gathering.site_id)
+    is_staff = user is not None and may_staff(session, user=user, site_id=gathering.site_id)
+    if gathering.status == GatheringStatus.DRAFT and not is_staff:
+        raise NotFound()
+    return gathering
 
 
 def list_gatherings(
@@ -262,61 +279,74 @@ def find_registration(session: Session, *, gathering: Gathering, user: User) -> 
 
 def register(session: Session, *, gathering: Gathering, user: User, now: datetime) -> Registration:
     """Take a seat, or a place in line when none is left; raises RegistrationOver, AlreadyRegistered."""
-    _lock(session, gathering)
+    # Two people at once and one seat: the second waits here, and then counts the first.
+    _lock_rows(session, gathering)
     if gathering.status != GatheringStatus.PUBLISHED or gathering.start_at <= now:
         raise RegistrationOver()
     seat = find_registration(session, gathering=gathering, user=user)
     if seat is not None:
-        _lock(session, seat)
+        _lock_rows(session, seat)
         if seat.status != RegistrationStatus.WITHDRAWN:
             raise AlreadyRegistered()
     has_seat = seats_left(session, gathering=gathering) > 0
-    seat = seat or Registration(gathering_id=gathering.id, user_id=user.id)
-    session.add(seat)
-    seat.status = RegistrationStatus.REGISTERED if has_seat else RegistrationStatus.WAITING
-    seat.joined_at, seat.told_at = now, None
-    _record(session, gathering, seat.status, now, user.id, user=user.id)
+    status = RegistrationStatus.REGISTERED if has_seat else RegistrationStatus.WAITING
+    if seat is None:
+        seat = Registration(gathering_id=gathering.id, user_id=user.id, status=status, joined_at=now)
+        session.add(seat)
+        _record(session, gathering, status, now, user.id, user=user.id)
+    else:
+        _move_seat(session, seat, status, now=now, actor_id=user.id, joined_at=now, told_at=None)
     return seat
 
 
-def _lock(session: Session, *rows: Gathering | Registration) -> None:
-    """Take the rows until the end of the transaction and read them anew; the gathering first, then its seats."""
+def _move_seat(
+    session: Session,
+    seat: Registration,
+    new: RegistrationStatus,
+    *,
+    now: datetime,
+    actor_id: int,
+    verb: str = "",
+    **values: object,
+) -> None:
+    """Raises ForbiddenMove; `verb` is how the history calls it, when not by the new status."""
+    advance(session, seat, new, moves=NEXT_SEAT, status=Registration.status, **values)
+    _record(session, seat.gathering, verb or new, now, actor_id, user=seat.user_id)
+
+
+def _lock_rows(session: Session, *rows: Gathering | Registration) -> None:
+    """Lock the rows to the end of the transaction and read them again: the gathering first, then a seat of it."""
     for row in rows:
         session.refresh(row, with_for_update={"key_share": True})
 
 
 def withdraw(session: Session, *, seat: Registration, now: datetime) -> Registration | None:
-    """Give the seat back; answers who gets it from the line."""
-    _lock(session, seat.gathering, seat)
-    if seat.status not in (RegistrationStatus.REGISTERED, RegistrationStatus.WAITING):
-        raise ForbiddenMove(old=seat.status, new=RegistrationStatus.WITHDRAWN)
+    """Give the seat back, or leave the line; answers who gets the seat. Raises ForbiddenMove."""
+    _lock_rows(session, seat.gathering, seat)
     had_seat = seat.status == RegistrationStatus.REGISTERED
-    seat.status = RegistrationStatus.WITHDRAWN
-    _record(session, seat.gathering, "withdrawn", now, seat.user_id, user=seat.user_id)
-    return _next_in_line(session, seat.gathering, now) if had_seat else None
+    _move_seat(session, seat, RegistrationStatus.WITHDRAWN, now=now, actor_id=seat.user_id)
+    # Nobody moves up once it has begun.
+    may_move_up = had_seat and seat.gathering.start_at > now
+    return _move_up(session, seat.gathering, now) if may_move_up else None
 
 
-def _next_in_line(session: Session, gathering: Gathering, now: datetime) -> Registration | None:
+def _move_up(session: Session, gathering: Gathering, now: datetime) -> Registration | None:
     query = select(Registration).where(
         Registration.gathering_id == gathering.id, Registration.status == RegistrationStatus.WAITING
     )
-    first = session.scalar(query.order_by(Registration.joined_at, Registration.id).limit(1))
-    if first is not None:
-        _lock(session, first)
-    if first is not None and gathering.start_at > now:
-        first.status, first.told_at = RegistrationStatus.REGISTERED, None
-        _record(session, gathering, "moved_up", now, first.user_id, user=first.user_id)
-    return first
+    seat = session.scalar(query.order_by(Registration.joined_at, Registration.id).limit(1))
+    if seat is not None:
+        _lock_rows(session, seat)
+        new, actor_id = RegistrationStatus.REGISTERED, seat.user_id
+        _move_seat(session, seat, new, now=now, actor_id=actor_id, verb="moved_up", told_at=None)
+    return seat
 
 
 def mark_attended(session: Session, *, seat: Registration, actor: User, now: datetime) -> None:
-    """Staff say that this person was there; at a training session they are authorised."""
+    """Staff say that this person was there, which authorises them after a training session. Raises ForbiddenMove."""
     gathering = seat.gathering
-    _lock(session, gathering, seat)
+    _lock_rows(session, gathering, seat)
     require_staff(session, user=actor, site_id=gathering.site_id)
-    if seat.status != RegistrationStatus.REGISTERED:
-        raise ForbiddenMove(old=seat.status, new=RegistrationStatus.CAME)
-    seat.status = RegistrationStatus.CAME
-    _record(session, gathering, "came", now, actor.id, user=seat.user_id)
+    _move_seat(session, seat, RegistrationStatus.CAME, now=now, actor_id=actor.id)
     if gathering.skill is not None:
         authorise(session, user=seat.user, skill=gathering.skill, actor=actor, site_id=gathering.site_id, now=now)

@@ -1,6 +1,6 @@
-"""Kits: a resource composed of others that are held together or not at all, with its items and their serial numbers.
+"""Kits: resources that are held together or not at all, with items and their serial numbers.
 
-Here is what a kit is; handing it over at check-out and check-in stands in `bookings.handover`.
+Giving a kit out and taking it back is in `bookings.handover`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class OutOfService(Conflict):
 
 
 class Kit(Base):
-    """`id` is the resource's id. Participants below `min_age` need their guardian's consent."""
+    """`id` is the id of its resource. Participants below `min_age` need their guardian's consent."""
 
     __tablename__ = "kits"
     __table_args__ = (CheckConstraint("min_age >= 0 AND deposit_cents >= 0", name="numbers"),)
@@ -47,7 +47,7 @@ class Kit(Base):
 
 
 class KitMember(Base):
-    """A resource that is held whenever the kit is."""
+    """A resource that is held with the kit."""
 
     __tablename__ = "kit_members"
     __table_args__ = (UniqueConstraint("kit_id", "resource_id"),)
@@ -60,7 +60,7 @@ class KitMember(Base):
 
 
 class KitItem(Base):
-    """One thing of the checklist; `damaged_at` takes the whole kit out of service."""
+    """A numbered thing in the kit, checked at each handover."""
 
     __tablename__ = "kit_items"
     __table_args__ = (UniqueConstraint("kit_id", "serial"),)
@@ -85,14 +85,14 @@ def create_kit(
     deposit_cents: int = 0,
     kind: ResourceKind = ResourceKind.VR_KIT,
 ) -> Kit:
-    """A kit of these members, with (name, serial number) items; raises MemberElsewhere."""
+    """A kit of these resources, with items of (name, serial number); raises MemberElsewhere."""
     members = list(members)
     if any(member.site_id != site.id for member in members):
         raise MemberElsewhere()
     resource = create_resource(session, site=site, kind=kind, name=name, now=now)
     kit = Kit(id=resource.id, min_age=min_age, deposit_cents=deposit_cents)
     kit.members = [KitMember(resource_id=member.id) for member in members]
-    kit.items = [KitItem(name=item, serial=serial) for item, serial in items]
+    kit.items = [KitItem(name=item_name, serial=serial) for item_name, serial in items]
     session.add(kit)
     session.flush()
     record(session, noun="kit", noun_id=kit.id, verb="made", now=now, site_id=site.id, name=name)
@@ -112,18 +112,19 @@ def find_kit(session: Session, kit_id: int) -> Kit | None:
 def take_out_of_service(
     session: Session, *, kit: Kit, item: KitItem | None, why: str, actor: User, now: datetime
 ) -> None:
-    """From now on nobody can book it; who has booked it already is told (`reminders`)."""
+    """From now on nobody can book it; who has booked it gets a letter (`messages.reminders`)."""
     _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
     if item is not None:
         item.damaged_at, item.damage = now, why[:300]
+    # A second damage keeps the first instant, so that nobody gets the letter about it twice.
     kit.out_of_service_at = kit.out_of_service_at or now
     kit.out_of_service_why = why.strip()[:200]
     _record(session, kit, "out_of_service", now, actor, why=why[:200], item=item.serial if item else None)
 
 
 def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) -> None:
-    """Repaired or replaced: all items count as whole again."""
+    """It is repaired or replaced: no item counts as damaged any more."""
     _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
     for item in kit.items:
@@ -133,7 +134,7 @@ def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) ->
 
 
 def _lock_kit(session: Session, kit: Kit) -> None:
-    """Without `of` the resource that is joined to it would be locked too, and that comes before (`lock_booking`)."""
+    # Without `of` its resource, which is joined to it, would be locked too, out of order (see `lock_booking`).
     session.refresh(kit, with_for_update={"key_share": True, "of": Kit})
 
 

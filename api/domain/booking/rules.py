@@ -1,6 +1,6 @@
-"""The booking policy of a resource, or of a kind at a site: lengths, notice, buffers, quotas, skill, fee, price.
+"""Booking rules: lengths, notice, buffers, quotas, skill, fee and price of a resource, or of a kind at a site.
 
-Refuses numbers that contradict each other. `Policy` is the plain value that bookings are checked against.
+`Rule` is the row; `Policy` is its numbers as a value, which cannot contradict each other.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ class RuleContradicts(Invalid):
 
 @dataclass(frozen=True)
 class Policy:
-    """All times in minutes but `horizon_days`; None means without limit. The defaults apply where no rule stands."""
+    """The numbers of a rule; None means without limit. The defaults count where no rule is set.
+
+    Raises RuleContradicts.
+    """
 
     min_minutes: int = 15
     max_minutes: int = 480
@@ -58,7 +61,7 @@ class Policy:
     # Cancelling later than this before the start costs `late_fee_cents`.
     cancel_minutes: int = 0
     late_fee_cents: int = 0
-    # Not checked in so long after the start: the slot is freed; None means that nobody watches.
+    # When nobody has checked in so long after the start, the slot is freed; None means never.
     no_show_minutes: int | None = None
     rates: BookingRates = field(default_factory=BookingRates)
 
@@ -68,6 +71,7 @@ class Policy:
                 raise RuleContradicts(what=what, field=where)
 
     def _contradictions(self) -> Iterable[tuple[bool, str, str]]:
+        """(is it so, field, message) of all that may not be."""
         step = self.step_minutes
         yield step < 1 or 60 % max(step, 1) != 0, "step_minutes", "the grid must divide an hour"
         yield self.min_minutes < 1, "min_minutes", "the shortest booking has no length"
@@ -97,7 +101,7 @@ class Policy:
 
     @property
     def has_quota(self) -> bool:
-        """Whether what a person has booked already counts."""
+        """Whether other bookings of the person must be counted."""
         limits = (self.quota_day_minutes, self.quota_week_minutes, self.quota_month_minutes, self.at_once)
         return any(limit is not None for limit in limits)
 
@@ -107,7 +111,7 @@ _NUMBERS = [each.name for each in fields(Policy) if each.name != "rates"]
 
 
 class Rule(Base):
-    """Of one resource, or of every resource of a kind at a site; the resource's own stands before its kind's."""
+    """The rule of one resource, or of all of a kind at a site; that of the resource comes before that of its kind."""
 
     __tablename__ = "rules"
     __table_args__ = (
@@ -147,7 +151,7 @@ class Rule(Base):
 
 
 def pack_rates(rates: BookingRates) -> dict[str, Any]:
-    """As JSON, decimals as text."""
+    """As JSON. Decimals are text: as numbers they would come back as floats."""
     return {
         "per_slot": str(rates.per_slot),
         "tiers": [[start, str(per_hour)] for start, per_hour in rates.tiers],
@@ -156,7 +160,7 @@ def pack_rates(rates: BookingRates) -> dict[str, Any]:
 
 
 def unpack_rates(body: dict[str, Any]) -> BookingRates:
-    """The inverse of `pack_rates`; raises RuleContradicts for prices that are none."""
+    """The inverse of `pack_rates`; raises RuleContradicts for what are no prices."""
     try:
         return BookingRates(
             per_slot=Decimal(body.get("per_slot", "0")),
@@ -177,12 +181,16 @@ def set_rule(
     kind: ResourceKind | None = None,
     resource: Resource | None = None,
 ) -> Rule:
-    """Set the rule of one resource, or of a kind at the site, instead of the one before. Managers only."""
+    """Set the rule of one resource, or of a kind at the site; managers only. It counts for what is booked from now on.
+
+    Raises RuleContradicts. Without an actor nobody's right is checked.
+    """
     if actor is not None:
         require_manager(session, user=actor, site_id=site.id)
     if resource is not None and resource.site_id != site.id:
         raise RuleContradicts(what="the resource is of another place", field="resource_id")
-    rule = _find_exact(session, site, kind, resource) or Rule(site_id=site.id)
+    # The row is kept: bookings name the rule under which they were made.
+    rule = _find_rule_of(session, site, kind, resource) or Rule(site_id=site.id)
     rule.kind = None if resource else kind
     rule.resource_id = resource.id if resource else None
     for name in _NUMBERS:
@@ -196,7 +204,7 @@ def set_rule(
     return rule
 
 
-def _find_exact(session: Session, site: Site, kind: ResourceKind | None, resource: Resource | None) -> Rule | None:
+def _find_rule_of(session: Session, site: Site, kind: ResourceKind | None, resource: Resource | None) -> Rule | None:
     if resource is not None:
         return session.scalar(select(Rule).where(Rule.resource_id == resource.id))
     return session.scalar(select(Rule).where(Rule.site_id == site.id, Rule.kind == kind, Rule.resource_id.is_(None)))
@@ -206,10 +214,11 @@ def list_rules(session: Session, *, site_id: int) -> list[Rule]:
     return list(session.scalars(select(Rule).where(Rule.site_id == site_id).order_by(Rule.id)))
 
 
+# Each booking and each search reads the rule and the hours. The key of the cache is the text itself, which changes with
+# the rows: no entry is ever stale.
 @lru_cache(maxsize=2000)
 def read_policy(row_json: str) -> tuple[int | None, Policy]:
-    """(rule id, policy) of a rules row as PostgreSQL writes it in JSON; "" is no rule. Cached by its very text, so it
-    can never be stale."""
+    """(rule id, policy) of a row of `rules` as PostgreSQL writes it in JSON; "" means no rule."""
     if not row_json:
         return None, DEFAULT
     row = json.loads(row_json)
@@ -219,8 +228,7 @@ def read_policy(row_json: str) -> tuple[int | None, Policy]:
 
 @lru_cache(maxsize=2000)
 def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, closures_json: str) -> Calendar:
-    """From JSON as PostgreSQL writes it: hours `[[weekday, opens, closes], ..]`, closures `[[first, last], ..]`. Cached
-    by its very text, so it can never be stale."""
+    """From JSON as PostgreSQL writes it: hours `[[weekday, opens, closes], ..]`, closures `[[first, last], ..]`."""
     return Calendar(
         zone=ZoneInfo(timezone),
         hours=tuple(

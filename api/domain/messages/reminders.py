@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_hit_by
+from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.notifications import LETTERS, Letter, write_letter
@@ -197,7 +197,7 @@ def _write_for_registration(session: Session, seat: Registration, kind: str, now
 def _write_for_kits(session: Session, now: datetime) -> None:
     """To those who have booked a kit that is out of service, each time that it goes out of service."""
     for kit in session.scalars(select(Kit).where(Kit.out_of_service_at.is_not(None)).order_by(Kit.id)):
-        for booking in list_hit_by(session, kit=kit, now=now):
+        for booking in list_affected_bookings(session, kit=kit, now=now):
             write_letter(
                 session,
                 user=booking.user,

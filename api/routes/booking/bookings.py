@@ -1,4 +1,4 @@
-"""Bookings for programs: make, read, move, cancel, decide, begin and end; the week of all resources; the waitlist."""
+"""Bookings for programs: book, read, move, cancel, approve, check in and out; series, waitlist, and the week."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RangeWrong(Invalid):
 
 
 class BookingIn(BaseModel):
-    """`start` and `end` in ISO 8601; without an offset they are wall time at the place."""
+    """`start` and `end` in ISO 8601; without an offset they are wall time at the site."""
 
     resource_id: int = Field(ge=1, le=2**63 - 1)
     start: datetime
@@ -43,7 +43,7 @@ class BookingIn(BaseModel):
     youngest_age: int | None = Field(default=None, ge=0, le=130)
     guardian_consent: bool = False
 
-    def wanted(self) -> BookingRequest:
+    def to_request(self) -> BookingRequest:
         return BookingRequest(**self.model_dump(exclude={"user_id"}))
 
 
@@ -68,6 +68,7 @@ class BookingOut(BaseModel):
 
     @classmethod
     def of(cls, booking: Booking) -> BookingOut:
+        # Not validated again: every value comes out of a typed column.
         return cls.model_construct(
             id=booking.id,
             resource_id=booking.resource_id,
@@ -100,7 +101,7 @@ class BookingChange(BaseModel):
 
 
 class BookingAction(StrEnum):
-    """What may be done to a booking but moving and cancelling it."""
+    """The verbs of a booking, but for moving and cancelling it."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -119,7 +120,7 @@ VERBS: dict[BookingAction, Callable[..., None]] = {
 
 
 class SeriesIn(BookingIn):
-    """`skip` and `move` (to a wall time) say what becomes of the occurrences, by their index."""
+    """`skip` names occurrences by their index; `move` says, by index, to which wall time one moves."""
 
     rrule: str = Field(max_length=300)
     skip: list[int] = Field(default_factory=list, max_length=100)
@@ -127,7 +128,7 @@ class SeriesIn(BookingIn):
 
 
 class OccurrenceOut(BaseModel):
-    """One time of a series, on the wall clock of the place; `trouble` is a code, empty when it can be booked."""
+    """One time of a series, on the wall clock of the site; `trouble` is the code of an error, or empty."""
 
     index: int
     start: datetime
@@ -165,7 +166,7 @@ class WaitOut(BaseModel):
 
 
 def create(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> BookingOut:
-    """Book a resource. 409 when somebody was faster, 422 when a rule says no."""
+    """Book a resource. 409 when it is taken, 422 when a rule forbids it."""
     return idempotent(BookingOut, lambda: _book(session, body, user, now), content=body)
 
 
@@ -174,23 +175,23 @@ router.add_api_route("/bookings", create, methods=["POST"], status_code=201, rou
 
 
 def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
-    who, actor = user, None
+    person, actor = user, None
     if body.user_id is not None and body.user_id != user.id:
-        who, actor = _other(session, body.user_id), user
-    return BookingOut.of(bookings.book(session, wanted=body.wanted(), user=who, actor=actor, now=now))
+        person, actor = _get_user(session, body.user_id), user
+    return BookingOut.of(bookings.book(session, request=body.to_request(), user=person, actor=actor, now=now))
 
 
-def _other(session: Session, user_id: int) -> User:
-    if (found := session.get(User, user_id)) is None:
+def _get_user(session: Session, user_id: int) -> User:
+    if (user := session.get(User, user_id)) is None:
         raise NotFound(field="user_id")
-    return found
+    return user
 
 
 @router.get("/bookings")
 def list_own(session: DbSession, user: CurrentUser, now: Now, since: datetime | None = None) -> BookingsOut:
     """One's own bookings that are not over, in order of time."""
-    found = bookings.list_own_bookings(session, user_id=user.id, start=since or now)
-    return BookingsOut(items=[BookingOut.of(each) for each in found])
+    own = bookings.list_own_bookings(session, user_id=user.id, start=since or now)
+    return BookingsOut(items=[BookingOut.of(booking) for booking in own])
 
 
 @router.get("/bookings/{booking_id}")
@@ -207,7 +208,7 @@ def read_ics(booking_id: int, session: DbSession, user: CurrentUser) -> Response
 
 @router.patch("/bookings/{booking_id}")
 def change(booking_id: int, body: BookingChange, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
-    """Move it, or change its note. 409 when the new time is taken: then it stays where it was."""
+    """Move it, or change its note. 409 when the new time is taken; the booking then stays as it was."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     if body.start is not None or body.end is not None:
         bookings.move(session, booking=booking, start=body.start, end=body.end, actor=user, now=now)
@@ -234,27 +235,27 @@ def act(booking_id: int, act: BookingAction, session: DbSession, user: CurrentUs
 
 @router.post("/series/preview")
 def preview(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now) -> SeriesOut:
-    """Every occurrence with what stands against it; writes nothing."""
-    seen = bookings.preview_series(
-        session, wanted=_series_wanted(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+    """Every occurrence with its trouble; writes nothing."""
+    occurrences = bookings.preview_series(
+        session, request=_series_request(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
     )
-    return SeriesOut(occurrences=[_occurrence(each) for each in seen], bookings=[])
+    return SeriesOut(occurrences=[_occurrence(each) for each in occurrences], bookings=[])
 
 
 @router.post("/series", status_code=201)
 def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> SeriesOut:
-    """Book all occurrences but the skipped ones; 409 while one of them cannot be booked: then nothing is written."""
+    """Book all occurrences that are not skipped, or none: 409 while one of them cannot be booked."""
 
     def make() -> SeriesOut:
-        made = bookings.book_series(
-            session, wanted=_series_wanted(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+        booked = bookings.book_series(
+            session, request=_series_request(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
         )
-        return SeriesOut(occurrences=[], bookings=[BookingOut.of(each) for each in made])
+        return SeriesOut(occurrences=[], bookings=[BookingOut.of(booking) for booking in booked])
 
     return idempotent(SeriesOut, make, content=body)
 
 
-def _series_wanted(body: SeriesIn) -> BookingRequest:
+def _series_request(body: SeriesIn) -> BookingRequest:
     return BookingRequest(**body.model_dump(exclude={"user_id", "rrule", "skip", "move"}))
 
 
@@ -262,13 +263,13 @@ def _choices(body: SeriesIn) -> dict[int, str | datetime]:
     return {**dict.fromkeys(body.skip, bookings.SKIP), **body.move}
 
 
-def _occurrence(each: bookings.Occurrence) -> OccurrenceOut:
-    trouble = each.trouble
+def _occurrence(occurrence: bookings.Occurrence) -> OccurrenceOut:
+    trouble = occurrence.trouble
     return OccurrenceOut(
-        index=each.index,
-        start=each.start,
-        end=each.end,
-        skipped=each.skipped,
+        index=occurrence.index,
+        start=occurrence.start,
+        end=occurrence.end,
+        skipped=occurrence.skipped,
         trouble=trouble.code() if trouble else "",
         detail=str(trouble) if trouble else "",
     )
@@ -279,7 +280,7 @@ def join(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, idemp
     """Stand in line for a slot that is taken."""
 
     def make() -> WaitOut:
-        return WaitOut.of(bookings.join_waitlist(session, wanted=body.wanted(), user=user, now=now))
+        return WaitOut.of(bookings.join_waitlist(session, request=body.to_request(), user=user, now=now))
 
     return idempotent(WaitOut, make, content=body)
 
@@ -308,13 +309,13 @@ def calendar(
     site_id: int | None = None,
     kind: ResourceKind | None = None,
 ) -> Response:
-    """All resources with their holds in `[from, to)`; names of others only for staff of the place."""
+    """All resources with their holds in `[from, to)`; names of others only for staff of the site."""
     check_range(start, end)
-    found = bookings.week_json(session, user=user, start=start, end=end, site_id=site_id, kind=kind)
-    return Response(found, media_type="application/json")
+    week = bookings.week_json(session, user=user, start=start, end=end, site_id=site_id, kind=kind)
+    return Response(week, media_type="application/json")
 
 
 def check_range(start: datetime, end: datetime) -> None:
-    """Instants with an offset, in order, and not a year at once."""
+    """Instants with an offset, in order, and at most LONGEST_CALENDAR apart; raises RangeWrong."""
     if start.tzinfo is None or end.tzinfo is None or not start < end <= start + LONGEST_CALENDAR:
         raise RangeWrong()

@@ -1,4 +1,4 @@
-"""Calendar feeds: addresses that calendar programs subscribe to. The private ones are secrets in themselves."""
+"""Feeds: addresses to which calendar programs subscribe. A private one is itself the secret."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ CALENDAR = "text/calendar; charset=utf-8"
 
 
 class FeedIn(BaseModel):
-    """Without a resource it is one's own calendar; a resource's is for the staff of its place."""
+    """Without a resource it is one's own calendar; that of a resource is for the staff of its site."""
 
     resource_id: int | None = None
 
 
 class FeedOut(BaseModel):
-    """Shown only now; the address before it stops working."""
+    """It is shown only now; the address before it stops working."""
 
     url: str
 
@@ -36,13 +36,13 @@ def open_feed(body: FeedIn, session: DbSession, user: CurrentUser, now: Now) -> 
 
 @router.get("/feeds/sites/{slug}.ics")
 def read_site(slug: str, session: DbSession, now: Now) -> Response:
-    """The public calendar of a place: its gatherings."""
-    found = feeds.site_feed(session, site=get_site_by_slug(session, slug), now=now)
-    return Response(found, media_type=CALENDAR, headers={"Cache-Control": "public, max-age=300"})
+    """The public calendar of a site: its gatherings."""
+    calendar = feeds.site_feed(session, site=get_site_by_slug(session, slug), now=now)
+    return Response(calendar, media_type=CALENDAR, headers={"Cache-Control": "public, max-age=300"})
 
 
 @router.get("/feeds/{secret}.ics")
 def read_private(secret: str, session: DbSession, now: Now) -> Response:
-    """The calendar of whoever got this address."""
-    found = feeds.read_feed(session, secret=secret, now=now)
-    return Response(found, media_type=CALENDAR, headers={"Cache-Control": "private, no-store"})
+    """The calendar of a person or resource. Without a login: calendar programs have none."""
+    calendar = feeds.read_feed(session, secret=secret, now=now)
+    return Response(calendar, media_type=CALENDAR, headers={"Cache-Control": "private, no-store"})

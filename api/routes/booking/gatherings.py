@@ -1,4 +1,4 @@
-"""Gatherings for programs: what is on, and registering for it."""
+"""Gatherings for programs: list and announce them, register and withdraw."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class SeatOut(BaseModel):
 @router.get("/gatherings")
 def list_all(session: DbSession, now: Now, site_id: int | None = None) -> GatheringsOut:
     """Published ones that are not over; for everybody."""
-    found = gatherings.list_gatherings(session, since=now, site_id=site_id)
-    return GatheringsOut(items=[GatheringOut.of(session, each) for each in found])
+    to_come = gatherings.list_gatherings(session, since=now, site_id=site_id)
+    return GatheringsOut(items=[GatheringOut.of(session, gathering) for gathering in to_come])
 
 
 @router.post("/gatherings", status_code=201)
@@ -86,7 +86,7 @@ def announce(
     """Staff announce an event; 409 when one of its resources is taken."""
 
     def make() -> GatheringOut:
-        made = gatherings.announce(
+        gathering = gatherings.announce(
             session,
             site=get_site(session, body.site_id),
             title=body.title,
@@ -100,7 +100,7 @@ def announce(
             actor=user,
             now=now,
         )
-        return GatheringOut.of(session, made)
+        return GatheringOut.of(session, gathering)
 
     return idempotent(GatheringOut, make, content=body)
 
@@ -112,25 +112,25 @@ def read(slug: str, session: DbSession, user: MaybeUser) -> GatheringOut:
 
 @router.delete("/gatherings/{slug}")
 def call_off(slug: str, session: DbSession, user: CurrentUser, now: Now) -> GatheringOut:
-    """Staff call it off: its resources are free again, and those who registered are written to."""
-    found = gatherings.get_gathering(session, slug=slug, user=user)
-    gatherings.move_gathering(session, gathering=found, new=GatheringStatus.CANCELLED, actor=user, now=now)
-    return GatheringOut.of(session, found)
+    """Staff call it off: its resources are free again, and those who registered get a letter."""
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    gatherings.move_gathering(session, gathering=gathering, new=GatheringStatus.CANCELLED, actor=user, now=now)
+    return GatheringOut.of(session, gathering)
 
 
 @router.put("/gatherings/{slug}/seat")
 def register(slug: str, session: DbSession, user: CurrentUser, now: Now) -> SeatOut:
     """Take a seat, or a place in line."""
-    found = gatherings.get_gathering(session, slug=slug, user=user)
-    seat = gatherings.register(session, gathering=found, user=user, now=now)
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.register(session, gathering=gathering, user=user, now=now)
     return SeatOut(slug=slug, status=seat.status)
 
 
 @router.delete("/gatherings/{slug}/seat")
 def withdraw(slug: str, session: DbSession, user: CurrentUser, now: Now) -> SeatOut:
     """Give it back: the first in line gets it."""
-    found = gatherings.get_gathering(session, slug=slug, user=user)
-    seat = gatherings.find_registration(session, gathering=found, user=user)
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.find_registration(session, gathering=gathering, user=user)
     if seat is None:
         raise NotFound()
     gatherings.withdraw(session, seat=seat, now=now)

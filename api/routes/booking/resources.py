@@ -1,4 +1,4 @@
-"""What can be held, for programs: the resources of all places, their rules, and when each is free."""
+"""Resources for programs: what can be booked, by which rules, and when it is free."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import select
 
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.booking import bookings
 from api.domain.booking.bookings import BookingTerms
-from api.domain.places.sites import Resource, ResourceKind
+from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import HoldReason
 from api.routes.booking.bookings import check_range
 
@@ -44,7 +43,7 @@ class RuleOut(BaseModel):
 
 
 class ResourceOut(BaseModel):
-    """Something that this person can see and, by its rule, book."""
+    """Something that this person may book, and its rule."""
 
     id: int
     site_id: int
@@ -58,20 +57,20 @@ class ResourceOut(BaseModel):
     rule: RuleOut
 
     @classmethod
-    def of(cls, asked: BookingTerms) -> ResourceOut:
-        policy = asked.policy
+    def of(cls, terms: BookingTerms) -> ResourceOut:
+        policy = terms.policy
         plain = {name: getattr(policy, name) for name in RuleOut.model_fields if not name.startswith("euros_")}
         rates = policy.rates
         return cls(
-            id=asked.resource_id,
-            site_id=asked.site_id,
-            kind=asked.kind,
-            name=asked.name,
-            timezone=asked.zone.key,
-            member_ids=list(asked.member_ids),
-            min_age=asked.min_age,
-            deposit_cents=asked.deposit_cents,
-            in_service=not asked.out_of_service,
+            id=terms.resource_id,
+            site_id=terms.site_id,
+            kind=terms.kind,
+            name=terms.name,
+            timezone=terms.zone.key,
+            member_ids=list(terms.member_ids),
+            min_age=terms.min_age,
+            deposit_cents=terms.deposit_cents,
+            in_service=not terms.out_of_service,
             rule=RuleOut(**plain, euros_per_slot=rates.per_slot, euros_per_hour=list(rates.tiers)),
         )
 
@@ -94,7 +93,7 @@ class TakenOut(StretchOut):
 
 
 class AvailabilityOut(BaseModel):
-    """`free` is open and not taken; whether a booking fits there is for the rule to say."""
+    """`free` is open and not taken; its rule decides whether a booking fits there."""
 
     resource_id: int
     free: list[StretchOut]
@@ -115,25 +114,14 @@ class FoundOut(BaseModel):
 def list_resources(
     session: DbSession, user: CurrentUser, site_id: int | None = None, kind: ResourceKind | None = None
 ) -> ResourcesOut:
-    """Everything that can be booked, of one place or kind, or all."""
-    found = visible(session, user, site_id, kind)
-    return ResourcesOut(items=[ResourceOut.of(each) for each in found])
-
-
-def visible(
-    session: DbSession, user: CurrentUser, site_id: int | None, kind: ResourceKind | None
-) -> list[BookingTerms]:
-    query = select(Resource.id).where(Resource.retired_at.is_(None))
-    if site_id is not None:
-        query = query.where(Resource.site_id == site_id)
-    if kind is not None:
-        query = query.where(Resource.kind == kind)
-    return bookings.list_terms(session, resource_ids=list(session.scalars(query)), user=user)
+    """Everything that can be booked, of one site or kind, or all."""
+    bookable = bookings.list_bookable(session, user=user, site_id=site_id, kind=kind)
+    return ResourcesOut(items=[ResourceOut.of(terms) for terms in bookable])
 
 
 @router.get("/resources/{resource_id}")
 def read(resource_id: int, session: DbSession, user: CurrentUser) -> ResourceOut:
-    return ResourceOut.of(bookings.find_terms(session, resource_id=resource_id, user=user))
+    return ResourceOut.of(bookings.get_terms(session, resource_id=resource_id, user=user))
 
 
 @router.get("/resources/{resource_id}/availability")
@@ -146,9 +134,9 @@ def availability(
 ) -> AvailabilityOut:
     """When it is free and when not, in `[from, to)`; at most 62 days."""
     check_range(start, end)
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
     taken = bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
-    free = bookings.list_free(asked, taken, start=start, end=end)
+    free = bookings.list_free(terms, taken, start=start, end=end)
     return AvailabilityOut(
         resource_id=resource_id,
         free=[StretchOut(start=a, end=b) for a, b in free],
@@ -171,17 +159,17 @@ def free_slots(
     kind: ResourceKind | None = None,
     count: Annotated[int, Query(ge=1, le=10)] = 3,
 ) -> FoundOut:
-    """The next free slots of so many minutes of every resource asked for, in `[from, to)`."""
+    """The next free slots of so many minutes in `[from, to)`, of all resources or those of a site or kind."""
     check_range(start, end)
-    asked = visible(session, user, site_id, kind)
-    slots = bookings.find_slots(session, asked=asked, minutes=minutes, start=max(start, now), end=end, count=count)
+    bookable = bookings.list_bookable(session, user=user, site_id=site_id, kind=kind)
+    slots = bookings.find_slots(session, terms=bookable, minutes=minutes, start=max(start, now), end=end, count=count)
     return FoundOut(
         items=[
             SlotsOut(
-                resource_id=each.resource_id,
-                name=each.name,
-                slots=[StretchOut(start=a, end=b) for a, b in slots.get(each.resource_id, [])],
+                resource_id=terms.resource_id,
+                name=terms.name,
+                slots=[StretchOut(start=a, end=b) for a, b in slots.get(terms.resource_id, [])],
             )
-            for each in asked
+            for terms in bookable
         ]
     )

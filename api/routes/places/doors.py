@@ -60,5 +60,5 @@ def report(
     master, door = settings().secret("doors").encode(), get_door(session, door_id)
     check_signature(master, door=door, body=body, signature=x_door_signature)
     attempts = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
-    uses = record_report(session, master=master, door=door, tries=attempts, now=now)
+    uses = record_report(session, master=master, door=door, attempts=attempts, now=now)
     return ReportOut(uses=[UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id) for use in uses])

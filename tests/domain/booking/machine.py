@@ -24,8 +24,14 @@ from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
-from api.domain.booking.bookings.terms import ClosedThen, HourDoesNotExist, HourExistsTwice
+from api.domain.booking.bookings import (
+    Booking,
+    BookingRequest,
+    BookingStatus,
+    ClosedThen,
+    HourDoesNotExist,
+    HourExistsTwice,
+)
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, move_hold
@@ -118,9 +124,9 @@ class Bookings(RuleBasedStateMachine):
     def book(self, pick: int, wall: datetime, length: timedelta) -> None:
         resource_id = self.resource(pick)
         want = self.expected(resource_id, wall, length)
-        wanted = BookingRequest(resource_id, wall, wall + length)
+        request = BookingRequest(resource_id, wall, wall + length)
         try:
-            made = bookings.book(self.session, wanted=wanted, user=self.world.alice, now=self.now)
+            made = bookings.book(self.session, request=request, user=self.world.alice, now=self.now)
         except Exception as error:
             self.agree(error, want)
             return

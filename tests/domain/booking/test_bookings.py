@@ -11,10 +11,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import NEXT, Booking, BookingRequest, BookingStatus
-from api.domain.booking.bookings.table import move_booking
-from api.domain.booking.bookings.terms import (
+from api.domain.booking.bookings import (
+    NEXT,
     AgeMissing,
+    Booking,
+    BookingRequest,
+    BookingStatus,
     ClosedThen,
     HourDoesNotExist,
     HourExistsTwice,
@@ -31,7 +33,7 @@ from api.domain.booking.bookings.terms import (
     TooYoung,
 )
 from api.domain.booking.rules import Policy, RuleContradicts, set_rule
-from api.domain.core.base import ForbiddenMove
+from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.accounts import Organisation, add_organisation
@@ -443,38 +445,38 @@ def test_only_the_moves_of_the_table_are_possible(world: World, old: BookingStat
     world.session.flush()
 
     if new in NEXT.get(old, frozenset()):
-        move_booking(world.session, booking, new, now=NOW, actor_id=None)
+        advance(world.session, booking, new, moves=NEXT, status=Booking.status)
         assert booking.status == new
     else:
         with pytest.raises(ForbiddenMove):
-            move_booking(world.session, booking, new, now=NOW, actor_id=None)
+            advance(world.session, booking, new, moves=NEXT, status=Booking.status)
 
 
 def test_the_next_three_free_slots_are_open_on_the_grid_and_free(world: World) -> None:
     world.rule(min_minutes=30, step_minutes=30, after_minutes=30)
     world.book(at(3, 9), at(3, 10))
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.charlie)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.charlie)
 
     slots = bookings.next_free(
-        world.session, asked=asked, minutes=60, after=datetime(2026, 3, 3, 8, tzinfo=UTC), now=NOW
+        world.session, terms=terms, minutes=60, after=datetime(2026, 3, 3, 8, tzinfo=UTC), now=NOW
     )
 
-    walls = [start.astimezone(asked.zone).strftime("%H:%M") for start, _ in slots]
+    walls = [start.astimezone(terms.zone).strftime("%H:%M") for start, _ in slots]
     assert walls == ["10:30", "12:00", "13:30"]
     for start, end in slots:
         assert world.book(start, end, user=world.charlie)
 
 
 def test_what_a_search_finds_can_be_booked_around_a_night_and_a_sunday(world: World) -> None:
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
     saturday = datetime(2026, 3, 7, 18, 20, tzinfo=UTC)
 
     slots = bookings.find_slots(
-        world.session, asked=[asked], minutes=120, start=saturday, end=saturday + timedelta(days=3), count=2
+        world.session, terms=[terms], minutes=120, start=saturday, end=saturday + timedelta(days=3), count=2
     )
 
-    assert [start.astimezone(asked.zone) for start, _ in slots[world.room.id]] == [
-        datetime(2026, 3, 9, hour, tzinfo=asked.zone) for hour in (8, 10)
+    assert [start.astimezone(terms.zone) for start, _ in slots[world.room.id]] == [
+        datetime(2026, 3, 9, hour, tzinfo=terms.zone) for hour in (8, 10)
     ]
 
 
@@ -537,19 +539,19 @@ def test_age_or_consent_is_asked_where_there_is_a_minimum(world: World) -> None:
     kit = create_kit(
         world.session, site=world.site, name="VR", members=[world.room], items=[("Casque", "S1")], now=NOW, min_age=12
     )
-    wanted: dict[str, Any] = {"resource_id": kit.id, "start": at(3, 10), "end": at(3, 11)}
+    request: dict[str, Any] = {"resource_id": kit.id, "start": at(3, 10), "end": at(3, 11)}
 
     with pytest.raises(AgeMissing):
-        world.book(**wanted)
+        world.book(**request)
     with pytest.raises(TooYoung):
-        world.book(**wanted, youngest_age=10)
-    assert world.book(**wanted, youngest_age=10, guardian_consent=True).guardian_consent
+        world.book(**request, youngest_age=10)
+    assert world.book(**request, youngest_age=10, guardian_consent=True).guardian_consent
 
 
 def test_check_writes_nothing(world: World) -> None:
-    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+    request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
 
-    terms = bookings.check(world.session, wanted=wanted, user=world.alice, now=NOW)
+    draft = bookings.draft_booking(world.session, request=request, user=world.alice, now=NOW)
 
-    assert terms.net_cents == 0
+    assert draft.net_cents == 0
     assert world.session.scalar(select(func.count()).select_from(Hold)) == 0

@@ -7,8 +7,15 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingStatus
-from api.domain.booking.bookings.change import AlreadyOver, BookingOfAnother, NotMissed, TooEarly, policy_of
+from api.domain.booking.bookings import (
+    AlreadyOver,
+    Booking,
+    BookingOfAnother,
+    BookingStatus,
+    NotMissed,
+    TooEarly,
+    policy_of,
+)
 from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
@@ -178,10 +185,10 @@ def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: World, bo
 
 
 def free_from(world: World, *, start: datetime, days: int, minutes: int = 60, count: int = 3) -> list[str]:
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
     end = start + timedelta(days=days)
-    slots = bookings.find_slots(world.session, asked=[asked], minutes=minutes, start=start, end=end, count=count)
-    return [f"{begin.astimezone(asked.zone):%d %H:%M}" for begin, _ in slots[world.room.id]]
+    slots = bookings.find_slots(world.session, terms=[terms], minutes=minutes, start=start, end=end, count=count)
+    return [f"{begin.astimezone(terms.zone):%d %H:%M}" for begin, _ in slots[world.room.id]]
 
 
 def fill(world: World, start: datetime, end: datetime) -> None:
@@ -197,7 +204,7 @@ def test_a_slot_is_found_however_far_the_resource_is_full(world: World, full_day
 
 def test_a_search_that_ends_before_it_begins_finds_nothing(world: World) -> None:
     assert free_from(world, start=NOW, days=0) == []
-    assert bookings.find_slots(world.session, asked=[], minutes=60, start=NOW, end=NOW + HOUR) == {}
+    assert bookings.find_slots(world.session, terms=[], minutes=60, start=NOW, end=NOW + HOUR) == {}
 
 
 def test_a_place_without_hours_is_searched_day_and_night(session: Session) -> None:
@@ -216,16 +223,16 @@ def test_a_slot_is_never_longer_than_what_is_open(world: World) -> None:
 def test_what_is_full_for_a_week_is_searched_to_the_horizon(world: World) -> None:
     world.rule(horizon_days=30)
     fill(world, NOW, NOW + timedelta(days=8))
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
-    (slot, *_) = bookings.next_free(world.session, asked=asked, minutes=60, after=NOW, now=NOW)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
+    (slot, *_) = bookings.next_free(world.session, terms=terms, minutes=60, after=NOW, now=NOW)
     assert slot[0] == NOW + timedelta(days=8)
 
 
 def test_the_free_day_is_what_is_open_and_not_taken(world: World, booking: Booking) -> None:
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
     span = {"start": datetime(2026, 3, 3, tzinfo=UTC), "end": datetime(2026, 3, 4, tzinfo=UTC)}
     taken = bookings.list_taken(world.session, resource_id=world.room.id, user=world.alice, **span)
-    free = bookings.list_free(asked, taken, **span)
+    free = bookings.list_free(terms, taken, **span)
     assert [(a.hour, b.hour) for a, b in free] == [(7, 9), (11, 19)]
     assert [(each.is_own, each.booking_id) for each in taken] == [(True, booking.id)]
     other = bookings.list_taken(world.session, resource_id=world.room.id, user=world.charlie, **span)

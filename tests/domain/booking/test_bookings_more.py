@@ -10,24 +10,24 @@ from sqlalchemy.orm import Session
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
     SKIP,
+    AlreadyWaiting,
     Booking,
     BookingRequest,
     BookingStatus,
+    ChecklistIncomplete,
     Condition,
     ItemCheck,
-    SeriesConflict,
-    WaitStatus,
-)
-from api.domain.booking.bookings.handover import ChecklistIncomplete, NotAnItem
-from api.domain.booking.bookings.series import (
+    NoOffer,
+    NotAnItem,
     NothingLeft,
     RuleEndless,
     RuleTooLong,
     RuleTooOften,
     RuleUnreadable,
+    SeriesConflict,
+    WaitStatus,
     occurrences_of,
 )
-from api.domain.booking.bookings.waitlist import AlreadyWaiting, NoOffer
 from api.domain.booking.kits import Kit, MemberElsewhere, OutOfService, create_kit, put_in_service
 from api.domain.core.errors import DomainError
 from api.domain.messages.notifications import Mail
@@ -46,8 +46,8 @@ def world(session: Session) -> World:
 
 
 def weekly(world: World, *, rrule: str = "FREQ=WEEKLY;COUNT=3", **more: Any) -> dict[str, Any]:
-    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
-    return {"wanted": wanted, "rrule": rrule, "user": world.alice, "now": NOW, **more}
+    request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+    return {"request": request, "rrule": rrule, "user": world.alice, "now": NOW, **more}
 
 
 def test_a_series_repeats_on_the_wall_clock_across_the_change_of_the_clocks(world: World) -> None:
@@ -111,25 +111,25 @@ def test_a_rule_that_may_not_be_used_is_a_clear_error(world: World, rrule: str, 
 
 
 def test_until_in_utc_is_the_wall_of_the_place(world: World) -> None:
-    asked = bookings.find_terms(world.session, resource_id=world.room.id, user=world.alice)
+    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
 
-    found = occurrences_of("FREQ=DAILY;UNTIL=20260305T090000Z", start=at(3, 10), end=at(3, 11), zone=asked.zone)
+    found = occurrences_of("FREQ=DAILY;UNTIL=20260305T090000Z", start=at(3, 10), end=at(3, 11), zone=terms.zone)
 
     assert [each.start.day for each in found] == [3, 4, 5]
 
 
 def test_an_occurrence_in_the_missing_hour_is_shown_as_such(session: Session) -> None:
     world = make_world(session, hours=False)
-    wanted = BookingRequest(world.room.id, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 28, 3, 30))  # noqa: DTZ001
+    request = BookingRequest(world.room.id, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 28, 3, 30))  # noqa: DTZ001
 
-    seen = bookings.preview_series(session, wanted=wanted, rrule="FREQ=DAILY;COUNT=3", user=world.alice, now=NOW)
+    seen = bookings.preview_series(session, request=request, rrule="FREQ=DAILY;COUNT=3", user=world.alice, now=NOW)
 
     assert [each.trouble.code() if each.trouble else "" for each in seen] == ["", "hour-does-not-exist", ""]
 
 
 def wait_for(world: World, **more: Any) -> bookings.Wait:
-    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
-    return bookings.join_waitlist(world.session, **{"wanted": wanted, "user": world.charlie, "now": NOW, **more})
+    request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+    return bookings.join_waitlist(world.session, **{"request": request, "user": world.charlie, "now": NOW, **more})
 
 
 def test_the_first_in_line_gets_the_freed_slot_and_nobody_can_snatch_it(world: World) -> None:
@@ -209,12 +209,12 @@ def test_the_checklist_names_every_item_and_no_other(world: World) -> None:
     given: dict[str, Any] = {"booking": booking, "actor": world.bob, "now": booking.start_at}
 
     with pytest.raises(ChecklistIncomplete, match="Manette"):
-        bookings.hand_out(world.session, seen=[ItemCheck("S-1")], **given)
+        bookings.hand_out(world.session, checks=[ItemCheck("S-1")], **given)
     with pytest.raises(NotAnItem):
-        bookings.hand_out(world.session, seen=[ItemCheck("S-1"), ItemCheck("S-2"), ItemCheck("S-9")], **given)
+        bookings.hand_out(world.session, checks=[ItemCheck("S-1"), ItemCheck("S-2"), ItemCheck("S-9")], **given)
     with pytest.raises(StaffOnly):
-        bookings.hand_out(world.session, seen=[], **{**given, "actor": world.alice})
-    bookings.hand_out(world.session, seen=[ItemCheck("S-1"), ItemCheck("S-2")], **given)
+        bookings.hand_out(world.session, checks=[], **{**given, "actor": world.alice})
+    bookings.hand_out(world.session, checks=[ItemCheck("S-1"), ItemCheck("S-2")], **given)
     assert booking.status == BookingStatus.CHECKED_IN
 
 
@@ -223,11 +223,11 @@ def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(
     booking = world.book(at(2, 10), at(2, 12), resource_id=kit.id)
     world.book(at(4, 10), at(4, 12), resource_id=kit.id, user=world.charlie)
     items = [ItemCheck("S-1"), ItemCheck("S-2")]
-    bookings.hand_out(world.session, booking=booking, seen=items, actor=world.bob, now=booking.start_at)
+    bookings.hand_out(world.session, booking=booking, checks=items, actor=world.bob, now=booking.start_at)
 
     broken = [ItemCheck("S-1", Condition.DAMAGED), ItemCheck("S-2")]
     bookings.take_back(
-        world.session, booking=booking, seen=broken, actor=world.bob, now=booking.end_at, text="verre fendu"
+        world.session, booking=booking, checks=broken, actor=world.bob, now=booking.end_at, text="verre fendu"
     )
     send_due(world.session, now=booking.end_at)
     send_due(world.session, now=booking.end_at)
@@ -285,8 +285,8 @@ def workshop(session: Session) -> printing.World:
 
 def book_printer(session: Session, workshop: printing.World, *, hours: float) -> Booking:
     start = printing.NOW + timedelta(hours=hours)
-    wanted = BookingRequest(workshop.printer.id, start, start + HOUR)
-    return bookings.book(session, wanted=wanted, user=workshop.alice, now=printing.NOW)
+    request = BookingRequest(workshop.printer.id, start, start + HOUR)
+    return bookings.book(session, request=request, user=workshop.alice, now=printing.NOW)
 
 
 def test_a_booked_printer_is_fed_only_what_ends_before_the_booking(session: Session, workshop: printing.World) -> None:

@@ -13,8 +13,14 @@ from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingRequest
-from api.domain.booking.bookings.terms import HourDoesNotExist, HourExistsTwice, QuotaUsedUp, as_instant
+from api.domain.booking.bookings import (
+    Booking,
+    BookingRequest,
+    HourDoesNotExist,
+    HourExistsTwice,
+    QuotaUsedUp,
+    as_instant,
+)
 from api.domain.booking.kits import create_kit
 from api.domain.people.accounts import User
 from api.domain.places.calendar import calendar_of, open_intervals
@@ -134,8 +140,8 @@ def test_of_many_at_one_slot_one_wins_and_the_others_hear_taken(committed: Engin
     def work(n: int) -> int:
         with made.begin() as session:
             user = session.get_one(User, world.charlie.id)
-            wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
-            return bookings.book(session, wanted=wanted, user=user, now=NOW).id
+            request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+            return bookings.book(session, request=request, user=user, now=NOW).id
 
     found = in_threads(16, work)
 
@@ -152,8 +158,8 @@ def test_without_the_constraint_the_same_race_oversells(committed: Engine) -> No
     def work(n: int) -> int:
         with made.begin() as session:
             user = session.get_one(User, world.charlie.id)
-            wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
-            return bookings.book(session, wanted=wanted, user=user, now=NOW).id
+            request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+            return bookings.book(session, request=request, user=user, now=NOW).id
 
     assert sum(isinstance(each, int) for each in in_threads(8, work)) > 1
 
@@ -166,7 +172,7 @@ def test_a_quota_holds_against_two_requests_at_once(committed: Engine) -> None:
             user = session.get_one(User, world.charlie.id)
             start = at(3, 9 + n)
             return bookings.book(
-                session, wanted=BookingRequest(world.room.id, start, start + HOUR), user=user, now=NOW
+                session, request=BookingRequest(world.room.id, start, start + HOUR), user=user, now=NOW
             ).id
 
     found = in_threads(8, work)
@@ -192,7 +198,7 @@ def test_kits_that_share_members_race_without_deadlock(committed: Engine) -> Non
         with made.begin() as session:
             user = session.get_one(User, people[n])
             return bookings.book(
-                session, wanted=BookingRequest(kits[n % 3], at(3, 10), at(3, 11)), user=user, now=NOW
+                session, request=BookingRequest(kits[n % 3], at(3, 10), at(3, 11)), user=user, now=NOW
             ).resource_id
 
     found = in_threads(9, work)
@@ -209,7 +215,7 @@ def test_two_moves_to_each_others_place_never_both_win_nor_deadlock(committed: E
         user = session.get_one(User, world.alice.id)
         ids = [
             bookings.book(
-                session, wanted=BookingRequest(world.room.id, at(3, hour), at(3, hour + 1)), user=user, now=NOW
+                session, request=BookingRequest(world.room.id, at(3, hour), at(3, hour + 1)), user=user, now=NOW
             ).id
             for hour in (10, 12)
         ]

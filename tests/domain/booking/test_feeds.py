@@ -59,7 +59,7 @@ def test_all_parsers_read_the_feed_back_to_the_same_instants(world: World) -> No
         world.book(at(day, 10, month=month), at(day, 11, month=month), note="Apporter l'adaptateur ; é, \\ \n" * 9)
         for day, month in ((3, 3), (28, 3), (30, 3))
     ]
-    want = {f"booking-{booking.id}@{feeds.HOST}": (booking.start_at, booking.end_at) for booking in made}
+    want = {f"booking-{booking.id}@{feeds.UID_HOST}": (booking.start_at, booking.end_at) for booking in made}
 
     text = feeds.read_feed(world.session, secret=feeds.open_feed(world.session, user=world.alice, now=NOW), now=NOW)
 
@@ -150,7 +150,7 @@ def test_a_seat_has_a_calendar_and_other_letters_have_none(world: World) -> None
     found = feeds.ics_of_letter(world.session, kind="seat_registered", about=f"seat:{seat.id}:x")
 
     assert found is not None
-    assert read_by_library(found[1]) == {f"gathering-{made.id}@{feeds.HOST}": (start, start + timedelta(hours=2))}
+    assert read_by_library(found[1]) == {f"gathering-{made.id}@{feeds.UID_HOST}": (start, start + timedelta(hours=2))}
     for kind, about in (
         ("job_printed", "job:1"),
         ("kit_out", "booking:1:x"),

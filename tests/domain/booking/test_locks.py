@@ -38,7 +38,7 @@ def book(connect: Connect, world: World, **more: Any) -> int:
     with connect.begin() as session:
         facts = {"resource_id": world.room.id, "start": at(3, 10), "end": at(3, 12), **more}
         user = session.get_one(User, world.alice.id)
-        return bookings.book(session, wanted=BookingRequest(**facts), user=user, now=NOW).id
+        return bookings.book(session, request=BookingRequest(**facts), user=user, now=NOW).id
 
 
 def move_to(hour: int) -> Act:
@@ -84,8 +84,8 @@ def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: C
 def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: World) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
-        wanted, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
-        wait_id = bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW).id
+        request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
+        wait_id = bookings.join_waitlist(session, request=request, user=user, now=NOW).id
     with connect.begin() as session:
         booking = session.get_one(Booking, booking_id)
         do(connect, world, booking_id, move_to(14))
@@ -159,7 +159,7 @@ def test_a_kit_is_handed_out_once(connect: Connect, world: World) -> None:
         booking = session.get_one(Booking, booking_id)
         barrier.wait()
         actor = session.get_one(User, world.bob.id)
-        bookings.hand_out(session, booking=booking, seen=[ItemCheck("S-1")], actor=actor, now=booking.start_at)
+        bookings.hand_out(session, booking=booking, checks=[ItemCheck("S-1")], actor=actor, now=booking.start_at)
         return "done"
 
     outcomes = race(connect, [hand_out, hand_out])
@@ -186,9 +186,9 @@ def offer(connect: Connect, world: World) -> tuple[int, int]:
     """Charlie is offered what alice cancelled, bob is next in line: the ids of their waits."""
     booking_id = book(connect, world)
     with connect.begin() as session:
-        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        request = BookingRequest(world.room.id, at(3, 10), at(3, 12))
         users = [session.get_one(User, each.id) for each in (world.charlie, world.bob)]
-        first, second = (bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW).id for user in users)
+        first, second = (bookings.join_waitlist(session, request=request, user=user, now=NOW).id for user in users)
     do(connect, world, booking_id, cancel)
     return first, second
 
@@ -205,9 +205,9 @@ def test_an_offer_that_was_left_meanwhile_is_not_taken(connect: Connect, offer: 
 def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: Connect, world: World) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
-        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        request = BookingRequest(world.room.id, at(3, 10), at(3, 12))
         first, second = (
-            bookings.join_waitlist(session, wanted=wanted, user=session.get_one(User, each.id), now=NOW).id
+            bookings.join_waitlist(session, request=request, user=session.get_one(User, each.id), now=NOW).id
             for each in (world.charlie, world.bob)
         )
     with connect.begin() as session:
@@ -223,8 +223,8 @@ def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, w
     def join(session: Session, barrier: threading.Barrier) -> str:
         user = session.get_one(User, world.charlie.id)
         barrier.wait()
-        wanted = BookingRequest(world.room.id, at(3, 10), at(3, 12))
-        bookings.join_waitlist(session, wanted=wanted, user=user, now=NOW)
+        request = BookingRequest(world.room.id, at(3, 10), at(3, 12))
+        bookings.join_waitlist(session, request=request, user=user, now=NOW)
         return "done"
 
     outcomes = race(connect, [join] * 4)

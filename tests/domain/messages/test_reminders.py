@@ -32,8 +32,8 @@ def letters(session: Session, kind: str) -> list[Mail]:
 def test_who_is_offered_a_freed_slot_hears_until_when_once(world: World) -> None:
     world.charlie.locale = Locale.EN
     taken = world.book(at(3, 10), at(3, 11))
-    wanted = BookingRequest(world.room.id, at(3, 10), at(3, 11))
-    wait = bookings.join_waitlist(world.session, wanted=wanted, user=world.charlie, now=NOW)
+    request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
+    wait = bookings.join_waitlist(world.session, request=request, user=world.charlie, now=NOW)
     bookings.cancel(world.session, booking=taken, actor=world.alice, now=NOW)
 
     for _ in range(2):

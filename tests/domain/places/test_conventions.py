@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
-from api.domain.booking.bookings.terms import ClosedThen, OutsideHours
+from api.domain.booking.bookings import ClosedThen, OutsideHours
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.roles import StaffOnly
 from api.domain.places import conventions, doorcode, doors

@@ -135,7 +135,7 @@ def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
 ) -> None:
     start = datetime(2026, 12, 1, 10, tzinfo=UTC)
     made = bookings.book(
-        session, wanted=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW
+        session, request=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW
     )
 
     assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": ""}).status_code == 422

@@ -66,8 +66,8 @@ def signed(manager: Browser, session: Session, world: World, room: Resource) -> 
 def evening(session: Session, world: World, room: Resource) -> Booking:
     """Tomorrow, a Tuesday, 19:00 to 20:00 at the place: closed, but for the convention."""
     start = local_instant(world.site.zone, NOW.date() + timedelta(days=1), NOW.time().replace(hour=19))
-    wanted = BookingRequest(room.id, start, start + timedelta(hours=1))
-    return bookings.book(session, wanted=wanted, user=world.alice, now=NOW)
+    request = BookingRequest(room.id, start, start + timedelta(hours=1))
+    return bookings.book(session, request=request, user=world.alice, now=NOW)
 
 
 def new_door(manager: Browser, session: Session, world: World) -> tuple[Door, bytes]:

@@ -1,4 +1,4 @@
-"""`/agenda`: one's bookings, places in line and gatherings; one booking with all that can be done to it."""
+"""`/agenda`: a person's bookings and places in line, and gatherings; `/bookings/{id}`: one booking and its verbs."""
 
 from __future__ import annotations
 
@@ -14,14 +14,21 @@ from api.adapters import files
 from api.adapters.photos import keep_photo
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings, gatherings
-from api.domain.booking.bookings import Booking, BookingStatus, Condition, Direction, ItemCheck, Wait, WaitStatus
-from api.domain.booking.bookings.handover import ChecklistIncomplete
-from api.domain.booking.bookings.terms import price_of
+from api.domain.booking.bookings import (
+    Booking,
+    BookingStatus,
+    ChecklistIncomplete,
+    Condition,
+    Direction,
+    ItemCheck,
+    Wait,
+    WaitStatus,
+    price_of,
+)
 from api.domain.booking.door_reports import list_entries
 from api.domain.booking.feeds import booking_ics, open_feed
 from api.domain.booking.gatherings import RegistrationStatus
 from api.domain.booking.kits import KitItem, find_kit
-from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
@@ -30,7 +37,7 @@ from api.domain.places.conventions import Convention
 from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.booking.book import REASONS, turn_of, wanted_of, week_of
+from web.pages.booking.book import REASONS, request_of, week_of, weeks_ahead_of
 from web.render import PageReader, Reader
 from web.states import State
 
@@ -90,19 +97,19 @@ def booking_page(
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
     week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:
-    """One booking; with a `start` the form for moving it is filled with that time."""
+    """One booking; `start` fills the form that moves it."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     form = Form(reader.request)
     if start is not None:
         form.data = {"day": f"{start:%Y-%m-%d}", "at": f"{start:%H:%M}", "minutes": str(minutes)}
-    return _booking(reader, session, user, booking, form, turn=week)
+    return _booking(reader, session, user, booking, form, weeks_ahead=week)
 
 
 def _booking(
-    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, *, turn: int | None = None
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, *, weeks_ahead: int | None = None
 ) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
-    free = bookings.may_cancel_free(session, booking=booking, now=reader.now)
+    is_free = is_staff or bookings.may_cancel_free(session, booking=booking, now=reader.now)
     return reader.page(
         "booking/booking.html",
         status=form.status,
@@ -111,40 +118,42 @@ def _booking(
         form=form,
         state=STATES[booking.status],
         is_staff=is_staff,
-        late_fee_cents=0 if free or is_staff else bookings.policy_of(session, booking).late_fee_cents,
+        late_fee_cents=0 if is_free else bookings.policy_of(session, booking).late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
         codes=_codes(session, booking, reader),
         kit=find_kit(session, booking.resource_id) if is_staff else None,
         handovers=bookings.list_handovers(session, booking=booking),
         said=HANDED,
         entries=list_entries(session, booking=booking),
-        changes=list_changes(session, noun="booking", noun_id=booking.id),
         conditions=CONDITIONS,
-        **_moving(reader, session, user, booking, form, turn),
+        **_moving(reader, session, user, booking, form, weeks_ahead),
     )
 
 
 def _moving(
-    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, turn: int | None
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, weeks_ahead: int | None
 ) -> dict[str, Any]:
-    """The week in which it could move, while it may; at first the one in which it is."""
-    movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
-    found = bookings.list_terms(session, resource_ids=[booking.resource_id], user=user) if movable else []
+    """The week to which it could move, while it may: that of the address or the form, else its own."""
     day = booking.start_at.astimezone(booking.site.zone).date().isoformat()
-    shown: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or turn is not None, "week": None}
-    if not found:
-        return shown
-    turn = turn_of(reader, found[0], Form(reader.request, {"day": form["day"] or day})) if turn is None else turn
-    week = week_of(session, reader, found[0], user, turn)
-    return {**shown, "asked": found[0], "week": week, "turn": turn, "reasons": REASONS}
+    context: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or weeks_ahead is not None, "week": None}
+    movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
+    # The resource may have been retired since, or kept to members: then there is no week to show.
+    resources = bookings.list_terms(session, resource_ids=[booking.resource_id], user=user) if movable else []
+    for terms in resources:
+        if weeks_ahead is None:
+            weeks_ahead = weeks_ahead_of(reader, terms, Form(reader.request, {"day": form["day"] or day}))
+        week = week_of(session, reader, terms, user, weeks_ahead)
+        context |= {"asked": terms, "week": week, "turn": weeks_ahead, "reasons": REASONS}
+    return context
 
 
 def _codes(session: Session, booking: Booking, reader: PageReader) -> list[tuple[str, str]]:
-    """(door, code) of a confirmed booking under a convention, while it is good."""
+    """(door, code) of a confirmed booking under a convention, until it ends."""
     convention = session.get(Convention, booking.convention_id) if booking.convention_id else None
     live = booking.status in (BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN)
     if convention is None or not live or convention.suspended_at or booking.end_at <= reader.now:
         return []
+    # A code is good from a quarter of an hour before to one after, and counts whole quarters: that may be one more.
     if booking.end_at - booking.start_at > timedelta(seconds=doorcode.QUARTER_S * (doorcode.LONGEST_QUARTERS - 3)):
         return []
     master = settings().secret("doors").encode()
@@ -168,9 +177,9 @@ def booking_calendar(session: DbSession, user: CurrentUser, booking_id: int) -> 
 def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, form: Sent) -> Response:
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     with trying(session, form):
-        asked = bookings.find_terms(session, resource_id=booking.resource_id, user=booking.user)
-        wanted = wanted_of(asked, form)
-        bookings.move(session, booking=booking, start=wanted.start, end=wanted.end, actor=user, now=reader.now)
+        terms = bookings.get_terms(session, resource_id=booking.resource_id, user=booking.user)
+        request = request_of(terms, form)
+        bookings.move(session, booking=booking, start=request.start, end=request.end, actor=user, now=reader.now)
     if form.errors:
         return _booking(reader, session, user, booking, form)
     return reader.to(f"/bookings/{booking.id}", N_("Moved."))
@@ -180,18 +189,19 @@ def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int,
 def hand_over(
     reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, direction: str, form: Sent
 ) -> Response:
-    """Staff go through the checklist of a kit: `out` to the person, `back` from them."""
+    """Staff give a kit out to the person, or take it back, with its checklist and a photo."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     photo, key = form.file("photo"), ""
     with trying(session, form):
         require_staff(session, user=user, site_id=booking.site_id)
         kit = find_kit(session, booking.resource_id)
         items = kit.items if kit else []
-        seen = [ItemCheck(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
+        checks = [ItemCheck(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
         key = keep_photo(photo.file) if photo else ""
         verb = bookings.hand_out if direction == "out" else bookings.take_back
-        verb(session, booking=booking, seen=seen, actor=user, now=reader.now, text=form["text"], photo=key)
+        verb(session, booking=booking, checks=checks, actor=user, now=reader.now, text=form["text"], photo=key)
     if form.errors:
+        # The savepoint takes rows back, but not files.
         if key:
             files.delete(key)
         return _booking(reader, session, user, booking, form)
@@ -207,19 +217,19 @@ def _condition(form: Form, item: KitItem) -> Condition:
 
 @router.get("/bookings/{booking_id}/photos/{direction}")
 def photo_of(session: DbSession, user: CurrentUser, booking_id: int, direction: Direction) -> Response:
-    """How the kit looked at the hand-over: for its staff and the person who had it."""
+    """The photo of a handover, for all who may see the booking."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    made = next(
-        (each for each in bookings.list_handovers(session, booking=booking) if each.direction == direction), None
-    )
-    if made is None or not made.photo:
+    handovers = {each.direction: each for each in bookings.list_handovers(session, booking=booking)}
+    handover = handovers.get(direction)
+    if handover is None or not handover.photo:
         raise NotFound()
+    # A photo comes from outside: opened by itself, a browser must not run anything in it.
     headers = {
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Cross-Origin-Resource-Policy": "same-origin",
         "Cache-Control": "private, no-store",
     }
-    return StreamingResponse(files.read(made.photo), media_type="image/jpeg", headers=headers)
+    return StreamingResponse(files.read(handover.photo), media_type="image/jpeg", headers=headers)
 
 
 @router.post("/bookings/{booking_id}/{verb}")
@@ -228,32 +238,32 @@ def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, 
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     if verb not in VERBS:
         return reader.to(f"/bookings/{booking.id}")
-    do, said = VERBS[verb]
+    run, notice = VERBS[verb]
     with trying(session, form):
-        do(session, booking=booking, actor=user, now=reader.now)
+        run(session, booking=booking, actor=user, now=reader.now)
     if form.errors:
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", said)
+    return reader.to(f"/bookings/{booking.id}", notice)
 
 
 @router.get("/waits/{wait_id}")
 def wait_page(reader: Reader, session: DbSession, user: CurrentUser, wait_id: int) -> Response:
-    """One's place in line: what is kept and until when, with both answers."""
+    """A place in line; an offer shows until when it is kept, and both answers."""
     wait = bookings.get_wait(session, wait_id=wait_id, user=user)
     return _wait(reader, session, user, wait, Form(reader.request))
 
 
 def _wait(reader: PageReader, session: Session, user: User, wait: Wait, form: Form) -> Response:
     is_kept = wait.status == WaitStatus.OFFERED and wait.offered_until is not None and wait.offered_until > reader.now
-    asked = bookings.find_terms(session, resource_id=wait.resource_id, user=user)
+    terms = bookings.get_terms(session, resource_id=wait.resource_id, user=user)
     return reader.page(
         "booking/wait.html",
         status=form.status,
         form=form,
         wait=wait,
-        zone=asked.zone.key,
+        zone=terms.zone.key,
         length_s=(wait.end_at - wait.start_at).total_seconds(),
-        price=price_of(asked, start=wait.start_at, end=wait.end_at),
+        price=price_of(terms, start=wait.start_at, end=wait.end_at),
         is_kept=is_kept,
         is_open=wait.status == WaitStatus.WAITING and wait.start_at > reader.now,
     )
@@ -267,8 +277,8 @@ def answer_offer(
     wait = bookings.get_wait(session, wait_id=wait_id, user=user)
     with trying(session, form):
         if what == "take":
-            made = bookings.take_offer(session, wait=wait, now=reader.now)
-            return reader.to(f"/bookings/{made.id}", N_("{name} is booked for you."), name=wait.resource.name)
+            booking = bookings.take_offer(session, wait=wait, now=reader.now)
+            return reader.to(f"/bookings/{booking.id}", N_("{name} is booked for you."), name=wait.resource.name)
         bookings.leave_waitlist(session, wait=wait, now=reader.now)
     if form.errors:
         session.refresh(wait)
@@ -278,15 +288,14 @@ def answer_offer(
 
 @router.get("/gatherings/{slug}")
 def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
-    found = gatherings.get_gathering(session, slug=slug, user=reader.user if isinstance(reader.user, User) else None)
-    seat = None
-    if isinstance(reader.user, User):
-        seat = gatherings.find_registration(session, gathering=found, user=reader.user)
+    user = reader.user if isinstance(reader.user, User) else None
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.find_registration(session, gathering=gathering, user=user) if user else None
     return reader.page(
         "booking/gathering.html",
-        gathering=found,
-        zone=found.site.timezone,
-        left=gatherings.seats_left(session, gathering=found),
+        gathering=gathering,
+        zone=gathering.site.timezone,
+        left=gatherings.seats_left(session, gathering=gathering),
         seat=seat.status if seat else RegistrationStatus.WITHDRAWN,
     )
 
@@ -294,15 +303,17 @@ def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
 @router.post("/gatherings/{slug}/{what}")
 def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, what: str, form: Sent) -> Response:
     """Register, or give the seat back."""
-    found = gatherings.get_gathering(session, slug=slug, user=user)
-    said = N_("You have given your seat back.")
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    notice = N_("You have given your seat back.")
     with trying(session, form):
-        seat = gatherings.find_registration(session, gathering=found, user=user)
+        seat = gatherings.find_registration(session, gathering=gathering, user=user)
         if what == "register":
-            seat = gatherings.register(session, gathering=found, user=user, now=reader.now)
-            said = N_("You are registered.") if seat.status == RegistrationStatus.REGISTERED else N_("You are in line.")
+            seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
+            notice = (
+                N_("You are registered.") if seat.status == RegistrationStatus.REGISTERED else N_("You are in line.")
+            )
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)
     if form.errors:
         return reader.to(f"/gatherings/{slug}", next(iter(form.errors.values())), kind="broken")
-    return reader.to(f"/gatherings/{slug}", said)
+    return reader.to(f"/gatherings/{slug}", notice)

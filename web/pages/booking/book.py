@@ -1,4 +1,4 @@
-"""`/book`: what can be booked here, the next free slots first and the week below; then price, rules and one button.
+"""`/book`: what can be booked at the chosen site, with the next free slots and a week; `/book/{id}`: the booking form.
 
 Works without JavaScript and from the keyboard: every slot is a link, every choice a field of a form.
 """
@@ -10,25 +10,32 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.booking.bookings import BookingRequest, BookingTerms
-from api.domain.booking.bookings.terms import AgeMissing, NoSuchTime, SkillMissing, as_instant, is_staff, price_of
+from api.domain.booking.bookings import (
+    AgeMissing,
+    BookingRequest,
+    BookingTerms,
+    NoSuchTime,
+    SkillMissing,
+    as_instant,
+    is_staff,
+    price_of,
+)
 from api.domain.core.errors import DomainError, Invalid
 from api.domain.people.accounts import User
 from api.domain.places.calendar import Interval, local_instant
 from api.domain.places.conventions import list_open_for
-from api.domain.places.sites import Resource, ResourceKind, Site
+from api.domain.places.sites import ResourceKind
 from api.domain.places.skills import get_skill, has_skill
 from api.domain.places.timeline import Taken
 from api.domain.pricing.prices import Price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.render import PageReader, Reader, text_for
-from web.week import Span, Week, lay_week, without_twins
+from web.week import SlotNeeds, Week, build_week, drop_duplicates
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,11 +55,11 @@ REASONS = {
     "event": N_("A gathering"),
 }
 
-
+# In minutes, for the choice of a length.
 LENGTHS = (15, 30, 60, 90, 120, 180, 240, 480)
-# Nobody reads more resources than this at once.
-AT_ONCE = 30
-# What a series may repeat by: its RFC 5545 rule, and the word for it.
+# Resources on one page: nobody reads more at once.
+MAX_RESOURCES = 30
+# How a series may repeat: its rule (RFC 5545) without an end, and the word for it.
 REPEATS = {
     "FREQ=WEEKLY": N_("Every week"),
     "FREQ=WEEKLY;INTERVAL=2": N_("Every second week"),
@@ -68,8 +75,8 @@ class TimeMissing(Invalid):
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """One resource on the page, with its next free slots."""
+class ResourceSlots:
+    """A resource and its next free slots."""
 
     asked: BookingTerms
     slots: list[Interval]
@@ -85,19 +92,19 @@ def book_page(
     week: Annotated[int, Query(ge=0, le=52)] = 0,
     resource: int | None = None,
 ) -> Response:
-    """The resources of the chosen place, by kind; below them the week of one, the first unless another is asked for."""
-    every = _bookable(session, reader.site, user) if reader.site else []
-    kinds = [each for each in KINDS if any(asked.kind == each for asked in every)]
-    chosen = kind if kind in kinds else kinds[0] if kinds else None
-    asked = [each for each in every if each.kind == chosen][:AT_ONCE]
-    shown = next((each for each in asked if each.resource_id == resource), asked[0] if asked else None)
+    """The resources of one kind, and below them the week of one: the first, unless the address names another."""
+    bookable = bookings.list_bookable(session, user=user, site_id=reader.site.id) if reader.site else []
+    kinds = [each for each in KINDS if any(terms.kind == each for terms in bookable)]
+    shown_kind = kind if kind in kinds else kinds[0] if kinds else None
+    of_kind = [terms for terms in bookable if terms.kind == shown_kind][:MAX_RESOURCES]
+    shown = next((terms for terms in of_kind if terms.resource_id == resource), of_kind[0] if of_kind else None)
     return reader.page(
         "booking/book.html",
         kinds=[(each, KINDS[each]) for each in kinds],
-        kind=chosen,
+        kind=shown_kind,
         minutes=minutes,
-        lengths=_lengths(asked, minutes),
-        shelves=_shelves(session, reader, asked, minutes),
+        lengths=_lengths(of_kind, minutes),
+        shelves=_list_slots(session, reader, of_kind, minutes),
         shown=shown,
         week=week_of(session, reader, shown, user, week) if shown else None,
         turn=week,
@@ -105,61 +112,60 @@ def book_page(
     )
 
 
-def _bookable(session: Session, site: Site, user: User) -> list[BookingTerms]:
-    ids = session.scalars(select(Resource.id).where(Resource.site_id == site.id, Resource.retired_at.is_(None)))
-    return bookings.list_terms(session, resource_ids=list(ids), user=user)
-
-
-def _lengths(asked: list[BookingTerms], minutes: int) -> list[int]:
-    """What the choice of lengths offers: those that a rule here allows, and the one that was asked for."""
-    allowed = {each for each in LENGTHS if any(_suits(one, each) for one in asked)}
+def _lengths(resources: list[BookingTerms], minutes: int) -> list[int]:
+    """The lengths to choose from: those that the rule of a resource allows, and the chosen one."""
+    allowed = {length for length in LENGTHS if any(_allows(terms, length) for terms in resources)}
     return sorted(allowed | {minutes})
 
 
-def _suits(asked: BookingTerms, minutes: int) -> bool:
-    policy = asked.policy
+def _allows(terms: BookingTerms, minutes: int) -> bool:
+    policy = terms.policy
     return policy.min_minutes <= minutes <= policy.max_minutes and minutes % policy.step_minutes == 0
 
 
-def _shelves(session: Session, reader: PageReader, asked: list[BookingTerms], minutes: int) -> list[Shelf]:
-    """Slots in one statement for all."""
+def _list_slots(
+    session: Session, reader: PageReader, resources: list[BookingTerms], minutes: int
+) -> list[ResourceSlots]:
     now = reader.now
-    slots = bookings.find_slots(session, asked=asked, minutes=minutes, start=now, end=now + timedelta(days=30))
-    return [Shelf(each, slots.get(each.resource_id, [])) for each in asked]
+    slots = bookings.find_slots(session, terms=resources, minutes=minutes, start=now, end=now + timedelta(days=30))
+    return [ResourceSlots(terms, slots.get(terms.resource_id, [])) for terms in resources]
 
 
-def week_of(session: Session, reader: PageReader, asked: BookingTerms, user: User, turn: int) -> Week:
-    """Seven days from today on, or so many weeks later, as this person may book them."""
-    zone, now, policy = asked.zone, reader.now, asked.policy
-    first = now.astimezone(zone).date() + timedelta(weeks=turn)
+def week_of(session: Session, reader: PageReader, terms: BookingTerms, user: User, weeks_ahead: int) -> Week:
+    """Seven days from today on, or so many weeks later, as this person may book the resource."""
+    zone, now, policy = terms.zone, reader.now, terms.policy
+    first = now.astimezone(zone).date() + timedelta(weeks=weeks_ahead)
     days = [first + timedelta(days=n) for n in range(7)]
     start, end = (local_instant(zone, day, time(0)) for day in (days[0], days[-1] + timedelta(days=1)))
-    held = [
-        each
-        for resource_id in asked.held_ids
-        for each in bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
+    # A kit is taken when one of its members is, by itself or with another kit.
+    taken = [
+        span
+        for resource_id in terms.held_ids
+        for span in bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
     ]
-    notice = timedelta(0) if is_staff(asked) else timedelta(minutes=policy.notice_minutes)
-    return lay_week(
+    notice = timedelta(0) if is_staff(terms) else timedelta(minutes=policy.notice_minutes)
+    return build_week(
         days,
         zone,
         opening=list_open_for(
             session,
             user_id=user.id,
-            site_id=asked.site_id,
-            resource_id=asked.resource_id,
-            calendar=asked.calendar,
+            site_id=terms.site_id,
+            resource_id=terms.resource_id,
+            calendar=terms.calendar,
             start=start,
             end=end,
         ),
-        taken=without_twins(held),
+        taken=drop_duplicates(taken),
         bookable=(now + notice, now + timedelta(days=policy.horizon_days)),
-        span=Span(*(timedelta(minutes=m) for m in (policy.min_minutes, policy.before_minutes, policy.after_minutes))),
+        needs=SlotNeeds(
+            *(timedelta(minutes=n) for n in (policy.min_minutes, policy.before_minutes, policy.after_minutes))
+        ),
     )
 
 
 @router.get("/book/{resource_id}")
-def ask_page(
+def booking_form_page(
     reader: Reader,
     session: DbSession,
     user: CurrentUser,
@@ -168,16 +174,17 @@ def ask_page(
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
     week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:
-    """One resource at one time: what it costs, what the rules are, what one lacks, and the button."""
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
-    length = minutes if start else max(asked.policy.min_minutes, min(minutes, asked.policy.max_minutes))
-    form = Form(reader.request, _typed(asked, start, length) if start else {"minutes": str(length)})
-    return show_ask(reader, session, user, asked, form, turn=week)
+    """One resource at one time: its price and rules, what the person lacks, and the button."""
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
+    length = minutes if start else max(terms.policy.min_minutes, min(minutes, terms.policy.max_minutes))
+    form = Form(reader.request, _form_values(terms, start, length) if start else {"minutes": str(length)})
+    return show_booking_form(reader, session, user, terms, form, weeks_ahead=week)
 
 
-def _typed(asked: BookingTerms, start: datetime, minutes: int) -> dict[str, str]:
-    """As if these had been typed; the exact instant goes along, for the hour that exists twice."""
-    wall = as_instant(start, zone=asked.zone).astimezone(asked.zone) if start.tzinfo else start
+def _form_values(terms: BookingTerms, start: datetime, minutes: int) -> dict[str, str]:
+    """The fields of the form as if they had been typed."""
+    # The offset goes along: in the hour that exists twice, the wall time alone does not name the instant.
+    wall = as_instant(start, zone=terms.zone).astimezone(terms.zone) if start.tzinfo else start
     return {
         "day": wall.date().isoformat(),
         "at": wall.strftime("%H:%M"),
@@ -188,7 +195,7 @@ def _typed(asked: BookingTerms, start: datetime, minutes: int) -> dict[str, str]
 
 @dataclass(frozen=True)
 class BookingOffer:
-    """What this time would cost, or why it cannot be booked and what is free next."""
+    """The price of the time in the form; or its trouble, and what is free next."""
 
     price: Price | None = None
     trouble: str = ""
@@ -196,94 +203,95 @@ class BookingOffer:
     is_taken: bool = False
 
 
-def show_ask(
-    reader: PageReader, session: Session, user: User, asked: BookingTerms, form: Form, *, turn: int | None = None
+def show_booking_form(
+    reader: PageReader, session: Session, user: User, terms: BookingTerms, form: Form, *, weeks_ahead: int | None = None
 ) -> Response:
     """The form beside the week in which its day lies."""
-    turn = turn_of(reader, asked, form) if turn is None else turn
+    weeks_ahead = weeks_ahead_of(reader, terms, form) if weeks_ahead is None else weeks_ahead
     return reader.page(
         "booking/ask.html",
         status=form.status,
-        asked=asked,
-        zone=asked.zone.key,
+        asked=terms,
+        zone=terms.zone.key,
         form=form,
-        lacks=_lacks(session, asked, user, reader.now),
-        offer=_offer(reader, session, user, asked, form),
-        week=week_of(session, reader, asked, user, turn),
-        turn=turn,
+        lacks=_find_missing_skill(session, terms, user, reader.now),
+        offer=_offer(reader, session, user, terms, form),
+        week=week_of(session, reader, terms, user, weeks_ahead),
+        turn=weeks_ahead,
         reasons=REASONS,
         repeats=REPEATS,
     )
 
 
-def turn_of(reader: PageReader, asked: BookingTerms, form: Form) -> int:
-    """How many weeks ahead the day of the form is; 0 when it says none."""
+def weeks_ahead_of(reader: PageReader, terms: BookingTerms, form: Form) -> int:
+    """How many weeks ahead the day in the form is; 0 without one."""
     try:
-        ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(asked.zone).date()
+        ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(terms.zone).date()
     except ValueError:
         return 0
-    return min(max(ahead.days // 7, 0), 52)
+    return min(max(ahead.days // 7, 0), 52)  # the limits of `week` in the address
 
 
-def _offer(reader: PageReader, session: Session, user: User, asked: BookingTerms, form: Form) -> BookingOffer:
-    """Nothing where no time is said; what is wrong with the person (an age, a training) the form says itself."""
+def _offer(reader: PageReader, session: Session, user: User, terms: BookingTerms, form: Form) -> BookingOffer:
+    """Empty while the form has no time."""
     if not (form["day"] and form["at"]):
         return BookingOffer()
     try:
-        wanted = wanted_of(asked, form)
-        start, end = (as_instant(when, zone=asked.zone) for when in (wanted.start, wanted.end))
+        request = request_of(terms, form)
+        start, end = (as_instant(when, zone=terms.zone) for when in (request.start, request.end))
     except DomainError as error:
         return BookingOffer(trouble="" if form.errors else text_for(reader.request, error.msgid(), error.params))
-    wrong = bookings.find_refusal(session, wanted=wanted, user=user, now=reader.now)
-    if wrong is not None and not isinstance(wrong, AgeMissing | SkillMissing):
-        said = "" if form.errors else text_for(reader.request, wrong.msgid(), wrong.params)
+    refusal = bookings.find_refusal(session, request=request, user=user, now=reader.now)
+    # An age or a training that is missing has its place elsewhere on the form; the time still has a price.
+    if refusal is not None and not isinstance(refusal, AgeMissing | SkillMissing):
+        trouble = "" if form.errors else text_for(reader.request, refusal.msgid(), refusal.params)
         return BookingOffer(
-            trouble=said, slots=_next_free(reader, session, asked, form, start), is_taken=isinstance(wrong, Taken)
+            trouble=trouble, slots=_next_free(reader, session, terms, form, start), is_taken=isinstance(refusal, Taken)
         )
     if end <= start:
         return BookingOffer()
-    return BookingOffer(price=price_of(asked, start=start, end=end))
+    return BookingOffer(price=price_of(terms, start=start, end=end))
 
 
 def _next_free(
-    reader: PageReader, session: Session, asked: BookingTerms, form: Form, start: datetime
+    reader: PageReader, session: Session, terms: BookingTerms, form: Form, start: datetime
 ) -> list[Interval]:
     minutes = form.int("minutes", otherwise=60)
-    if not _suits(asked, minutes) or asked.out_of_service:
+    if not _allows(terms, minutes) or terms.out_of_service:
         return []
-    return free_after(reader, session, asked, start, minutes)
+    return free_after(reader, session, terms, start, minutes)
 
 
 def free_after(
-    reader: PageReader, session: Session, asked: BookingTerms, start: datetime, minutes: int, *, count: int = 3
+    reader: PageReader, session: Session, terms: BookingTerms, start: datetime, minutes: int, *, count: int = 3
 ) -> list[Interval]:
-    """The next free slots after `start`; from now on, where that lies beyond the horizon."""
-    horizon = reader.now + timedelta(days=asked.policy.horizon_days)
+    """The next free slots after `start`; from now on, if `start` is over or beyond the horizon."""
+    horizon = reader.now + timedelta(days=terms.policy.horizon_days)
     after = start if reader.now < start < horizon else reader.now
-    return bookings.next_free(session, asked=asked, minutes=minutes, after=after, now=reader.now, count=count)
+    return bookings.next_free(session, terms=terms, minutes=minutes, after=after, now=reader.now, count=count)
 
 
 @router.get("/book/{resource_id}/offer")
 def offer(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int) -> Response:
-    """Price or trouble of the time in the form, as a fragment, for every change of it."""
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
+    """Price or trouble of the time in the form, as a fragment: fetched again after every change of the form."""
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
     form = Form(reader.request, dict(reader.request.query_params))
-    found = _offer(reader, session, user, asked, form)
-    return reader.page("booking/_offer.html", asked=asked, form=form, offer=found, zone=asked.zone.key)
+    shown = _offer(reader, session, user, terms, form)
+    return reader.page("booking/_offer.html", asked=terms, form=form, offer=shown, zone=terms.zone.key)
 
 
-def _lacks(session: Session, asked: BookingTerms, user: User, now: datetime) -> str:
-    """The name of the training that this person needs first; "" when none."""
-    skill_id = asked.policy.skill_id
+def _find_missing_skill(session: Session, terms: BookingTerms, user: User, now: datetime) -> str:
+    """The name of the training that this person needs first, or ""."""
+    skill_id = terms.policy.skill_id
     if skill_id is None or has_skill(session, user_id=user.id, skill_id=skill_id, at=now):
         return ""
     return get_skill(session, skill_id).name
 
 
-def wanted_of(asked: BookingTerms, form: Form) -> BookingRequest:
-    """What the form says, as wall time of the place (with its offset, where the page gave one)."""
+def request_of(terms: BookingTerms, form: Form) -> BookingRequest:
+    """The request in the form, in wall time of the site; raises TimeMissing, NoSuchTime."""
     try:
-        start = datetime.fromisoformat(f"{form['day']}T{form['at']}{_offset(form)}")
+        start = datetime.fromisoformat(f"{form['day']}T{form['at']}{_offset_of(form)}")
     except ValueError as error:
         raise TimeMissing() from error
     try:
@@ -291,9 +299,9 @@ def wanted_of(asked: BookingTerms, form: Form) -> BookingRequest:
     except OverflowError as error:
         raise NoSuchTime(field="minutes") from error
     if start.tzinfo is not None:
-        start, end = (as_instant(when, zone=asked.zone) for when in (start, end))
+        start, end = (as_instant(when, zone=terms.zone) for when in (start, end))
     return BookingRequest(
-        resource_id=asked.resource_id,
+        resource_id=terms.resource_id,
         start=start,
         end=end,
         note=form["note"],
@@ -302,30 +310,30 @@ def wanted_of(asked: BookingTerms, form: Form) -> BookingRequest:
     )
 
 
-def _offset(form: Form) -> str:
-    """Only as long as the time is the one that the page gave with it."""
+def _offset_of(form: Form) -> str:
+    """The offset belongs to the time with which the page was given; another time has been typed without one."""
     return form["offset"] if form["given"] == f"{form['day']} {form['at']}" else ""
 
 
 @router.post("/book/{resource_id}")
 def book(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
-    """Book it, or say why not and what is free next; or only show the price of what was typed."""
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
+    """Book it, or say why not and what is free next; with `act=look` (without JavaScript) only show the price."""
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
     if form["act"] == "look":
-        return show_ask(reader, session, user, asked, form)
+        return show_booking_form(reader, session, user, terms, form)
     with trying(session, form):
-        made = bookings.book(session, wanted=wanted_of(asked, form), user=user, now=reader.now)
+        booking = bookings.book(session, request=request_of(terms, form), user=user, now=reader.now)
     if form.errors:
-        return show_ask(reader, session, user, asked, form)
-    return reader.to(f"/bookings/{made.id}", N_("{name} is booked for you."), name=asked.name)
+        return show_booking_form(reader, session, user, terms, form)
+    return reader.to(f"/bookings/{booking.id}", N_("{name} is booked for you."), name=terms.name)
 
 
 @router.post("/book/{resource_id}/wait")
 def wait(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
     """Stand in line for a slot that is taken."""
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
     with trying(session, form):
-        bookings.join_waitlist(session, wanted=wanted_of(asked, form), user=user, now=reader.now)
+        bookings.join_waitlist(session, request=request_of(terms, form), user=user, now=reader.now)
     if form.errors:
-        return show_ask(reader, session, user, asked, form)
+        return show_booking_form(reader, session, user, terms, form)
     return reader.to("/agenda", N_("You are in line: we write to you when it is free."))

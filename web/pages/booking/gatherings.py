@@ -1,9 +1,8 @@
-"""`/staff/gatherings`: announce an event or a training, see who registered, and say who came."""
+"""`/staff/gatherings`: announce an event or a training, see who registered, say who came."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
@@ -23,12 +22,12 @@ from web.pages.booking.book import TimeMissing
 from web.pages.booking.rules import place_of
 from web.pages.staff_only import StaffReader, site_ids
 from web.render import PageReader
-from web.rule_form import FeeWrong
+from web.rule_form import read_amount
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
 
-# Those of the last days stay on the list: who came is often told the day after.
+# How long a gathering stays on the list: who came is often said the day after.
 PAST = timedelta(days=14)
 STATES = {
     GatheringStatus.DRAFT: State("waiting", N_("Draft")),
@@ -44,8 +43,8 @@ SEATS = {
 
 @router.get("/staff/gatherings")
 def gatherings_page(reader: StaffReader, session: DbSession) -> Response:
-    found = gatherings.list_announced(session, site_ids=site_ids(reader), since=reader.now - PAST)
-    rows = [(each, gatherings.seats_left(session, gathering=each)) for each in found]
+    announced = gatherings.list_announced(session, site_ids=site_ids(reader), since=reader.now - PAST)
+    rows = [(each, gatherings.seats_left(session, gathering=each)) for each in announced]
     return reader.page("booking/gatherings.html", rows=rows, states=STATES)
 
 
@@ -78,10 +77,10 @@ def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
     """Announce it; its rooms and machines are held at once, all or none."""
     site = place_of(reader)
     with trying(session, form):
-        made = _announce(session, reader, site, user, form)
+        gathering = _announce(session, reader, site, user, form)
     if form.errors:
         return _new(reader, session, form)
-    return reader.to(f"/staff/gatherings/{made.slug}", N_("“{title}” is announced."), title=made.title)
+    return reader.to(f"/staff/gatherings/{gathering.slug}", N_("“{title}” is announced."), title=gathering.title)
 
 
 def _announce(session: Session, reader: PageReader, site: Site, user: User, form: Form) -> Gathering:
@@ -94,7 +93,7 @@ def _announce(session: Session, reader: PageReader, site: Site, user: User, form
         start=_instant(form, "at", site),
         end=_instant(form, "ends", site),
         seats=form.int("seats"),
-        price_cents=_price_cents(form),
+        price_cents=int(read_amount(form, "price") * 100),
         skill=get_skill(session, int(form["skill_id"])) if form["skill_id"].isdigit() else None,
         resources=list(session.scalars(query.order_by(Resource.id))),
         actor=user,
@@ -110,40 +109,30 @@ def _instant(form: Form, name: str, site: Site) -> datetime:
     return as_instant(wall, zone=site.zone, field="start" if name == "at" else "end")
 
 
-def _price_cents(form: Form) -> int:
-    try:
-        amount = Decimal(form.get("price", "0").replace(",", "."))
-    except InvalidOperation as error:
-        raise FeeWrong(field="price") from error
-    if not amount.is_finite() or not 0 <= amount < 1_000_000:
-        raise FeeWrong(field="price")
-    return int(amount * 100)
-
-
 def _get_gathering(reader: PageReader, session: Session, slug: str, user: User) -> Gathering:
-    found = gatherings.get_gathering(session, slug=slug, user=user)
-    if found.site_id not in site_ids(reader):
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    if gathering.site_id not in site_ids(reader):
         raise NotFound()
-    return found
+    return gathering
 
 
 @router.get("/staff/gatherings/{slug}")
 def gathering_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str) -> Response:
-    found = _get_gathering(reader, session, slug, user)
-    return _show(reader, session, found, Form(reader.request))
+    gathering = _get_gathering(reader, session, slug, user)
+    return _show(reader, session, gathering, Form(reader.request))
 
 
-def _show(reader: PageReader, session: Session, found: Gathering, form: Form) -> Response:
+def _show(reader: PageReader, session: Session, gathering: Gathering, form: Form) -> Response:
     return reader.page(
         "booking/staff_gathering.html",
         status=form.status,
         form=form,
-        gathering=found,
-        zone=found.site.timezone,
-        state=STATES[found.status],
-        left=gatherings.seats_left(session, gathering=found),
-        seats=[(each, SEATS[each.status]) for each in found.registrations if each.status in SEATS],
-        has_begun=found.start_at <= reader.now,
+        gathering=gathering,
+        zone=gathering.site.timezone,
+        state=STATES[gathering.status],
+        left=gatherings.seats_left(session, gathering=gathering),
+        seats=[(seat, SEATS[seat.status]) for seat in gathering.registrations if seat.status in SEATS],
+        has_begun=gathering.start_at <= reader.now,
     )
 
 
@@ -152,24 +141,25 @@ def mark_attended(
     reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, registration_id: int, form: Sent
 ) -> Response:
     """This person was there; after a training they are authorised."""
-    found = _get_gathering(reader, session, slug, user)
+    gathering = _get_gathering(reader, session, slug, user)
     seat = session.get(Registration, registration_id)
-    if seat is None or seat.gathering_id != found.id:
+    if seat is None or seat.gathering_id != gathering.id:
         raise NotFound()
     with trying(session, form):
         gatherings.mark_attended(session, seat=seat, actor=user, now=reader.now)
     if form.errors:
-        return _show(reader, session, found, form)
-    said = N_("{name} came, and is authorised.") if found.skill_id else N_("{name} came.")
-    return reader.to(f"/staff/gatherings/{slug}", said, name=seat.user.name)
+        return _show(reader, session, gathering, form)
+    notice = N_("{name} came, and is authorised.") if gathering.skill_id else N_("{name} came.")
+    return reader.to(f"/staff/gatherings/{slug}", notice, name=seat.user.name)
 
 
 @router.post("/staff/gatherings/{slug}/call-off")
 def call_off(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
-    """It will not take place: its rooms are free, and those who registered are written to."""
-    found = _get_gathering(reader, session, slug, user)
+    """It will not take place: its rooms are free, and those who registered get a letter."""
+    gathering = _get_gathering(reader, session, slug, user)
     with trying(session, form):
-        gatherings.move_gathering(session, gathering=found, new=GatheringStatus.CANCELLED, actor=user, now=reader.now)
+        new = GatheringStatus.CANCELLED
+        gatherings.move_gathering(session, gathering=gathering, new=new, actor=user, now=reader.now)
     if form.errors:
-        return _show(reader, session, found, form)
+        return _show(reader, session, gathering, form)
     return reader.to(f"/staff/gatherings/{slug}", N_("Called off; those who registered are written to."))

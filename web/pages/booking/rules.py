@@ -1,4 +1,4 @@
-"""`/staff/rules`: by which rules each kind and each resource of a place is booked. Managers change, staff look."""
+"""`/staff/rules`: the booking rules of a site, by kind and by resource. Staff see them, managers change them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
-class About:
-    """What a rule is about: a kind of the place, or one resource of it."""
+class RuleSubject:
+    """What a rule is about: a kind at a site, or one resource of it."""
 
     site: Site
     kind: ResourceKind
@@ -42,15 +42,15 @@ class About:
 
 @dataclass(frozen=True)
 class RuleLine:
-    """One rule on the list; `is_own` says that it stands for itself, not for its kind or by default."""
+    """The policy of one subject; `is_own` is false where it is that of its kind, or the default."""
 
-    about: About
+    about: RuleSubject
     policy: Policy
     is_own: bool
 
 
 def place_of(reader: PageReader) -> Site:
-    """The place that this browser chose, if its reader staffs it; else the first of theirs."""
+    """The site that is chosen in this browser, if its reader staffs it; else the first of theirs."""
     return reader.site if reader.site in reader.staffs and reader.site else reader.staffs[0]
 
 
@@ -78,18 +78,14 @@ def _resources(session: Session, site: Site) -> list[Resource]:
 
 
 def _of_kind(site: Site, kind: ResourceKind, rules: list[Rule]) -> RuleLine:
-    found = next((rule for rule in rules if rule.kind == kind and rule.resource_id is None), None)
-    return RuleLine(About(site, kind), found.policy if found else DEFAULT, found is not None)
+    rule = next((rule for rule in rules if rule.kind == kind and rule.resource_id is None), None)
+    return RuleLine(RuleSubject(site, kind), rule.policy if rule else DEFAULT, rule is not None)
 
 
 def _of_resource(site: Site, resource: Resource, rules: list[Rule]) -> RuleLine:
-    found = next((rule for rule in rules if rule.resource_id == resource.id), None)
-    about = About(site, resource.kind, resource)
-    return (
-        RuleLine(about, found.policy, True)
-        if found
-        else RuleLine(about, _of_kind(site, resource.kind, rules).policy, False)
-    )
+    rule = next((rule for rule in rules if rule.resource_id == resource.id), None)
+    policy = rule.policy if rule else _of_kind(site, resource.kind, rules).policy
+    return RuleLine(RuleSubject(site, resource.kind, resource), policy, rule is not None)
 
 
 @router.get("/staff/rules/{slug}/{what}/{which}")
@@ -100,7 +96,7 @@ def rule_page(reader: StaffReader, session: DbSession, user: CurrentUser, slug: 
 
 
 def _line(reader: PageReader, session: Session, slug: str, what: str, which: str) -> RuleLine:
-    """The rule that stands for it now; NotFound for a place that the reader does not staff."""
+    """The rule that counts for it now; NotFound at a site that the reader does not staff."""
     site = next((each for each in reader.staffs if each.slug == slug), None)
     if site is None:
         raise NotFound()
@@ -134,7 +130,7 @@ def _show(reader: PageReader, session: Session, line: RuleLine, form: Form) -> R
 def change_rule(
     reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, what: str, which: str, form: Sent
 ) -> Response:
-    """Set the rule: it counts for what is booked from now on."""
+    """Set the rule. It counts for what is booked from now on."""
     line = _line(reader, session, slug, what, which)
     about = line.about
     with trying(session, form):
@@ -144,11 +140,11 @@ def change_rule(
     return reader.to("/staff/rules", N_("The rule is set; it counts from now on."))
 
 
-def _set(session: Session, reader: PageReader, user: User, about: About, form: Form) -> None:
-    """What contradicts itself is told in the reader's language."""
+def _set(session: Session, reader: PageReader, user: User, about: RuleSubject, form: Form) -> None:
     try:
         policy = read_policy(form)
     except RuleContradicts as error:
+        # The message holds another one, which nobody else translates.
         raise RuleContradicts(what=reader.text(error.params["what"]), field=error.field) from error
     kind = None if about.resource else about.kind
     set_rule(session, site=about.site, policy=policy, now=reader.now, actor=user, kind=kind, resource=about.resource)
@@ -156,7 +152,7 @@ def _set(session: Session, reader: PageReader, user: User, about: About, form: F
 
 @router.post("/staff/kits/{kit_id}/in-service")
 def repaired(reader: StaffReader, session: DbSession, user: CurrentUser, kit_id: int) -> Response:
-    """A kit is whole again and can be booked."""
+    """The kit is repaired and can be booked again."""
     kit = get_kit(session, kit_id)
     if kit.resource.site_id not in site_ids(reader):
         raise NotFound()

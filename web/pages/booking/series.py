@@ -1,11 +1,10 @@
-"""`/book/{id}/series`: each time of a repeated booking with its conflict, to be skipped or moved; then all at once.
+"""`/book/{id}/series`: every time of a series with its trouble, to be skipped or moved; then all are booked at once.
 
-A step of plain forms: nothing is written before the last button, and what is skipped never is.
+Plain forms, which carry all choices along: nothing is written before the last button.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -14,13 +13,18 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.booking.bookings import SKIP, BookingRequest, BookingTerms, Occurrence, SeriesConflict
-from api.domain.booking.bookings.series import Choice, RuleEndless
+from api.domain.booking.bookings import (
+    SKIP,
+    BookingTerms,
+    Choice,
+    Occurrence,
+    RuleEndless,
+    SeriesConflict,
+)
 from api.domain.core.errors import Invalid
-from api.domain.people.accounts import User
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.booking.book import REPEATS, TimeMissing, free_after, show_ask, wanted_of
+from web.pages.booking.book import REPEATS, TimeMissing, free_after, request_of, show_booking_form
 from web.render import PageReader, Reader, text_for
 
 router = APIRouter(include_in_schema=False)
@@ -36,7 +40,7 @@ class LastDayWrong(Invalid):
 
 @dataclass(frozen=True)
 class OccurrenceLine:
-    """One time on the page: what stands against it, what was chosen, and where it could go instead."""
+    """One time on the page: its trouble, the choice, and where it could go instead."""
 
     each: Occurrence
     trouble: str
@@ -47,37 +51,36 @@ class OccurrenceLine:
 
 @router.post("/book/{resource_id}/series")
 def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int, form: Sent) -> Response:
-    """Show all the times; with `act=confirm` book those that are kept, or show what still stands against it."""
-    asked = bookings.find_terms(session, resource_id=resource_id, user=user)
-    seen, made = list[Occurrence](), 0
+    """Show all times; with `act=confirm` book those that are kept, or show what still stands in the way."""
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
+    occurrences: list[Occurrence] = []
+    count = 0
     with trying(session, form):
-        wanted, rrule, choices = wanted_of(asked, form), rule_of(form), choices_of(form)
+        request, rrule, choices = request_of(terms, form), rule_of(form), choices_of(form)
         if form["act"] == "confirm":
             try:
+                # Its own savepoint: the conflict is caught before `trying` sees it, and half a series must not stay.
                 with session.begin_nested():
-                    made = len(_book(session, reader, user, wanted, rrule, choices))
+                    booked = bookings.book_series(
+                        session, request=request, rrule=rrule, user=user, now=reader.now, choices=choices
+                    )
+                    count = len(booked)
             except SeriesConflict as error:
-                seen = error.occurrences
+                occurrences = error.occurrences
                 form.refuse(error)
         else:
-            seen = bookings.preview_series(
-                session, wanted=wanted, rrule=rrule, user=user, now=reader.now, choices=choices
+            occurrences = bookings.preview_series(
+                session, request=request, rrule=rrule, user=user, now=reader.now, choices=choices
             )
-    if made:
-        return reader.to("/agenda", N_("{name} is booked for you {count} times."), name=asked.name, count=made)
-    if not seen:
-        return show_ask(reader, session, user, asked, form)
-    return _show(reader, session, asked, form, seen)
-
-
-def _book(
-    session: Session, reader: PageReader, user: User, wanted: BookingRequest, rrule: str, choices: Mapping[int, Choice]
-) -> Sequence[object]:
-    return bookings.book_series(session, wanted=wanted, rrule=rrule, user=user, now=reader.now, choices=choices)
+    if count:
+        return reader.to("/agenda", N_("{name} is booked for you {count} times."), name=terms.name, count=count)
+    if not occurrences:
+        return show_booking_form(reader, session, user, terms, form)
+    return _show_series(reader, session, terms, form, occurrences)
 
 
 def rule_of(form: Form) -> str:
-    """The RFC 5545 rule that the form says; raises RuleEndless without an end, LastDayWrong before the first day."""
+    """The recurrence rule (RFC 5545) in the form; raises RuleEndless, LastDayWrong."""
     repeat = form["repeat"] if form["repeat"] in REPEATS else next(iter(REPEATS))
     if form["until"]:
         return f"{repeat};UNTIL={_last_day(form):%Y%m%d}"
@@ -97,7 +100,7 @@ def _last_day(form: Form) -> date:
 
 
 def choices_of(form: Form) -> dict[int, Choice]:
-    """index -> SKIP, or the wall time where it shall go; what is merely kept is left out."""
+    """index -> SKIP, or the wall time to which it moves; occurrences that are kept are left out."""
     choices: dict[int, Choice] = {}
     for name in list(form.data):
         index = str(name).removeprefix("choice-")
@@ -117,15 +120,17 @@ def _moved_to(form: Form, index: str) -> datetime:
         raise TimeMissing() from error
 
 
-def _show(reader: PageReader, session: Session, asked: BookingTerms, form: Form, seen: list[Occurrence]) -> Response:
-    lines = [_line(reader, session, asked, form, each) for each in seen]
+def _show_series(
+    reader: PageReader, session: Session, terms: BookingTerms, form: Form, occurrences: list[Occurrence]
+) -> Response:
+    lines = [_line_of(reader, session, terms, form, occurrence) for occurrence in occurrences]
     return reader.page(
         "booking/series.html",
         status=form.status,
-        asked=asked,
+        asked=terms,
         form=form,
         lines=lines,
-        kept=sum(not each.skipped for each in seen),
+        kept=sum(not occurrence.skipped for occurrence in occurrences),
         troubled=sum(bool(line.trouble) for line in lines),
         repeat=REPEATS.get(form["repeat"], next(iter(REPEATS.values()))),
         passed_on=[
@@ -139,19 +144,22 @@ def _show(reader: PageReader, session: Session, asked: BookingTerms, form: Form,
 PERSON = ("note", "youngest_age", "guardian_consent")
 
 
-def _line(reader: PageReader, session: Session, asked: BookingTerms, form: Form, each: Occurrence) -> OccurrenceLine:
-    """Of one that cannot be booked, the next free slot is proposed as the place where it could go."""
-    trouble = text_for(reader.request, each.trouble.msgid(), each.trouble.params) if each.trouble else ""
-    choice = form[f"choice-{each.index}"] or ("" if not trouble else SKIP)
-    day, at = form[f"day-{each.index}"], form[f"at-{each.index}"]
+def _line_of(
+    reader: PageReader, session: Session, terms: BookingTerms, form: Form, occurrence: Occurrence
+) -> OccurrenceLine:
+    """One that cannot be booked proposes to move to the next free slot."""
+    error = occurrence.trouble
+    trouble = text_for(reader.request, error.msgid(), error.params) if error else ""
+    choice = form[f"choice-{occurrence.index}"] or ("" if not trouble else SKIP)
+    day, at = form[f"day-{occurrence.index}"], form[f"at-{occurrence.index}"]
     if trouble and not (day and at):
-        wall = _proposal(reader, session, asked, each)
+        wall = _proposal(reader, session, terms, occurrence)
         day, at = wall.date().isoformat(), wall.strftime("%H:%M")
-    return OccurrenceLine(each, trouble, choice, day, at)
+    return OccurrenceLine(occurrence, trouble, choice, day, at)
 
 
-def _proposal(reader: PageReader, session: Session, asked: BookingTerms, each: Occurrence) -> datetime:
-    after = each.start.replace(tzinfo=asked.zone)
-    minutes = int((each.end - each.start) / timedelta(minutes=1))
-    slots = free_after(reader, session, asked, after, minutes, count=1)
-    return slots[0][0].astimezone(asked.zone) if slots else after
+def _proposal(reader: PageReader, session: Session, terms: BookingTerms, occurrence: Occurrence) -> datetime:
+    after = occurrence.start.replace(tzinfo=terms.zone)
+    minutes = int((occurrence.end - occurrence.start) / timedelta(minutes=1))
+    slots = free_after(reader, session, terms, after, minutes, count=1)
+    return slots[0][0].astimezone(terms.zone) if slots else after

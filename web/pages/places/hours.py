@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
-from api.domain.booking.bookings.closing import DaysWrong
+from api.domain.booking.bookings import DaysWrong
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage

@@ -1,4 +1,7 @@
-"""What becomes of a booking: moved, cancelled, decided, begun, ended. Whatever frees time offers it to the waitlist."""
+"""What becomes of a booking: it is moved, cancelled, approved, begun, ended. Freed time is offered to the waitlist.
+
+Each verb locks the booking before it checks anything, so callers may have read it long ago.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import BookingRequest, Terms, check
+from api.domain.booking.bookings.book import BookingDraft, BookingRequest, draft_booking
 from api.domain.booking.bookings.table import (
     LIVE,
     NEXT,
@@ -28,8 +31,8 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.timeline import Hold, Taken, move_hold, release_hold, span
 
-# One may check in so long before the start.
-EARLY = timedelta(minutes=30)
+# How long before the start one may check in.
+CHECK_IN_EARLY = timedelta(minutes=30)
 
 
 class BookingOfAnother(NotAllowed):
@@ -49,7 +52,8 @@ class NotMissed(Conflict):
 
 
 def policy_of(session: Session, booking: Booking) -> Policy:
-    """The rule under which it was made, as it stands now."""
+    """The policy that counts for it now."""
+    # Bookings without a rule were made where none was set; rules keep their id when they are changed.
     rule = session.get(Rule, booking.rule_id) if booking.rule_id else None
     return rule.policy if rule else DEFAULT
 
@@ -62,8 +66,11 @@ def _require_own(session: Session, booking: Booking, actor: User) -> None:
 def move(
     session: Session, *, booking: Booking, start: datetime | None, end: datetime | None, actor: User, now: datetime
 ) -> None:
-    """To another time of the same resource, under the rules of today; it stays where it was when anything refuses.
-    A `start` or `end` of None stays as it is."""
+    """To another time of the same resource, at the price and under the rules of today. None leaves that end as it is.
+
+    Raises BookingOfAnother, ForbiddenMove, AlreadyOver, Taken, and what `draft_booking` raises; it then stays where it
+    was. Locks booking, person and resources.
+    """
     lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.status not in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED):
@@ -71,17 +78,17 @@ def move(
     if booking.start_at <= now:
         raise AlreadyOver()
     old_start, old_end = booking.start_at, booking.end_at
-    terms = check(
+    draft = draft_booking(
         session,
-        wanted=_wanted(booking, start or old_start, end or old_end),
+        request=_request_of(booking, start or old_start, end or old_end),
         user=booking.user,
         actor=actor,
         now=now,
         locking=True,
         ignore_id=booking.id,
     )
-    _move_holds(session, booking, terms)
-    _write_move(session, booking, terms, now)
+    _move_holds(session, booking, draft)
+    _write_move(session, booking, draft, now)
     record_booking(
         session,
         booking,
@@ -89,12 +96,12 @@ def move(
         now=now,
         actor_id=actor.id,
         old=[old_start.isoformat(), old_end.isoformat()],
-        new=[terms.start.isoformat(), terms.end.isoformat()],
+        new=[draft.start.isoformat(), draft.end.isoformat()],
     )
     offer_freed(session, resource_id=booking.resource_id, start=old_start, end=old_end, now=now)
 
 
-def _wanted(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
+def _request_of(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
     return BookingRequest(
         resource_id=booking.resource_id,
         start=start,
@@ -106,32 +113,30 @@ def _wanted(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
     )
 
 
-def _move_holds(session: Session, booking: Booking, terms: Terms) -> None:
-    """Each hold keeps its buffers; all of them move or none."""
-    policy = terms.asked.policy
-    during = span(
-        terms.start - timedelta(minutes=policy.before_minutes), terms.end + timedelta(minutes=policy.after_minutes)
-    )
+def _move_holds(session: Session, booking: Booking, draft: BookingDraft) -> None:
+    """All of them or none; raises Taken."""
+    during = span(*draft.terms.with_buffers(draft.start, draft.end))
     holds = lock_holds_of(session, booking)
     try:
+        # An UPDATE has no ON CONFLICT: the savepoint saves the transaction from the violated constraint.
         with session.begin_nested():
             session.execute(update(Hold).where(Hold.id.in_([hold.id for hold in holds])).values(during=during))
     except IntegrityError as error:
         raise Taken() from error
 
 
-def _write_move(session: Session, booking: Booking, terms: Terms, now: datetime) -> None:
+def _write_move(session: Session, booking: Booking, draft: BookingDraft, now: datetime) -> None:
     values: dict[str, Any] = {  # as the columns are named
-        "start_at": terms.start,
-        "end_at": terms.end,
-        "net_cents": terms.net_cents,
-        "price_trace": terms.price_trace,
-        "convention_id": terms.convention_id,
-        "rule_id": terms.asked.rule_id,
+        "start_at": draft.start,
+        "end_at": draft.end,
+        "net_cents": draft.net_cents,
+        "price_trace": draft.price_trace,
+        "convention_id": draft.convention_id,
+        "rule_id": draft.terms.rule_id,
         "told_at": None,
     }
-    if terms.needs_approval and booking.status == BookingStatus.CONFIRMED:
-        # Not by `move_booking`: the history tells one thing that happened, the move.
+    if draft.needs_approval and booking.status == BookingStatus.CONFIRMED:
+        # Not `move_booking`: it would add a second line to the history, beside the one of the move.
         values["status_at"] = now
         advance(session, booking, BookingStatus.REQUESTED, moves=NEXT, status=Booking.status, **values)
         return
@@ -141,25 +146,28 @@ def _write_move(session: Session, booking: Booking, terms: Terms, now: datetime)
 
 
 def may_cancel_free(session: Session, *, booking: Booking, now: datetime) -> bool:
-    """Before the delay of its rule, or while nobody has approved it yet."""
+    """Early enough by its rule, or not yet approved."""
     policy = policy_of(session, booking)
     in_time = booking.start_at - now >= timedelta(minutes=policy.cancel_minutes)
     return in_time or booking.status == BookingStatus.REQUESTED
 
 
 def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False) -> None:
-    """Free its time. Late, it costs the fee of its rule; never when the place itself cancels."""
+    """Free its time. Late, it costs the person the fee of its rule; nothing when staff or the site cancel.
+
+    Raises BookingOfAnother, AlreadyOver, ForbiddenMove.
+    """
     lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.end_at <= now:
         raise AlreadyOver()
-    own = booking.user_id == actor.id and not at_our_fault
-    is_free = not own or may_cancel_free(session, booking=booking, now=now)
+    is_ours = at_our_fault or booking.user_id != actor.id
+    is_free = is_ours or may_cancel_free(session, booking=booking, now=now)
     fee_cents = 0 if is_free else policy_of(session, booking).late_fee_cents
-    _end(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
+    _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
 
 
-def _end(
+def _end_booking(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: object
 ) -> None:
     """To a status without holds; what is freed is offered to the waitlist."""
@@ -178,16 +186,14 @@ def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -
 def reject(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
     lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    if booking.status != BookingStatus.REQUESTED:
-        raise ForbiddenMove(old=booking.status, new=BookingStatus.REJECTED)
-    _end(session, booking, BookingStatus.REJECTED, now=now, actor_id=actor.id, decided_by=actor.id)
+    _end_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=actor.id, decided_by=actor.id)
 
 
 def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
-    """The person is there; by themselves or by staff."""
+    """The person is there: said by themselves or by staff. Raises BookingOfAnother, TooEarly, AlreadyOver."""
     lock_booking(session, booking)
     _require_own(session, booking, actor)
-    if now < booking.start_at - EARLY:
+    if now < booking.start_at - CHECK_IN_EARLY:
         raise TooEarly()
     if now >= booking.end_at:
         raise AlreadyOver()
@@ -195,10 +201,11 @@ def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) 
 
 
 def check_out(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
-    """The person is gone; what is left of the time is free again, after the buffer for cleaning."""
+    """The person is gone; the rest of the time is free again after the buffer for cleaning."""
     lock_booking(session, booking)
     _require_own(session, booking, actor)
     move_booking(session, booking, BookingStatus.CHECKED_OUT, now=now, actor_id=actor.id, checked_out_at=now)
+    # Checked in early and out before the start: the buffer counts from the start.
     until = max(now, booking.start_at) + timedelta(minutes=policy_of(session, booking).after_minutes)
     for hold in lock_holds_of(session, booking):
         if hold.start < until < hold.end:
@@ -207,7 +214,10 @@ def check_out(session: Session, *, booking: Booking, actor: User, now: datetime)
 
 
 def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: User | None = None) -> None:
-    """Nobody came: the rest of the slot is free, and it counts. By the sweep, or by staff; raises NotMissed before."""
+    """Nobody came: the rest of the slot is free, and the booking still counts against quotas.
+
+    By the sweep (no actor) or by staff; raises NotMissed before the grace of its rule is over.
+    """
     lock_booking(session, booking)
     if actor is not None:
         require_staff(session, user=actor, site_id=booking.site_id)
@@ -215,13 +225,16 @@ def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: Use
     if now < booking.start_at + grace:
         raise NotMissed()
     actor_id = actor.id if actor else None
-    _end(session, booking, BookingStatus.NO_SHOW, now=now, actor_id=actor_id, no_show_at=now)
+    _end_booking(session, booking, BookingStatus.NO_SHOW, now=now, actor_id=actor_id, no_show_at=now)
 
 
 def cancel_all(
     session: Session, *, resource_ids: list[int], start: datetime, end: datetime, actor: User, now: datetime
 ) -> list[Booking]:
-    """The place itself cancels what it promised in `[start, end)`: without fee; their people are written to."""
+    """The site cancels what touches `[start, end)` and is not over, without fee; answers what it cancelled.
+
+    Their people get a letter. Bookings in use stay.
+    """
     query = (
         select(Booking)
         .where(
@@ -234,14 +247,15 @@ def cancel_all(
         .with_for_update(key_share=True)
     )
     bookings = list(session.scalars(query))
-    lock_holds_of(session, *bookings)  # of all at once: one booking after the other, they would be out of order
+    # All resources at once, in the order of their ids; taken booking by booking they would come in any order.
+    lock_holds_of(session, *bookings)
     for booking in bookings:
         cancel(session, booking=booking, actor=actor, now=now, at_our_fault=True)
     return bookings
 
 
 def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> None:
-    """Change what the person wrote beside it."""
+    """Change the note of a booking whose holds stand; raises BookingOfAnother, ForbiddenMove."""
     lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.status not in LIVE:

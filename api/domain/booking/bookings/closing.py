@@ -1,6 +1,6 @@
-"""Time that the place itself takes: its hours, whole days closed, or a resource out for maintenance.
+"""Time that a site takes for itself: opening hours, closed days, maintenance of a resource.
 
-What stood there is cancelled without fee and its people are written to. A print that runs is never cut.
+Bookings in that time are cancelled without fee, and their people get a letter. A running print is never cut.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class DaysWrong(Invalid):
 def close_days(
     session: Session, *, site: Site, first_on: date, last_on: date, reason: str, actor: User, now: datetime
 ) -> list[Booking]:
-    """Shut the place on these local days, both included; answers what was cancelled."""
+    """Shut the site on these local days, both included; answers what was cancelled. Raises DaysWrong."""
     require_manager(session, user=actor, site_id=site.id)
     if last_on < first_on:
         raise DaysWrong()
@@ -45,7 +45,7 @@ def close_days(
 
 
 def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) -> None:
-    """Take a closure back; what was cancelled for it stays cancelled."""
+    """Take a closure back. What was cancelled for it stays cancelled."""
     require_manager(session, user=actor, site_id=closure.site_id)
     facts = {"first_on": closure.first_on.isoformat(), "last_on": closure.last_on.isoformat()}
     noun_id = closure.site_id
@@ -57,7 +57,10 @@ def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) ->
 def change_hours(
     session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]], actor: User, now: datetime
 ) -> None:
-    """Set the week of the place: (weekday, opens, closes, staffed) each; raises HoursWrong. Bookings made stay."""
+    """Set the week of a site, rows of (weekday, opens, closes, staffed); raises HoursWrong.
+
+    Bookings that are now outside the hours stay.
+    """
     require_manager(session, user=actor, site_id=site.id)
     set_hours(session, site=site, rows=rows)
     week = [[each.weekday, str(each.opens), str(each.closes), each.staffed] for each in site.hours]
@@ -67,8 +70,9 @@ def change_hours(
 def maintain(
     session: Session, *, resource: Resource, start: datetime, end: datetime, note: str, actor: User, now: datetime
 ) -> Hold:
-    """Take a resource for maintenance; bookings there are cancelled, but a print or an event raises Taken."""
+    """Take a resource for maintenance. Bookings there are cancelled; a print or a gathering raises Taken."""
     require_staff(session, user=actor, site_id=resource.site_id)
+    # Before the hold, which could not be written over theirs.
     cancel_all(session, resource_ids=[resource.id], start=start, end=end, actor=actor, now=now)
     return create_hold(
         session,

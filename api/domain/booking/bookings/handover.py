@@ -1,6 +1,6 @@
-"""Handing over a kit: its checklist at check-out to the person and at check-in from them, with note and photo.
+"""Handovers of a kit: given out and taken back with a checklist, a note and a photo.
 
-A damaged or missing item takes the kit out of service at once; those who have booked it are told (`reminders`).
+A damaged or missing item takes the kit out of service; `messages.reminders` writes to those who have booked it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class NotAnItem(Invalid):
 
 
 class Handover(Base):
-    """What was seen of each item: `items` is `[{"serial", "name", "condition"}, ..]`, copied, for later disputes."""
+    """`items` is `[{"serial", "name", "condition"}, ..]`, copied: it stays as it was when the kit changes."""
 
     __tablename__ = "handovers"
     __table_args__ = (UniqueConstraint("booking_id", "direction"),)
@@ -69,7 +69,7 @@ class Handover(Base):
 
 @dataclass(frozen=True)
 class ItemCheck:
-    """One item as it was found at the hand-over."""
+    """The condition of one item at a handover."""
 
     serial: str
     condition: Condition = Condition.GOOD
@@ -79,16 +79,19 @@ def hand_out(
     session: Session,
     *,
     booking: Booking,
-    seen: Iterable[ItemCheck],
+    checks: Iterable[ItemCheck],
     actor: User,
     now: datetime,
     text: str = "",
     photo: str = "",
 ) -> Handover:
-    """Staff give the kit to the person: the checklist must name every item; this checks the booking in."""
+    """Staff give the kit to the person, which checks the booking in.
+
+    The checklist names every item of the kit: raises NotAnItem, ChecklistIncomplete, and what `check_in` raises.
+    """
     lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    kit, checks = get_kit(session, booking.resource_id), list(seen)
+    kit, checks = get_kit(session, booking.resource_id), list(checks)
     _require_complete(kit, checks)
     check_in(session, booking=booking, actor=actor, now=now)
     return _write(session, booking, kit, Direction.OUT, checks, actor=actor, now=now, text=text, photo=photo)
@@ -98,16 +101,19 @@ def take_back(
     session: Session,
     *,
     booking: Booking,
-    seen: Iterable[ItemCheck],
+    checks: Iterable[ItemCheck],
     actor: User,
     now: datetime,
     text: str = "",
     photo: str = "",
 ) -> Handover:
-    """Staff take the kit back; the booking ends. A damaged or missing item takes the kit out of service."""
+    """Staff take the kit back, which checks the booking out. A damaged or missing item takes it out of service.
+
+    Raises NotAnItem, ChecklistIncomplete, and what `check_out` raises.
+    """
     lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    kit, checks = get_kit(session, booking.resource_id), list(seen)
+    kit, checks = get_kit(session, booking.resource_id), list(checks)
     _require_complete(kit, checks)
     check_out(session, booking=booking, actor=actor, now=now)
     handover = _write(session, booking, kit, Direction.BACK, checks, actor=actor, now=now, text=text, photo=photo)
@@ -121,7 +127,6 @@ def take_back(
 
 
 def _require_complete(kit: Kit, checks: list[ItemCheck]) -> None:
-    """Every item of this kit, and no other; raises NotAnItem or ChecklistIncomplete."""
     names = {item.serial: item.name for item in kit.items}
     serials = {check.serial for check in checks}
     for check in checks:
@@ -144,7 +149,8 @@ def _write(
     photo: str,
 ) -> Handover:
     names = {item.serial: item.name for item in kit.items}
-    conditions = {check.serial: check.condition for check in checks}  # an item named twice counts once, as last said
+    # An item that is checked twice counts once, as at the second time.
+    conditions = {check.serial: check.condition for check in checks}
     handover = Handover(
         booking_id=booking.id,
         direction=direction,
@@ -165,7 +171,7 @@ def list_handovers(session: Session, *, booking: Booking) -> list[Handover]:
     return list(session.scalars(select(Handover).where(Handover.booking_id == booking.id).order_by(Handover.id)))
 
 
-def list_hit_by(session: Session, *, kit: Kit, now: datetime) -> list[Booking]:
-    """Bookings to come of a kit, whose people must hear that it is out of service."""
+def list_affected_bookings(session: Session, *, kit: Kit, now: datetime) -> list[Booking]:
+    """Bookings to come of a kit that is out of service."""
     query = select(Booking).where(Booking.resource_id == kit.id, Booking.start_at > now, Booking.status.in_(LIVE))
     return list(session.scalars(query.order_by(Booking.start_at)))

@@ -1,8 +1,4 @@
-"""What is free and what is taken: the next free slots, the week of all resources, one resource's days. Only reads.
-
-All of it is one statement each, without ORM objects: these are asked far more often than anything is booked. Live holds
-of a resource never overlap, so those that touch `[a, b)` are the ones that begin in it and the last one before it.
-"""
+"""What is free and what is taken: the next free slots, the week of all resources, the days of one. Only reads."""
 
 from __future__ import annotations
 
@@ -10,23 +6,29 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.terms import MAY_BOOK, RULE_AND_ROLE, BookingTerms, is_on_grid, is_open
+from api.domain.booking.bookings.terms import ACCESS, BookingTerms, is_on_grid, is_open
 from api.domain.core.intervals import merge_intervals
 from api.domain.people.accounts import User
 from api.domain.places.calendar import Interval, open_intervals
 from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import free_between
 
-# Gaps looked at per resource: more than slots wanted, because a gap may lie off the grid.
-GAPS = 12
-# Most people find their slot within a day of open hours; more is only read for resources that are full until then.
-LOOKS = (timedelta(hours=10), timedelta(hours=36))
+# Each search is one statement without ORM objects, because people look far more often than they book.
+# Live holds of a resource never overlap. So those that touch `[start, end)` are the ones that begin in it, and the last
+# one before it: both are found on the index of starts.
 
-# Walks each resource's holds in order and stops at the first gaps that are long enough.
+# Gaps read per resource: more than the slots that are looked for, because a gap may be too short on the grid.
+GAPS_PER_RESOURCE = 12
+# Open hours to read, in turn: most people find a slot within the first; only full resources are read further.
+SEARCH_STEPS = (timedelta(hours=10), timedelta(hours=36))
+
+# Walks the holds of each resource in order and stops after the first gaps that are long enough. A closed time counts as
+# a hold; resources with the same hours share one list of them.
 FIND_GAPS = text(
     """
     SELECT a.resource_id, gap.free_from, gap.free_to
@@ -63,7 +65,7 @@ WEEK = text(
         'holds', taken.holds) ORDER BY r.site_id, r.kind, r.name, r.id), '[]'))::text
     FROM resources r
     JOIN sites s ON s.id = r.site_id AND s.closed_at IS NULL
-    {RULE_AND_ROLE}
+    {ACCESS}
     CROSS JOIN LATERAL (SELECT :is_admin OR coalesce(role.level IN ('staff', 'manager'), false) AS staffs) me
     CROSS JOIN LATERAL (
       SELECT coalesce(json_agg(json_build_object(
@@ -87,8 +89,8 @@ WEEK = text(
     WHERE r.retired_at IS NULL
       AND (CAST(:site_id AS bigint) IS NULL OR r.site_id = :site_id)
       AND (CAST(:kind AS text) IS NULL OR r.kind = :kind)
-      AND {MAY_BOOK}
-    """  # noqa: S608  # two constants of `terms`
+      AND access.may_book
+    """  # noqa: S608  # a constant of `terms`
 )
 
 TAKEN = text(
@@ -108,7 +110,7 @@ TAKEN = text(
 
 @dataclass(frozen=True)
 class TakenSpan:
-    """A stretch that is not free, as anybody may see it: why, and whether it is one's own."""
+    """A stretch that is not free, as anybody may see it; `booking_id` only of one's own booking."""
 
     start: datetime
     end: datetime
@@ -126,7 +128,8 @@ def week_json(
     site_id: int | None = None,
     kind: ResourceKind | None = None,
 ) -> str:
-    """All resources with their holds in `[start, end)`, as JSON text written by the database. Names only for staff."""
+    """All resources that the person may book, with their holds in `[start, end)`, as JSON; names only for staff."""
+    # The database writes the JSON: thousands of holds need not become Python objects first.
     params = {
         "since": start,
         "until": end,
@@ -139,110 +142,115 @@ def week_json(
 
 
 def list_taken(session: Session, *, resource_id: int, user: User, start: datetime, end: datetime) -> list[TakenSpan]:
-    """The holds of one resource that touch `[start, end)`."""
-    found = session.execute(TAKEN, {"resource_id": resource_id, "since": start, "until": end})
-    return [
-        TakenSpan(row.start, row.end, row.reason, own := _is_own(row, user), int(row.about_id) if own else None)
-        for row in found
-    ]
+    """The holds of one resource that touch `[start, end)`, in order."""
+    rows = session.execute(TAKEN, {"resource_id": resource_id, "since": start, "until": end})
+    return [_taken_span(row, user) for row in rows]
 
 
-def _is_own(row: object, user: User) -> bool:
-    reason, by, about = (getattr(row, name) for name in ("reason", "created_by", "about_id"))
-    return reason == "booking" and by == user.id and str(about).isdigit()
+def _taken_span(row: Row[Any], user: User) -> TakenSpan:
+    # The hold of an offer is the person's too, but has no booking yet: its `about_id` is no number.
+    is_own = row.reason == "booking" and row.created_by == user.id and str(row.about_id).isdigit()
+    return TakenSpan(row.start, row.end, row.reason, is_own, int(row.about_id) if is_own else None)
 
 
-def list_free(asked: BookingTerms, taken: Sequence[TakenSpan], *, start: datetime, end: datetime) -> list[Interval]:
+def list_free(terms: BookingTerms, taken: Sequence[TakenSpan], *, start: datetime, end: datetime) -> list[Interval]:
     """Open and not taken, within `[start, end)`. Pure."""
     free: list[Interval] = []
-    for opens, closes in _open(asked, start, end):
-        busy = [(each.start, each.end) for each in taken if each.start < closes and each.end > opens]
+    for opens, closes in _open_times(terms, start, end):
+        busy = [(span.start, span.end) for span in taken if span.start < closes and span.end > opens]
         free += [gap for gap in free_between(busy, start=opens, end=closes) if gap[1] > gap[0]]
     return free
 
 
-def _open(asked: BookingTerms, start: datetime, end: datetime) -> list[Interval]:
-    """A place without hours on record counts as always open, but on its closed days."""
-    if asked.calendar.hours:
-        return open_intervals(asked.calendar, start=start, end=end)
+def _open_times(terms: BookingTerms, start: datetime, end: datetime) -> list[Interval]:
+    # A site without hours on record counts as open; its closed days are left out slot by slot (`is_open`).
+    if terms.calendar.hours:
+        return open_intervals(terms.calendar, start=start, end=end)
     return [(start, end)]
 
 
 def find_slots(
-    session: Session, *, asked: Sequence[BookingTerms], minutes: int, start: datetime, end: datetime, count: int = 3
+    session: Session, *, terms: Sequence[BookingTerms], minutes: int, start: datetime, end: datetime, count: int = 3
 ) -> dict[int, list[Interval]]:
-    """resource id -> its next `count` free slots of so many minutes in `[start, end)`: open, on the grid, with the
-    buffers of its rule. One statement for all resources, and another only for those with too few in the first hours."""
-    found: dict[int, list[Interval]] = {}
-    for open_for in (*LOOKS, None):
-        late = [each for each in asked if len(found.get(each.resource_id, [])) < count]
-        if late:
-            found |= _find_within(
-                session, asked=late, minutes=minutes, start=start, end=end, open_for=open_for, count=count
+    """resource id -> its next `count` free slots of so many minutes in `[start, end)`.
+
+    A slot is open, on the grid, and free with the buffers of its rule.
+    """
+    slots: dict[int, list[Interval]] = {}
+    for open_for in (*SEARCH_STEPS, None):
+        missing = [each for each in terms if len(slots.get(each.resource_id, [])) < count]
+        if missing:
+            slots |= _find_within(
+                session, terms=missing, minutes=minutes, start=start, end=end, open_for=open_for, count=count
             )
-    return found
+    return slots
 
 
 def _find_within(
     session: Session,
     *,
-    asked: Sequence[BookingTerms],
+    terms: Sequence[BookingTerms],
     minutes: int,
     start: datetime,
     end: datetime,
     open_for: timedelta | None,
     count: int,
 ) -> dict[int, list[Interval]]:
-    """What there is until each place was open for so long, or until `end`."""
+    """The slots until each site has been open for `open_for`, or until `end`."""
     if end <= start:
-        return {each.resource_id: [] for each in asked}
+        return {each.resource_id: [] for each in terms}
     groups = {
-        key: _closed(each, start, end, open_for) for key, each in {_hours_key(each): each for each in asked}.items()
+        key: _closed_times(each, start, end, open_for)
+        for key, each in {_hours_key(each): each for each in terms}.items()
     }
     order = list(groups)
+    # `order.index(..) + 1`: arrays of PostgreSQL count from one.
     params = {
-        "ids": [each.resource_id for each in asked],
-        "groups": [order.index(_hours_key(each)) + 1 for each in asked],
-        "needs": [_need(each, minutes) for each in asked],
-        "untils": [groups[_hours_key(each)][0] for each in asked],
+        "ids": [each.resource_id for each in terms],
+        "groups": [order.index(_hours_key(each)) + 1 for each in terms],
+        "needs": [_length_with_buffers(each, minutes) for each in terms],
+        "untils": [groups[_hours_key(each)][0] for each in terms],
         "closed": [_multirange(groups[key][1]) for key in order],
         "since": start,
-        "gaps": GAPS,
+        "gaps": GAPS_PER_RESOURCE,
     }
     gaps: dict[int, list[Interval]] = defaultdict(list)
     for resource_id, free_from, free_to in session.execute(FIND_GAPS, params):
         gaps[resource_id].append((max(free_from, start), free_to))
-    return {each.resource_id: _lay(each, gaps[each.resource_id], minutes, count) for each in asked}
+    return {each.resource_id: _slots_in(each, gaps[each.resource_id], minutes, count) for each in terms}
 
 
-def _need(asked: BookingTerms, minutes: int) -> timedelta:
-    return timedelta(minutes=minutes + asked.policy.before_minutes + asked.policy.after_minutes)
+def _length_with_buffers(terms: BookingTerms, minutes: int) -> timedelta:
+    return timedelta(minutes=minutes + terms.policy.before_minutes + terms.policy.after_minutes)
 
 
-def _hours_key(asked: BookingTerms) -> tuple[int, int, int]:
+def _hours_key(terms: BookingTerms) -> tuple[int, int, int]:
     # One text of hours gives one cached object (rules.read_calendar): its identity is a cheap key.
-    return id(asked.calendar), asked.policy.before_minutes, asked.policy.after_minutes
+    return id(terms.calendar), terms.policy.before_minutes, terms.policy.after_minutes
 
 
-def _closed(
-    asked: BookingTerms, start: datetime, end: datetime, open_for: timedelta | None
+def _closed_times(
+    terms: BookingTerms, start: datetime, end: datetime, open_for: timedelta | None
 ) -> tuple[datetime, list[Interval]]:
-    """Until when to look, and when the place is shut until then. A buffer may lie in closed hours."""
-    opens = _open(asked, start, end)
-    until = _until(opens, end, open_for)
-    shut = free_between([each for each in opens if each[0] < until], start=start, end=until)
-    before, after = (timedelta(minutes=m) for m in (asked.policy.before_minutes, asked.policy.after_minutes))
-    return until, merge_intervals([(a if a == start else a + after, b if b == until else b - before) for a, b in shut])
+    """Until when to look, and the closed times until then."""
+    opens = _open_times(terms, start, end)
+    until = _search_end(opens, end, open_for)
+    closed = free_between([each for each in opens if each[0] < until], start=start, end=until)
+    # A buffer may lie in closed hours, so a closed time is shorter by the buffers; but not at the edges of the search.
+    before, after = (timedelta(minutes=m) for m in (terms.policy.before_minutes, terms.policy.after_minutes))
+    return until, merge_intervals(
+        [(a if a == start else a + after, b if b == until else b - before) for a, b in closed]
+    )
 
 
-def _until(opens: Iterable[Interval], end: datetime, open_for: timedelta | None) -> datetime:
-    """The end of the first stretch with which the place was open for so long; `end` when it never is."""
+def _search_end(opens: Iterable[Interval], end: datetime, open_for: timedelta | None) -> datetime:
+    """The instant at which the site has been open for `open_for`; `end` when it never is."""
     if open_for is None:
         return end
-    for opened, closes in opens:
-        open_for -= closes - opened
+    for opens_at, closes_at in opens:
+        open_for -= closes_at - opens_at
         if open_for <= timedelta(0):
-            return closes + open_for
+            return closes_at + open_for  # `open_for` is negative by what is too much
     return end
 
 
@@ -250,40 +258,41 @@ def _multirange(intervals: Iterable[Interval]) -> str:
     return "{" + ",".join(f'["{a.isoformat()}","{b.isoformat()}")' for a, b in intervals) + "}"
 
 
-def _lay(asked: BookingTerms, gaps: Iterable[Interval], minutes: int, count: int) -> list[Interval]:
+def _slots_in(terms: BookingTerms, gaps: Iterable[Interval], minutes: int, count: int) -> list[Interval]:
     """The first `count` slots that fit into the gaps, one after the other."""
-    length, found = timedelta(minutes=minutes), list[Interval]()
-    before, after = (timedelta(minutes=m) for m in (asked.policy.before_minutes, asked.policy.after_minutes))
+    length, slots = timedelta(minutes=minutes), list[Interval]()
+    before, after = (timedelta(minutes=m) for m in (terms.policy.before_minutes, terms.policy.after_minutes))
     for free_from, free_to in gaps:
-        start = _on_grid(asked, free_from + before)
-        while start + length + after <= free_to and len(found) < count:
-            if is_on_grid(start, asked) and is_open(asked, start=start, end=start + length):
-                found.append((start, start + length))
-                start = _on_grid(asked, start + length + after + before)
+        start = _next_on_grid(terms, free_from + before)
+        while start + length + after <= free_to and len(slots) < count:
+            if is_on_grid(start, terms) and is_open(terms, start=start, end=start + length):
+                slots.append((start, start + length))
+                start = _next_on_grid(terms, start + length + after + before)
             else:
-                start = _on_grid(asked, start + timedelta(minutes=1))
-        if len(found) >= count:
+                start = _next_on_grid(terms, start + timedelta(minutes=1))
+        if len(slots) >= count:
             break
-    return found
+    return slots
 
 
-def _on_grid(asked: BookingTerms, when: datetime) -> datetime:
-    """The first instant at or after `when` on the grid of the place's wall clock."""
-    wall = when.astimezone(asked.zone)
+def _next_on_grid(terms: BookingTerms, when: datetime) -> datetime:
+    """The first instant at or after `when` on the grid."""
+    wall = when.astimezone(terms.zone)
     over = timedelta(
-        minutes=wall.minute % asked.policy.step_minutes, seconds=wall.second, microseconds=wall.microsecond
+        minutes=wall.minute % terms.policy.step_minutes, seconds=wall.second, microseconds=wall.microsecond
     )
-    return when if not over else when - over + timedelta(minutes=asked.policy.step_minutes)
+    return when if not over else when - over + timedelta(minutes=terms.policy.step_minutes)
 
 
 def next_free(
-    session: Session, *, asked: BookingTerms, minutes: int, after: datetime, now: datetime, count: int = 3
+    session: Session, *, terms: BookingTerms, minutes: int, after: datetime, now: datetime, count: int = 3
 ) -> list[Interval]:
     """The next slots of this length that could be booked: after `after`, with notice, within the horizon."""
-    earliest = max(after, now + timedelta(minutes=asked.policy.notice_minutes))
-    horizon = now + timedelta(days=asked.policy.horizon_days)
+    earliest = max(after, now + timedelta(minutes=terms.policy.notice_minutes))
+    horizon = now + timedelta(days=terms.policy.horizon_days)
+    # A week first: few resources are full for longer, and the whole horizon is dear to search.
     for until in (min(earliest + timedelta(days=7), horizon), horizon):
-        slots = find_slots(session, asked=[asked], minutes=minutes, start=earliest, end=until, count=count)
-        if len(found := slots.get(asked.resource_id, [])) >= count:
+        by_resource = find_slots(session, terms=[terms], minutes=minutes, start=earliest, end=until, count=count)
+        if len(slots := by_resource.get(terms.resource_id, [])) >= count:
             break
-    return found
+    return slots

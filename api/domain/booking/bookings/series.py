@@ -1,7 +1,6 @@
-"""Bookings that repeat by an RFC 5545 rule: each occurrence is shown with its conflict, and skipped or moved by choice.
+"""Series: bookings that repeat by a recurrence rule (RFC 5545), previewed one by one and then booked together or not.
 
-What is skipped is never written. Refuses rules without end, more often than daily, or of more than 100 occurrences.
-Occurrences repeat on the wall clock of the place: a weekly 10:00 stays 10:00 when the clocks change.
+They repeat on the wall clock of the site: a weekly 10:00 stays 10:00 when the clocks change.
 """
 
 from __future__ import annotations
@@ -16,17 +15,16 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import BookingRequest, book
+from api.domain.booking.bookings.book import BookingRequest, book, find_refusal
 from api.domain.booking.bookings.table import Booking, BookingSeries
-from api.domain.booking.bookings.terms import find_terms
-from api.domain.booking.bookings.trial import find_refusal
+from api.domain.booking.bookings.terms import get_terms
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, DomainError, Invalid
 from api.domain.people.accounts import User
 
-MOST = 100
+MAX_OCCURRENCES = 100
 SKIP = "skip"
-# Wall time of the place where an occurrence shall go instead, or SKIP.
+# What becomes of an occurrence: SKIP, or the wall time to which it moves.
 Choice = str | datetime
 
 
@@ -70,7 +68,7 @@ class SeriesConflict(Conflict):
 
 @dataclass(frozen=True)
 class Occurrence:
-    """One time of a series, `start` and `end` on the wall clock of the place; `trouble` is why it cannot be booked."""
+    """One time of a series on the wall clock of the site; `trouble` is the error that booking it would raise."""
 
     index: int
     start: datetime
@@ -80,23 +78,29 @@ class Occurrence:
 
 
 def occurrences_of(rrule: str, *, start: datetime, end: datetime, zone: ZoneInfo) -> list[Occurrence]:
-    """The times of a rule from `start` on (wall time, naive); raises Rule… when it may not be used. Pure."""
-    text, length = _checked(rrule, zone), end - start
+    """The times of a rule from `start` on; `start` and `end` are naive wall time. Pure.
+
+    Raises RuleUnreadable, RuleTooOften, RuleEndless, RuleTooLong, NothingLeft.
+    """
+    text, length = _normalise_rule(rrule, zone), end - start
     try:
-        found = [(when, when + length) for when in islice(rrulestr(text, dtstart=start), MOST + 1)]
+        # One more than allowed, to see that there are too many without expanding a rule up to the year 9999.
+        times = [(when, when + length) for when in islice(rrulestr(text, dtstart=start), MAX_OCCURRENCES + 1)]
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        # dateutil raises all of these for rules that it cannot read; the last one is the end of the year 9999.
         raise RuleUnreadable() from error
-    if len(found) > MOST:
-        raise RuleTooLong(most=MOST)
-    if not found:
+    if len(times) > MAX_OCCURRENCES:
+        raise RuleTooLong(most=MAX_OCCURRENCES)
+    if not times:
         raise NothingLeft()
-    return [Occurrence(index, *times) for index, times in enumerate(found)]
+    return [Occurrence(index, *span) for index, span in enumerate(times)]
 
 
-def _checked(rrule: str, zone: ZoneInfo) -> str:
-    """The rule without its name; UNTIL, which may be in UTC, as wall time."""
+def _normalise_rule(rrule: str, zone: ZoneInfo) -> str:
+    """The rule without `RRULE:`, its UNTIL as wall time."""
     text = rrule.strip().upper().removeprefix("RRULE:")
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
+    # A second line could add dates (EXDATE, RDATE) that nothing here has checked.
     if len(text) > 300 or "FREQ" not in parts or "\n" in text:
         raise RuleUnreadable()
     if parts["FREQ"] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY") or any(
@@ -105,22 +109,24 @@ def _checked(rrule: str, zone: ZoneInfo) -> str:
         raise RuleTooOften()
     if "COUNT" not in parts and "UNTIL" not in parts:
         raise RuleEndless()
+    # A bare day counts to its end, and an instant in UTC is moved to the wall clock: `start` has no zone, and dateutil
+    # refuses to compare both.
     if re.fullmatch(r"\d{8}", until := parts.get("UNTIL", "")):
         parts["UNTIL"] = f"{until}T235959"
     elif until.endswith("Z"):
-        parts["UNTIL"] = _wall(until, zone)
+        parts["UNTIL"] = _utc_to_wall(until, zone)
     if (
         not parts.get("COUNT", "1").isdigit()
         or not parts.get("INTERVAL", "1").isdigit()
         or parts.get("INTERVAL") == "0"
     ):
         raise RuleUnreadable()
-    if int(parts.get("COUNT", "1")) > MOST:
-        raise RuleTooLong(most=MOST)
+    if int(parts.get("COUNT", "1")) > MAX_OCCURRENCES:
+        raise RuleTooLong(most=MAX_OCCURRENCES)
     return ";".join(f"{name}={value}" for name, value in parts.items())
 
 
-def _wall(until: str, zone: ZoneInfo) -> str:
+def _utc_to_wall(until: str, zone: ZoneInfo) -> str:
     try:
         instant = datetime.strptime(until, "%Y%m%dT%H%M%SZ").replace(tzinfo=ZoneInfo("UTC"))
     except ValueError as error:
@@ -131,79 +137,79 @@ def _wall(until: str, zone: ZoneInfo) -> str:
 def preview_series(
     session: Session,
     *,
-    wanted: BookingRequest,
+    request: BookingRequest,
     rrule: str,
     user: User,
     now: datetime,
     choices: Mapping[int, Choice] | None = None,
 ) -> list[Occurrence]:
-    """Every occurrence after the choices, with what stands against it. Writes nothing."""
-    asked = find_terms(session, resource_id=wanted.resource_id, user=user)
-    start, end = (_naive(when, asked.zone) for when in (wanted.start, wanted.end))
-    chosen = [
-        _choose(each, (choices or {}).get(each.index))
-        for each in occurrences_of(rrule, start=start, end=end, zone=asked.zone)
+    """Every occurrence after the choices, each with its trouble. Writes nothing.
+
+    Raises NotFound, and what `occurrences_of` raises.
+    """
+    terms = get_terms(session, resource_id=request.resource_id, user=user)
+    start, end = (_wall_time(when, terms.zone) for when in (request.start, request.end))
+    occurrences = [
+        _apply_choice(occurrence, (choices or {}).get(occurrence.index))
+        for occurrence in occurrences_of(rrule, start=start, end=end, zone=terms.zone)
     ]
-    return [each if each.skipped else _judge(session, each, wanted, user, now) for each in chosen]
+    return [
+        occurrence
+        if occurrence.skipped
+        else replace(occurrence, trouble=find_refusal(session, request=_at(request, occurrence), user=user, now=now))
+        for occurrence in occurrences
+    ]
 
 
-def _naive(when: datetime, zone: ZoneInfo) -> datetime:
+def _wall_time(when: datetime, zone: ZoneInfo) -> datetime:
     return when.astimezone(zone).replace(tzinfo=None, fold=0) if when.tzinfo else when
 
 
-def _choose(each: Occurrence, choice: Choice | None) -> Occurrence:
+def _apply_choice(occurrence: Occurrence, choice: Choice | None) -> Occurrence:
     if choice == SKIP:
-        return replace(each, skipped=True)
+        return replace(occurrence, skipped=True)
     if isinstance(choice, datetime):
-        return replace(each, start=choice, end=choice + (each.end - each.start))
-    return each
+        return replace(occurrence, start=choice, end=choice + (occurrence.end - occurrence.start))
+    return occurrence
 
 
-def _judge(session: Session, each: Occurrence, wanted: BookingRequest, user: User, now: datetime) -> Occurrence:
-    trouble = find_refusal(session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now)
-    return replace(each, trouble=trouble)
+def _at(request: BookingRequest, occurrence: Occurrence) -> BookingRequest:
+    return replace(request, start=occurrence.start, end=occurrence.end)
 
 
 def book_series(
     session: Session,
     *,
-    wanted: BookingRequest,
+    request: BookingRequest,
     rrule: str,
     user: User,
     now: datetime,
     choices: Mapping[int, Choice] | None = None,
 ) -> list[Booking]:
-    """Book all occurrences that are not skipped, or none: raises SeriesConflict with each conflict that is not yet
-    decided. A skipped occurrence is never written."""
-    seen = preview_series(session, wanted=wanted, rrule=rrule, user=user, now=now, choices=choices)
-    if troubled := [each for each in seen if each.trouble]:
-        raise SeriesConflict(occurrences=seen, count=len(troubled))
-    kept = [each for each in seen if not each.skipped]
+    """Book all occurrences that are not skipped, or none.
+
+    Raises SeriesConflict with every occurrence, and what `preview_series` raises.
+    """
+    occurrences = preview_series(session, request=request, rrule=rrule, user=user, now=now, choices=choices)
+    if troubled := [occurrence for occurrence in occurrences if occurrence.trouble]:
+        raise SeriesConflict(occurrences=occurrences, count=len(troubled))
+    kept = [occurrence for occurrence in occurrences if not occurrence.skipped]
     if not kept:
         raise NothingLeft()
-    series = BookingSeries(user_id=user.id, resource_id=wanted.resource_id, rrule=rrule.strip()[:300], created_at=now)
+    series = BookingSeries(user_id=user.id, resource_id=request.resource_id, rrule=rrule.strip()[:300], created_at=now)
     session.add(series)
     session.flush()
     record(session, noun="series", noun_id=series.id, verb="booked", now=now, actor_id=user.id, count=len(kept))
+    bookings = []
     with session.begin_nested():
-        return [_book_one(session, each, seen, wanted, user=user, now=now, series_id=series.id) for each in kept]
-
-
-def _book_one(
-    session: Session,
-    each: Occurrence,
-    seen: list[Occurrence],
-    wanted: BookingRequest,
-    *,
-    user: User,
-    now: datetime,
-    series_id: int,
-) -> Booking:
-    """Somebody may have been faster since the preview, and quotas count the ones before: then nothing is booked."""
-    try:
-        return book(
-            session, wanted=replace(wanted, start=each.start, end=each.end), user=user, now=now, series_id=series_id
-        )
-    except DomainError as error:
-        shown = [replace(other, trouble=error) if other.index == each.index else other for other in seen]
-        raise SeriesConflict(occurrences=shown, count=1) from error
+        for occurrence in kept:
+            try:
+                bookings.append(
+                    book(session, request=_at(request, occurrence), user=user, now=now, series_id=series.id)
+                )
+            except DomainError as error:
+                # Somebody was faster since the preview, or the ones before have used the quota up.
+                changed = replace(occurrence, trouble=error)
+                occurrences[occurrences.index(occurrence)] = changed
+                raise SeriesConflict(occurrences=occurrences, count=1) from error
+    return bookings

@@ -1,4 +1,4 @@
-"""What time itself does to bookings: nobody came, nobody approved, an offer ran out. Safe to run twice, or at once."""
+"""What time itself does to bookings: nobody came, nobody approved, an offer ran out. May run twice, also at once."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from api.domain.booking.bookings.waitlist import expire, lock_due_waits
 from api.domain.booking.rules import Rule
 from api.domain.places.timeline import release_hold
 
-# Rows of each sort that one transaction takes, so that it never holds locks for long.
+# Rows of each kind in one transaction, which holds their locks to its end.
 BATCH = 200
 
 
 def sweep_times(session: Session, *, now: datetime) -> int:
-    """Do all that is due; answers how many rows moved. A later call does what is more than BATCH."""
+    """Do what is due, at most BATCH of each kind; answers how many rows moved."""
     missed = _lock_due(session, _missed(now))
     unapproved = _lock_due(session, _unapproved(now))
     waits = lock_due_waits(session, now=now, limit=BATCH)
-    # The resources of all rows at once, in id order: taken row by row, this sweep and a closing day could wait on
-    # each other.
+    # The resources of all rows at once, in the order of their ids. Row by row they would come in any order, and this
+    # sweep and a manager who closes a day could wait for each other.
     lock_holds_of(session, *missed, *unapproved, *waits)
     for booking in missed:
         mark_missed(session, booking=booking, now=now)
@@ -43,6 +43,7 @@ def _missed(now: datetime) -> Select[Booking]:
             Booking.status == BookingStatus.CONFIRMED,
             Rule.no_show_minutes.is_not(None),
             Booking.start_at + grace <= now,
+            # Where nobody checks in, bookings stay confirmed for ever; without this bound each sweep would read them.
             Booking.start_at > now - timedelta(days=31),
         )
     )
@@ -53,13 +54,13 @@ def _unapproved(now: datetime) -> Select[Booking]:
 
 
 def _lock_due(session: Session, query: Select[Booking]) -> list[Booking]:
-    """Those that nobody else works on; who does will find them in their new state."""
+    """Rows that others have locked are left out: they change, and the next sweep sees what became of them."""
     locked = query.order_by(Booking.id).limit(BATCH).with_for_update(of=Booking, skip_locked=True, key_share=True)
     return list(session.scalars(locked.execution_options(populate_existing=True)))
 
 
 def _void(session: Session, booking: Booking, now: datetime) -> None:
-    """A request that nobody approved before its start ends without fee. Nothing is offered: it has begun."""
+    """A request that nobody approved before its start ends without fee; nothing is offered of what has begun."""
     move_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=None)
     for hold in lock_holds_of(session, booking):
         release_hold(session, hold=hold, now=now)

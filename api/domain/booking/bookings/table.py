@@ -1,4 +1,4 @@
-"""The bookings table, its status and moves, and how one is found. Its time on the timeline is one Hold per resource."""
+"""The table of bookings: status and moves, locks, queries. On the timeline a booking is one Hold per resource."""
 
 from __future__ import annotations
 
@@ -32,17 +32,21 @@ class BookingStatus(StrEnum):
 _S = BookingStatus
 NEXT: dict[BookingStatus, frozenset[BookingStatus]] = {
     _S.REQUESTED: frozenset({_S.CONFIRMED, _S.REJECTED, _S.CANCELLED}),
+    # Back to requested: who moves a booking under a rule with approval asks for it again.
     _S.CONFIRMED: frozenset({_S.REQUESTED, _S.CHECKED_IN, _S.CANCELLED, _S.NO_SHOW}),
     _S.CHECKED_IN: frozenset({_S.CHECKED_OUT}),
 }
-# Those whose holds stand.
+# The statuses whose holds stand.
 LIVE = (_S.REQUESTED, _S.CONFIRMED, _S.CHECKED_IN)
-# Those that count against a person's quota.
+# The statuses that count against a person's quota.
 COUNTED = (*LIVE, _S.CHECKED_OUT, _S.NO_SHOW)
 
 
 class Booking(Base):
-    """A person's reservation of `[start_at, end_at)`; the holds are longer by the buffers. Price frozen when made."""
+    """A person's reservation of `[start_at, end_at)`; its holds are longer by the buffers of its rule.
+
+    The price is that of the day on which it was made or last moved.
+    """
 
     __tablename__ = "bookings"
     __table_args__ = (
@@ -71,7 +75,7 @@ class Booking(Base):
     guardian_consent: Mapped[bool] = mapped_column(default=False)
     net_cents: Mapped[Cents]
     price_trace: Mapped[list[Any]] = mapped_column(JSONB, default=list)
-    # Owed for a late cancellation, instead of the price.
+    # For a late cancellation, owed instead of the price.
     fee_cents: Mapped[Cents] = mapped_column(default=0)
     no_show_at: Mapped[Instant | None]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
@@ -79,7 +83,7 @@ class Booking(Base):
     checked_out_at: Mapped[Instant | None]
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Instant]
-    # When its person was written to about its present status and time.
+    # When the letter about its present status and time was written; None while it is due.
     told_at: Mapped[Instant | None]
 
     user: Mapped[User] = relationship(foreign_keys=[user_id])
@@ -94,7 +98,7 @@ class Booking(Base):
 
 
 class BookingSeries(Base):
-    """Bookings made together by one RFC 5545 rule; each of them then lives by itself."""
+    """Bookings made together by one recurrence rule (RFC 5545); each of them is then moved and cancelled by itself."""
 
     __tablename__ = "series"
 
@@ -108,7 +112,7 @@ class BookingSeries(Base):
 def move_booking(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: Any
 ) -> None:
-    """The only door between statuses. Raises ForbiddenMove or Stale; wakes the pages, and the letter is due again."""
+    """Change the status and record it; the letter is due again. Raises ForbiddenMove, Stale."""
     old = booking.status
     values = {"status_at": now, "told_at": None, **values}
     advance(session, booking, new, moves=NEXT, status=Booking.status, **values)
@@ -118,7 +122,7 @@ def move_booking(
 def record_booking(
     session: Session, booking: Booking, verb: str, *, now: datetime, actor_id: int | None = None, **facts: Any
 ) -> None:
-    """One Change of this booking."""
+    """Write a Change of this booking."""
     record(
         session,
         noun="booking",
@@ -132,18 +136,16 @@ def record_booking(
     )
 
 
-# Row locks are taken in this order everywhere in this package, in `gatherings` and in `kits`; within one table in the
-# order of the ids. Who keeps to it never waits for somebody who waits for them.
+# The order of row locks in this package, in `gatherings` and in `kits`; rows of one table in the order of their ids.
+# Transactions that keep to it never wait for each other in a circle.
 #   1. gathering, then registration; booking; place in line (`waits`)
-#   2. the person (`users`): quotas, and standing in line once
-#   3. resources, and only then their holds
+#   2. person (`users`): for quotas, and for standing in line once
+#   3. resources, then their holds
 #   4. kit
-# Whoever is next in line is locked out of order, with SKIP LOCKED: that never waits.
+# The next in line is locked out of this order, but with SKIP LOCKED, which never waits.
 def lock_booking(session: Session, booking: Booking) -> None:
-    """Take the row until the end of the transaction and read it anew: the first line of each verb.
-
-    FOR NO KEY UPDATE (here and in the other `lock_*`), because the foreign keys of new rows wait for a FOR UPDATE.
-    """
+    """Lock the row to the end of the transaction and read it again: the first line of every verb."""
+    # FOR NO KEY UPDATE, here and in the other locks: a foreign key to the row would wait for a FOR UPDATE.
     session.refresh(booking, with_for_update={"key_share": True})
 
 
@@ -162,18 +164,14 @@ def may_see(session: Session, *, booking: Booking, user: User) -> bool:
     return organisation_id is not None and may_see_for(session, user=user, organisation_id=organisation_id)
 
 
-def list_own_bookings(
-    session: Session, *, user_id: int, start: datetime, end: datetime | None = None, limit: int = 200
-) -> list[Booking]:
-    """A person's bookings that are not over at `start`, in order of time; cancelled ones are left out."""
+def list_own_bookings(session: Session, *, user_id: int, start: datetime) -> list[Booking]:
+    """A person's bookings that are not over at `start`, in order of time, without cancelled and rejected ones."""
     query = select(Booking).where(Booking.user_id == user_id, Booking.end_at > start, Booking.status.in_(COUNTED))
-    if end is not None:
-        query = query.where(Booking.start_at < end)
-    return list(session.scalars(query.order_by(Booking.start_at, Booking.id).limit(limit)))
+    return list(session.scalars(query.order_by(Booking.start_at, Booking.id).limit(200)))
 
 
 def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Booking]:
-    """All live or counted bookings of a site that touch `[start, end)`, for its staff."""
+    """The bookings of a site that touch `[start, end)`, without cancelled and rejected ones."""
     query = select(Booking).where(
         Booking.site_id == site_id, Booking.start_at < end, Booking.end_at > start, Booking.status.in_(COUNTED)
     )
@@ -187,10 +185,11 @@ def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
 
 
 class Holder(Protocol):
-    """A booking, or a place in line with an offer: its holds carry its key."""
+    """What has holds on the timeline: a booking, or the offer of a place in line."""
 
     @property
-    def hold_key(self) -> str: ...
+    def hold_key(self) -> str:
+        """The `about_id` of its holds."""
 
 
 def list_holds_of(session: Session, *holders: Holder) -> list[Hold]:
@@ -201,11 +200,9 @@ def list_holds_of(session: Session, *holders: Holder) -> list[Hold]:
 
 
 def lock_holds_of(session: Session, *holders: Holder) -> list[Hold]:
-    """Their live holds, after their resources are locked.
-
-    What is freed may be offered in the same transaction. A move to the freed time would wait for our release, and our
-    offer for its move: with the resources locked first, one of the two waits before it has written anything.
-    """
+    """Their live holds, after locking the resources."""
+    # Time that is freed may be offered in this transaction. Without the lock, somebody who moves a booking to that time
+    # waits for our release, and our offer waits for their move. With it, one of us waits before writing anything.
     holds = list_holds_of(session, *holders)
     lock_resources(session, [hold.resource_id for hold in holds])
     return holds

@@ -1,6 +1,6 @@
-"""What stands between a person and a booking: the rules, told one by one before anything is written. Changes nothing.
+"""The terms of a booking: one query reads what is fixed about a resource, and checks hold a request against it.
 
-One query finds all that is fixed about a resource; its hours and rules are parsed once per text (rules.read_*).
+Each check raises the error of the first rule that is broken. Nothing here writes; quotas are counted in `book`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import column, text
+from sqlalchemy import column, select, text
 from sqlalchemy.orm import Session
 
 from api.domain.booking.kits import OutOfService
@@ -17,12 +17,12 @@ from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
-from api.domain.places.calendar import Calendar, is_closed_on, open_intervals
-from api.domain.places.sites import ResourceKind
+from api.domain.places.calendar import Calendar, Interval, is_closed_on, open_intervals
+from api.domain.places.sites import Resource, ResourceKind
 from api.domain.places.timeline import EndsBeforeStart
 from api.domain.pricing.prices import Price, price_booking
 
-# What one who has no role at a site is called in the factors of a price.
+# The name of a person without a role at the site, in the role factors of a price.
 VISITOR = "visitor"
 
 
@@ -118,7 +118,7 @@ class TooManyAtOnce(Conflict):
 
 @dataclass(frozen=True)
 class BookingTerms:
-    """All that is fixed about a resource, as `user` meets it."""
+    """What decides about a booking of this resource by this person. `level` is theirs at its site."""
 
     resource_id: int
     name: str
@@ -139,26 +139,34 @@ class BookingTerms:
 
     @property
     def held_ids(self) -> list[int]:
-        """What a booking holds: the resource and, of a kit, its members; in the order of locking."""
+        """The resource and, of a kit, its members: in the order in which they are locked."""
         return sorted({self.resource_id, *self.member_ids})
 
+    def with_buffers(self, start: datetime, end: datetime) -> Interval:
+        """What the holds of a booking take: longer than itself by the buffers of its rule."""
+        before, after = self.policy.before_minutes, self.policy.after_minutes
+        return start - timedelta(minutes=before), end + timedelta(minutes=after)
 
-# The rule that counts for `resources r` (its own stands before that of its kind) and the person's role at its site.
-RULE_AND_ROLE = """
+
+# Every statement that lists `resources r`, here and in `search`, joins this to them: the rule that counts (that of the
+# resource before that of its kind), the person's role at the site, and whether they may see and book it.
+ACCESS = """
     LEFT JOIN LATERAL (
       SELECT * FROM rules u
       WHERE u.resource_id = r.id OR (u.resource_id IS NULL AND u.site_id = r.site_id AND u.kind = r.kind)
       ORDER BY u.resource_id NULLS LAST LIMIT 1
     ) rule ON true
     LEFT JOIN roles role ON role.site_id = r.site_id AND role.user_id = :user_id
+    CROSS JOIN LATERAL (
+      SELECT :is_admin OR role.id IS NOT NULL OR NOT coalesce(rule.members_only, false) AS may_book
+    ) access
 """
-# Whether a person may see and book `r`, for every statement that lists resources.
-MAY_BOOK = "(:is_admin OR role.id IS NOT NULL OR NOT coalesce(rule.members_only, false))"
-# Named here too, SQLAlchemy learns the shape of the answer once, and not at each booking.
-_FACTS = """id name kind site_id timezone closed_on_holidays hours closures rule level members
+# With the columns named, SQLAlchemy need not learn the shape of the answer at each booking.
+_COLUMNS = """id name kind site_id timezone closed_on_holidays hours closures rule level members
             min_age deposit_cents is_out out_of_service_why"""
-# Own hours (of a person) stand instead of the site's.
-FACTS = text(
+# A resource may have hours of its own (a person has); they count instead of the site's. Hours, closures and rule come
+# as JSON text, because `read_policy` and `read_calendar` keep what they parsed by its text.
+FIND_TERMS = text(
     f"""
     SELECT r.id, r.name, r.kind, r.site_id, s.timezone, s.closed_on_holidays,
       coalesce((r.facts -> 'hours')::text, (
@@ -170,21 +178,21 @@ FACTS = text(
       ARRAY(SELECT m.resource_id FROM kit_members m WHERE m.kit_id = r.id) AS members,
       k.min_age, k.deposit_cents, k.out_of_service_at IS NOT NULL AS is_out, k.out_of_service_why
     FROM resources r JOIN sites s ON s.id = r.site_id LEFT JOIN kits k ON k.id = r.id
-    {RULE_AND_ROLE}
-    WHERE r.retired_at IS NULL AND s.closed_at IS NULL AND r.id = ANY(:resource_ids) AND {MAY_BOOK}
+    {ACCESS}
+    WHERE r.retired_at IS NULL AND s.closed_at IS NULL AND r.id = ANY(:resource_ids) AND access.may_book
     ORDER BY r.id
-    """  # noqa: S608  # two constants of this file
-).columns(*map(column, _FACTS.split()))
+    """  # noqa: S608  # a constant of this file
+).columns(*map(column, _COLUMNS.split()))
 
 
 def list_terms(session: Session, *, resource_ids: list[int], user: User) -> list[BookingTerms]:
-    """Those of these resources that exist for this person: others' private ones and retired ones are left out."""
-    found = []
+    """The terms of those resources that this person may see and book; retired ones are left out."""
+    terms = []
     params = {"resource_ids": resource_ids, "user_id": user.id, "is_admin": user.is_admin}
-    for row in session.execute(FACTS, params):
+    for row in session.execute(FIND_TERMS, params):
         rule_id, policy = read_policy(row.rule)
         level = Level.MANAGER if user.is_admin else Level(row.level) if row.level else None
-        found.append(
+        terms.append(
             BookingTerms(
                 resource_id=row.id,
                 name=row.name,
@@ -200,29 +208,45 @@ def list_terms(session: Session, *, resource_ids: list[int], user: User) -> list
                 out_of_service=(row.out_of_service_why or "?") if row.is_out else "",
             )
         )
-    return found
+    return terms
 
 
-def find_terms(session: Session, *, resource_id: int, user: User) -> BookingTerms:
-    """One of them; raises NotFound."""
-    found = list_terms(session, resource_ids=[resource_id], user=user)
-    if not found:
-        raise NotFound(field="resource_id")
-    return found[0]
+def get_terms(session: Session, *, resource_id: int, user: User) -> BookingTerms:
+    """Raises NotFound where `list_terms` leaves the resource out."""
+    for terms in list_terms(session, resource_ids=[resource_id], user=user):
+        return terms
+    raise NotFound(field="resource_id")
+
+
+def list_bookable(
+    session: Session, *, user: User, site_id: int | None = None, kind: ResourceKind | None = None
+) -> list[BookingTerms]:
+    """The terms of all resources, or of those of one site or kind, that this person may see and book."""
+    query = select(Resource.id).where(Resource.retired_at.is_(None))
+    if site_id is not None:
+        query = query.where(Resource.site_id == site_id)
+    if kind is not None:
+        query = query.where(Resource.kind == kind)
+    return list_terms(session, resource_ids=list(session.scalars(query)), user=user)
 
 
 def as_instant(when: datetime, *, zone: ZoneInfo, field: str = "start") -> datetime:
-    """The instant in UTC. Without an offset it is wall time in `zone`: raises HourDoesNotExist or HourExistsTwice;
-    NoSuchTime in the first and last hours that a datetime can name."""
+    """The instant in UTC; without an offset `when` is wall time in `zone`.
+
+    Raises HourDoesNotExist, HourExistsTwice, NoSuchTime.
+    """
     try:
         return _as_instant(when, zone, field)
     except OverflowError as error:
+        # The first and last hours that a datetime can name have no instant in some zones.
         raise NoSuchTime(field=field) from error
 
 
 def _as_instant(when: datetime, zone: ZoneInfo, field: str) -> datetime:
     if when.tzinfo is not None:
         return when.astimezone(UTC)
+    # The two readings of a wall time (PEP 495) differ only around a change of the clocks. In the hour that is left out
+    # they do not come back to the same wall time; in the hour that is repeated both do.
     early, late = (when.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
     if early.utcoffset() == late.utcoffset():
         return early.astimezone(UTC)
@@ -231,9 +255,9 @@ def _as_instant(when: datetime, zone: ZoneInfo, field: str) -> datetime:
     raise HourExistsTwice(field=field)
 
 
-def check_time(asked: BookingTerms, *, start: datetime, end: datetime, now: datetime) -> None:
-    """Length, grid, notice, horizon; raises the error of what is wrong. Staff of the place need no notice."""
-    policy = asked.policy
+def check_time(terms: BookingTerms, *, start: datetime, end: datetime, now: datetime) -> None:
+    """Order, length, grid, notice and horizon. Staff of the site need no notice."""
+    policy = terms.policy
     if end <= start:
         raise EndsBeforeStart()
     if start < now:
@@ -244,53 +268,55 @@ def check_time(asked: BookingTerms, *, start: datetime, end: datetime, now: date
     if minutes > policy.max_minutes:
         raise TooLong(minutes=policy.max_minutes)
     for when, field in ((start, "start"), (end, "end")):
-        if not is_on_grid(when, asked):
+        if not is_on_grid(when, terms):
             raise OffGrid(minutes=policy.step_minutes, field=field)
-    if start - now < timedelta(minutes=policy.notice_minutes) and not is_staff(asked):
+    if start - now < timedelta(minutes=policy.notice_minutes) and not is_staff(terms):
         raise TooSoon(minutes=policy.notice_minutes)
     if start - now > timedelta(days=policy.horizon_days):
         raise TooFarAhead(days=policy.horizon_days)
 
 
-def is_on_grid(when: datetime, asked: BookingTerms) -> bool:
-    """The grid is counted on the wall clock of the place, from the full hour."""
-    wall = when.astimezone(asked.zone)
-    return wall.second == 0 and wall.microsecond == 0 and wall.minute % asked.policy.step_minutes == 0
+def is_on_grid(when: datetime, terms: BookingTerms) -> bool:
+    """The grid counts from the full hour on the wall clock of the site."""
+    wall = when.astimezone(terms.zone)
+    return wall.second == 0 and wall.microsecond == 0 and wall.minute % terms.policy.step_minutes == 0
 
 
-def is_staff(asked: BookingTerms) -> bool:
-    return asked.level in (Level.STAFF, Level.MANAGER)
+def is_staff(terms: BookingTerms) -> bool:
+    return terms.level in (Level.STAFF, Level.MANAGER)
 
 
-def closed_day(asked: BookingTerms, *, start: datetime, end: datetime) -> str | None:
-    """The first local day of `[start, end)` on which the place is closed."""
-    day = start.astimezone(asked.zone).date()
-    last = (end - timedelta(microseconds=1)).astimezone(asked.zone).date()
+def find_closed_day(terms: BookingTerms, *, start: datetime, end: datetime) -> str | None:
+    """The first local day of `[start, end)` on which the site is closed, in ISO 8601."""
+    day = start.astimezone(terms.zone).date()
+    # Half-open: what ends at midnight does not touch the day that begins then.
+    last = (end - timedelta(microseconds=1)).astimezone(terms.zone).date()
     while day <= last:
-        if is_closed_on(asked.calendar, day):
+        if is_closed_on(terms.calendar, day):
             return day.isoformat()
         day += timedelta(days=1)
     return None
 
 
-def is_open(asked: BookingTerms, *, start: datetime, end: datetime) -> bool:
-    """Open for all of `[start, end)`. A place without hours on record has not told us yet, and counts as open."""
-    if not asked.calendar.hours:
-        return closed_day(asked, start=start, end=end) is None
-    return open_intervals(asked.calendar, start=start, end=end) == [(start, end)]
+def is_open(terms: BookingTerms, *, start: datetime, end: datetime) -> bool:
+    """Open for all of `[start, end)`."""
+    # A site without hours on record has not entered them yet: it counts as open, but on its closed days.
+    if not terms.calendar.hours:
+        return find_closed_day(terms, start=start, end=end) is None
+    return open_intervals(terms.calendar, start=start, end=end) == [(start, end)]
 
 
-def check_person(asked: BookingTerms, *, youngest_age: int | None, guardian_consent: bool) -> None:
-    """Age or consent, and whether the kit is in service."""
-    if asked.out_of_service:
-        raise OutOfService(name=asked.name, why=asked.out_of_service)
-    if asked.min_age and youngest_age is None:
+def check_person(terms: BookingTerms, *, youngest_age: int | None, guardian_consent: bool) -> None:
+    """Age or consent, and whether the kit is in service; raises OutOfService, AgeMissing, TooYoung."""
+    if terms.out_of_service:
+        raise OutOfService(name=terms.name, why=terms.out_of_service)
+    if terms.min_age and youngest_age is None:
         raise AgeMissing()
-    if youngest_age is not None and youngest_age < asked.min_age and not guardian_consent:
-        raise TooYoung(age=asked.min_age)
+    if youngest_age is not None and youngest_age < terms.min_age and not guardian_consent:
+        raise TooYoung(age=terms.min_age)
 
 
-def price_of(asked: BookingTerms, *, start: datetime, end: datetime, for_organisation: bool = False) -> Price:
-    """The net price by the factor of one's role: `organisation`, the level at the site, or `visitor`."""
-    role = "organisation" if for_organisation else asked.level.value if asked.level else VISITOR
-    return price_booking(asked.policy.rates, minutes=int((end - start).total_seconds() // 60), role=role)
+def price_of(terms: BookingTerms, *, start: datetime, end: datetime, for_organisation: bool = False) -> Price:
+    """Net, by the factor of the role: `organisation`, the level at the site, or VISITOR."""
+    role = "organisation" if for_organisation else terms.level.value if terms.level else VISITOR
+    return price_booking(terms.policy.rates, minutes=int((end - start).total_seconds() // 60), role=role)

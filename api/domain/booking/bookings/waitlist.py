@@ -1,7 +1,6 @@
-"""The waitlist: when a slot frees, the first in line gets it kept for a while, and takes it or leaves it.
+"""The waitlist: a slot that becomes free is kept for the first in line, who takes it or leaves it.
 
-What is offered is held on the timeline like anything else, so nobody can snatch it; an offer that runs out goes on to
-the next in line.
+An offer holds its slot on the timeline, as a booking does. One that runs out goes to the next in line.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.booking.bookings.book import BookingRequest, book, lock_person
 from api.domain.booking.bookings.table import Booking, lock_holds_of
-from api.domain.booking.bookings.terms import as_instant, check_time, find_terms
+from api.domain.booking.bookings.terms import as_instant, check_time, get_terms
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotFound
@@ -22,7 +21,7 @@ from api.domain.people.accounts import User
 from api.domain.places.sites import Resource
 from api.domain.places.timeline import HoldReason, Taken, create_hold, release_hold
 
-# So long an offer is kept, but never beyond the start of the slot.
+# How long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
 
 
@@ -50,7 +49,7 @@ class NoOffer(Conflict):
 
 
 class Wait(Base):
-    """That a person stands in line for `[start_at, end_at)` of a resource; the smaller id is first."""
+    """A person's place in line for `[start_at, end_at)` of a resource; the smaller id is first."""
 
     __tablename__ = "waits"
     __table_args__ = (
@@ -85,34 +84,38 @@ class Wait(Base):
         return f"offer:{self.id}"
 
 
-def join_waitlist(session: Session, *, wanted: BookingRequest, user: User, now: datetime) -> Wait:
-    """Stand in line for a slot that would be within the rules; raises AlreadyWaiting."""
-    asked = find_terms(session, resource_id=wanted.resource_id, user=user)
-    start = as_instant(wanted.start, zone=asked.zone)
-    end = as_instant(wanted.end, zone=asked.zone, field="end")
-    check_time(asked, start=start, end=end, now=now)
-    lock_person(session, user.id)  # the same request sent twice at once: the second sees the first
-    twin = select(Wait.id).where(
-        Wait.user_id == user.id, Wait.resource_id == asked.resource_id, Wait.start_at == start, _open()
+def join_waitlist(session: Session, *, request: BookingRequest, user: User, now: datetime) -> Wait:
+    """Stand in line for a slot; raises AlreadyWaiting, and what `check_time` raises.
+
+    The other rules are checked when the offer is taken. Locks the person.
+    """
+    terms = get_terms(session, resource_id=request.resource_id, user=user)
+    start = as_instant(request.start, zone=terms.zone)
+    end = as_instant(request.end, zone=terms.zone, field="end")
+    check_time(terms, start=start, end=end, now=now)
+    # The same request sent twice at once: the second waits here, and then sees the place of the first.
+    lock_person(session, user.id)
+    duplicate = select(Wait.id).where(
+        Wait.user_id == user.id, Wait.resource_id == terms.resource_id, Wait.start_at == start, _is_open()
     )
-    if session.scalar(twin):
+    if session.scalar(duplicate):
         raise AlreadyWaiting()
     wait = Wait(
         user_id=user.id,
-        resource_id=asked.resource_id,
+        resource_id=terms.resource_id,
         start_at=start,
         end_at=end,
-        youngest_age=wanted.youngest_age,
-        guardian_consent=wanted.guardian_consent,
+        youngest_age=request.youngest_age,
+        guardian_consent=request.guardian_consent,
         created_at=now,
     )
     session.add(wait)
     session.flush()
-    record(session, noun="wait", noun_id=wait.id, verb="joined", now=now, actor_id=user.id, site_id=asked.site_id)
+    record(session, noun="wait", noun_id=wait.id, verb="joined", now=now, actor_id=user.id, site_id=terms.site_id)
     return wait
 
 
-def _open() -> ColumnElement[bool]:
+def _is_open() -> ColumnElement[bool]:
     return Wait.status.in_([WaitStatus.WAITING, WaitStatus.OFFERED])
 
 
@@ -129,12 +132,13 @@ def _lock_wait(session: Session, wait: Wait) -> None:
 
 
 def list_own_waits(session: Session, *, user_id: int, now: datetime) -> list[Wait]:
-    query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, _open())
+    query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, _is_open())
     return list(session.scalars(query.order_by(Wait.start_at, Wait.id)))
 
 
-def offer_freed(session: Session, *, resource_id: int, start: datetime, end: datetime, now: datetime) -> list[Wait]:
-    """Offer what was freed in `[start, end)` to those who wait for a part of it, the first in line first."""
+def offer_freed(session: Session, *, resource_id: int, start: datetime, end: datetime, now: datetime) -> None:
+    """Offer what became free in `[start, end)` to those who wait for a part of it, the first in line first."""
+    # Places that others work on are skipped: whoever holds them waits perhaps for the resources that we hold.
     query = (
         select(Wait)
         .where(
@@ -148,30 +152,32 @@ def offer_freed(session: Session, *, resource_id: int, start: datetime, end: dat
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    return [wait for wait in session.scalars(query) if _offer(session, wait, now)]
+    for wait in session.scalars(query):
+        _offer(session, wait, now)
 
 
-def _offer(session: Session, wait: Wait, now: datetime) -> bool:
-    """Keep the slot for this person, with the buffers of its rule; False when it is not free after all."""
+def _offer(session: Session, wait: Wait, now: datetime) -> None:
+    """Keep the slot for this person; nothing, when it is not free after all or the resource is gone."""
     try:
-        asked = find_terms(session, resource_id=wait.resource_id, user=wait.user)
+        terms = get_terms(session, resource_id=wait.resource_id, user=wait.user)
+        start, end = terms.with_buffers(wait.start_at, wait.end_at)
+        # What was freed may be shorter than the slot, or only a member of a kit: then the savepoint takes all back.
         with session.begin_nested():
-            for resource_id in asked.held_ids:
+            for resource_id in terms.held_ids:
                 create_hold(
                     session,
                     resource_id=resource_id,
-                    start=wait.start_at - timedelta(minutes=asked.policy.before_minutes),
-                    end=wait.end_at + timedelta(minutes=asked.policy.after_minutes),
+                    start=start,
+                    end=end,
                     reason=HoldReason.BOOKING,
                     now=now,
                     about_id=wait.hold_key,
                     created_by=wait.user_id,
                 )
     except (Taken, NotFound):
-        return False
+        return
     until = min(now + OFFERED_FOR, wait.start_at)
     _move(session, wait, WaitStatus.OFFERED, now=now, offered_until=until, told_at=None)
-    return True
 
 
 def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **values: object) -> None:
@@ -179,46 +185,47 @@ def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **val
     record(session, noun="wait", noun_id=wait.id, verb=new, now=now, actor_id=wait.user_id)
 
 
-def _give_back(session: Session, wait: Wait, now: datetime) -> None:
-    for held in lock_holds_of(session, wait):
-        # Released as from its start: nobody used the time, so nothing of it stays on the timeline.
-        release_hold(session, hold=held, now=min(now, held.start))
+def _release_offer(session: Session, wait: Wait, now: datetime) -> None:
+    for hold in lock_holds_of(session, wait):
+        # As if it were not later than its start: nobody used the time, so no part of it stays on the timeline.
+        release_hold(session, hold=hold, now=min(now, hold.start))
 
 
 def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
-    """Turn the offer into a booking, in this one transaction; raises NoOffer, or what booking raises."""
+    """Turn the offer into a booking; raises NoOffer, and what `book` raises. Locks the place, person and resources."""
     _lock_wait(session, wait)
     if wait.status != WaitStatus.OFFERED or wait.offered_until is None or now >= wait.offered_until:
         raise NoOffer()
     _move(session, wait, WaitStatus.TAKEN, now=now)
-    lock_person(session, wait.user_id)  # before the resources, as everywhere; `book` may want it for a quota
-    _give_back(session, wait, now)
-    wanted = BookingRequest(
+    # `book` may lock the person for a quota; the resources of the offer come after the person, as everywhere.
+    lock_person(session, wait.user_id)
+    _release_offer(session, wait, now)
+    request = BookingRequest(
         resource_id=wait.resource_id,
         start=wait.start_at,
         end=wait.end_at,
         youngest_age=wait.youngest_age,
         guardian_consent=wait.guardian_consent,
     )
-    return book(session, wanted=wanted, user=wait.user, now=now)
+    return book(session, request=request, user=wait.user, now=now)
 
 
 def leave_waitlist(session: Session, *, wait: Wait, now: datetime) -> None:
-    """Leave the line, or decline the offer: then the next one gets it."""
+    """Leave the line, or decline the offer, which then goes to the next in line; raises ForbiddenMove."""
     _lock_wait(session, wait)
-    _close(session, wait, WaitStatus.WITHDRAWN, now)
+    _end_wait(session, wait, WaitStatus.WITHDRAWN, now)
 
 
-def _close(session: Session, wait: Wait, new: WaitStatus, now: datetime) -> None:
+def _end_wait(session: Session, wait: Wait, new: WaitStatus, now: datetime) -> None:
     was_offered = wait.status == WaitStatus.OFFERED
     _move(session, wait, new, now=now)
     if was_offered:
-        _give_back(session, wait, now)
+        _release_offer(session, wait, now)
         offer_freed(session, resource_id=wait.resource_id, start=wait.start_at, end=wait.end_at, now=now)
 
 
 def lock_due_waits(session: Session, *, now: datetime, limit: int) -> list[Wait]:
-    """Offers that ran out, and places in line for what has begun; those that somebody else works on are left out."""
+    """Offers that ran out, and places in line for what has begun, locked; what others have locked is left out."""
     ran_out = (Wait.status == WaitStatus.OFFERED) & (Wait.offered_until <= now)
     begun = (Wait.status == WaitStatus.WAITING) & (Wait.start_at <= now)
     query = select(Wait).where(ran_out | begun).order_by(Wait.id).limit(limit).with_for_update(skip_locked=True)
@@ -226,6 +233,6 @@ def lock_due_waits(session: Session, *, now: datetime, limit: int) -> list[Wait]
 
 
 def expire(session: Session, *, wait: Wait, now: datetime) -> None:
-    """The offer ran out, or the slot has begun: what was kept goes on to the next in line."""
+    """The offer ran out, or the slot has begun; what was kept goes to the next in line."""
     _lock_wait(session, wait)
-    _close(session, wait, WaitStatus.EXPIRED, now)
+    _end_wait(session, wait, WaitStatus.EXPIRED, now)
