@@ -78,6 +78,7 @@ def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
         params["material"] = named(reader.locale, job.material)
     if job is not None and job.colour is not None and params.get("colour") == job.colour.code:
         params["colour"] = named(reader.locale, job.colour).lower()
+    # The only reason with a plural; the others are in WAITS.
     if why.code == WhyCode.BEFORE_YOU:
         count = int(dict(why.params).get("jobs", 0))  # type: ignore[arg-type]  # this code's parameter is a count
         form = translate_count(

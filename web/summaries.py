@@ -69,6 +69,7 @@ def summarise_job(session: Session, reader: PageReader, job: Job, *, job_plan: J
         job=job,
         state=state_of_job(job),
         progress=runs.progress_of(job, attempts),
+        # Of several plates at once the job is ready with the last.
         left_s=max((run.left_s for run in live if run.left_s is not None), default=None),
         printer_name=", ".join(run.printer.name for run in live),
         position=job_plan.position if job_plan else None,

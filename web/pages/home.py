@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @dataclass(frozen=True)
-class Place:
+class SiteSummary:
     """A site as the first page shows it; `today` are hours on its own wall."""
 
     site: Site
@@ -28,21 +28,22 @@ class Place:
 
 @router.get("/")
 def home(reader: Reader) -> Response:
-    places = [see_place(site, reader) for site in reader.sites]
+    places = [summarise_site(site, reader) for site in reader.sites]
     has_bookings = "/book" in reader.request.app.state.paths
     return reader.page("home.html", places=places, has_bookings=has_bookings)
 
 
-def see_place(site: Site, reader: Reader) -> Place:
+def summarise_site(site: Site, reader: Reader) -> SiteSummary:
     start = start_of_day(site, reader.now)
     calendar = calendar_of(site)
-    opened = open_intervals(calendar, start=start, end=start + timedelta(days=1))
-    hours = [tuple(clock(reader.locale, at, site.timezone) for at in stretch) for stretch in opened]
+    intervals = open_intervals(calendar, start=start, end=start + timedelta(days=1))
+    hours = [tuple(clock(reader.locale, at, site.timezone) for at in interval) for interval in intervals]
     state = OPEN if is_open_at(calendar, reader.now) else CLOSED
-    return Place(site, state, [(opens, closes) for opens, closes in hours])
+    return SiteSummary(site, state, [(opens, closes) for opens, closes in hours])
 
 
 def start_of_day(site: Site, now: datetime) -> datetime:
+    # Local midnight: the day of a place begins later or earlier than that of UTC.
     return now.astimezone(site.zone).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
@@ -55,6 +56,7 @@ def help_page(reader: Reader) -> Response:
 def choose_site(reader: Reader, form: Sent) -> Response:
     """Which place this browser looks at."""
     answer = reader.to(local_path(form["next"]))
+    # Only a place of ours goes into the cookie; anything else is ignored, as an old cookie is.
     if any(site.slug == form["site"] for site in reader.sites):
         set_cookie(answer, SITE, form["site"], max_age_s=365 * 86400)
     return answer

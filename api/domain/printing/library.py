@@ -48,7 +48,7 @@ class Model(Base):
     deleted_at: Mapped[Instant | None]
     # A confidential model is for its owner and the staff who print it; its files go some days after its last use.
     confidential: Mapped[bool] = mapped_column(default=False)
-    # When its files were deleted: the row stays, because jobs and invoices tell of it.
+    # When its files were deleted: the row stays, because jobs and invoices refer to it.
     purged_at: Mapped[Instant | None]
     # The factor that makes millimetres of what was probably drawn in inches or metres; None: it looks right.
     suggested_scale: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))

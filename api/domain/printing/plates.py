@@ -1,6 +1,6 @@
 """How many copies go on one plate, and how a number of copies is cut into plates. Pure.
 
-Conservative on purpose: what is promised here must really be arranged by the slicer (tests/printers try it).
+Never more than the slicer really arranges; tests/printers/test_slicer.py tries it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 
 from api.domain.printing.mesh.fit import TOLERANCE_MM
 
-# Between two parts of one plate, edge to edge: our slicing profiles tell PrusaSlicer so.
+# Between two parts of one plate, edge to edge; our profiles hand the same figure to PrusaSlicer.
 SPACING_MM = 6.0
 # What PrusaSlicer leaves free of the bed when it arranges several parts.
 PLAY_MM = 0.5

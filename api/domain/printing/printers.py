@@ -169,9 +169,9 @@ def get_or_create_kind(
         return kind
     name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle_mm.normalize():g} mm"
     # Kinds that differ in their configuration alone would get the same name, which is unique.
-    taken = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
+    namesakes = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
     kind = PrinterKind(
-        name=f"{name} ({taken + 1})" if taken else name,
+        name=f"{name} ({namesakes + 1})" if namesakes else name,
         width_mm=width,
         depth_mm=depth,
         height_mm=height,
@@ -184,10 +184,8 @@ def get_or_create_kind(
 
 
 def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, actor: User, now: datetime) -> None:
-    """Slice for this kind with a configuration that was checked before, or by our own ("").
-
-    For staff of every place that has such a printer: it changes what all of them print from now on.
-    """
+    """Slice for this kind with a configuration that was checked before, or by our own (""). Raises StaffOnly."""
+    # A kind is shared by the printers of several sites, so the right is needed at each of them.
     used_at = select(Resource.site_id).join(Printer, Printer.id == Resource.id).where(Printer.kind_id == kind.id)
     for site_id in session.scalars(used_at.distinct()):
         require_staff(session, user=actor, site_id=site_id)
@@ -242,6 +240,7 @@ def list_printers(session: Session, *, site_ids: list[int] | None = None) -> lis
 
 def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetime, has_run: bool) -> None:
     """A named person says that the plate is empty; raises PlateBusy while something prints."""
+    # A print by hand counts too: clearing a plate that is being printed on would start the next job into the part.
     if has_run or printer.machine in ACTIVE:
         raise PlateBusy(name=printer.name)
     _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
@@ -332,6 +331,7 @@ def record_observation(
             machine=machine,
             seen_path=(path or "")[:300],
             trouble=case((backed_off, Printer.trouble), else_=error[:300]),
+            # It answered, so whatever kept us from reaching it is over.
             trouble_reason="",
             progress=progress,
             left_s=left_s,

@@ -63,7 +63,7 @@ class Slice(Base):
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     # SHA-1 because that is the hash that OctoPrint gives for its files: an upload is compared with it.
     sha1: Mapped[str] = mapped_column(String(40), default="")
-    # Why it failed: the name of a domain error and its parameters, told in the reader's language.
+    # Why it failed: the name of a domain error and its parameters, shown in the reader's language.
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]

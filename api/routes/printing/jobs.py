@@ -316,7 +316,7 @@ def resume(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobO
 
 @router.post("/{job_id}/collect")
 def collect(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
-    """The part left the house."""
+    """The customer has the part."""
     job = jobs.get_job(session, job_id, user=user)
     jobs.collect(session, job=job, actor=user, now=now)
     return JobOut.of(session, job)

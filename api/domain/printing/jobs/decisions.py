@@ -46,7 +46,7 @@ def resume(session: Session, *, job: Job, actor: User, now: datetime) -> None:
 
 
 def collect(session: Session, *, job: Job, actor: User, now: datetime) -> None:
-    """The part left the house."""
+    """The customer has the part."""
     require_staff(session, user=actor, site_id=job.site_id)
     move_job(session, job, JobStatus.COLLECTED, now=now, actor_id=actor.id)
 

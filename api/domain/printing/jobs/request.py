@@ -94,6 +94,7 @@ def check_request(session: Session, request: JobRequest) -> list[PrinterKind]:
     if not SCALES[0] <= request.scale <= SCALES[1]:
         raise ScaleWrong(least=1, most=10000)
     printers = list_printers(session, site_ids=[request.site.id])
+    # Asked apart: "it fits no printer" would be a strange answer of a place that has none.
     if not printers:
         raise NoPrinterHere()
     kinds = {printer.kind_id: printer.kind for printer in printers}

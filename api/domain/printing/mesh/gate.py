@@ -43,19 +43,19 @@ def measure(source: Source, *, max_triangles: int = MAX_TRIANGLES) -> Measures:
     facets = read_stl(source, max_triangles=max_triangles)
     sums: Hashes = np.empty((3, facets.count), np.uint64)
     totals = RunningSums()
-    kept = 0
+    sound = 0
     for corners, hashes in sound_triangles(facets):
         totals.add(corners)
-        end = kept + corners.shape[1]
-        edge_sums(hashes, out=sums[:, kept:end])
-        kept = end
-    if not kept:
+        end = sound + corners.shape[1]
+        edge_sums(hashes, out=sums[:, sound:end])
+        sound = end
+    if not sound:
         raise NoTriangles
     # The size first, which is known without sorting the edges.
     _refuse_size(totals.size_mm)
-    edges = count_edges(sums[:, :kept])
-    _refuse_soup(edges, kept)
-    return _measures(facets, totals, edges, kept)
+    edges = count_edges(sums[:, :sound])
+    _refuse_soup(edges, sound)
+    return _measures(facets, totals, edges, sound)
 
 
 def sound_triangles(facets: Facets) -> Iterator[tuple[Corners, Hashes]]:
@@ -113,12 +113,13 @@ class RunningSums:
         return float(self.six_volumes_mm3 - middle @ self.vector) / 6
 
 
-def _measures(facets: Facets, totals: RunningSums, edges: EdgeCounts, kept: int) -> Measures:
+def _measures(facets: Facets, totals: RunningSums, edges: EdgeCounts, sound: int) -> Measures:
     x, y, z = totals.size_mm
     return Measures(
         triangles=facets.count,
         size_mm=totals.size_mm,
         min_corner_mm=_vector(totals.low),
+        # Bodies in one another count twice; no part is larger than its box.
         volume_mm3=min(abs(totals.signed_volume_mm3), x * y * z),
         area_mm2=totals.twice_area_mm2 / 2,
         shells=edges.shells,
@@ -127,7 +128,7 @@ def _measures(facets: Facets, totals: RunningSums, edges: EdgeCounts, kept: int)
         open_edges=edges.open_edges,
         overshared_edges=edges.overshared_edges,
         misoriented_edges=edges.misoriented_edges,
-        degenerate=facets.count - kept,
+        degenerate=facets.count - sound,
         is_ascii=facets.is_ascii,
     )
 

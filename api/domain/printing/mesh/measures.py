@@ -49,9 +49,9 @@ def likely_unit(size_mm: Vector) -> Unit:
 class Measures:
     """One model's figures; lengths in mm, as if the file's numbers were millimetres.
 
-    `volume_mm3` is never negative, nor more than the box (bodies in one another count twice); it can be trusted
-    only when `closed` (an open body's volume is taken as seen from the middle of its box). `degenerate` triangles have
-    two equal corners: they are counted, and left out of all else.
+    `volume_mm3` is never negative, nor more than the box. It can be trusted only when `closed`: an open body's volume
+    is taken as seen from the middle of its box. `degenerate` triangles have two equal corners: they are counted, and
+    left out of all else.
     """
 
     triangles: int

@@ -56,7 +56,7 @@ FORMATS = {
 class Facets:
     """A file that looks like an STL of `count` triangles; each call of `chunks` reads them again.
 
-    A chunk lives only until the next one is asked for: its buffer is used again.
+    A chunk is valid only until the next one is read: its buffer is used again.
     """
 
     count: int

@@ -137,6 +137,7 @@ class Lane:
         clear_p50, clear_p90 = self._cleared(end_p50), self._cleared(end_p90)
         if gap.latest is not None and (clear_p90 is None or clear_p90 > gap.latest):
             return None
+        # Without a change the loaded colour stays, also for a job that takes any colour.
         filament = (job.material, job.colour if change else gap.loaded[1])
         return PlannedRun(job, plate, start_p50, end_p50, start_p90, end_p90, clear_p50, clear_p90, filament, change)
 
@@ -206,6 +207,7 @@ def _free(
         return cleared, cleared
     if printer.ends_p50 is None:
         return None, None
+    # What should have ended already is expected to end now.
     end_p50 = max(0, seconds_up(now, printer.ends_p50))
     end_p90 = max(end_p50, seconds_up(now, printer.ends_p90 or printer.ends_p50))
     clear_s = settings.clearing_s

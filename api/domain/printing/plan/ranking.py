@@ -27,14 +27,15 @@ def rank_plates(
 ) -> list[QueuedPlate]:
     """Every plate, first to last.
 
-    1. Level = priority + whole `ageing` periods waited. As every job ages alike, only those queued less than
-       (difference of priorities + 1) periods after a job can ever pass it: a finite number, so no one starves.
+    1. Level = priority + whole `ageing` periods waited.
     2. Within a level: due day (overdue is today), then turn, then age, then id.
     3. Turn: members take turns plate by plate; `served` plates of late count as turns already had.
     """
     turns = Counter(dict(served))
     keyed = []
     for job in sorted(jobs, key=lambda each: (each.queued_at, each.id)):
+        # Nobody starves: as every job ages alike, only those queued less than (difference of priorities + 1) periods
+        # after a job can ever pass it, and that is a finite number.
         level = job.priority + max(timedelta(0), now - job.queued_at) // settings.ageing
         for plate in job.plates:
             turn = turns[job.owner_id]

@@ -66,6 +66,7 @@ def next_start(site_plan: Plan, *, printer_id: int, now: datetime) -> NextStart:
 
 
 def _plannable(job: PlanJob) -> bool:
+    # The others stay in the plan without slots: the page of the job says why it waits.
     return job.skills_ok and not job.on_hold
 
 
@@ -113,7 +114,7 @@ def _round(candidates: list[Candidate], *, patient: bool) -> list[Candidate]:
 
 
 def _best(candidate: Candidate) -> tuple[Lane, PlannedRun] | None:
-    """The run with the earliest P50 end; of equal ones the one without a filament change."""
+    """The cheapest run of all lanes (see `_cost`), or None when none has room for it."""
     best: tuple[Lane, PlannedRun] | None = None
     job, plate = candidate.queued.job, candidate.queued.plate
     # The lane that is free first comes first: an early end lets the others skip most of their gaps.
@@ -124,6 +125,7 @@ def _best(candidate: Candidate) -> tuple[Lane, PlannedRun] | None:
     return best
 
 
+# The earliest end first; of equal ones the run that needs no person for its filament.
 def _cost(run: PlannedRun) -> tuple[int, bool, int]:
     return run.end_p50, run.change, run.end_p90
 

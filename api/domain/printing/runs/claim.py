@@ -27,6 +27,7 @@ def claim_next(session: Session, *, printer_id: int, now: datetime) -> Run | Non
     # Locked first and read anew: the plate may have been declared not clear since the caller looked.
     locked = select(Printer).where(Printer.id == printer_id).with_for_update(of=Printer)
     printer = session.scalars(locked.execution_options(populate_existing=True)).one()
+    # It just failed to take a plate: the others of the site may have it meanwhile.
     if printer.not_before is not None and now < printer.not_before:
         return None
     site = get_site(session, printer.site_id)
@@ -37,6 +38,7 @@ def claim_next(session: Session, *, printer_id: int, now: datetime) -> Run | Non
         return None
     job = jobs[slot.job_id]
     plates = remaining_plates(session, job=job) if _lock_waiting(session, job) else {}
+    # The plan was made without locks: another printer may have taken this very plate.
     if slot.plate_no not in plates:
         raise Stale()
     run = _take(session, slot=slot, job=job, copies=plates[slot.plate_no], printer=printer, now=now)

@@ -143,7 +143,7 @@ def _hours(site: Site, now: datetime) -> Hours:
     start, end = now - timedelta(days=1), now + HORIZON
     calendar = calendar_of(site)
     if not calendar.hours:
-        # A site without any opening hours on record counts as always staffed: it has not told us yet.
+        # A site without any opening hours on record counts as always staffed: nobody has entered them yet.
         return Hours(staffed=((start, end),), unattended=True)
     staffed = open_intervals(calendar, start=start, end=end, staffed_only=True)
     return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
