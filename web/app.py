@@ -59,6 +59,7 @@ def make_app() -> FastAPI:
     # The domain and the pages may not import `printers`; the route that stores a profile finds the check here.
     app.state.check_configuration = printers.profile.check_profile
     app.include_router(health)
+    # The menu shows what these name (`render.NAVIGATION`).
     paths: set[str] = set()
     for router in routers():
         app.include_router(router)
@@ -128,7 +129,7 @@ def readyz(session: DbSession) -> JSONResponse:
     try:
         session.execute(sa.text("SELECT version_num FROM alembic_version"))
     except SQLAlchemyError:
-        session.rollback()
+        session.rollback()  # Else the commit at the end of the request would fail, and answer 500.
         return JSONResponse({"ready": False, "database": False}, status_code=503)
     return JSONResponse({"ready": True, "database": True})
 

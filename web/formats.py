@@ -23,6 +23,7 @@ from web.i18n import N_, translate, translate_count
 # Parsed once: given a name, Babel would parse it again for each value that a page shows.
 TAG = {Locale.FR: babel.Locale.parse("fr_FR"), Locale.EN: babel.Locale.parse("en_GB")}
 _UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
+# French typography: no-break before a unit of time, narrow no-break before a unit of measure.
 NB_SPACE = "\u00a0"
 THIN_NB_SPACE = "\u202f"
 
@@ -53,6 +54,7 @@ def unit_price(locale: Locale, euros: Decimal) -> str:
 
 def change(locale: Locale, cents: int) -> str:
     """With its sign: "+1,20 €", "−0,30 €"."""
+    # A real minus sign: a hyphen is shorter than the plus and may end a line.
     return ("+" if cents > 0 else "\u2212" if cents < 0 else "") + money(locale, abs(cents))
 
 
@@ -107,6 +109,7 @@ def duration(locale: Locale, seconds: float | timedelta) -> str:
     if minutes < 60:
         return f"{minutes}{NB_SPACE}min"
     hours, minutes = divmod(minutes, 60)
+    # Up to two days in hours, as people say of a long print.
     if hours >= 48:
         days = round(s / 86400)
         return f"{days}{NB_SPACE}{translate_count(locale, 'day', 'days', days)}"
@@ -135,6 +138,7 @@ def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
     if abs(ahead) < 3600:
         form = translate(locale, N_("in {time}") if ahead > 0 else N_("{time} ago"))
         return form.format(time=duration(locale, abs(ahead)))
+    # By dates at the site, not by 24 hours: at 23:50 "tomorrow" begins in ten minutes.
     tz = ZoneInfo(zone)
     days = (at.astimezone(tz).date() - now.astimezone(tz).date()).days
     if days in DAYS_AWAY:

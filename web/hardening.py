@@ -14,6 +14,7 @@ from api.settings import settings
 MB = 1_000_000
 FORM_LIMIT_BYTES = 2 * MB
 
+# Nothing from other hosts and no inline script: what an upload or a name smuggles into a page cannot run.
 CSP = "; ".join(
     [
         "default-src 'none'",

@@ -58,10 +58,11 @@ class Live:
         """Server-sent events about `subjects`, for as long as the browser stays."""
         stream = Stream(subjects)
         self.streams.add(stream)
+        # Done: an error that is not of the database ended it. The next browser starts it again.
         if self.listener is None or self.listener.done():
             self.listener = asyncio.create_task(self._listen())
         try:
-            yield "retry: 3000\n\n"
+            yield "retry: 3000\n\n"  # A browser that loses the stream comes back after 3 s.
             while True:
                 try:
                     subject = await asyncio.wait_for(stream.queue.get(), HEARTBEAT_S)

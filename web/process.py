@@ -19,6 +19,7 @@ from web.supervisor import die_with_parent
 
 def main(name: str, arguments: list[str]) -> None:
     """`web FD`, `printers`, or `tasks CONCURRENCY QUEUE...`, on the data directory of the environment."""
+    # The supervisor has started and migrated the database; here it is only joined.
     join_database(Path(os.environ["ETABLI_DATA_DIR"]))
     if name == "web":
         serve_pages(socket.socket(fileno=int(arguments[0])))

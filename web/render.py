@@ -68,6 +68,7 @@ def environment(locale: Locale) -> Environment:
     return templates
 
 
+# By path and time of change, so that a file is hashed again only after it changed.
 @lru_cache(maxsize=200)
 def _stamp(path: str, changed_ns: int) -> str:
     return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:10]
@@ -115,6 +116,7 @@ class PageReader:
         answer = HTMLResponse(html, status_code=status)
         # Nobody may see a user's page from a cache, not even by the back button after a logout.
         answer.headers["Cache-Control"] = "private, no-store" if self.user else "no-cache"
+        # One address is a page or a part of it, in either language.
         answer.headers["Vary"] = "Cookie, Accept-Language, HX-Request"
         if flash:
             answer.delete_cookie(FLASH)

@@ -73,6 +73,7 @@ def web(
     fd: Annotated[int | None, typer.Option(hidden=True, help="A listening socket that the supervisor gives.")] = None,
 ) -> None:
     """Serve the pages and the API only (`up` does this for you)."""
+    # Imports inside the commands: `etabli --help` and `doctor` must not wait seconds for what only one command needs.
     from web.serve import serve  # noqa: PLC0415  heavy, and `doctor` runs without it
 
     join_database(prepare_data_dir(data))

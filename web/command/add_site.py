@@ -25,6 +25,7 @@ def add_site(*, slug: str, name: str, city: str, opens: time, closes: time, appr
     """Create it, staffed Monday to Friday; whether materials and a tariff came with it. Raises CannotAddSite."""
     now = datetime.now(UTC)
     with transaction() as session:
+        # Checked first: the error of the unique index would not be a sentence for a person.
         if session.scalar(select(Site.id).where(Site.slug == slug)):
             raise CannotAddSite(f"There is a place called {slug} already.")
         site = create_site(session, slug=slug, name=name, city=city, approves_prints=approves, now=now)
@@ -37,6 +38,7 @@ def offer_materials(session: Session, *, now: datetime) -> bool:
     if session.scalar(select(Material.id).limit(1)):
         return False
     seed_materials(session)
+    # Of the network, not of this site: sites that are added later print at the same prices.
     if not session.scalar(select(TariffRow.id).limit(1)):
         set_tariff(session, site_id=None, tariff=default_tariff(), valid_from=now, now=now, actor=None)
     return True

@@ -19,7 +19,7 @@ def add_user(*, email: str, name: str, password: str, admin: bool) -> None:
     try:
         with transaction() as session:
             user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
-            user.is_admin = admin
+            user.is_admin = admin  # Nobody can grant this on a page: it needs access to the machine.
     except DomainError as error:
         raise CannotAddUser(str(error)) from error
 

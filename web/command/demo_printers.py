@@ -41,6 +41,7 @@ class DemoPrinters:
 
     def start(self) -> None:
         """Returns at once: the servers need seconds, and so do the other processes."""
+        # Each data directory has a random password of its own, so it has to be printed.
         for name, server in zip(NAMES, self._lab.servers, strict=True):
             log_line("octoprint", f"{name}: {server.url} (log in as admin, password {server.admin_password})")
         self._starting = self._pool.submit(self._lab.start)

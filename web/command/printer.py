@@ -39,7 +39,7 @@ def add(
     with migrated_database(prepare_data_dir(data)):
         from web.command.add_printer import PrinterRequest, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
 
-        nozzle_mm = Decimal(str(nozzle))
+        nozzle_mm = Decimal(str(nozzle))  # By its text: Decimal(0.4) has 50 digits.
         request = PrinterRequest(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
         typer.echo(f"{add_to_fleet(request)} When its plate is empty, say so on its page.")
 

@@ -51,7 +51,7 @@ def read_hours(text: str) -> tuple[time, time]:
         raise typer.BadParameter("such as 9:00-18:00", param_hint="--hours")
     try:
         opens, closes = time(int(match[1]), int(match[2] or 0)), time(int(match[3]), int(match[4] or 0))
-    except ValueError:
+    except ValueError:  # The pattern lets 25:00 and 9:75 pass.
         raise typer.BadParameter("a day has 24 hours of 60 minutes", param_hint="--hours") from None
     if opens >= closes:
         raise typer.BadParameter("it opens before it closes", param_hint="--hours")

@@ -33,7 +33,7 @@ WEB_PROCESSES = 2
 
 @dataclass
 class Options:
-    """What a person asked for on the command line."""
+    """The options of `up` and `demo`."""
 
     data: Path | None
     host: str
@@ -43,7 +43,7 @@ class Options:
 
 
 def run_installation(options: Options) -> None:
-    """Start all, say when it is ready, run until asked to stop, and stop all: PostgreSQL last."""
+    """Start everything, report when it is ready, run until a signal comes, and stop everything: PostgreSQL last."""
     # Until the supervisor handles signals, SIGTERM raises like Ctrl-C, so that the blocks below still clean up.
     signal.signal(signal.SIGTERM, _interrupt)
     if options.json_file:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
 def add(
     email: str,
     name: Annotated[str, typer.Option(help="As others see it.")],
+    # Prompted for, because an option would stay in the history of the shell.
     password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
     admin: Annotated[bool, typer.Option("--admin", help="May do everything at every place.")] = False,
     data: Data = None,

@@ -21,6 +21,7 @@ from web.starter_catalogue import default_tariff, seed_materials
 
 def seed(session: Session, *, servers: list[DemoServer], data_dir: Path, now: datetime) -> dict[str, Any]:
     """Create what is missing, point the printers at the servers of this start, and return what `--json` writes."""
+    # The order matters: people get a role at each site, and bookings and printers need both.
     if not list_sites(session):
         seed_materials(session)
         seed_sites(session, now)

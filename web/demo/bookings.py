@@ -49,7 +49,7 @@ def _add_vr_kit(session: Session, site: Site, now: datetime) -> Resource:
     """A headset and its play area, as one kit; the headset that could be booked alone is retired."""
     query = select(Resource).where(Resource.site_id == site.id, Resource.kind == ResourceKind.VR_KIT)
     for headset_alone in session.scalars(query):
-        headset_alone.retired_at = now
+        headset_alone.retired_at = now  # Resources are never deleted: past bookings refer to them.
     headset = create_resource(session, site=site, kind=ResourceKind.MACHINE, name="Casque VR", now=now)
     area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire de jeu VR", now=now)
     items = [("Casque", "VR-0001"), ("Manette gauche", "VR-0002"), ("Manette droite", "VR-0003")]
@@ -63,12 +63,14 @@ def _add_vr_kit(session: Session, site: Site, now: datetime) -> Resource:
         min_age=12,
         deposit_cents=20_000,
     )
+    # Half an hour afterwards for cleaning; a quarter of an hour late and the slot is free again.
     policy = Policy(min_minutes=30, step_minutes=30, max_minutes=120, after_minutes=30, no_show_minutes=15)
     set_rule(session, site=site, kind=ResourceKind.VR_KIT, policy=policy, now=now)
     return kit.resource or session.get_one(Resource, kit.id)
 
 
 def _add_helper(session: Session, site: Site, now: datetime) -> None:
+    # Weekday (0 is Monday), from, until.
     hours = {"hours": [[1, "14:00", "17:00"], [3, "09:00", "12:00"]]}
     create_resource(session, site=site, kind=ResourceKind.PERSON, name="Aide aux démarches", now=now, facts=hours)
 
@@ -90,6 +92,7 @@ def _sign_convention(session: Session, site: Site, staff: User, member: User, no
         party=member,
         people=[member],
         areas=[room],
+        # Outside the opening hours of the site, which end at 17:00: that is what a convention is for.
         hours=[(weekday, time(17), time(23)) for weekday in range(5)],
         signed_on=today,
         starts_on=today,
@@ -121,5 +124,6 @@ def _announce_gatherings(session: Session, site: Site, staff: User, now: datetim
 def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
     terms = get_terms(session, resource_id=kit.id, user=member)
     slots = find_slots(session, terms=[terms], minutes=60, start=now, end=now + timedelta(days=14), count=1)
+    # The first free slot, whatever day and hour the demo is started.
     for start, end in slots[kit.id]:
         book(session, request=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)

@@ -24,6 +24,7 @@ def seed_sites(session: Session, now: datetime) -> None:
             name=name,
             city=city,
             about=about,
+            # So that the demo shows a print from upload to end without a second person.
             approves_prints=False,
             prints_unattended=True,
             now=now,

@@ -39,6 +39,7 @@ def api_docs(reader: Reader) -> Response:
 
 
 def _operation(openapi: dict[str, Any], method: str, path: str, details: dict[str, Any]) -> Operation:
+    # Each of our operations takes one type of body, so the first is the only one.
     content = details.get("requestBody", {}).get("content", {})
     first: dict[str, Any] = next(iter(content.values()), {})
     schema = _resolve(openapi, first.get("schema", {}))
@@ -70,6 +71,7 @@ def _fields(schema: dict[str, Any]) -> list[tuple[str, str, bool, str]]:
 
 
 def _type(field: dict[str, Any]) -> str:
+    # Pydantic writes an optional field as anyOf [type, null].
     if choices := field.get("anyOf"):
         return " | ".join(_type(choice) for choice in choices)
     if reference := field.get("$ref"):

@@ -1,1 +1,1 @@
-"""What people are told and what goes by time: letters, reminders, dunning, reports, purges."""
+"""What is due by time or happened before: letters, reminders, dunning, purges, reports."""

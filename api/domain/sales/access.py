@@ -18,7 +18,7 @@ S = TypeVar("S", bound=Base)
 
 
 def get_readable(session: Session, table: type[S], sale_id: int, *, user: User) -> S:
-    """Raises NotFound also when it exists: its number alone must tell a stranger nothing."""
+    """Raises NotFound also to a user who may not read it: nobody learns by numbers what exists."""
     sale = session.get(table, sale_id)
     if sale is None or not _may_read(session, user, sale):
         raise NotFound()

@@ -71,6 +71,7 @@ class OrderOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
+        # All other fields are columns of the same name.
         plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
         parts = orders.list_progress(session, order=order, now=now)
         return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(part) for part in parts], **plain)
@@ -184,6 +185,7 @@ def invoice(order_id: int, session: DbSession, user: CurrentUser, now: Now, idem
         final_invoice = orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=now)
         return InvoiceOut.of(session, final_invoice)
 
+    # The request has no body: the order is what a repeated key must agree on.
     return idempotent(InvoiceOut, make, content=str(order_id))
 
 

@@ -157,7 +157,7 @@ def _organisation(session: Session, organisation_id: int) -> Organisation:
 def _line(session: Session, line: LineIn, user: User, site: Site) -> RequestedLine:
     material = get_material(session, line.material)
     request = JobRequest(
-        model=get_model(session, line.model_id, user=user),
+        model=get_model(session, line.model_id, user=user),  # 404 for the model of somebody else.
         site=site,
         material=material,
         colour=get_colour(material, line.colour) if line.colour else None,
@@ -188,6 +188,7 @@ def read(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> Quot
 @router.get("/{quote_id}/pdf")
 def download(quote_id: int, session: DbSession, user: CurrentUser) -> Response:
     """The *devis*, drawn from what was frozen."""
+    # With the time of creation as stamp each download is the same file.
     quote = quotes.get_quote(session, quote_id, user=user)
     document = pdf.render_quote(quote.document, stamp=quote.created_at)
     name = f'inline; filename="{quote.number}.pdf"'

@@ -137,9 +137,11 @@ def bill(
 def _tab(session: Session, seller: Seller, body: BillIn, now: Now) -> Tab:
     ids = [body.organisation_id]
     of_organisation = tabs.list_tabs(session, seller=seller, now=now, until=body.until, organisation_ids=ids)
+    # An organisation has one tab per cost centre, and one without.
     tab = next((tab for tab in of_organisation if tab.cost_centre_id == body.cost_centre_id), None)
     if tab is None:
         raise tabs.NothingOwed()
+    # No list at all means everything; an empty list means none of that kind.
     if body.booking_ids is body.job_ids is body.order_ids is None:
         return tab
     return tab.only(
@@ -165,6 +167,7 @@ def sell(
 
     def make() -> InvoiceOut:
         seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, body.user_id)
+        # In the same transaction: a sale that is refused keeps no address.
         if body.address is not None:
             address = Address(**{**body.address.model_dump(), "lines": tuple(body.address.lines)})
             tabs.save_address(session, user=person, address=address, now=now)

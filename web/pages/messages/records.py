@@ -20,7 +20,7 @@ def mail_page(reader: StaffReader, session: DbSession) -> Response:
 @router.get("/staff/log")
 def log_page(reader: StaffReader, session: DbSession, page: Paging) -> Response:
     rows = list_site_changes(session, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1)
-    more = len(rows) > page.limit
+    more = len(rows) > page.limit  # One more than the page shows was read.
     return reader.page(
         "messages/log.html",
         changes=rows[: page.limit],

@@ -62,7 +62,7 @@ def _draw_list(reader: PageReader, session: Session, rows: list[Order], page: Pa
 def _progress(session: Session, order: Order, reader: PageReader) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
     if order.status is not OrderStatus.IN_PRODUCTION:
-        return None
+        return None  # Also spares a plan of the site for each order that is over.
     parts = orders.list_progress(session, order=order, now=reader.now)
     return sum(part.progress for part in parts) / len(parts) if parts else 0.0
 

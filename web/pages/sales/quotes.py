@@ -178,6 +178,7 @@ def _line(form: Form, model: Model, site: Site, session: Session) -> RequestedLi
             model=model,
             site=site,
             material=material,
+            # A colour of another material, or one no longer offered, becomes "any colour".
             colour=next((c for c in material.colours if c.code == colour and c.offered), None),
             quality=Quality(quality) if quality in set(Quality) else Quality.STANDARD,
             copies=form.int(f"quantity-{model.id}"),
@@ -216,7 +217,7 @@ def _rushes(session: Session, reader: PageReader) -> dict[str, Decimal]:
     try:
         _, tariff = get_tariff(session, site_id=reader.site.id, at=reader.now)
     except NoTariff:
-        return {}
+        return {}  # The quote itself says that there is no price yet.
     return {rush: (factor - 1) * 100 for rush, factor in tariff.rush_factors.items() if rush != STANDARD}
 
 

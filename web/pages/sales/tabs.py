@@ -145,6 +145,7 @@ def sell(
             session,
             seller=seller,
             user=person,
+            # Read again, not taken from the form: what was paid meanwhile is not in it.
             owed=[each for each in owed if form[f"{each.what}-{each.id}"]],
             # Nothing chosen becomes a means that no till takes, so that the verb refuses it at its field.
             means=tabs.TILL_MEANS.get(form["means"], PaymentMeansCode.TRANSFER),

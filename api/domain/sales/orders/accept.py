@@ -182,9 +182,7 @@ def _add_part(session: Session, order: Order, line: QuoteLine, actor: User, now:
     part = Part(order_id=order.id, quote_line_id=line.id, position=line.position, quantity=line.quantity)
     session.add(part)
     session.flush()
-    add_print(
-        session, order=order, part=part, line=line, copies=line.quantity, cause=Cause.ORDERED, actor=actor, now=now
-    )
+    add_print(session, order=order, part=part, copies=line.quantity, cause=Cause.ORDERED, actor=actor, now=now)
 
 
 def add_print(
@@ -192,7 +190,6 @@ def add_print(
     *,
     order: Order,
     part: Part,
-    line: QuoteLine,
     copies: int,
     cause: Cause,
     actor: User,
@@ -200,7 +197,25 @@ def add_print(
     text: str = "",
 ) -> PartPrint:
     """A submitted job for copies of a part: at the agreed price if they were ordered, free if they are a reprint."""
-    request = JobRequest(
+    # The buyer owns it also when staff start a reprint.
+    buyer = session.get_one(User, order.placed_by)
+    job = jobs.create_job(session, owner=buyer, request=_job_request(order, part, copies), now=now)
+    # Before `submit`: where slices are there already, it prices the job by them unless its price is exact.
+    _agree_price(job, part.quote_line, cause)
+    session.flush()
+    jobs.submit(session, job=job, actor=actor, now=now)
+    part_print = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
+    session.add(part_print)
+    session.flush()
+    record(
+        session, noun="order", noun_id=order.id, verb="print_added", now=now, actor_id=actor.id, job=job.id, cause=cause
+    )
+    return part_print
+
+
+def _job_request(order: Order, part: Part, copies: int) -> JobRequest:
+    line = part.quote_line
+    return JobRequest(
         model=line.model,
         site=order.site,
         material=line.material,
@@ -211,20 +226,6 @@ def add_print(
         note=f"{order.number} / {part.position}",
         organisation_id=order.organisation_id,
     )
-    # The buyer owns it also when staff start a reprint.
-    buyer = session.get_one(User, order.placed_by)
-    job = jobs.create_job(session, owner=buyer, request=request, now=now)
-    # Before `submit`: where slices are there already, it prices the job by them unless its price is exact.
-    _agree_price(job, line, cause)
-    session.flush()
-    jobs.submit(session, job=job, actor=actor, now=now)
-    part_print = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
-    session.add(part_print)
-    session.flush()
-    record(
-        session, noun="order", noun_id=order.id, verb="print_added", now=now, actor_id=actor.id, job=job.id, cause=cause
-    )
-    return part_print
 
 
 def _agree_price(job: Job, line: QuoteLine, cause: Cause) -> None:

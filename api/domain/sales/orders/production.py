@@ -59,12 +59,9 @@ def check_part(
     require_staff(session, user=actor, site_id=order.site_id)
     lock_order(session, order)
     waiting = [each for each in part.prints if each.job.status in PRINTED and each.checked_at is None]
-    copies = sum(each.copies for each in waiting)
     if order.status is not OrderStatus.IN_PRODUCTION or not waiting:
         raise NotPrinted()
-    if not 0 <= good <= copies:
-        raise GoodWrong(most=copies)
-    bad, text = copies - good, text.strip()
+    bad, text = _count_bad(waiting, good), text.strip()
     if bad and not text:
         raise CauseMissing()
     _mark_checked(waiting, bad, now)
@@ -90,6 +87,13 @@ def check_part(
         advance(session, order, OrderStatus.CHECKED, moves=NEXT, status=Order.status, checked_at=now)
 
 
+def _count_bad(waiting: list[PartPrint], good: int) -> int:
+    copies = sum(each.copies for each in waiting)
+    if not 0 <= good <= copies:
+        raise GoodWrong(most=copies)
+    return copies - good
+
+
 def _mark_checked(waiting: list[PartPrint], bad: int, now: datetime) -> None:
     # Staff count copies, not which job printed them: the bad ones are put down to the oldest jobs.
     for each in waiting:
@@ -105,7 +109,6 @@ def _print_again(
         session,
         order=order,
         part=part,
-        line=part.quote_line,
         copies=copies,
         cause=cause,
         actor=actor,

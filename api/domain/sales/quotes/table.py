@@ -195,7 +195,7 @@ def list_quotes(
 
 
 def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
-    """Names by id of the organisations that asked for a quote at these sites, and of those in `more_ids`; by name."""
+    """Names by id, sorted by name: organisations with a quote at these sites, and those of `more_ids`."""
     buyers = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
     query = select(Organisation).where(or_(Organisation.id.in_(buyers), Organisation.id.in_(more_ids)))
     return {row.id: row.name for row in session.scalars(query.order_by(Organisation.name, Organisation.id))}
@@ -218,7 +218,7 @@ def change_rule(
     actor: User,
     now: datetime,
 ) -> None:
-    """By a manager of the site; it counts for quotes asked from now on. Raises ThresholdWrong, ValidityWrong."""
+    """A manager changes the rule for later quotes. Raises StaffOnly, ThresholdWrong and ValidityWrong."""
     require_manager(session, user=actor, site_id=site_id)
     if not 0 <= above_cents <= MOST_ABOVE_CENTS:
         raise ThresholdWrong()
