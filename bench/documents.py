@@ -1,6 +1,7 @@
 """Are random invoices right in XML and on paper, and how long does one take? Prints one JSON object.
 
-Usage: python -m bench.documents [how many, 200]. Numbers and ledger are another question: this one asks no database.
+Usage: python -m bench.documents [how many, 200]. Numbers and ledger are measured by bench.invoice; this needs no
+database.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def count_failures(how_many: int) -> Counter[str]:
     for seed in range(how_many):
         document = make_random_document(seed)
         xml = generate(document)
-        found = validate(xml, document.profile, b2b=is_b2b(document), document=document)
-        failures.update({each.source for each in found})
+        faults = validate(xml, document.profile, b2b=is_b2b(document), document=document)
+        failures.update({fault.source for fault in faults})
         pdf = render_invoice(document, xml, stamp=STAMP)
         failures["print"] += bool(misprints(pdf, xml))
         failures["lint"] += bool(lint(pdf))
@@ -34,7 +35,10 @@ def count_failures(how_many: int) -> Counter[str]:
 
 
 def median_s(repeats: int, *, cpu: bool) -> float:
-    """Seconds for one 4-line invoice: checks, XML, schema, both schematrons, recount, PDF."""
+    """Seconds for one 4-line invoice: checks, XML, schema, both schematrons, recount, PDF.
+
+    Of the processor with `cpu`: on a busy machine only those say what the work costs.
+    """
     clock = time.process_time if cpu else time.perf_counter
     document, spent = make_document(), []
     for _ in range(repeats):

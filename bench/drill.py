@@ -1,6 +1,6 @@
-"""Kill -9 workers and OctoPrints while 150 jobs print; then ask OctoPrint's own logs what really happened.
+"""Kill -9 workers and OctoPrints while 150 jobs print; OctoPrint's own logs then say what really happened.
 
-The negative control prints the naive way (upload+print, believe the reply) under the same kills and must fail.
+The negative control prints the naive way (upload+print, trust the reply) under the same kills and must fail.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 
-from bench.stage import Stage, now, print_gcode, stage
+from bench.stage import Stage, now, open_stage, print_gcode
 from printers.lab import OctoPrintServer, prints_done, prints_started
 
 JOBS = int(os.environ.get("DRILL_JOBS", "150"))
@@ -25,7 +25,7 @@ KILLS = int(os.environ.get("DRILL_KILLS", "200"))
 OCTOPRINT_KILLS = int(os.environ.get("DRILL_OCTOPRINT_KILLS", "30"))
 PRINTERS = 4
 DEADLINE_S = 1500
-#: Says by a file when it begins to work: a worker that is killed while Python still imports proves nothing.
+# It creates a file when it begins to work: a worker that is killed while Python still imports proves nothing.
 WORKER = """
 import pathlib, sys
 import printers.reconcile
@@ -47,28 +47,26 @@ class Tally:
 def main() -> None:
     seed = int(os.environ.get("DRILL_SEED", str(time.time_ns() % 100_000)))
     print(f"seed {seed}", file=sys.stderr)
-    with stage(PRINTERS, heartbeat_s="0.5", stalled_after_s="2", tick_s="1") as made:
-        figures = ours(made, random.Random(seed))
+    with open_stage(PRINTERS, heartbeat_s="0.5", stalled_after_s="2", tick_s="1") as stage:
+        figures = ours(stage, random.Random(seed))
     print(figures, file=sys.stderr)
-    with stage(PRINTERS) as made:
-        control = naive(made, random.Random(seed))
+    with open_stage(PRINTERS) as stage:
+        control = naive(stage, random.Random(seed))
     print(json.dumps(figures | {"control_failures": control}))
 
 
-def ours(made: Stage, chance: random.Random) -> dict[str, int]:
-    jobs = [made.hand_in(print_gcode(dwell_s=3), seconds=30)[0] for _ in range(JOBS)]
-    made.start_worker(*WATCHER)
+def ours(stage: Stage, rng: random.Random) -> dict[str, int]:
+    jobs = [stage.hand_in(print_gcode(dwell_s=3), seconds=30)[0] for _ in range(JOBS)]
+    stage.start_worker(*WATCHER)
     tally, stop = Tally(), threading.Event()
-    person = threading.Thread(target=attend, args=(made, tally, stop))
+    person = threading.Thread(target=act_as_staff, args=(stage, tally, stop))
     person.start()
     killers = [
         *(
-            threading.Thread(
-                target=kill_worker, args=(made, f"worker-{n}", tally, stop, random.Random(chance.random()))
-            )
+            threading.Thread(target=kill_worker, args=(stage, f"worker-{n}", tally, stop, random.Random(rng.random())))
             for n in range(2)
         ),
-        threading.Thread(target=kill_octoprints, args=(made, tally, stop, random.Random(chance.random()))),
+        threading.Thread(target=kill_octoprints, args=(stage, tally, stop, random.Random(rng.random()))),
     ]
     for killer in killers:
         killer.start()
@@ -78,45 +76,51 @@ def ours(made: Stage, chance: random.Random) -> dict[str, int]:
         stop.set()
         for thread in (*killers, person):
             thread.join()
-    return {"jobs": JOBS, "kills": tally.kills, "octoprint_kills": tally.octoprint_kills, **judge(made, jobs, tally)}
+    return {
+        "jobs": JOBS,
+        "kills": tally.kills,
+        "octoprint_kills": tally.octoprint_kills,
+        **compare_with_logs(stage, jobs, tally),
+    }
 
 
-def kill_worker(made: Stage, name: str, tally: Tally, stop: threading.Event, chance: random.Random) -> None:
-    """One of two places: a worker is killed at any moment of its work, and another takes its place at once."""
+def kill_worker(stage: Stage, name: str, tally: Tally, stop: threading.Event, rng: random.Random) -> None:
+    """Kill a worker at any moment of its work, and start another in its place, again and again."""
     while not stop.is_set():
-        sign = made.folder / name
-        sign.unlink(missing_ok=True)
-        worker = made.start_worker(sys.executable, "-c", WORKER, str(sign))
-        while not sign.exists() and not stop.wait(0.02):
+        ready_file = stage.folder / name
+        ready_file.unlink(missing_ok=True)
+        worker = stage.start_worker(sys.executable, "-c", WORKER, str(ready_file))
+        while not ready_file.exists() and not stop.wait(0.02):
             pass
+        # The last worker lives, so that what is left can be printed.
         if tally.kills >= KILLS:
             stop.wait()
             return
-        stop.wait(chance.uniform(0.05, 2.2))
+        stop.wait(rng.uniform(0.05, 2.2))
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         tally.kills += 1
 
 
-def kill_octoprints(made: Stage, tally: Tally, stop: threading.Event, chance: random.Random) -> None:
-    while not stop.wait(chance.uniform(3, 10)) and tally.octoprint_kills < OCTOPRINT_KILLS:
-        server = chance.choice(made.servers)
+def kill_octoprints(stage: Stage, tally: Tally, stop: threading.Event, rng: random.Random) -> None:
+    while not stop.wait(rng.uniform(3, 10)) and tally.octoprint_kills < OCTOPRINT_KILLS:
+        server = rng.choice(stage.servers)
         server.kill()
         tally.octoprint_kills += 1
         server.start()
         server.wait_for_http(120)
 
 
-def attend(made: Stage, tally: Tally, stop: threading.Event) -> None:
-    """The person of the house: clears plates, looks at doubtful parts, and lets held jobs go on."""
+def act_as_staff(stage: Stage, tally: Tally, stop: threading.Event) -> None:
+    """Clear plates, decide about runs in doubt, and resume jobs on hold, as a person at the printers would."""
     while not stop.wait(0.3):
         try:
-            attend_once(made, tally)
-        except Exception as error:  # a race with the workers: the next round sees clearer
+            act_once(stage, tally)
+        except Exception as error:  # a race with the workers; the next round tries again
             print(f"person: {error!r}", file=sys.stderr)
 
 
-def attend_once(made: Stage, tally: Tally) -> None:
+def act_once(stage: Stage, tally: Tally) -> None:
     from api.db import transaction
     from api.domain.people.accounts import get_user
     from api.domain.printing.jobs import Job, JobStatus, resume
@@ -124,9 +128,9 @@ def attend_once(made: Stage, tally: Tally) -> None:
     from api.domain.printing.runs import find_live_run, list_doubts, resolve
 
     with transaction() as session:
-        staff = get_user(session, made.staff_id)
-        for run in list_doubts(session, site_ids=[made.site_id]):
-            printed = look_at_the_part(made.servers, run.path, tally)
+        staff = get_user(session, stage.staff_id)
+        for run in list_doubts(session, site_ids=[stage.site_id]):
+            printed = look_at_the_part(stage.servers, run.path, tally)
             resolve(session, run=run, printed=printed, resolution="seen on the plate", actor=staff, now=now())
         for job in session.scalars(select(Job).where(Job.status == JobStatus.ON_HOLD)):
             resume(session, job=job, actor=staff, now=now())
@@ -140,40 +144,40 @@ def attend_once(made: Stage, tally: Tally) -> None:
 
 
 def look_at_the_part(servers: list[OctoPrintServer], path: str, tally: Tally) -> bool:
-    """What lies on the plate, by OctoPrint's log; a doubt about a print that ended, or never began, was needless."""
+    """Whether it was printed, by OctoPrint's log. A doubt about a print that ended or never began was needless."""
     printed = any(path in prints_done(server) for server in servers)
-    begun = any(path in prints_started(server) for server in servers)
+    has_started = any(path in prints_started(server) for server in servers)
     tally.in_doubt += 1
-    if printed or not begun:
+    if printed or not has_started:
         tally.needless.append(path)
     return printed
 
 
 def wait_for_all(jobs: list[int], tally: Tally) -> None:
-    """Until every job is printed, or the deadline: what is missing then is lost."""
+    """Until every job is printed, or the deadline; what is missing then counts as lost."""
     from api.db import transaction
     from api.domain.printing.jobs import Job, JobStatus
 
-    deadline, said = time.monotonic() + DEADLINE_S, 0.0
+    deadline, reported_s = time.monotonic() + DEADLINE_S, 0.0
     while time.monotonic() < deadline:
         with transaction() as session:
             states = Counter(session.scalars(select(Job.status).where(Job.id.in_(jobs))))
-        if time.monotonic() - said > 15:
-            said = time.monotonic()
+        if time.monotonic() - reported_s > 15:
+            reported_s = time.monotonic()
             print(f"{dict(states)} {tally.kills} kills, {tally.octoprint_kills} of OctoPrint", file=sys.stderr)
         if states[JobStatus.PRINTED] == len(jobs):
             return
         time.sleep(0.5)
 
 
-def judge(made: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
-    """Our table against what OctoPrint wrote down."""
+def compare_with_logs(stage: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
+    """Compare our table with OctoPrint's logs."""
     from api.db import transaction
     from api.domain.printing.jobs import Job, JobStatus
     from api.domain.printing.runs import Run, RunStatus
 
-    done = Counter(path for server in made.servers for path in prints_done(server))
-    started = Counter(path for server in made.servers for path in prints_started(server))
+    done = Counter(path for server in stage.servers for path in prints_done(server))
+    started = Counter(path for server in stage.servers for path in prints_started(server))
     with transaction() as session:
         runs = list(session.scalars(select(Run)))
         lost = [
@@ -183,9 +187,9 @@ def judge(made: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
         false_done = [run.id for run in runs if run.status == RunStatus.DONE and not done[run.path]]
         double = [plate for plate, times in plates.items() if times > 1]
         double += [path for path, times in started.items() if times > 1]  # type: ignore[misc]  # only counted
-    for what, found in {"lost": lost, "double": double, "false_done": false_done, "needless": tally.needless}.items():
-        if found:
-            print(f"{what}: {found}", file=sys.stderr)
+    for name, cases in {"lost": lost, "double": double, "false_done": false_done, "needless": tally.needless}.items():
+        if cases:
+            print(f"{name}: {cases}", file=sys.stderr)
     return {
         "lost": len(lost),
         "double": len(double),
@@ -195,32 +199,33 @@ def judge(made: Stage, jobs: list[int], tally: Tally) -> dict[str, int]:
     }
 
 
-def naive(made: Stage, chance: random.Random) -> int:
-    """Failures of the naive way, under the same kinds of kills in proportion: lost + double + falsely done."""
+def naive(stage: Stage, rng: random.Random) -> int:
+    """Failures of the naive way (lost, double and falsely done) under the same kinds of kills in proportion."""
     count = max(20, JOBS // 4)
-    state = made.folder / "naive.json"
+    state = stage.folder / "naive.json"
     state.write_text(json.dumps({str(n): "waiting" for n in range(count)}))
-    targets = [f"{server.url} {server.key}" for server in made.servers]
+    targets = [f"{server.url} {server.key}" for server in stage.servers]
     command = [sys.executable, "-m", "bench.naive", str(state), *targets]
     deadline, next_kill = time.monotonic() + 300, time.monotonic() + 5
-    worker = made.start_worker(*command)
+    worker = stage.start_worker(*command)
     while time.monotonic() < deadline and "waiting" in json.loads(state.read_text()).values():
-        time.sleep(chance.uniform(2, 9))  # leaves it the time to end a print between two kills
+        # Long enough that it can end a print between two kills.
+        time.sleep(rng.uniform(2, 9))
         worker.send_signal(signal.SIGKILL)
         worker.wait()
         if time.monotonic() > next_kill:
-            server = chance.choice(made.servers)
+            server = rng.choice(stage.servers)
             server.kill()
             server.start()
             server.wait_for_http(120)
-            next_kill = time.monotonic() + chance.uniform(5, 14)
-        worker = made.start_worker(*command)
+            next_kill = time.monotonic() + rng.uniform(5, 14)
+        worker = stage.start_worker(*command)
     time.sleep(5)  # the last prints end
-    done = Counter(path for server in made.servers for path in prints_done(server))
-    believed = json.loads(state.read_text())
-    wrong = [n for n, said in believed.items() if said == "done" and not done[f"naive-{n}.gcode"]]
-    double = [n for n in believed if done[f"naive-{n}.gcode"] > 1]
-    lost = [n for n, said in believed.items() if said != "done"]
+    done = Counter(path for server in stage.servers for path in prints_done(server))
+    statuses = json.loads(state.read_text())
+    wrong = [n for n, status in statuses.items() if status == "done" and not done[f"naive-{n}.gcode"]]
+    double = [n for n in statuses if done[f"naive-{n}.gcode"] > 1]
+    lost = [n for n, status in statuses.items() if status != "done"]
     print(f"control: falsely done {wrong}, double {double}, lost {lost}", file=sys.stderr)
     return len(wrong) + len(double) + len(lost)
 

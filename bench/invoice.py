@@ -2,9 +2,9 @@
 
 1. 200 random documents against XSD, schematrons, an independent recount, and the printed page.
 2. Issue a 4-line invoice on a real database and release its PDF: median seconds.
-3. 8 processes issue in parallel and a quarter of their transactions is killed by force: numbers, hash chain, ledger.
+3. 8 processes issue in parallel, and a quarter of their transactions is killed: numbers, hash chain, ledger.
 4. Negative control: the same with a database sequence leaves gaps.
-The line before the last says how the storm went and what the times are made of.
+The line before the last says how part 3 went and what the times consist of.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-#: Each of 8 places makes 32 attempts, of which exactly a quarter is killed.
+# Each of 8 processes makes 32 attempts, of which exactly a quarter is killed.
 ISSUERS, TRIES, CRASHES = 8, 32, 8
 TODAY = date(2026, 11, 23)
-#: Timed invoices, after some that compile the rules and load the fonts.
+# Timed invoices, after some that compile the rules and load the fonts.
 TIMED, WARM_UP = 30, 2
-#: The last line, in this order.
-ASKED = (
+# The last line, in this order.
+REPORTED = (
     "invoices", "xsd_failures", "en16931_failures", "fr_failures", "sum_failures", "print_failures",
     "median_s_4_lines", "gaps", "duplicates", "chain_ok", "control_gaps",
 )  # fmt: skip
@@ -41,11 +41,12 @@ ASKED = (
 
 @contextmanager
 def database() -> Iterator[Path]:
-    """A scratch PostgreSQL with our tables, its files beside it; gone afterwards."""
+    """A temporary PostgreSQL with our tables; yields the data directory."""
     from api.adapters.postgres import EmbeddedPostgres
 
-    with tempfile.TemporaryDirectory(prefix="etabli-bench-") as made:
-        folder = Path(made)
+    with tempfile.TemporaryDirectory(prefix="etabli-bench-") as name:
+        folder = Path(name)
+        # Started as root, PostgreSQL runs under an account of its own, which must be able to pass this folder.
         folder.chmod(0o711)
         server = EmbeddedPostgres(folder / "pg", fsync=True)
         server.start()
@@ -59,7 +60,7 @@ def database() -> Iterator[Path]:
 
 
 def seed() -> tuple[int, int]:
-    """(seller, organisation) to bill with."""
+    """The ids of a seller and of an organisation to bill."""
     from api.db import transaction
     from api.domain.billing import organisations, sellers
     from api.domain.people.accounts import User
@@ -78,7 +79,7 @@ def seed() -> tuple[int, int]:
 
 
 def issue_one(seller_id: int, company_id: int, draft: Any, judge: Any, *, crash: bool = False) -> int:
-    """One transaction; `crash` kills the process by force after everything is written and before the commit."""
+    """One transaction; `crash` kills the process after everything is written and before the commit."""
     from api.db import transaction
     from api.domain.billing import invoices
     from api.domain.billing.sellers import Seller
@@ -100,28 +101,28 @@ def issue_one(seller_id: int, company_id: int, draft: Any, judge: Any, *, crash:
 
 
 def documents(how_many: int) -> dict[str, int]:
-    """Failures by judge over random documents: 1 to 60 lines, three rates, franchise, public, credit, consumers."""
+    """Failures by check, over random documents: 1 to 60 lines, three rates, franchise, public, credit, consumers."""
     from api.adapters.facturx import FRENCH, generate, is_b2b, validate
     from api.adapters.pdf import render_invoice
     from api.adapters.proofread import release_faults
     from tests.world.documents import make_random_document
 
-    found = dict.fromkeys(("xsd_failures", "en16931_failures", "fr_failures", "sum_failures", "print_failures"), 0)
+    failures = dict.fromkeys(("xsd_failures", "en16931_failures", "fr_failures", "sum_failures", "print_failures"), 0)
     names = {"xsd": "xsd_failures", "recount": "sum_failures", FRENCH: "fr_failures"}
     for number in range(how_many):
         document = make_random_document(number)
         xml = generate(document)
-        failures = {each.source for each in validate(xml, document.profile, b2b=is_b2b(document), document=document)}
-        for source in failures:
-            found[names.get(source, "en16931_failures")] += 1
-        found["sum_failures"] += not sums_agree(xml, document)
+        faults = validate(xml, document.profile, b2b=is_b2b(document), document=document)
+        for source in {fault.source for fault in faults}:
+            failures[names.get(source, "en16931_failures")] += 1
+        failures["sum_failures"] += not sums_agree(xml, document)
         pdf = render_invoice(document, xml, stamp=datetime(2026, 11, 23, tzinfo=UTC))
-        found["print_failures"] += bool(release_faults(pdf, xml)) or not print_agrees(pdf, xml)
-    return found
+        failures["print_failures"] += bool(release_faults(pdf, xml)) or not print_agrees(pdf, xml)
+    return failures
 
 
 def print_agrees(pdf: bytes, xml: bytes) -> bool:
-    """Does a stranger's reader find the sum to pay of the XML beside its label? Nothing of ours is asked."""
+    """Whether a foreign reader (pypdf) finds the sum to pay of the XML beside its label."""
     import io
     import re
 
@@ -135,13 +136,13 @@ def print_agrees(pdf: bytes, xml: bytes) -> bool:
 
 
 def cents(euros: Fraction) -> int:
-    """Half away from zero, counted in fractions."""
+    """Half away from zero, in exact fractions."""
     whole, rest = divmod(abs(euros) * 100, 1)
     return int(whole + (rest >= Fraction(1, 2))) * (1 if euros >= 0 else -1)
 
 
 def sums_agree(xml: bytes, document: Any) -> bool:
-    """Count the XML again from its quantities and prices with nothing of ours: fractions, half away from zero."""
+    """Recompute the XML from its quantities and prices, by code that shares nothing with the product."""
     from lxml import etree
 
     spaces = {
@@ -156,11 +157,11 @@ def sums_agree(xml: bytes, document: Any) -> bool:
     for line in root.iter(f"{{{spaces['ram']}}}IncludedSupplyChainTradeLineItem"):
         [quantity] = numbers(".//ram:BilledQuantity", line)
         [price] = numbers(".//ram:NetPriceProductTradePrice/ram:ChargeAmount", line)
-        off = sum(
+        allowances = sum(
             numbers(".//ram:SpecifiedLineTradeSettlement/ram:SpecifiedTradeAllowanceCharge/ram:ActualAmount", line)
         )
         [net] = numbers(".//ram:SpecifiedTradeSettlementLineMonetarySummation/ram:LineTotalAmount", line)
-        if cents(quantity * price) - cents(Fraction(off)) != cents(net):
+        if cents(quantity * price) - cents(Fraction(allowances)) != cents(net):
             return False
         [rate] = numbers(".//ram:ApplicableTradeTax/ram:RateApplicablePercent", line)
         bases[str(rate)] = bases.get(str(rate), Fraction(0)) + net
@@ -180,9 +181,9 @@ def sums_agree(xml: bytes, document: Any) -> bool:
 
 
 def medians(seller_id: int, company_id: int, repeats: int) -> dict[str, float]:
-    """Seconds from issue to released PDF of a 4-line invoice, until its number is there, and of the processor.
+    """Medians of a 4-line invoice in a warm process: seconds to the released PDF, to the number, and of the processor.
 
-    In a warm process; on a machine that others load, only the processor's own seconds say what the work costs.
+    On a machine that others load, only the processor's own seconds say what the work costs.
     """
     from api.adapters.invoicing import judge, render_invoice
     from tests.world.documents import make_document
@@ -190,27 +191,30 @@ def medians(seller_id: int, company_id: int, repeats: int) -> dict[str, float]:
     draft = make_document(issued_on=TODAY)
     spent: dict[str, list[float]] = {"median_s_4_lines": [], "median_s_number": [], "median_cpu_s_4_lines": []}
     for turn in range(repeats + WARM_UP):
-        start, begun = time.perf_counter(), time.process_time()
+        start_s, start_cpu_s = time.perf_counter(), time.process_time()
         invoice_id = issue_one(seller_id, company_id, draft, judge)
-        numbered = time.perf_counter()
+        numbered_s = time.perf_counter()
         render_invoice(invoice_id)
         if turn >= WARM_UP:
-            spent["median_s_4_lines"].append(time.perf_counter() - start)
-            spent["median_s_number"].append(numbered - start)
-            spent["median_cpu_s_4_lines"].append(time.process_time() - begun)
+            spent["median_s_4_lines"].append(time.perf_counter() - start_s)
+            spent["median_s_number"].append(numbered_s - start_s)
+            spent["median_cpu_s_4_lines"].append(time.process_time() - start_cpu_s)
     return {name: round(statistics.median(each), 3) for name, each in spent.items()}
 
 
-def issuer(place: int, tried: Any, seller_id: int, company_id: int) -> None:
-    """One process: issues until it is killed by force, or TRIES were made in its place."""
+def issuer(place: int, attempts: Any, seller_id: int, company_id: int) -> None:
+    """One process: issues until it is killed, or until TRIES attempts were made in its place.
+
+    `attempts` lives in shared memory, so that the process that replaces a killed one goes on counting.
+    """
     from tests.world.billing import accept_all
     from tests.world.documents import make_document
 
     crashes = crash_turns(place)
-    while tried.value < TRIES:
-        tried.value += 1
-        draft = replace(make_document(issued_on=TODAY), notes=(f"bench {place} {tried.value}",))
-        issue_one(seller_id, company_id, draft, accept_all, crash=tried.value in crashes)
+    while attempts.value < TRIES:
+        attempts.value += 1
+        draft = replace(make_document(issued_on=TODAY), notes=(f"bench {place} {attempts.value}",))
+        issue_one(seller_id, company_id, draft, accept_all, crash=attempts.value in crashes)
 
 
 def crash_turns(place: int) -> set[int]:
@@ -218,7 +222,7 @@ def crash_turns(place: int) -> set[int]:
     return set(random.Random(place).sample(range(1, TRIES + 1), CRASHES))
 
 
-def sequence_issuer(place: int, tried: Any) -> None:
+def sequence_issuer(place: int, attempts: Any) -> None:
     """The negative control: a number from a database sequence, and the same crashes."""
     import psycopg
 
@@ -226,16 +230,17 @@ def sequence_issuer(place: int, tried: Any) -> None:
 
     crashes = crash_turns(place)
     with psycopg.connect(settings().database_url.replace("+psycopg", "")) as connection:
-        while tried.value < TRIES:
-            tried.value += 1
+        while attempts.value < TRIES:
+            attempts.value += 1
             connection.execute("INSERT INTO control (no) VALUES (nextval('control_no'))")
-            if tried.value in crashes:
+            if attempts.value in crashes:
                 os.kill(os.getpid(), 9)
             connection.commit()
 
 
 def crowd(target: Any, *arguments: Any) -> int:
-    """8 processes at once, each killed one replaced until ISSUERS x TRIES attempts were made. How many were killed."""
+    """8 processes at once; each killed one is replaced until all attempts were made. Returns how many were killed."""
+    # Forked from a server that holds nothing of ours: a child must not share database connections with its parent.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
         ["api.domain.billing.invoices", "api.domain.billing.organisations", "tests.world.billing", "psycopg"]
@@ -244,9 +249,9 @@ def crowd(target: Any, *arguments: Any) -> int:
     running: dict[int, Any] = {}
     killed = 0
     while True:
-        for place, tried in enumerate(places):
-            if place not in running and tried.value < TRIES:
-                running[place] = context.Process(target=target, args=(place, tried, *arguments))
+        for place, attempts in enumerate(places):
+            if place not in running and attempts.value < TRIES:
+                running[place] = context.Process(target=target, args=(place, attempts, *arguments))
                 running[place].start()
         if not running:
             return killed
@@ -260,9 +265,10 @@ def crowd(target: Any, *arguments: Any) -> int:
 
 
 def series_report(seller_id: int) -> dict[str, Any]:
-    """Gaps, duplicates, hash chain and balance as the tables say.
+    """Gaps, duplicates, hash chain and balance, by the tables.
 
-    `overtaken` counts those whose number another issuer took between the dry run and the lock: the storm was real.
+    `overtaken` counts invoices whose number another process took between the dry run and the lock: above 0, they
+    really ran in parallel.
     """
     from sqlalchemy import func, select
 
@@ -289,7 +295,7 @@ def series_report(seller_id: int) -> dict[str, Any]:
 
 
 def control() -> int:
-    """How many numbers a sequence loses in the same storm."""
+    """How many numbers a database sequence loses under the same kills."""
     import sqlalchemy as sa
 
     from api.db import transaction
@@ -307,17 +313,17 @@ def main() -> None:
     how_many = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     with database():
         seller_id, company_id = seed()
-        found: dict[str, Any] = {"invoices": how_many, **documents(how_many)}
-        found |= medians(seller_id, company_id, TIMED)
-        calm = series_report(seller_id)["issued"]
+        figures: dict[str, Any] = {"invoices": how_many, **documents(how_many)}
+        figures |= medians(seller_id, company_id, TIMED)
+        issued_before = series_report(seller_id)["issued"]
         killed = crowd(issuer, seller_id, company_id)
-        found |= series_report(seller_id)
-        found["control_gaps"] = control()
+        figures |= series_report(seller_id)
+        figures["control_gaps"] = control()
     attempts = ISSUERS * TRIES
-    found |= {"attempts": attempts, "killed": killed, "kill_rate": round(killed / attempts, 3)}
-    found["lost"] = calm + attempts - killed - found["issued"]  # committed, and not there
-    print(json.dumps({name: value for name, value in found.items() if name not in ASKED}))
-    print(json.dumps({name: found[name] for name in ASKED}))
+    figures |= {"attempts": attempts, "killed": killed, "kill_rate": round(killed / attempts, 3)}
+    figures["lost"] = issued_before + attempts - killed - figures["issued"]  # committed, and not there
+    print(json.dumps({name: value for name, value in figures.items() if name not in REPORTED}))
+    print(json.dumps({name: figures[name] for name in REPORTED}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The negative control of the drill: upload+print, believe the reply, call it done when the printer is idle again."""
+"""The negative control of the drill: upload+print, trust the reply, call it done when the printer is idle again."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import requests
 
 from bench.stage import print_gcode
 
+# Threads of this process share one file; other processes are not fenced off, as in a queue without leases.
 _lock = threading.Lock()
 
 
@@ -24,46 +25,46 @@ def main() -> None:
 
 def serve(state: Path, url: str, key: str) -> None:
     headers = {"X-Api-Key": key}
-    taken: str | None = None
-    while (taken := take(state)) is not None:
+    while (number := take(state)) is not None:
         try:
             wait_idle(url, headers)
-            file = {"file": (f"naive-{taken}.gcode", print_gcode(dwell_s=3))}
+            file = {"file": (f"naive-{number}.gcode", print_gcode(dwell_s=3))}
             requests.post(
                 f"{url}/api/files/local", headers=headers, files=file, data={"print": "true"}, timeout=10
             ).raise_for_status()
             wait_idle(url, headers)
-            put(state, taken, "done")
+            put(state, number, "done")
         except requests.RequestException:
-            put(state, taken, "waiting")
+            put(state, number, "waiting")
             time.sleep(0.5)
 
 
 def wait_idle(url: str, headers: dict[str, str]) -> None:
+    # So that a print which was just requested has begun and is not taken for ended.
     time.sleep(0.3)
     while requests.get(f"{url}/api/job", headers=headers, timeout=5).json()["state"] != "Operational":
         time.sleep(0.2)
 
 
 def take(state: Path) -> str | None:
-    """The next job that is not done; another thread's is left alone only within this process, as naive queues do."""
+    """The next job that is not done and that no thread of this process works on."""
     with _lock:
         jobs = json.loads(state.read_text())
-        for number, said in jobs.items():
-            if said == "waiting" and number not in _taken:
+        for number, status in jobs.items():
+            if status == "waiting" and number not in _taken:
                 _taken.add(number)
                 return str(number)
     return None
 
 
-def put(state: Path, number: str, said: str) -> None:
+def put(state: Path, number: str, status: str) -> None:
     with _lock:
         jobs = json.loads(state.read_text())
-        jobs[number] = said
+        jobs[number] = status
         draft = state.with_suffix(".new")
         draft.write_text(json.dumps(jobs))
         draft.replace(state)
-        if said == "waiting":
+        if status == "waiting":
             _taken.discard(number)
 
 

@@ -1,4 +1,4 @@
-"""A whole small installation for one bench or drill: PostgreSQL, real OctoPrints, workers, and prints to hand in."""
+"""A small installation for one bench or drill: PostgreSQL, real OctoPrints, workers, and jobs to print."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from printers.lab import Lab, OctoPrintServer
 
-START = [sys.executable, "-m", "web.command", "tasks", "--queue"]
+WORKER = [sys.executable, "-m", "web.command", "tasks", "--queue"]
 
 
 def now() -> datetime:
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 
 class Stage:
-    """What a bench works with; `servers[i]` is the OctoPrint of `printer_ids[i]`."""
+    """An installation that runs; `servers[i]` is the OctoPrint of `printer_ids[i]`."""
 
     def __init__(self, folder: Path, servers: list[OctoPrintServer]) -> None:
         self.folder, self.servers = folder, servers
@@ -35,7 +35,7 @@ class Stage:
         self._workers: list[subprocess.Popen[bytes]] = []
 
     def seed(self) -> None:
-        """One site without hours, its printers clear and loaded, and a model that nobody will ever slice."""
+        """One site without hours, its printers clear and loaded, and a model that is never sliced."""
         from api.db import transaction
         from api.domain.people.accounts import find_user
         from api.domain.places.sites import get_site_by_slug, set_hours
@@ -48,6 +48,7 @@ class Stage:
             seeded = seed(session, servers=demo, data_dir=self.folder, now=now())
             self.printer_ids = [printer["id"] for printer in seeded["printers"]]
             site = get_site_by_slug(session, "atelier")
+            # Without hours a site is always open, so that a bench at night prints as well.
             set_hours(session, site=site, rows=[])
             owner, staff = find_user(session, email="alice@example.org"), find_user(session, email="bob@example.org")
             assert owner and staff
@@ -88,7 +89,8 @@ class Stage:
             request = JobRequest(model, get_site(session, self.site_id), get_material(session, "PLA"), scale=scale)
             job = create_job(session, owner=owner, request=request, now=now())
             submit(session, job=job, actor=owner, now=now())
-            session.info.pop("steps", None)  # the slicer is not what is measured here
+            # The step that would slice it is taken back: the slicer is not what is measured here.
+            session.info.pop("steps", None)
             job_id, slice_id = job.id, job.slices[0].slice_id
         key = self.store(gcode)
         if at_once:
@@ -103,17 +105,16 @@ class Stage:
         return key
 
     def make_ready(self, slice_id: int, key: str, gcode: bytes, *, seconds: int) -> float:
-        """What the slicing step does when the slicer is done; when its commit began, since the epoch: before it, no
-        slice is ready."""
+        """Do what the slicing step does when the slicer is done; returns when its commit began, in seconds since the
+        epoch: before that, no worker can see the slice."""
         from api.db import transaction
         from api.domain.printing.slices import Slice, mark_ready
         from printers.slicing import update_jobs
 
         with transaction() as session:
-            found = session.get_one(Slice, slice_id)
             mark_ready(
                 session,
-                slice_=found,
+                slice_=session.get_one(Slice, slice_id),
                 seconds=seconds,
                 grams=Decimal(1),
                 gcode_key=key,
@@ -125,8 +126,8 @@ class Stage:
             return time.time()
 
     def start_worker(self, *argv: str) -> subprocess.Popen[bytes]:
-        """A dispatch worker (or another command) of ours; ended with the stage."""
-        command = [*START, "dispatch", "--concurrency", "6"] if not argv else list(argv)
+        """A dispatch worker, or another command; ended with the stage."""
+        command = [*WORKER, "dispatch", "--concurrency", "6"] if not argv else list(argv)
         log = (self.folder / "worker.log").open("ab")
         worker = subprocess.Popen(command, stdout=log, stderr=log, process_group=0)
         self._workers.append(worker)
@@ -144,15 +145,16 @@ _scales = iter(range(1, 1_000_000))
 
 
 @contextmanager
-def stage(printers: int, **settings: str) -> Iterator[Stage]:
-    """Everything started and seeded; all of it is ended and removed at the end. `settings` are ETABLI_* values."""
+def open_stage(printers: int, **settings: str) -> Iterator[Stage]:
+    """Start and seed everything; end and remove it afterwards. `settings` are ETABLI_* values."""
     from api.adapters.postgres import EmbeddedPostgres
 
     folder = Path(tempfile.mkdtemp(prefix="etabli-bench-"))
-    folder.chmod(0o755)  # the database's own account must reach its folder below
+    # Started as root, PostgreSQL runs under an account of its own, which must be able to pass this folder.
+    folder.chmod(0o755)
     postgres = EmbeddedPostgres(folder / "postgres")
     lab = Lab(folder / "lab", printers, pace="fast")
-    made = Stage(folder, lab.servers)
+    stage = Stage(folder, lab.servers)
     try:
         os.environ.update(
             ETABLI_DATABASE_URL=postgres.start(),
@@ -161,14 +163,14 @@ def stage(printers: int, **settings: str) -> Iterator[Stage]:
         )
         _migrate()
         lab.start()
-        made.seed()
-        yield made
+        stage.seed()
+        yield stage
     except BaseException:
         if (log := folder / "worker.log").exists():
             sys.stderr.write(log.read_text(errors="replace")[-6000:])
         raise
     finally:
-        made.end_workers()
+        stage.end_workers()
         lab.stop()
         _dispose()
         postgres.stop()
@@ -182,14 +184,14 @@ def _migrate() -> None:
 
 
 def _dispose() -> None:
-    """The next stage of this process has settings, a database and files of its own."""
     from api import db
     from api.adapters import files, seal
     from api.settings import settings
 
+    # The next stage of this process has settings, a database and files of its own.
     db.engine().dispose()
-    for kept in (db.sessions, db.engine, settings, files._store, seal._fernet):
-        kept.cache_clear()
+    for cached in (db.sessions, db.engine, settings, files._store, seal._fernet):
+        cached.cache_clear()
 
 
 def print_gcode(*, size: int = 0, dwell_s: float = 1.0) -> bytes:

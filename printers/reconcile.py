@@ -47,9 +47,9 @@ from printers.record import (
 
 log = structlog.get_logger()
 
-# A healthy dispatch takes nine steps; a printer that needs many more is left for the next poke.
+# A healthy dispatch takes nine steps; a printer that needs many more is left for the next call.
 MOST_STEPS = 40
-# After so many refusals the next poke or tick goes on, so that no server is hammered.
+# After so many refusals the rest is left to the next call, so that no server is hammered.
 MOST_REFUSALS = 3
 # Between two looks within the grace of decide.SETTLE_S.
 PEEK_S = 0.05
@@ -70,7 +70,7 @@ class StepResult(StrEnum):
 
     CONTINUE = "continue"  # there may be more to do
     REFUSED = "refused"  # the printer said no: the world changed, look again, but not for ever
-    IDLE = "idle"  # wait for the next poke
+    IDLE = "idle"  # wait until something happens
 
 
 def reconcile(

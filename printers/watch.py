@@ -1,4 +1,4 @@
-"""Watching: holds the push socket of each printer and pokes its dispatch step. It never acts on a printer.
+"""Watching: holds the push socket of each printer and enqueues its reconcile step. It never acts on a printer.
 
 An advisory lock per printer keeps two processes from watching the same one. Watching twice would be harmless; the
 lock only saves sockets. A dead watcher's lock is released with its database connection.
@@ -81,7 +81,7 @@ async def _drop(
 
 
 async def _watch(printer: WatchedPrinter) -> None:
-    """Poke the printer at each push; several within SETTLE_S are one poke."""
+    """Enqueue the printer's step at each push; several pushes within SETTLE_S are one step."""
     try:
         key = unseal_key(printer.url, printer.sealed_key)
     except PrinterError as error:
@@ -97,18 +97,18 @@ async def _watch(printer: WatchedPrinter) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(watch(printer.url, key, on_push))
-        tasks.create_task(_poke_when(pushed, printer.printer_id))
+        tasks.create_task(_enqueue_when(pushed, printer.printer_id))
 
 
-async def _poke_when(pushed: asyncio.Event, printer_id: int) -> None:
+async def _enqueue_when(pushed: asyncio.Event, printer_id: int) -> None:
     while True:
         await pushed.wait()
         await asyncio.sleep(SETTLE_S)
-        # Cleared before the poke: a push that comes during it must lead to another look.
+        # Cleared before the step is enqueued: a push that comes during it must lead to another look.
         pushed.clear()
-        await asyncio.to_thread(_poke, printer_id)
+        await asyncio.to_thread(_enqueue, printer_id)
 
 
-def _poke(printer_id: int) -> None:
+def _enqueue(printer_id: int) -> None:
     with transaction() as session:
         enqueue_reconcile(session, printer_id)

@@ -21,7 +21,6 @@ from alembic import command as alembic
 from alembic.config import Config
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
-from web.command.running import listen, second_socket
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.domain.booking.rules import Policy, set_rule
@@ -29,6 +28,7 @@ from api.domain.people import accounts
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import ResourceKind, create_resource, create_site
+from web.sockets import listen, second_socket
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
@@ -102,7 +102,7 @@ def serving(url: str) -> Iterator[int]:
 
 
 def start_process(listening: socket.socket, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "web.part", "web", str(listening.fileno())]
+    command = [sys.executable, "-m", "web.process", "web", str(listening.fileno())]
     fds = [listening.fileno()]
     return subprocess.Popen(command, env=environment, cwd=ROOT, pass_fds=fds, stdout=DEVNULL, stderr=STDOUT)
 
