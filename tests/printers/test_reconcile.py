@@ -1,21 +1,19 @@
-"""Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, commands, faults."""
+"""Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, faults."""
 
 from typing import Any
 
 import pytest
 
 from api.db import transaction
-from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, state_of
-from api.domain.printing.runs import LIVE, RunCommand, RunStatus, get_run
+from api.domain.printing.runs import RunStatus
 from api.domain.printing.states import PrinterState
-from printers import record
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
-from tests.world.workshop import Mortal, Workshop
+from tests.world.workshop import Workshop
 
 S = RunStatus
 
@@ -88,80 +86,6 @@ def test_plates_of_a_job_follow_each_other_and_their_charges_sum_to_its_price(wo
         workshop.job(job_id).net_cents,
         workshop.job(job_id).vat_cents,
     )
-
-
-@pytest.mark.parametrize("status", LIVE)
-def test_a_cancel_ends_a_run_in_every_status(workshop: Workshop, status: RunStatus) -> None:
-    job_id = workshop.at(status)
-    workshop.cancel(job_id)
-    for _ in range(2):  # the cancel itself, then its end as seen
-        workshop.reconcile()
-    assert (workshop.run(job_id).status, workshop.job(job_id).status) == (S.CANCELLED, JobStatus.CANCELLED)
-    assert not workshop.sim.printer.is_active
-    assert workshop.charges(job_id) == []
-
-
-def test_a_plate_that_was_not_touched_stays_clear(workshop: Workshop) -> None:
-    job_id = workshop.at(S.UPLOADING)
-    workshop.cancel(job_id)
-    workshop.reconcile()
-    assert workshop.printer().plate_clear
-    assert workshop.sim.printer.files == {}
-
-
-def test_pause_and_resume_are_done_and_then_forgotten(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.command(job_id, RunCommand.PAUSE)
-    for _ in range(2):
-        workshop.reconcile()
-    assert (workshop.run(job_id).status, workshop.run(job_id).command) == (S.PAUSED, None)
-    workshop.command(job_id, RunCommand.RESUME)
-    for _ in range(2):
-        workshop.reconcile()
-    assert (workshop.run(job_id).status, workshop.run(job_id).command) == (S.PRINTING, None)
-
-
-def test_a_pause_asked_before_the_print_began_is_done(workshop: Workshop) -> None:
-    job_id = workshop.at(S.STARTING)
-    workshop.command(job_id, RunCommand.PAUSE)
-    for _ in range(3):
-        workshop.reconcile()
-    assert workshop.run(job_id).status == S.PAUSED
-
-
-def test_a_cancel_is_not_taken_back_by_a_later_pause(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.command(job_id, RunCommand.CANCEL)
-    workshop.command(job_id, RunCommand.PAUSE)
-    assert workshop.run(job_id).command == RunCommand.CANCEL
-
-
-def test_a_cancel_that_comes_while_a_pause_is_seen_is_done(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.sim.printer.steer("pause", "pause")
-    client = Mortal(workshop.open(workshop.sim.url, workshop.sim.key), 0, True)  # the look
-    client.die = lambda: workshop.command(job_id, RunCommand.CANCEL)  # type: ignore[method-assign]  # not a death
-    for _ in range(2):  # the cancel itself, then its end as seen
-        workshop.reconcile(opener=lambda *_: client)
-    assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.CANCELLED, "cancelled")
-
-
-def test_a_cancel_that_comes_after_the_run_was_read_stays(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.command(job_id, RunCommand.PAUSE)
-    with transaction() as session:
-        run = get_run(session, workshop.run(job_id).id)
-        workshop.command(job_id, RunCommand.CANCEL)
-        record._clear_command(session, run)
-    assert workshop.run(job_id).command == RunCommand.CANCEL
-
-
-def test_an_ended_run_takes_no_command(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.sim.printer.finish()
-    workshop.reconcile()
-    with pytest.raises(ForbiddenMove):
-        workshop.command(job_id, RunCommand.PAUSE)
 
 
 def test_cancelled_on_the_screen_waits_for_a_person(workshop: Workshop) -> None:
