@@ -25,6 +25,7 @@ from api.domain.places.sites import Resource, Site
 
 # How far back a feed reaches. Calendar programs keep what they have read.
 PAST = timedelta(days=60)
+# UIDs must be unique and stay the same, whatever the domain of the installation; `.invalid` never exists (RFC 2606).
 UID_HOST = "etabli.invalid"
 # The statuses of a booking that will not take place, or did not.
 ENDED = (BookingStatus.REJECTED, BookingStatus.CANCELLED, BookingStatus.NO_SHOW)
@@ -63,12 +64,14 @@ def open_feed(session: Session, *, user: User, now: datetime, resource: Resource
 
 
 def _digest(secret: str) -> str:
+    # No slow hash: nobody guesses 24 random bytes, and calendar programs come every hour.
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def read_feed(session: Session, *, secret: str, now: datetime) -> bytes:
     """The calendar at a secret address; NotFound when it is unknown or revoked, or its person has lost the right."""
     feed = session.scalar(select(Feed).where(Feed.secret_hash == _digest(secret), Feed.revoked_at.is_(None)))
+    # Rights count at each reading: they may have been lost since the address was made.
     user = session.get(User, feed.user_id) if feed else None
     if feed is None or user is None or user.disabled_at is not None:
         raise NotFound()

@@ -140,10 +140,7 @@ def announce(
     price_cents: int = 0,
     status: GatheringStatus = GatheringStatus.PUBLISHED,
 ) -> Gathering:
-    """Staff announce an event and hold its resources, all or none.
-
-    Raises EndsBeforeStart, TitleMissing, SeatsWrong, HeldElsewhere, Taken.
-    """
+    """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong."""
     require_staff(session, user=actor, site_id=site.id)
     title = title.strip()[:160]
     _require_sound(title, start, end, seats)
@@ -170,7 +167,8 @@ def announce(
 
 
 def _require_sound(title: str, start: datetime, end: datetime, seats: int) -> None:
-    span(start, end)
+    """Raises EndsBeforeStart, TitleMissing, SeatsWrong."""
+    span(start, end)  # which refuses an end before the start
     if not title:
         raise TitleMissing()
     if not 1 <= seats <= 5000:
@@ -182,6 +180,7 @@ def _hold_resources(
 ) -> None:
     if any(resource.site_id != gathering.site_id for resource in resources):
         raise HeldElsewhere()
+    # In the order of the ids: two announcements of the same rooms never wait for each other.
     for resource in lock_resources(session, [resource.id for resource in resources]):
         create_hold(
             session,
@@ -204,6 +203,7 @@ def _free_slug(session: Session, title: str) -> str:
 
 
 def _record(session: Session, gathering: Gathering, verb: str, now: datetime, actor_id: int, **facts: object) -> None:
+    # The feeds tell calendar programs by this instant that the event has changed.
     gathering.changed_at = now
     session.flush()
     record(
@@ -265,6 +265,7 @@ def list_announced(session: Session, *, site_ids: list[int], since: datetime) ->
 
 
 def seats_left(session: Session, *, gathering: Gathering) -> int:
+    # Who came still has the seat: during the event it is not free for somebody else.
     taken = select(func.count()).where(
         Registration.gathering_id == gathering.id,
         Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.CAME]),

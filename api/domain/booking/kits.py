@@ -89,6 +89,7 @@ def create_kit(
     members = list(members)
     if any(member.site_id != site.id for member in members):
         raise MemberElsewhere()
+    # The kit is booked as a resource of its own; FIND_TERMS adds the members, which are held with it.
     resource = create_resource(session, site=site, kind=kind, name=name, now=now)
     kit = Kit(id=resource.id, min_age=min_age, deposit_cents=deposit_cents)
     kit.members = [KitMember(resource_id=member.id) for member in members]

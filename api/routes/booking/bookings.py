@@ -34,6 +34,7 @@ class RangeWrong(Invalid):
 class BookingIn(BaseModel):
     """`start` and `end` in ISO 8601; without an offset they are wall time at the site."""
 
+    # A number beyond a bigint would be an error of the database instead of a 422.
     resource_id: int = Field(ge=1, le=2**63 - 1)
     start: datetime
     end: datetime
@@ -175,6 +176,7 @@ router.add_api_route("/bookings", create, methods=["POST"], status_code=201, rou
 
 
 def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
+    # `book` checks that the actor staffs the site: only it knows the site of the resource.
     person, actor = user, None
     if body.user_id is not None and body.user_id != user.id:
         person, actor = _get_user(session, body.user_id), user
@@ -210,6 +212,7 @@ def read_ics(booking_id: int, session: DbSession, user: CurrentUser) -> Response
 def change(booking_id: int, body: BookingChange, session: DbSession, user: CurrentUser, now: Now) -> BookingOut:
     """Move it, or change its note. 409 when the new time is taken; the booking then stays as it was."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+    # One request is one transaction: if the note is refused, the move is taken back too.
     if body.start is not None or body.end is not None:
         bookings.move(session, booking=booking, start=body.start, end=body.end, actor=user, now=now)
     if body.note is not None:
@@ -311,6 +314,7 @@ def calendar(
 ) -> Response:
     """All resources with their holds in `[from, to)`; names of others only for staff of the site."""
     check_range(start, end)
+    # The text of the database goes out as it is, neither parsed nor validated.
     week = bookings.week_json(session, user=user, start=start, end=end, site_id=site_id, kind=kind)
     return Response(week, media_type="application/json")
 

@@ -45,4 +45,5 @@ def read_site(slug: str, session: DbSession, now: Now) -> Response:
 def read_private(secret: str, session: DbSession, now: Now) -> Response:
     """The calendar of a person or resource. Without a login: calendar programs have none."""
     calendar = feeds.read_feed(session, secret=secret, now=now)
+    # Who holds the secret sees names and times: no cache on the way may keep them.
     return Response(calendar, media_type=CALENDAR, headers={"Cache-Control": "private, no-store"})

@@ -59,6 +59,7 @@ class ResourceOut(BaseModel):
     @classmethod
     def of(cls, terms: BookingTerms) -> ResourceOut:
         policy = terms.policy
+        # Fields of the same name are copied; prices carry their unit in their name.
         plain = {name: getattr(policy, name) for name in RuleOut.model_fields if not name.startswith("euros_")}
         rates = policy.rates
         return cls(
@@ -154,7 +155,7 @@ def free_slots(
     now: Now,
     start: Annotated[datetime, Query(alias="from")],
     end: Annotated[datetime, Query(alias="to")],
-    minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
+    minutes: Annotated[int, Query(ge=5, le=44640)] = 60,  # 31 days, the longest booking that a rule may allow
     site_id: int | None = None,
     kind: ResourceKind | None = None,
     count: Annotated[int, Query(ge=1, le=10)] = 3,

@@ -82,7 +82,8 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respon
 
 @router.post("/agenda/feed")
 def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
-    """A fresh secret address for one's calendar program, shown once."""
+    """A new secret address for a calendar program, shown once."""
+    # A POST, because the address before it stops working.
     secret = open_feed(session, user=user, now=reader.now)
     return reader.page("booking/feed.html", url=f"{settings().base_url or reader.request.base_url}feeds/{secret}.ics")
 
@@ -235,6 +236,7 @@ def photo_of(session: DbSession, user: CurrentUser, booking_id: int, direction: 
 @router.post("/bookings/{booking_id}/{verb}")
 def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, verb: str, form: Sent) -> Response:
     """Approve, refuse, cancel, check in, check out, or say that nobody came."""
+    # This route stands after `move` and `hand-…`: the first one that fits takes the request.
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
     if verb not in VERBS:
         return reader.to(f"/bookings/{booking.id}")
@@ -281,6 +283,7 @@ def answer_offer(
             return reader.to(f"/bookings/{booking.id}", N_("{name} is booked for you."), name=wait.resource.name)
         bookings.leave_waitlist(session, wait=wait, now=reader.now)
     if form.errors:
+        # The savepoint was rolled back; the row in memory may hold what was written in it.
         session.refresh(wait)
         return _wait(reader, session, user, wait, form)
     return reader.to("/agenda", N_("You have left the line."))
@@ -315,5 +318,6 @@ def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, 
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)
     if form.errors:
+        # The page has only a button, and no field beside which an error could stand.
         return reader.to(f"/gatherings/{slug}", next(iter(form.errors.values())), kind="broken")
     return reader.to(f"/gatherings/{slug}", notice)

@@ -127,6 +127,7 @@ def _list_slots(
     session: Session, reader: PageReader, resources: list[BookingTerms], minutes: int
 ) -> list[ResourceSlots]:
     now = reader.now
+    # 30 days, as the page says where nothing is free.
     slots = bookings.find_slots(session, terms=resources, minutes=minutes, start=now, end=now + timedelta(days=30))
     return [ResourceSlots(terms, slots.get(terms.resource_id, [])) for terms in resources]
 
@@ -176,6 +177,7 @@ def booking_form_page(
 ) -> Response:
     """One resource at one time: its price and rules, what the person lacks, and the button."""
     terms = bookings.get_terms(session, resource_id=resource_id, user=user)
+    # Without a time the length is only proposed and must suit the rule; a chosen one stays, and its error is shown.
     length = minutes if start else max(terms.policy.min_minutes, min(minutes, terms.policy.max_minutes))
     form = Form(reader.request, _form_values(terms, start, length) if start else {"minutes": str(length)})
     return show_booking_form(reader, session, user, terms, form, weeks_ahead=week)
@@ -248,8 +250,6 @@ def _offer(reader: PageReader, session: Session, user: User, terms: BookingTerms
         return BookingOffer(
             trouble=trouble, slots=_next_free(reader, session, terms, form, start), is_taken=isinstance(refusal, Taken)
         )
-    if end <= start:
-        return BookingOffer()
     return BookingOffer(price=price_of(terms, start=start, end=end))
 
 
@@ -305,6 +305,7 @@ def request_of(terms: BookingTerms, form: Form) -> BookingRequest:
         start=start,
         end=end,
         note=form["note"],
+        # What is no number counts as too young.
         youngest_age=form.int("youngest_age", otherwise=-1) if form["youngest_age"] else None,
         guardian_consent=form["guardian_consent"] == "yes",
     )

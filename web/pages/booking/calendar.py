@@ -39,6 +39,7 @@ def calendar_page(
     today = reader.now.astimezone(zone).date()
     monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)
     days = [monday + timedelta(days=n) for n in range(7)]
+    # Midnights of the wall clock: around a change of the clocks they are 23 or 25 hours apart.
     edges = [datetime.combine(day, time(0), zone) for day in [*days, days[-1] + timedelta(days=1)]]
     week_data = json.loads(bookings.week_json(session, user=user, start=edges[0], end=edges[-1], site_id=site.id))
     resources = week_data["resources"]

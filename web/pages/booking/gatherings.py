@@ -34,6 +34,7 @@ STATES = {
     GatheringStatus.PUBLISHED: State("good", N_("Announced")),
     GatheringStatus.CANCELLED: State("broken", N_("Called off")),
 }
+# Those who withdrew are not on the list.
 SEATS = {
     RegistrationStatus.REGISTERED: State("good", N_("Registered")),
     RegistrationStatus.WAITING: State("waiting", N_("In line")),
@@ -68,6 +69,7 @@ def _new(reader: PageReader, session: Session, form: Form) -> Response:
 
 
 def _chosen(form: Form) -> list[int]:
+    # An empty form holds a dict, which has no lists.
     sent = form.data.getlist("resources") if hasattr(form.data, "getlist") else []
     return [int(each) for each in sent if str(each).isdigit()]
 
@@ -84,6 +86,7 @@ def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
 
 
 def _announce(session: Session, reader: PageReader, site: Site, user: User, form: Form) -> Gathering:
+    # Resources of another site are left out, whatever was sent.
     query = select(Resource).where(Resource.id.in_(_chosen(form)), Resource.site_id == site.id)
     return gatherings.announce(
         session,

@@ -59,6 +59,7 @@ def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
     site = place_of(reader)
     rules = list_rules(session, site_id=site.id)
     resources = _resources(session, site)
+    # A kind of which the site has nothing needs no rule yet.
     kinds = [kind for kind in ResourceKind if any(each.kind == kind for each in resources)]
     return reader.page(
         "booking/rules.html",

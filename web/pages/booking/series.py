@@ -81,6 +81,7 @@ def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: i
 
 def rule_of(form: Form) -> str:
     """The recurrence rule (RFC 5545) in the form; raises RuleEndless, LastDayWrong."""
+    # Only what the form offers: another rule could bring an end of its own.
     repeat = form["repeat"] if form["repeat"] in REPEATS else next(iter(REPEATS))
     if form["until"]:
         return f"{repeat};UNTIL={_last_day(form):%Y%m%d}"
@@ -102,6 +103,7 @@ def _last_day(form: Form) -> date:
 def choices_of(form: Form) -> dict[int, Choice]:
     """index -> SKIP, or the wall time to which it moves; occurrences that are kept are left out."""
     choices: dict[int, Choice] = {}
+    # The form says how many there are: the series itself is only known after its rule has been read.
     for name in list(form.data):
         index = str(name).removeprefix("choice-")
         if not str(name).startswith("choice-") or not index.isdigit():
@@ -141,6 +143,7 @@ def _show_series(
     )
 
 
+# Fields of the booking form that each step of the series carries along.
 PERSON = ("note", "youngest_age", "guardian_consent")
 
 

@@ -221,6 +221,7 @@ def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: Use
     lock_booking(session, booking)
     if actor is not None:
         require_staff(session, user=actor, site_id=booking.site_id)
+    # Where the rule has no grace the sweep never comes, but staff may say it from the start on.
     grace = timedelta(minutes=policy_of(session, booking).no_show_minutes or 0)
     if now < booking.start_at + grace:
         raise NotMissed()

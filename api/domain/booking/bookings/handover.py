@@ -157,6 +157,7 @@ def _write(
         items=[{"serial": serial, "name": names[serial], "condition": conditions[serial]} for serial in conditions],
         note=text.strip()[:2000],
         photo=photo,
+        # Taken once, when the kit goes out; what the kit asks for may be another amount by the time it comes back.
         deposit_cents=kit.deposit_cents if direction == Direction.OUT else 0,
         by_id=actor.id,
         at=now,

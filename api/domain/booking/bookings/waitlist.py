@@ -199,6 +199,7 @@ def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
     _move(session, wait, WaitStatus.TAKEN, now=now)
     # `book` may lock the person for a quota; the resources of the offer come after the person, as everywhere.
     lock_person(session, wait.user_id)
+    # The hold of the offer would stand in the way of the booking.
     _release_offer(session, wait, now)
     request = BookingRequest(
         resource_id=wait.resource_id,
