@@ -1,6 +1,6 @@
-"""Reads the words that a finished PDF shows and where they stand, from its drawing commands and nothing else.
+"""Reads the words that a finished PDF shows, and where they stand, from its drawing commands.
 
-Refuses to guess: a sign of which the font does not say what it means becomes U+FFFD; invisible text is not read.
+Why not with pypdf: docs/decisions/0004-reading-our-own-pdfs.md.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 
 import pikepdf
 
-# All that moves, chooses or shows text in what our drawer writes.
+# All that moves, chooses or shows text in what WeasyPrint writes.
 OPERATORS = "q Q cm BT ET Tm Tf Tr TJ Tj"
-# Any other way to show text; a page that holds one is not read at all.
+# Every other command that moves or shows text. A page that holds one is not read at all: we would miss words.
 UNKNOWN = "' \" Td TD T*"
+# Render mode of text that is neither filled nor stroked (PDF 32000-1, 9.3.6).
 INVISIBLE = 3
-# Words on one line of print differ by less, in points.
+# Words on one line of print differ in height by less.
 SAME_LINE_PT = 1.5
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -29,7 +30,7 @@ class UnknownDrawing(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PageWord:
-    """What one text command shows; `x` and `y` in points from the lower left corner of `page` (from 0)."""
+    """What one text object (BT .. ET) shows; `x` and `y` in points from the lower left corner of `page` (from 0)."""
 
     page: int
     x: float
@@ -38,7 +39,7 @@ class PageWord:
 
 
 def read_rows(file: pikepdf.Pdf) -> list[list[PageWord]]:
-    """Lines of print from the first page's top to the last one's foot, each from left to right."""
+    """Lines of print in reading order, each from left to right."""
     rows: list[list[PageWord]] = []
     for word in sorted(read_words(file), key=lambda word: (word.page, -word.y)):
         if rows and rows[-1][0].page == word.page and rows[-1][0].y - word.y < SAME_LINE_PT:
@@ -54,49 +55,49 @@ def read_words(file: pikepdf.Pdf) -> list[PageWord]:
 
 
 def _words(page: pikepdf.Page, number: int) -> Iterator[PageWord]:
-    pen = _Pen({name: _signs(font) for name, font in page.Resources.get("/Font", {}).items()})
+    pen = _Pen({name: _meanings(font) for name, font in page.Resources.get("/Font", {}).items()})
     for command in pikepdf.parse_content_stream(page, f"{OPERATORS} {UNKNOWN}"):
         operator = str(command.operator)
         if operator in UNKNOWN.split():
             raise UnknownDrawing(operator)
         if operator in {"q", "Q", "cm"}:
-            pen.turn(operator, command.operands)
+            pen.transform(operator, command.operands)
         elif operator != "ET":
             pen.write(operator, command.operands)
-        elif pen.shown.strip():
-            yield PageWord(number, pen.place[4], pen.place[5], pen.shown)
+        elif pen.text.strip():
+            yield PageWord(number, pen.place[4], pen.place[5], pen.text)
 
 
 class _Pen:
-    """Where the next text goes, in which font, and what was shown since BT."""
+    """Where the next text goes, in which font, and the text since BT."""
 
     def __init__(self, fonts: dict[str, dict[bytes, str]]) -> None:
-        self.fonts, self.signs, self.mode = fonts, dict[bytes, str](), 0
+        self.fonts, self.meanings, self.mode = fonts, dict[bytes, str](), 0
         self.matrix: Matrix = (1, 0, 0, 1, 0, 0)
-        self.kept: list[Matrix] = []
+        self.saved: list[Matrix] = []
         self.place: Matrix = self.matrix
-        self.shown = ""
+        self.text = ""
 
-    def turn(self, operator: str, operands: Any) -> None:
+    def transform(self, operator: str, operands: Any) -> None:
         if operator == "q":
-            self.kept.append(self.matrix)
+            self.saved.append(self.matrix)
         elif operator == "Q":
-            self.matrix = self.kept.pop()
+            self.matrix = self.saved.pop()
         else:
             self.matrix = _times(_numbers(operands), self.matrix)
 
     def write(self, operator: str, operands: Any) -> None:
         match operator:
             case "BT":
-                self.shown, self.place = "", self.matrix
+                self.text, self.place = "", self.matrix
             case "Tm":
                 self.place = _times(_numbers(operands), self.matrix)
             case "Tf":
-                self.signs = self.fonts[str(operands[0])]
+                self.meanings = self.fonts[str(operands[0])]
             case "Tr":
                 self.mode = int(operands[0])
             case _ if self.mode != INVISIBLE:
-                self.shown += _text(operands[0] if operator == "TJ" else operands, self.signs)
+                self.text += _text(operands[0] if operator == "TJ" else operands, self.meanings)
 
 
 def _numbers(operands: Any) -> Matrix:
@@ -111,19 +112,20 @@ def _times(inner: Matrix, outer: Matrix) -> Matrix:
     return a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s, e * p + f * r + t, e * q + f * s + u
 
 
-def _text(pieces: Any, signs: dict[bytes, str]) -> str:
-    """Two bytes a glyph; the numbers between are distances."""
+def _text(pieces: Any, meanings: dict[bytes, str]) -> str:
+    # The numbers between the strings are distances. A glyph has two bytes; one without a meaning becomes U+FFFD, which
+    # no check takes for a digit.
     codes = b"".join(bytes(piece) for piece in pieces if isinstance(piece, pikepdf.String))
-    return "".join(signs.get(codes[at : at + 2], "\ufffd") for at in range(0, len(codes), 2))
+    return "".join(meanings.get(codes[at : at + 2], "\ufffd") for at in range(0, len(codes), 2))
 
 
-def _signs(font: Any) -> dict[bytes, str]:
-    """Glyph -> what it means, from the font's own ToUnicode table; what is not in it stays unknown."""
+def _meanings(font: Any) -> dict[bytes, str]:
+    """Glyph -> text, from the font's own ToUnicode table."""
     if "/ToUnicode" not in font:
         return {}
     table = font.ToUnicode.read_bytes().decode("latin-1")
-    signs: dict[bytes, str] = {}
+    meanings: dict[bytes, str] = {}
     for block in re.findall(r"beginbfchar\s(.*?)endbfchar", table, re.S):
         for glyph, text in re.findall(r"<(\w+)>\s*<(\w+)>", block):
-            signs[bytes.fromhex(glyph)] = bytes.fromhex(text).decode("utf-16-be")
-    return signs
+            meanings[bytes.fromhex(glyph)] = bytes.fromhex(text).decode("utf-16-be")
+    return meanings

@@ -18,9 +18,17 @@ MEANINGS = b"2 beginbfchar\n<0001> <0041>\n<0002> <0042>\nendbfchar"
 
 
 def make_page(commands: bytes) -> pikepdf.Pdf:
-    """One page whose font knows A (1) and B (2)."""
+    """One page whose font, made like those of our drawer, knows A (1) and B (2)."""
     file = pikepdf.new()
-    font = pikepdf.Dictionary(Type=pikepdf.Name.Font, ToUnicode=file.make_stream(MEANINGS))
+    glyphs = pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.CIDFontType2, BaseFont=pikepdf.Name.Toy)
+    font = pikepdf.Dictionary(
+        Type=pikepdf.Name.Font,
+        Subtype=pikepdf.Name.Type0,
+        BaseFont=pikepdf.Name.Toy,
+        Encoding=pikepdf.Name("/Identity-H"),
+        DescendantFonts=[glyphs],
+        ToUnicode=file.make_stream(MEANINGS),
+    )
     resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(F=file.make_indirect(font)))
     page = pikepdf.Dictionary(
         Type=pikepdf.Name.Page, MediaBox=[0, 0, 100, 100], Resources=resources, Contents=file.make_stream(commands)
@@ -75,6 +83,16 @@ def test_a_document_that_cannot_be_read_is_not_released() -> None:
         out = io.BytesIO()
         file.save(out)
     assert any("cannot be read" in fault for fault in release_faults(out.getvalue(), generate(DOCUMENTS["ordinary"])))
+
+
+@pytest.mark.parametrize(
+    ("commands", "ours", "theirs"), [(show(b"00010034"), "A\ufffd", "A4"), (b"3 Tr " + show(b"0001"), "", "A")]
+)
+def test_pypdf_reads_a_glyph_without_meaning_and_text_that_nobody_sees(commands: bytes, ours: str, theirs: str) -> None:
+    """Why a release is not proofread with pypdf: docs/decisions/0004. When this fails, think again."""
+    out = io.BytesIO()
+    make_page(commands).save(out)
+    assert ("".join(texts(commands)), PdfReader(out).pages[0].extract_text()) == (ours, theirs)
 
 
 @pytest.mark.parametrize("name", ["ordinary", "franchise", "three pages", "final after deposit"])
