@@ -1,6 +1,6 @@
-"""Everything that was issued as plain files: PDF, XML, what was sold, hashes, the FEC; to be checked without us.
+"""The export of all that was issued, as plain files: PDF, XML, what was sold, hashes, the FEC.
 
-Refuses to draw or write anything anew: the bytes are those that went out, and each is compared with its hash.
+It can be checked without our software. Nothing is generated again: the bytes are those that went out.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class ArchiveBroken(Exception):
 
 
 def export(session: Session, folder: Path) -> int:
-    """Write `<SIREN>/<number>.{pdf,xml,json,snapshot}`, the FEC and `invoices.json`; how many documents.
+    """Write `<SIREN>/<number>.{pdf,xml,json,snapshot}`, the FEC and `invoices.json`; returns the number of documents.
 
-    `snapshot` is the frozen text: SHA-256 of the previous hash, a line feed and this text is the invoice's hash.
+    `snapshot` is the frozen text: the SHA-256 of the previous hash, a line feed and this text is the invoice's hash.
+    Raises ArchiveBroken.
     """
     folder.mkdir(parents=True, exist_ok=True)
     index: list[dict[str, Any]] = []
@@ -51,6 +52,7 @@ def _write(session: Session, invoice: Invoice, place: Path) -> dict[str, Any]:
         if hashlib.sha256(raw).hexdigest() != digest:
             raise ArchiveBroken(f"{invoice.number}.{suffix}")
         (place / f"{stem}.{suffix}").write_bytes(raw)
+    # No translation of line ends: the hash is made over these very bytes.
     (place / f"{stem}.snapshot").write_text(invoice.snapshot, encoding="utf-8", newline="")
     facts = _facts(session, invoice)
     _write_json(place / f"{stem}.json", facts | {"sold": pack(invoice.document)})

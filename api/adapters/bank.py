@@ -1,7 +1,4 @@
-"""Reads the statement that a bank gives: CSV as French banks write it, or CAMT.053 XML.
-
-Refuses what is neither, entities in XML, and files too large; it matches nothing.
-"""
+"""Reads a bank statement: CSV as French banks write it, or CAMT.053 XML. Matching is `billing.payments`."""
 
 from __future__ import annotations
 
@@ -47,7 +44,8 @@ def read_statement(raw: bytes) -> list[Movement]:
 
 
 def read_csv(raw: bytes) -> Iterator[Movement]:
-    """Semicolon, comma or tab; a signed amount, or debit and credit; lines before the header are skipped."""
+    """Semicolon, comma or tab; a signed amount, or debit and credit."""
+    # Banks write the account and the period above the table: the header is the first line with a date and a label.
     rows = list(csv.reader(io.StringIO(_text(raw)), delimiter=_delimiter(raw)))
     at = next((n for n, row in enumerate(rows) if _has(row, DATE) is not None and _has(row, TEXT) is not None), None)
     if at is None:
@@ -65,6 +63,7 @@ def _csv_line(head: list[str], row: list[str], number: int) -> Movement:
 
     try:
         amount = cell(AMOUNT)
+        # In the column "debit" some banks write the amount with a minus, others without.
         cents = _cents(amount) if amount else abs(_cents(cell(CREDIT) or "0")) - abs(_cents(cell(DEBIT) or "0"))
         return Movement(_day(cell(DATE)), cents, " ".join(cell(TEXT).split()), cell(NAME))
     except (ValueError, InvalidOperation) as e:
@@ -83,6 +82,7 @@ def _plain(cell: str) -> str:
 
 
 def _text(raw: bytes) -> str:
+    # UTF-8 first: nearly any bytes are right in cp1252, so it could never be refused.
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             return raw.decode(encoding)
@@ -97,8 +97,9 @@ def _delimiter(raw: bytes) -> str:
 
 
 def _cents(text: str) -> int:
-    """ "1 234,56" and "-1,234.56" alike: the last mark of the two is the decimal one."""
+    """Of "1 234,56", "-1,234.56" and the like; raises InvalidOperation."""
     bare = re.sub(r"[\s\u00a0\u202f€]|EUR", "", text)
+    # Of comma and point, the one that stands last is the decimal mark.
     if "," in bare and bare.rfind(",") > bare.rfind("."):
         bare = bare.replace(".", "").replace(",", ".")
     return round_cents(Decimal(bare.replace(",", "")))
@@ -114,7 +115,8 @@ def _day(text: str) -> date:
 
 
 def read_camt(raw: bytes) -> Iterator[Movement]:
-    """ISO 20022 camt.053, any version: booked entries in euros; the bank's own reference makes a line unique."""
+    """ISO 20022 camt.053, any version: booked entries in euros."""
+    # The file comes from outside: no entities, no DTD, no network (XXE, and entities that unfold without end).
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False)
     try:
         root = etree.fromstring(raw, parser)
@@ -134,6 +136,7 @@ def _camt_line(entry: etree._Element) -> Movement:
     if amount is None or day is None or amount.get("Ccy") != "EUR":
         raise NotAStatement(why="an entry without amount in euros or date")
     sign = -1 if entry.findtext("{*}CdtDbtInd") == "DBIT" else 1
+    # A reversal is stated with the sign of the entry that it takes back.
     sign = -sign if entry.findtext("{*}RvslInd") == "true" else sign
     words = [node.text or "" for tag in ("Ustrd", "EndToEndId", "Ref") for node in entry.iter(f"{{*}}{tag}")]
     words += [node.text or "" for node in entry.iter("{*}AddtlNtryInf")]
@@ -144,6 +147,7 @@ def _camt_line(entry: etree._Element) -> Movement:
             cents=sign * round_cents(Decimal((amount.text or "").strip())),
             text=" ".join(" ".join(words).split())[:1000],
             counterparty=(party.text or "") if party is not None else "",
+            # The bank's own reference tells two equal movements apart when a statement is imported twice.
             bank_id=entry.findtext("{*}AcctSvcrRef") or "",
         )
     except (ValueError, InvalidOperation) as e:

@@ -1,4 +1,4 @@
-"""Files by key, through obstore: a folder by default, S3 and the like by URL. Keys are ours, never a user's words."""
+"""The file store: files by key, through obstore. A folder by default, S3 and the like by URL."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ def _folder() -> Path:
 
 
 def new_key(kind: str, suffix: str) -> str:
-    """`models/1f/1f0c….stl`: random, so that nobody can guess or collide."""
+    """`models/1f/1f0c….stl`; never made of a name that a user typed."""
+    # Random: nobody can guess a key, and two uploads never meet.
     name = uuid4().hex
     return f"{kind}/{name[:2]}/{name}.{suffix}"
 
 
 def put(key: str, source: Path | bytes) -> None:
-    """Store under `key`; a file is streamed."""
+    """Store under `key`; a path is streamed."""
     obstore.put(_store(), key, source)
 
 
@@ -54,13 +55,14 @@ def as_path(key: str) -> Iterator[Path]:
 
 
 def read(key: str) -> Iterator[bytes]:
-    """The file in chunks."""
+    """The file in chunks; raises FileNotFoundError."""
     for chunk in obstore.get(_store(), key).stream(min_chunk_size=1 << 18):
         yield bytes(chunk)
 
 
 def delete(key: str) -> None:
     """Remove; a key that is not there is fine."""
+    # Steps run again after a crash, and then find some of their files deleted already.
     try:
         obstore.delete(_store(), key)
     except FileNotFoundError:

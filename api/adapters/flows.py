@@ -1,6 +1,6 @@
 """Platforms behind the port `Platform`: by hand, by the neutral API AFNOR XP Z12-013 (Flow Service), and a fake.
 
-Refuses to know a vendor: base URL, token URL and credentials of any *plateforme agréée* are settings.
+No vendor is named here: base URL, token URL and credentials of any *plateforme agréée* are settings.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class FakePlatform:
 
 
 class AfnorFlow:
-    """XP Z12-013 Flow Service 1.x: `POST /v1/flows` (multipart), `POST /v1/flows/search`, `GET /v1/flows/{id}`; OAuth2
-    client credentials. What was sent is found again by our number (trackingId), so that a lost answer sends nothing
-    twice."""
+    """AFNOR XP Z12-013, Flow Service 1.x, with OAuth2 client credentials.
+
+    `POST /v1/flows` (multipart), `POST /v1/flows/search`, `GET /v1/flows/{id}`.
+    """
 
     name = "afnor"
 
@@ -91,8 +92,9 @@ class AfnorFlow:
         self._http.close()
 
     def send(self, *, number: str, pdf: bytes, sha256: str, public_buyer: bool) -> str:
-        if (known := self._find(number)) is not None:
-            return known
+        # A deposit whose answer was lost is there: our number (trackingId) finds it, so nothing is sent twice.
+        if (flow_id := self._find(number)) is not None:
+            return flow_id
         info = {
             "trackingId": number,
             "name": f"{number}.pdf",
@@ -101,7 +103,7 @@ class AfnorFlow:
             "processingRule": "B2G" if public_buyer else "B2B",
             "sha256": sha256,
         }
-        told = self._ask(
+        flow = self._request(
             "POST",
             "/v1/flows",
             files={
@@ -109,23 +111,23 @@ class AfnorFlow:
                 "file": (f"{number}.pdf", pdf, "application/pdf"),
             },
         )
-        return str(told["flowId"])
+        return str(flow["flowId"])
 
     def _find(self, number: str) -> str | None:
-        """The flow that carries our number, whose deposit was not heard of; one that was in error does not count."""
-        told = self._ask("POST", "/v1/flows/search", json={"limit": 25, "where": {"trackingId": number}})
-        found = told.get("results") or told.get("flows") or []
-        alive = [each for each in found if each.get("acknowledgement", {}).get("status") != "Error"]
+        answer = self._request("POST", "/v1/flows/search", json={"limit": 25, "where": {"trackingId": number}})
+        flows = answer.get("results") or answer.get("flows") or []
+        # A flow in error does not count: the document may be sent again.
+        alive = [each for each in flows if each.get("acknowledgement", {}).get("status") != "Error"]
         return str(alive[0]["flowId"]) if alive else None
 
     def status(self, flow_id: str) -> FlowStatus:
-        """A platform acknowledges (Pending, Ok, Error) before life-cycle statuses follow as flows of their own."""
-        told = self._ask("GET", f"/v1/flows/{flow_id}", params={"docType": "Metadata"})
-        acknowledged = str(told.get("acknowledgement", {}).get("status", "Pending"))
+        """Only the acknowledgement (Pending, Ok, Error): life-cycle statuses follow as flows of their own."""
+        flow = self._request("GET", f"/v1/flows/{flow_id}", params={"docType": "Metadata"})
+        acknowledged = str(flow.get("acknowledgement", {}).get("status", "Pending"))
         return FlowStatus.REJECTED if acknowledged == "Error" else FlowStatus.DEPOSITED
 
-    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        """Once again with a fresh token when the old one has run out."""
+    def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        # The token that was kept may have run out: a second try takes a fresh one.
         for fresh in (False, True):
             answer = self._send(method, path, fresh=fresh, **more)
             if answer.status_code != 401:
@@ -134,10 +136,10 @@ class AfnorFlow:
             permanent = answer.status_code < 500 and answer.status_code not in {401, 408, 429}
             raise FlowTrouble(f"{answer.status_code} of {path}", permanent=permanent)
         try:
-            told: dict[str, Any] = answer.json()
+            content: dict[str, Any] = answer.json()
         except ValueError as e:
             raise FlowTrouble("the answer is no JSON", permanent=False) from e
-        return told
+        return content
 
     def _send(self, method: str, path: str, *, fresh: bool, **more: Any) -> httpx.Response:
         try:
@@ -155,14 +157,14 @@ class AfnorFlow:
 
 
 @lru_cache
-def platform_of_house() -> Platform | None:
+def find_platform() -> Platform | None:
     """Where this installation sends its invoices; None where a person deposits them."""
-    chosen = settings()
-    if not chosen.flow_url:
+    config = settings()
+    if not config.flow_url:
         return None
     return AfnorFlow(
-        base_url=chosen.flow_url,
-        token_url=chosen.flow_token_url,
-        client_id=chosen.flow_client_id,
-        client_secret=chosen.flow_client_secret,
+        base_url=config.flow_url,
+        token_url=config.flow_token_url,
+        client_id=config.flow_client_id,
+        client_secret=config.flow_client_secret,
     )

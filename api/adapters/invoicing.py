@@ -1,7 +1,4 @@
-"""Judges a document before it is numbered, and makes the released file afterwards: XML, PDF, proofreading, storage.
-
-Refuses to release what any check finds fault with, and to draw an invoice a second time.
-"""
+"""Checks a document before it is numbered, and makes the released files afterwards: XML, PDF, proofreading, storage."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ class ValidatorsMissing(Busy):
 
 
 def judge(document: Document) -> bytes:
-    """The XML of a document that every check and both schematrons accept; DocumentRefused or ValidatorsMissing."""
+    """The XML of a document that every check and both schematrons accept; raises DocumentRefused, ValidatorsMissing."""
     try:
         return write_xml(document)
     except Refused as e:
@@ -54,7 +51,8 @@ def bill_month(seller_id: int, organisation_id: int, cost_centre_id: int | None)
 
 
 def render_invoice(invoice_id: int) -> None:
-    """One background step: draw, proofread, store, release. Running twice is harmless; a crash leaves it undone."""
+    """One background step: draw, proofread, store, release. It may run twice."""
+    # Drawing takes a fifth of a second and more: no transaction is open meanwhile.
     with transaction() as session:
         invoice = session.get_one(Invoice, invoice_id)
         if invoice.pdf_key is not None:
@@ -75,13 +73,11 @@ class ReleaseRefused(Invalid):
 
 
 def make_files(document: Document, *, stamp: datetime, judged_sha256: str | None = None) -> tuple[bytes, bytes]:
-    """(XML, PDF) of an invoice, both judged; raises when anything is wrong with either.
-
-    XML whose every byte was judged before the number was taken (`judged_sha256`) is not judged a second time.
-    """
+    """XML and PDF of an invoice, both checked; raises DocumentRefused, ValidatorsMissing or ReleaseRefused."""
     from api.adapters.proofread import release_faults  # noqa: PLC0415  # slow to load: not at each start
 
     xml = generate(document)
+    # The very bytes were checked before the number was taken: a second check would find nothing else.
     if hashlib.sha256(xml).hexdigest() != judged_sha256:
         xml = judge(document)
     drawn = pdf.render_invoice(document, xml, stamp=stamp)
@@ -91,7 +87,8 @@ def make_files(document: Document, *, stamp: datetime, judged_sha256: str | None
 
 
 def _keep(invoice_id: int, xml: bytes, drawn: bytes) -> None:
-    """Bytes first, then the row that names them; bytes that lost the race are thrown away."""
+    # Bytes first, then the row that names them: a crash between leaves files that nobody names, never a row without
+    # its files.
     pdf_key, xml_key = files.new_key("invoices", "pdf"), files.new_key("invoices", "xml")
     files.put(pdf_key, drawn)
     files.put(xml_key, xml)
@@ -106,6 +103,7 @@ def _keep(invoice_id: int, xml: bytes, drawn: bytes) -> None:
             xml_sha256=hashlib.sha256(xml).hexdigest(),
             now=_now(),
         )
+    # Another worker released the invoice first: its files stay.
     if not ours:
         files.delete(pdf_key)
         files.delete(xml_key)

@@ -1,4 +1,4 @@
-"""Sending letters over SMTP; without an SMTP server they stay in the outbox, where staff can read them."""
+"""Sends letters over SMTP. Without an SMTP server they stay on the page /staff/mail, where staff can read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ TIMEOUT_S = 15
 
 
 def send_mail(mail_id: int) -> None:
-    """Send one letter. At least once: a crash after the server took it sends it again."""
+    """One background step: send one letter, and note when, or why not."""
+    # At least once: SMTP knows no key for repeats, so a crash after the server took the letter sends it again.
     if not settings().smtp_url:
         return
     with transaction() as session:
@@ -48,14 +49,14 @@ PAGES = {"booking": "/bookings/{}", "wait": "/waits/{}", "job": "/jobs/{}"}
 
 
 def _link(mail: Mail) -> str:
-    """The page of what the letter is about, as its last line; nothing where we do not know our own address."""
+    """The page of what the letter is about, as its last line; empty where `base_url` is not set."""
     noun, number, *_ = [*mail.about.split(":"), ""]
     base = settings().base_url.rstrip("/")
     return f"\n{base}{PAGES[noun].format(number)}\n" if base and noun in PAGES and number.isdigit() else ""
 
 
 def _attach(message: EmailMessage, method: str, calendar: bytes) -> None:
-    """As a calendar program expects it: one click puts the event in, or takes it away."""
+    """`method` REQUEST puts the event into the reader's calendar, CANCEL takes it away."""
     message.add_attachment(
         calendar,
         maintype="text",

@@ -1,7 +1,4 @@
-"""Runs the gate for uploaded files in a process of its own, with limits: a bug in a parser cannot hurt the worker.
-
-Refuses to hand our environment (secrets, database address) to that process, `python -m api.adapters.measure`.
-"""
+"""Measures an uploaded file in a process of its own, with limits: `python -m api.adapters.measure`."""
 
 from __future__ import annotations
 
@@ -23,7 +20,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class MeasureLimits:
-    """What one file may cost. Two million triangles need 2 s of processor and 0.5 GB of address space (measured)."""
+    """What the measuring of one file may cost."""
+
+    # Two million triangles need 2 s of processor and 0.5 GB of address space (measured).
 
     memory_bytes: int = 2 << 30
     cpu_s: int = 20
@@ -36,7 +35,7 @@ LIMITS = MeasureLimits()
 
 
 def measure_untrusted(path: Path, out: Path, *, limits: MeasureLimits = LIMITS) -> mesh.Measures:
-    """Measure the file at `path` and write it anew, clean and right side out, to `out`: the only file to slice or show.
+    """Measure the file at `path`, and write a clean copy with its faces outwards to `out`: slice and show only that.
 
     Raises the MeshRefused that the gate raised, or TooComplex if its process died or took too long; `out` is gone then.
     """
@@ -50,19 +49,21 @@ def measure_untrusted(path: Path, out: Path, *, limits: MeasureLimits = LIMITS) 
 def _run(path: Path, out: Path, limits: MeasureLimits) -> str:
     command = [sys.executable, "-m", __name__, str(path.resolve()), str(out.resolve()), json.dumps(asdict(limits))]
     try:
-        done = subprocess.run(  # noqa: S603  # our own module, no shell
+        # A bug in a parser must not hurt the worker, nor find the secrets and the address of the database in an
+        # environment: the process gets limits, and an environment of its own.
+        process = subprocess.run(  # noqa: S603  # our own module, no shell
             command, env=_environment(), capture_output=True, text=True, timeout=limits.wall_s, check=False
         )
     except subprocess.TimeoutExpired as e:
         raise mesh.TooComplex from e
-    if done.returncode:
-        log.warning("gate ended with %s on %s: %s", done.returncode, path.name, done.stderr[-300:])
+    if process.returncode:
+        log.warning("gate ended with %s on %s: %s", process.returncode, path.name, process.stderr[-300:])
         raise mesh.TooComplex
-    return done.stdout
+    return process.stdout
 
 
 def _environment() -> dict[str, str]:
-    """OpenBLAS would reserve address space for a thread per core; we use none of it."""
+    # OpenBLAS would reserve address space for a thread per core, which counts against the limit; we use none of it.
     return {"PYTHONPATH": str(Path(api.__file__).parents[1]), "OPENBLAS_NUM_THREADS": "1", "PYTHONUTF8": "1"}
 
 
@@ -83,8 +84,8 @@ def _refusal(name: str, params: dict[str, Any]) -> mesh.MeshRefused:
     raise ValueError(f"the gate refused with an unknown name: {name}")
 
 
-def _inside(path: Path, out: Path, limits: MeasureLimits) -> dict[str, Any]:
-    """What the process does once it is limited; the answer is printed as JSON."""
+def _measure_limited(path: Path, out: Path, limits: MeasureLimits) -> dict[str, Any]:
+    """The work of the child process; its answer is printed as JSON."""
     _limit(limits)
     # Only the process that measures loads numpy: the web processes import this file too.
     from api.domain.printing.mesh.gate import measure  # noqa: PLC0415
@@ -110,5 +111,5 @@ def _limit(limits: MeasureLimits) -> None:
 
 
 if __name__ == "__main__":
-    answer = _inside(Path(sys.argv[1]), Path(sys.argv[2]), MeasureLimits(**json.loads(sys.argv[3])))
+    answer = _measure_limited(Path(sys.argv[1]), Path(sys.argv[2]), MeasureLimits(**json.loads(sys.argv[3])))
     sys.stdout.write(json.dumps(answer))

@@ -1,6 +1,6 @@
-"""What the templates print: every text and number of a document as a finished French string.
+"""What the templates of papers print: every text and number of a document as a finished French string.
 
-Refuses to sum (that is `totals`) and leaves no choice to the template but where a thing stands.
+The sums come from `facturx.totals`; a template only decides where things stand.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def invoice_page(document: Document) -> dict[str, Any]:
     sums = totals(document)
     legal = mentions(document.issued_on, document.regime, document.buyer.customer)
     return {
-        **_frame(document, title=TITLES[document.kind], recipient="Facturé à"),
+        **_letterhead(document, title=TITLES[document.kind], recipient="Facturé à"),
         **_sale(document, sums, legal),
         "badge": f"Acquittée le {day(document.paid_on)}" if document.paid_on else None,
         "facts": _invoice_facts(document),
@@ -71,7 +71,7 @@ def quote_page(quote: QuoteDocument) -> dict[str, Any]:
         ("Bon de commande", quote.purchase_order),
     ]
     page = {
-        **_frame(quote, title="Devis", recipient="Proposé à"),
+        **_letterhead(quote, title="Devis", recipient="Proposé à"),
         **_sale(quote, sums, legal),
         "facts": [fact for fact in facts if fact[1]],
         "purchase_order": quote.purchase_order,
@@ -113,7 +113,7 @@ def delivery_page(note: DeliveryNote) -> dict[str, Any]:
 
 
 def money(cents: int) -> str:
-    """123456 -> "1 234,56 €" with the narrow and the plain no-break space that French wants."""
+    """123456 -> "1 234,56 €", with the narrow and the wide no-break space of French typography."""
     amount: str = format_decimal(Decimal(cents) / 100, format="#,##0.00", locale="fr_FR")
     return amount + NO_BREAK + "€"
 
@@ -142,7 +142,7 @@ def address_lines(address: Address) -> list[str]:
     return [*address.lines, f"{address.postcode} {address.city}", *country]
 
 
-def _frame(sale: Sale, *, title: str, recipient: str) -> dict[str, Any]:
+def _letterhead(sale: Sale, *, title: str, recipient: str) -> dict[str, Any]:
     place = sale.delivered_elsewhere
     return {
         "title": title,
@@ -157,14 +157,14 @@ def _frame(sale: Sale, *, title: str, recipient: str) -> dict[str, Any]:
 
 
 def _seller(party: Party) -> dict[str, Any]:
-    keys = [party.legal_form, *_keys(party)]
+    keys = [party.legal_form, *_identifiers(party)]
     place = ", ".join(address_lines(party.address))
     contact = " · ".join(word for word in (party.phone, party.email) if word)
     return {
         "name": party.name,
         "lines": address_lines(party.address),
         "identity": [key for key in (*keys, contact) if key],
-        "footer": " · ".join(word for word in (party.name, place, party.legal_form, *_keys(party)) if word),
+        "footer": " · ".join(word for word in (party.name, place, party.legal_form, *_identifiers(party)) if word),
     }
 
 
@@ -173,12 +173,12 @@ def _buyer(party: Party) -> dict[str, Any]:
     return {
         "name": party.name,
         "lines": address_lines(party.address),
-        "identity": [key for key in (*_keys(party), service) if key],
+        "identity": [key for key in (*_identifiers(party), service) if key],
     }
 
 
-def _keys(party: Party) -> list[str]:
-    """SIREN and SIRET are printed unbroken so that a reader can search them."""
+def _identifiers(party: Party) -> list[str]:
+    # Printed without spaces inside, so that a reader can search for them.
     named = (("SIREN", party.siren), ("SIRET", party.siret), ("TVA", party.vat_number))
     return [f"{name}{NO_BREAK}{key}" for name, key in named if key]
 
@@ -297,11 +297,11 @@ def _payment(document: Document, sums: Totals) -> dict[str, Any] | None:
 
 
 def epc_qr(document: Document, sums: Totals) -> segno.QRCode:
-    """EPC069-12: beneficiary (70 characters at most), IBAN, the exact amount due, the invoice number as reference."""
+    """The code that a banking app reads (EPC069-12): beneficiary, IBAN, amount due, the invoice number as reference."""
     if document.bank is None:
         raise ValueError("no bank account to pay to")
     return segno.helpers.make_epc_qr(
-        name=document.seller.name[:70],
+        name=document.seller.name[:70],  # the longest that the standard takes
         iban=document.bank.iban,
         bic=document.bank.bic,
         amount=Decimal(sums.due_cents) / 100,

@@ -1,6 +1,6 @@
-"""Documents on paper: HTML template -> WeasyPrint PDF/A-3a -> container mended by pikepdf; same input, same bytes.
+"""Documents on paper: HTML template -> WeasyPrint PDF/A-3a -> container mended by pikepdf. Same input, same bytes.
 
-Refuses the clock: every date in the file is the `stamp` given. An invoice carries its XML as `factur-x.xml`.
+Every date in the file is the `stamp` that is passed in. An invoice carries its XML as `factur-x.xml`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # WeasyPrint and pikepdf take a second to load: only who draw
     from weasyprint.text.fonts import FontConfiguration
 
 _drawing = threading.Lock()
-# All but what XML 1.0 calls a character.
+# Everything that is not a character of XML 1.0.
 UNREADABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 LEVELS = {Profile.EN16931: "EN 16931", Profile.EXTENDED: "EXTENDED"}
 
@@ -70,7 +70,8 @@ def _render(
 
 
 def _draw(html: str, attachments: list[weasyprint.Attachment]) -> bytes:
-    """One at a time; the colour profile that WeasyPrint 70 opens and forgets to close must not fail a test."""
+    # One at a time: the fonts are shared. The colour profile that WeasyPrint 70 opens and does not close would fail a
+    # test, where warnings are errors.
     with _drawing, _without_collecting(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
         pdf: bytes = _parsed(html).write_pdf(
@@ -83,9 +84,9 @@ def _draw(html: str, attachments: list[weasyprint.Attachment]) -> bytes:
 
 
 def _parsed(html: str) -> weasyprint.HTML:
-    """What `weasyprint.HTML(string=html)` gives, but read as XML, which our templates are: 10 ms less for each page.
+    """As `weasyprint.HTML(string=html)`, but parsed as XML, which our templates are: 10 ms less for each page.
 
-    A sign that XML cannot hold (from a name typed with one) is shown as the sign for unreadable.
+    A character that XML cannot hold (in a name, for instance) becomes U+FFFD.
     """
     import weasyprint  # noqa: PLC0415
     from cssselect2 import ElementWrapper  # type: ignore[import-untyped]  # has no stubs  # noqa: PLC0415
@@ -93,7 +94,8 @@ def _parsed(html: str) -> weasyprint.HTML:
 
     page = weasyprint.HTML.__new__(weasyprint.HTML)
     page.base_url, page.media_type = None, "print"
-    page.url_fetcher = URLFetcher(allowed_protocols=["data"], fail_on_errors=True)  # the QR code; nothing else
+    # The QR code is a data URL; nothing else may be fetched, neither a file nor an address on the network.
+    page.url_fetcher = URLFetcher(allowed_protocols=["data"], fail_on_errors=True)
     root = ElementTree.fromstring(UNREADABLE.sub("\ufffd", html))  # noqa: S314  our own templates, all values escaped
     page.wrapper_element = ElementWrapper.from_html_root(root, content_language=None)
     page.etree_element = page.wrapper_element.etree_element
@@ -102,7 +104,7 @@ def _parsed(html: str) -> weasyprint.HTML:
 
 @contextmanager
 def _without_collecting() -> Iterator[None]:
-    """Drawing makes half a million objects that live until its end: looking for garbage among them costs a tenth."""
+    # Drawing makes half a million objects that live until its end: collecting among them costs a tenth of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -113,7 +115,7 @@ def _without_collecting() -> Iterator[None]:
 
 
 def _finish(pdf: bytes, *, title: str, author: str, stamp: datetime, level: str | None) -> bytes:
-    """1. our XMP, one rdf:RDF; 2. attachments once in /AF (WeasyPrint #2917); 3. dates and an ID that repeat."""
+    """1. our XMP, as one rdf:RDF; 2. each attachment once in /AF; 3. dates and an ID that are the same each time."""
     import pikepdf  # noqa: PLC0415
 
     with pikepdf.open(io.BytesIO(pdf)) as file:
@@ -121,6 +123,7 @@ def _finish(pdf: bytes, *, title: str, author: str, stamp: datetime, level: str 
         metadata = file.make_stream(_xmp(title, author, producer, stamp, level))
         metadata["/Type"], metadata["/Subtype"] = pikepdf.Name.Metadata, pikepdf.Name.XML
         file.Root.Metadata = file.make_indirect(metadata)
+        # WeasyPrint lists an attachment twice (its issue 2917), and PDF/A-3 wants one entry.
         if "/AF" in file.Root:
             file.Root.AF = pikepdf.Array(list({each.objgen: each for each in file.Root.AF}.values()))
         file.Root.ViewerPreferences = pikepdf.Dictionary(DisplayDocTitle=True)
@@ -152,7 +155,7 @@ def _templates() -> Environment:
 
 @cache
 def _fonts() -> FontConfiguration:
-    """One for the process, used under the drawing lock: finding the fonts anew took a third of each drawing."""
+    # One for the process, used under the drawing lock: searching the fonts again took a third of each drawing.
     from weasyprint.text.fonts import FontConfiguration  # noqa: PLC0415
 
     return FontConfiguration()

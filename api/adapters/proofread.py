@@ -1,6 +1,6 @@
-"""Reads a finished PDF as a stranger would: is it the PDF/A-3 that it claims to be, and does it print its XML?
+"""Checks a finished PDF before its release: is it the PDF/A-3 that it claims to be, and does it print its XML?
 
-Refuses to replace veraPDF: it finds what our own tools were seen to get wrong. A release asks `release_faults`.
+It finds what WeasyPrint and pikepdf were seen to get wrong; a full validator such as veraPDF checks more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORBIDDEN_KEYS = {"/JS", "/JavaScript", "/AA", "/OpenAction", "/Launch"}
 AMOUNT = re.compile(r"-?[\d\u202f\u00a0 ]+,\d\d\u00a0€")
 BASE = re.compile(rf"sur {AMOUNT.pattern}")
 VAT_LABEL = re.compile(r"TVA ([\d,]+)\u00a0%")
-# What stands left of a sum -> its BT code. Without VAT the total is the net.
+# What stands left of a sum -> its BT code (EN 16931). Without VAT only the total is printed, as "Total".
 LABELS = {
     "Total HT": "BT-109",
     "Total TTC": "BT-112",
@@ -40,20 +40,21 @@ LABELS = {
 
 
 def release_faults(pdf: bytes, xml: bytes) -> list[str]:
-    """Everything that forbids to hand this invoice out."""
+    """Every reason why this invoice must not be handed out."""
     with _opened(pdf) as file:
-        found = list(_lint(pdf, file, invoice=True))
-        if not found and _embedded_xml(file) != xml:
-            found.append("the XML inside is not the XML that was checked")
+        faults = list(_lint(pdf, file, invoice=True))
+        # Only of a sound file: reading the attachment of another may raise.
+        if not faults and _embedded_xml(file) != xml:
+            faults.append("the XML inside is not the XML that was checked")
         try:
             wrong = _misprints(file, xml)
         except UnknownDrawing as e:
-            return [*found, f"the page cannot be read: {e}"]
-    return found + [f"{code}: printed {printed}, XML {stated}" for code, printed, stated in wrong]
+            return [*faults, f"the page cannot be read: {e}"]
+    return faults + [f"{code}: printed {printed}, XML {stated}" for code, printed, stated in wrong]
 
 
 def lint(pdf: bytes, *, invoice: bool = True) -> list[str]:
-    """What a PDF/A-3a must not lack or hold; `invoice=False` for a quote or delivery note, which embeds nothing."""
+    """What is missing from or forbidden in a PDF/A-3a; `invoice=False` for papers that embed nothing."""
     with _opened(pdf) as file:
         return list(_lint(pdf, file, invoice=invoice))
 
@@ -65,13 +66,13 @@ def embedded_xml(pdf: bytes) -> bytes:
 
 
 def printed_totals(pdf: bytes) -> dict[str, Decimal]:
-    """BT code -> euros as printed: net, VAT per rate, total, paid, due. Without VAT the total is the net."""
+    """BT code -> euros as printed: net, VAT per rate, total, paid, due."""
     with _opened(pdf) as file:
         return _printed_totals(file)
 
 
 def misprints(pdf: bytes, xml: bytes) -> list[tuple[str, Decimal | None, Decimal]]:
-    """(BT code, printed, in the XML) wherever the two differ; "Déjà payé" is printed as a subtraction."""
+    """(BT code, printed, in the XML) wherever the two differ."""
     with _opened(pdf) as file:
         return _misprints(file, xml)
 
@@ -94,7 +95,8 @@ def _lint(pdf: bytes, file: pikepdf.Pdf, *, invoice: bool) -> Iterator[str]:
 
 
 def _printed_totals(file: pikepdf.Pdf) -> dict[str, Decimal]:
-    """The sums stand alone on their line of print, right of their label; of two with one label the last counts."""
+    # A sum stands alone right of its label; a note that speaks of a total has more words. The sums come after the
+    # lines, so of two rows with one label the last counts.
     totals: dict[str, Decimal] = {}
     for row in read_rows(file):
         words = [word.text.strip() for word in row]
@@ -105,8 +107,8 @@ def _printed_totals(file: pikepdf.Pdf) -> dict[str, Decimal]:
 
 
 def _code(label: str) -> str | None:
-    if found := VAT_LABEL.fullmatch(label):
-        return f"BT-117 {Decimal(found[1].replace(',', '.')):.2f}"
+    if rate := VAT_LABEL.fullmatch(label):
+        return f"BT-117 {Decimal(rate[1].replace(',', '.')):.2f}"
     return LABELS.get(label)
 
 
@@ -121,12 +123,13 @@ def _sum_beside(words: list[str], code: str) -> Decimal | None:
 def _misprints(file: pikepdf.Pdf, xml: bytes) -> list[tuple[str, Decimal | None, Decimal]]:
     printed = _printed_totals(file)
     stated = read_totals(xml)
+    # What was paid is printed as a subtraction.
     stated["BT-113"] = -stated["BT-113"]
     with_vat = "BT-109" in printed
-    asked = ["BT-109", "BT-112", "BT-115"] if with_vat else ["BT-112", "BT-115"]
-    asked += ["BT-113"] if stated["BT-113"] else []
-    asked += [code for code in stated if code.startswith("BT-117") and with_vat]
-    wrong = [(code, printed.get(code), stated[code]) for code in asked if printed.get(code) != stated[code]]
+    codes = ["BT-109", "BT-112", "BT-115"] if with_vat else ["BT-112", "BT-115"]
+    codes += ["BT-113"] if stated["BT-113"] else []
+    codes += [code for code in stated if code.startswith("BT-117") and with_vat]
+    wrong = [(code, printed.get(code), stated[code]) for code in codes if printed.get(code) != stated[code]]
     if not with_vat and stated["BT-110"]:
         wrong.append(("BT-110", None, stated["BT-110"]))
     return wrong
@@ -183,6 +186,7 @@ def _forbidden(file: pikepdf.Pdf) -> Iterator[str]:
 
 def _metadata(file: pikepdf.Pdf, *, invoice: bool) -> Iterator[str]:
     packet = file.Root.Metadata.read_bytes() if "/Metadata" in file.Root else b""
+    # WeasyPrint writes a second rdf:RDF beside its own when it is given XMP of ours.
     if packet.count(b"<rdf:RDF") != 1:
         yield f"XMP: {packet.count(b'<rdf:RDF')} rdf:RDF, not one"
         return
@@ -202,6 +206,7 @@ def _metadata(file: pikepdf.Pdf, *, invoice: bool) -> Iterator[str]:
 
 
 def _attachment(file: pikepdf.Pdf) -> Iterator[str]:
+    # WeasyPrint lists the file twice (its issue 2917); `pdf._finish` mends that.
     associated: list[Any] = list(file.Root.get("/AF", []))
     if len(associated) != 1 or list(file.attachments) != ["factur-x.xml"]:
         yield f"AF: {len(associated)} entries, attachments {list(file.attachments)}"
@@ -215,6 +220,7 @@ def _attachment(file: pikepdf.Pdf) -> Iterator[str]:
     params = stream.get("/Params", {})
     if "/ModDate" not in params:
         yield "AF: no modification date"
+    # MD5 is what the format asks for; it protects against damage, not against forgery.
     checksum = hashlib.md5(stream.read_bytes(), usedforsecurity=False).digest()
     if bytes(params.get("/CheckSum", b"")) != checksum:
         yield "AF: checksum"

@@ -1,7 +1,4 @@
-"""The background step that deletes the files of a confidential model; a crash in the middle is made up for.
-
-Copies on a printer are not reached from here: who clears a printer's store deletes them there.
-"""
+"""The background step that deletes the files of a confidential model; copies on a printer are not reached from here."""
 
 from __future__ import annotations
 
@@ -14,15 +11,16 @@ from api.settings import settings
 
 
 def purge_model(model_id: int) -> None:
-    """Out of sight, then deleted, then noted. A file that is gone already is fine."""
+    """Hide the model, delete its files, note that they are gone."""
+    # Three parts, and each may run again: after a crash the next sweep finds the model hidden but not noted.
     with transaction() as session:
-        found = purges.hide_model(session, model_id=model_id, now=_now(), after_days=settings().confidential_days)
-    if found is None:
+        model_files = purges.hide_model(session, model_id=model_id, now=_now(), after_days=settings().confidential_days)
+    if model_files is None:
         return
-    for key in found.keys:
+    for key in model_files.keys:
         files.delete(key)
     with transaction() as session:
-        purges.record_purge(session, files=found, now=_now())
+        purges.record_purge(session, files=model_files, now=_now())
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""Secrets at rest: printers' keys are sealed with a key that lies beside the data, not in the database."""
+"""Secrets at rest: printers' keys are encrypted with a key of the installation."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ from api.settings import settings
 
 
 class SealBroken(Exception):
-    """The secret was sealed by another installation, or for another thing."""
+    """The secret was sealed by another installation, for something else, or was changed."""
 
 
 @lru_cache
 def _fernet() -> MultiFernet:
-
+    # The key is a file, not a row: a dump of the database alone opens nothing. MultiFernet, so that a second key can
+    # open what was sealed before a change of keys.
     secret = settings().secret("seal").encode()
     return MultiFernet([Fernet(base64.urlsafe_b64encode(hashlib.sha256(secret).digest()))])
 
 
 def seal(text: str, *, about: str) -> str:
-    """Encrypt for one purpose: `about` (e.g. the printer's URL) must be said again to open it."""
+    """Encrypt for one purpose: `unseal` needs the same `about` (e.g. the printer's URL)."""
+    # Without it, a row whose URL was changed would send its key to another server.
     return _fernet().encrypt(json.dumps([about, text]).encode()).decode()
 
 
 def unseal(sealed: str, *, about: str) -> str:
-    """The secret; raises SealBroken when it was sealed elsewhere, changed, or for something else."""
+    """The secret; raises SealBroken."""
     try:
         sealed_about, text = json.loads(_fernet().decrypt(sealed.encode()))
     except (InvalidToken, ValueError) as error:

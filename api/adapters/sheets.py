@@ -1,7 +1,4 @@
-"""Tables as files: CSV for French spreadsheets, and XLSX written by hand (five small XML parts).
-
-Refuses formulas: a text that a spreadsheet would run is quoted.
-"""
+"""Tables as files: CSV for French spreadsheets, and XLSX (five small XML parts, so no library)."""
 
 from __future__ import annotations
 
@@ -32,10 +29,11 @@ def to_csv(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
 def _csv_cell(cell: Cell) -> str:
     if isinstance(cell, Decimal):
         return str(cell).replace(".", ",")
-    return _tame(cell) if isinstance(cell, str) else "" if cell is None else str(cell)
+    return _quoted(cell) if isinstance(cell, str) else "" if cell is None else str(cell)
 
 
-def _tame(text: str) -> str:
+def _quoted(text: str) -> str:
+    # A spreadsheet runs a text that begins so as a formula, and a member's name may be such a text.
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t"} else text
 
 
@@ -73,5 +71,5 @@ def _relation(kind: str, target: str) -> str:
 def _xlsx_cell(cell: Cell) -> str:
     if isinstance(cell, int | Decimal):
         return f"<c><v>{cell}</v></c>"
-    text = "" if cell is None else _tame(str(cell))
+    text = "" if cell is None else _quoted(str(cell))
     return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'

@@ -1,4 +1,4 @@
-"""From an uploaded file to a Model: measured apart from us, re-written clean, stored. A refused one leaves nothing."""
+"""From an uploaded file to a Model: measured in another process, stored as a clean copy. A refusal leaves nothing."""
 
 from __future__ import annotations
 
@@ -21,15 +21,13 @@ from api.domain.printing.mesh import Unit
 
 
 def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, now: datetime) -> Model:
-    """Measure and keep an STL; raises a MeshRefused that says what is wrong with it.
-
-    The original is dropped: what is stored, shown and sliced is our own clean binary copy.
-    """
+    """Measure and keep an STL; raises a MeshRefused that says what is wrong with it."""
     with tempfile.TemporaryDirectory(prefix="etabli-upload-") as folder:
         arrived, clean = Path(folder) / "arrived", Path(folder) / "model.stl"
         with arrived.open("wb") as copy:
             shutil.copyfileobj(file, copy, 1 << 20)
         measures = measure_untrusted(arrived, clean)
+        # The upload itself is dropped: what is stored, shown and sliced is our own binary copy.
         digest = _sha256(clean)
         key = files.new_key("models", "stl")
         files.put(key, clean)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from api.adapters import files, photos
-from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo, made_anew
+from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo, reencode
 from api.settings import settings
 
 
@@ -37,7 +37,7 @@ def test_where_it_was_taken_is_not_kept_and_it_stands_upright() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # taken with the camera turned
     exif[0x010F] = "A camera of Mende"
-    made = made_anew(picture(40, 20, "JPEG", exif=exif))
+    made = reencode(picture(40, 20, "JPEG", exif=exif))
     with Image.open(io.BytesIO(made)) as kept:
         assert kept.size == (20, 40)
         assert not kept.getexif()
@@ -47,7 +47,7 @@ def test_where_it_was_taken_is_not_kept_and_it_stands_upright() -> None:
 def test_a_transparent_picture_is_readable_too() -> None:
     made = io.BytesIO()
     Image.new("RGBA", (10, 10), (1, 2, 3, 0)).save(made, "PNG")
-    assert made_anew(made.getvalue()).startswith(b"\xff\xd8")
+    assert reencode(made.getvalue()).startswith(b"\xff\xd8")
 
 
 def png_that_claims(width: int, height: int) -> bytes:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files, sending
-from api.adapters.flows import AfnorFlow, FakePlatform, FakePlatformMode, ManualDeposit, platform_of_house
+from api.adapters.flows import AfnorFlow, FakePlatform, FakePlatformMode, ManualDeposit, find_platform
 from api.db import transaction
 from api.domain.billing import invoices, platform
 from api.domain.billing.invoices import Customer, Invoice
@@ -315,7 +315,7 @@ def test_the_steps_send_once_note_trouble_and_ask(installation: Path, outside: O
 
 
 def test_a_house_without_a_platform_sends_nothing(installation: Path) -> None:
-    platform_of_house.cache_clear()
+    find_platform.cache_clear()
     with transaction() as session:
         invoice = released(session, make_shop(session))
     sending.enqueue_flows()
@@ -328,10 +328,10 @@ def test_a_house_without_a_platform_sends_nothing(installation: Path) -> None:
 
 def test_the_platform_of_the_house_is_a_setting(monkeypatch: pytest.MonkeyPatch, installation: Path) -> None:
     monkeypatch.setattr(settings(), "flow_url", "http://127.0.0.1:9")
-    platform_of_house.cache_clear()
-    chosen = platform_of_house()
+    find_platform.cache_clear()
+    chosen = find_platform()
     sending.enqueue_flows()  # nothing is due: nobody is called
 
     assert isinstance(chosen, AfnorFlow)
     chosen.close()
-    platform_of_house.cache_clear()
+    find_platform.cache_clear()
