@@ -1,7 +1,4 @@
-"""What routes declare as parameters: the session, the clock, the person, the page of a list, the idempotency key.
-
-Commits before the answer leaves (STYLE 26): who reads "201" can rely on it.
-"""
+"""What routes declare as parameters: the session, the clock, the person, the page of a list, the idempotency key."""
 
 from __future__ import annotations
 
@@ -45,7 +42,7 @@ class CursorWrong(Invalid):
 
 
 class Identity(NamedTuple):
-    """Who asks, as plain values: these outlive a session that was rolled back, for pages that tell an error."""
+    """The person of a request as plain values, which a page of an error can read after the session was rolled back."""
 
     id: int
     name: str
@@ -95,7 +92,9 @@ def session_cookie() -> str:
 
 
 def token_of(request: Request) -> str | None:
-    """The API token that a program sends with intent. Browsers never add these headers by themselves."""
+    """The API token of a program."""
+    # Never in a cookie or the address: a browser adds none of these two headers by itself, so a token cannot be abused
+    # by a page of somebody else.
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         return token.strip()
@@ -103,7 +102,7 @@ def token_of(request: Request) -> str | None:
 
 
 def find_current_user(request: Request, session: DbSession, now: Now) -> User | None:
-    """By token if one is sent, else by cookie; a wrong token is never forgiven because of a good cookie."""
+    """By token if one is sent, else by cookie; raises LoginNeeded for a wrong token, even beside a good cookie."""
     if token := token_of(request):
         user = accounts.find_token_user(session, token=token, now=now)
         if user is None:
@@ -129,14 +128,15 @@ CurrentUser = Annotated[User, Depends(get_current_user)]
 
 
 async def refuse_forgery(request: Request) -> AsyncIterator[None]:
-    """Unsafe methods with a cookie's authority must come from our own pages, with the session's form token.
+    """Protects against CSRF: an unsafe method with a session cookie must come from our own page; raises ForgedRequest.
 
-    Two fences: Fetch Metadata or Origin (OWASP), and a token derived from the session. A program with an API token
-    has no ambient authority to abuse, so neither applies. Files of the form are closed at the end of the request.
+    Two checks: Fetch Metadata or Origin (OWASP), and a token derived from the session.
     """
+    # A program with an API token has no cookie that another page could use.
     if request.method not in SAFE_METHODS and not token_of(request):
         await _require_our_page(request)
     yield
+    # Reading the form has opened its uploaded files.
     await request.close()
 
 
@@ -150,12 +150,12 @@ async def _require_our_page(request: Request) -> None:
 
 
 def _is_from_us(request: Request) -> bool:
-    """A client that sends neither header is no browser of today; the token decides alone then."""
     if site := request.headers.get("sec-fetch-site"):
         return site in {"same-origin", "none"}
     if origin := request.headers.get("origin"):
         ours = {request.headers.get("host", ""), urlsplit(settings().base_url).netloc}
         return urlsplit(origin).netloc in ours - {""}
+    # No browser of today sends neither header: the form token decides alone.
     return True
 
 
@@ -182,7 +182,7 @@ async def page_request(
 def _read_cursor(cursor: str) -> int:
     try:
         name, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-        if name == "id" and len(number) < 19:
+        if name == "id" and len(number) < 19:  # beyond, it would not fit into 64 bits
             return int(number)
     except (ValueError, binascii.Error):
         pass

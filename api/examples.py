@@ -1,13 +1,13 @@
-"""An example for every body of the OpenAPI document, made of its fields' own examples. Refuses to replace a given one.
+"""An example for every body of the OpenAPI document that has none, made of the examples of its fields.
 
-Where a field gives none, its name says what is usual (`_at`, `_cents`, `id`), else its type does.
+For a field without an example its name decides (`_at`, `_cents`, `id`), else its type.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# By the end of a field's name, the first that fits; trade's usual values.
+# By the end of a field's name; the first that fits, so exact names stand before endings.
 BY_NAME: tuple[tuple[str, Any], ...] = (
     ("email", "alice@example.org"),
     ("password", "trois mots simples"),
@@ -43,12 +43,12 @@ BY_FORMAT = {
     "uri": "https://etabli.example/",
 }
 BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.0, "boolean": False, "string": "", "null": None}
-# Deeper than any body of ours; a schema that holds itself ends here.
+# Deeper than any body of ours: a schema that contains itself ends here.
 DEEPEST = 6
 
 
 def add_examples(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with an `example` beside every JSON body of a request or a good answer that had none."""
+    """The document with an `example` beside every JSON body of a request or a successful answer that had none."""
     schemas = document.get("components", {}).get("schemas", {})
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
@@ -65,9 +65,9 @@ def example_of(schema: dict[str, Any], schemas: dict[str, Any], *, name: str = "
     """One value of this schema."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name=name, depth=depth)
-    for given in ("example", "default", "const"):
-        if given in schema and schema[given] not in (None, ""):
-            return schema[given]
+    for key in ("example", "default", "const"):
+        if key in schema and schema[key] not in (None, ""):
+            return schema[key]
     if schema.get("examples"):
         return schema["examples"][0]
     if "enum" in schema:

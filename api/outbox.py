@@ -22,14 +22,19 @@ _NOTIFY = text("SELECT pg_notify('etabli_live', news) FROM unnest(CAST(:news AS 
 
 @lru_cache
 def _outbox() -> App:
-    """Never opened: it only lends its SQL to the caller's connection."""
+    # Never opened: it only lends its SQL to the caller's connection.
     return App(connector=SyncPsycopgConnector())
 
 
 def defer(session: Session, step: str, once: str | None, arguments: dict[str, Any]) -> None:
-    """Queue one step on the session's connection. `once` is both the twin guard and the mutual exclusion."""
+    """Queue one step on the session's connection, unless a step named `once` waits already.
+
+    Steps of one name also run one after the other.
+    """
     connection = session.connection()
     try:
+        # A twin in the queue raises: without a savepoint it would abort the whole transaction. The raw connection is
+        # fetched inside, because SQLAlchemy sends the SAVEPOINT only then.
         with connection.begin_nested():
             raw: Any = connection.connection.driver_connection
             _outbox().configure_task(

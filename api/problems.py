@@ -1,4 +1,4 @@
-"""The one file that knows status numbers: every error becomes one RFC 9457 problem, told in the reader's language."""
+"""The one file that knows HTTP status numbers: every error becomes an RFC 9457 problem in the reader's language."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ TITLES = {
     "invalid": Invalid.msgid(),
     "busy": Busy.msgid(),
 }
-# SQLSTATEs that say "somebody was in the way": deadlock, serialisation, lock and statement timeouts.
-IN_THE_WAY = frozenset({"40P01", "40001", "55P03", "57014"})
+# SQLSTATEs of conflicts that pass: deadlock, serialisation failure, lock timeout, statement timeout.
+TRANSIENT = frozenset({"40P01", "40001", "55P03", "57014"})
 
 
 class TooLarge(Invalid):
@@ -58,7 +58,7 @@ class WrongMethod(Invalid):
 
 @dataclass(frozen=True)
 class Problem:
-    """An error as it is told: `title` and `detail` are translated already."""
+    """An error as the client gets it: `title` and `detail` are translated."""
 
     status: int
     code: str
@@ -70,7 +70,7 @@ class Problem:
 
     def as_dict(self) -> dict[str, Any]:
         """The members of RFC 9457, and ours: `code`, `field`, `errors`, `request_id`."""
-        told: dict[str, Any] = {
+        members: dict[str, Any] = {
             "type": f"urn:etabli:problem:{self.code}",
             "title": self.title,
             "status": self.status,
@@ -80,7 +80,7 @@ class Problem:
             "errors": self.errors,
             "request_id": self.request_id,
         }
-        return {name: value for name, value in told.items() if value not in (None, (), "")}
+        return {name: value for name, value in members.items() if value not in (None, (), "")}
 
 
 Show = Callable[[Request, Problem], Response]
@@ -107,38 +107,38 @@ def _untranslated(request: Request, msgid: str, params: dict[str, Any]) -> str:
 
 
 def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated) -> None:
-    """Answer every error of `app`: `words` says a msgid in the reader's language, `show` draws the problem."""
+    """Answer every error of `app`: `words` translates a msgid, `show` turns the problem into JSON or a page."""
 
-    def tell(request: Request, error: DomainError, **more: Any) -> Response:
+    def answer(request: Request, error: DomainError, **more: Any) -> Response:
         return show(request, describe(request, error, words=words, **more))
 
     async def domain_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)  # noqa: S101  # registered for it alone
-        return tell(request, error)
+        return answer(request, error)
 
     async def not_understood(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
         errors = tuple(_field_error(e) for e in error.errors())
-        return tell(request, Invalid(field=errors[0]["field"] if errors else None), errors=errors)
+        return answer(request, Invalid(field=errors[0]["field"] if errors else None), errors=errors)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-        known = {404: NoSuchPage(), 405: WrongMethod(), 413: TooLarge(limit_mb=settings().upload_limit_mb)}
-        answer = tell(request, known.get(error.status_code, Invalid()), status=error.status_code)
-        answer.headers.update(error.headers or {})
-        return answer
+        ours = {404: NoSuchPage(), 405: WrongMethod(), 413: TooLarge(limit_mb=settings().upload_limit_mb)}
+        response = answer(request, ours.get(error.status_code, Invalid()), status=error.status_code)
+        response.headers.update(error.headers or {})
+        return response
 
     async def database_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, DBAPIError)  # noqa: S101  # registered for it alone
-        if getattr(error.orig, "sqlstate", None) in IN_THE_WAY:
-            return tell(request, DatabaseBusy())
-        if isinstance(error.orig, psycopg.DataError):  # a NUL in a text, a number beyond 64 bits: never right
-            return tell(request, Invalid())
+        if getattr(error.orig, "sqlstate", None) in TRANSIENT:
+            return answer(request, DatabaseBusy())
+        if isinstance(error.orig, psycopg.DataError):  # a NUL in a text, a number beyond 64 bits: the client's mistake
+            return answer(request, Invalid())
         return await last_resort(request, error)
 
     async def last_resort(request: Request, error: Exception) -> Response:
         log.error("request failed", path=request.url.path, request_id=_request_id(request), exc_info=error)
-        return tell(request, OurFault(), status=500)
+        return answer(request, OurFault(), status=500)
 
     app.add_exception_handler(DomainError, domain_error)
     app.add_exception_handler(RequestValidationError, not_understood)
@@ -155,7 +155,7 @@ def describe(
     status: int | None = None,
     errors: tuple[dict[str, str], ...] = (),
 ) -> Problem:
-    """The problem of a DomainError; `status` only where HTTP itself has decided it."""
+    """The problem of a DomainError; `status` only where Starlette has decided it."""
     return Problem(
         status=status or status_of(error),
         code=error.code(),
@@ -172,6 +172,7 @@ def _request_id(request: Request) -> str:
 
 
 def _field_error(error: Any) -> dict[str, str]:
-    """Pydantic's words, with where they belong; never the value sent, which may be a secret or very long."""
+    """Pydantic's message and the field."""
+    # Without the value that was sent: it may be a secret, or very long.
     where = [str(part) for part in error["loc"] if part not in ("body", "query", "path", "header")]
     return {"field": ".".join(where), "message": str(error["msg"]), "code": str(error["type"])}

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Defaults run a whole installation on one machine; each field is `ETABLI_<NAME>`."""
+    """Each field is `ETABLI_<NAME>`; the defaults run a whole installation on one machine."""
 
     model_config = SettingsConfigDict(env_prefix="ETABLI_", extra="ignore")
 
@@ -51,7 +51,8 @@ class Settings(BaseSettings):
     secure_cookies: bool = Field(default=False, description="Set when served over https only.")
 
     def secret(self, name: str) -> str:
-        """A secret of this installation, made once, kept in a 0600 file (not in the database, so not in its dumps)."""
+        """A secret of this installation, created once, kept in a 0600 file."""
+        # A file and not a row: a dump of the database must not contain it.
         folder = self.data_dir / "secrets"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = folder / name

@@ -32,7 +32,7 @@ from api.steps import BACKGROUND, DISPATCH, STEPS, Step
 
 log = structlog.get_logger()
 
-# So often a stalled step is tried again; then it is a bug of ours, and shows as failed. Dispatch is tried for ever.
+# A step that stalls so often is a bug of ours, and shows as failed. Steps of printers are tried for ever.
 MOST_ATTEMPTS = 5
 KEEP_ENDED = timedelta(days=2)
 # When printers are tidied, by UTC.
@@ -58,7 +58,7 @@ def run_step(step: Step, **arguments: Any) -> None:
 
 
 def run_worker(queues: list[str], concurrency: int) -> None:
-    """Serve these queues until a signal says stop. The engine also ends when the database goes: restart it (trap 6)."""
+    """Serve these queues until a signal. It also ends when the database goes away: the supervisor starts it again."""
     asyncio.run(_serve(queues, concurrency))
 
 
@@ -90,7 +90,8 @@ async def _serve(queues: list[str], concurrency: int) -> None:
 
 
 async def _rescue_forever(app: App, queues: list[str]) -> None:
-    """Steps of dead workers go back into the queue; if a twin waits there already, the dead one is closed."""
+    """Put the steps of dead workers back into the queue."""
+    # The engine does not do it by itself.
     while True:
         for queue in queues:
             try:
@@ -110,12 +111,12 @@ async def _rescue(app: App, queue: str) -> None:
             continue
         try:
             await manager.retry_job(job)
-        except UniqueViolation:  # its twin is already queued, and waits for this one's lock
+        except UniqueViolation:  # its twin is queued, and waits for the lock that the dead step holds
             await manager.finish_job(job, Status.FAILED, delete_job=True)
 
 
 async def _tick_forever() -> None:
-    """Every printer is looked at now and then, whatever events were lost."""
+    """Look at every printer now and then, whatever events were lost."""
     while True:
         with contextlib.suppress(Exception):
             await asyncio.to_thread(_tick)
@@ -129,7 +130,7 @@ def _tick() -> None:
 
 
 async def _sweep_forever(app: App) -> None:
-    """Lost slices and unsent letters are asked for again, what is due in bookings is done, ended steps go."""
+    """Each minute: what is due in bookings, billing and purges, lost slices, unsent letters; delete ended steps."""
     while True:
         with contextlib.suppress(Exception):
             await asyncio.to_thread(sweep_bookings)
@@ -140,6 +141,8 @@ async def _sweep_forever(app: App) -> None:
 
 
 def _sweep() -> None:
+    # A slice that is PENDING for longer than slicing may take has lost its step; if it only waits in a long queue, its
+    # name keeps a twin out.
     before = datetime.now(UTC) - timedelta(seconds=settings().slice_wall_s)
     with transaction() as session:
         lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
@@ -157,7 +160,7 @@ def _sweep() -> None:
 
 
 def sweep_bookings() -> None:
-    """No-shows, offers that ran out, and every letter that is due: two transactions, either may be repeated."""
+    """No-shows, offers that ran out, and every letter that is due; either transaction may be repeated."""
     now = datetime.now(UTC)
     with transaction() as session:
         sweep_times(session, now=now)

@@ -1,4 +1,4 @@
-"""A form as it was sent: the values typed, and one error beside each field. Refuses to know what is right."""
+"""A form as it was sent: the typed values, and one error beside each field. What is right, the verbs decide."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from web.render import text_for
 
 
 class Form:
-    """`form["email"]` is what was typed (""), `form.errors` what is wrong with it, translated."""
+    """`form["email"]` is the typed value or "", `form.errors` what is wrong with it, translated."""
 
     def __init__(self, request: Request, data: FormData | dict[str, Any] | None = None) -> None:
         self.request = request
@@ -32,7 +32,7 @@ class Form:
         return self[name] or otherwise
 
     def typed(self, name: str) -> str:
-        """Exactly as typed: a password may begin with a space."""
+        """The value with its spaces at both ends, which may be part of a password."""
         value = self.data.get(name, "")
         return value if isinstance(value, str) else ""
 
@@ -41,35 +41,32 @@ class Form:
         return value if isinstance(value, UploadFile) and value.filename else None
 
     def int(self, name: str, *, otherwise: int = 0) -> int:
-        """A whole number, or `otherwise`: verbs refuse what is out of their range."""
+        """A whole number, or `otherwise`; the range is checked by the verb."""
         try:
             return int(self[name])
         except ValueError:
             return otherwise
 
     def refuse(self, error: DomainError, *, field: str | None = None) -> None:
-        """Put the error beside its field; one of no field stands above the form, under ""."""
+        """Put the error beside its field; an error without a field is kept under "", above the form."""
         self.errors[field or error.field or ""] = text_for(self.request, error.msgid(), error.params)
         self.status = status_of(error)
 
 
 @contextmanager
 def trying(session: Session, form: Form) -> Iterator[None]:
-    """Do the verb in a savepoint; when it refuses, nothing of it stays and the form holds the error.
-
-    What is not there for this person stays 404: that is no mistake in a form.
-    """
+    """Run a verb in a savepoint; when it refuses, its writes and steps are undone and the form holds the error."""
     try:
         with session.begin_nested():
             yield
-    except NotFound:
+    except NotFound:  # what is not there for this person is no mistake in a form: the page is a 404
         raise
     except DomainError as error:
         form.refuse(error)
 
 
 async def read_form(request: Request) -> AsyncIterator[Form]:
-    """The uploaded files in it are closed, and gone from the disk, when the answer is."""
+    # The end of this block closes the uploaded files, which deletes them from the disk.
     async with request.form() as data:
         yield Form(request, data)
 
