@@ -223,11 +223,11 @@ def naive(stage: Stage, rng: random.Random) -> int:
     time.sleep(5)  # the last prints end
     done = Counter(path for server in stage.servers for path in prints_done(server))
     statuses = json.loads(state.read_text())
-    wrong = [n for n, status in statuses.items() if status == "done" and not done[f"naive-{n}.gcode"]]
+    falsely_done = [n for n, status in statuses.items() if status == "done" and not done[f"naive-{n}.gcode"]]
     double = [n for n in statuses if done[f"naive-{n}.gcode"] > 1]
     lost = [n for n, status in statuses.items() if status != "done"]
-    print(f"control: falsely done {wrong}, double {double}, lost {lost}", file=sys.stderr)
-    return len(wrong) + len(double) + len(lost)
+    print(f"control: falsely done {falsely_done}, double {double}, lost {lost}", file=sys.stderr)
+    return len(falsely_done) + len(double) + len(lost)
 
 
 if __name__ == "__main__":

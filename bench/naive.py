@@ -51,8 +51,8 @@ def take(state: Path) -> str | None:
     with _lock:
         jobs = json.loads(state.read_text())
         for number, status in jobs.items():
-            if status == "waiting" and number not in _taken:
-                _taken.add(number)
+            if status == "waiting" and number not in _in_work:
+                _in_work.add(number)
                 return str(number)
     return None
 
@@ -65,10 +65,10 @@ def put(state: Path, number: str, status: str) -> None:
         draft.write_text(json.dumps(jobs))
         draft.replace(state)
         if status == "waiting":
-            _taken.discard(number)
+            _in_work.discard(number)
 
 
-_taken: set[str] = set()
+_in_work: set[str] = set()
 
 if __name__ == "__main__":
     main()

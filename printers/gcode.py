@@ -188,8 +188,8 @@ class _Reader:
             self._tool(code, rest)
         elif code in ALLOWED:
             words = self._words(code, rest)
-            if act := _HANDLERS.get(code):
-                act(self, code, words)
+            if handler := _HANDLERS.get(code):
+                handler(self, code, words)
         else:
             raise self.refuse(f"the command {code} is not allowed")
 

@@ -1,6 +1,6 @@
 """Good and hostile STL files, always the same bytes; nothing here reads or writes a file.
 
-Refuses to use our own reader or writer: a corpus made by the code under test would prove nothing.
+Our own reader and writer are not used: a corpus made by the code under test would prove nothing.
 """
 
 from __future__ import annotations

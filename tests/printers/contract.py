@@ -1,4 +1,4 @@
-"""What every printer behind the port must do; a subclass gives the `rig` fixture. Refuses to know who answers."""
+"""What every printer behind the port must do, whoever answers; a subclass gives the `rig` fixture."""
 
 from __future__ import annotations
 

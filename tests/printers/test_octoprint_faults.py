@@ -148,7 +148,7 @@ def test_a_wrong_key_is_named_everywhere(octoprint: OctoPrintServer, tmp_path: P
     source.write_text("G4 P1\n")
     calls = (
         stranger.probe,
-        stranger.look,
+        stranger.observe,
         lambda: stranger.find_file(PATH),
         lambda: stranger.upload(PATH, source),
         stranger.cancel,

@@ -11,7 +11,7 @@ from tests.world.workshop import Mortal, Workshop
 
 
 def mend(workshop: Workshop) -> None:
-    """Poke as the tick would, until the print runs and ends well."""
+    """Reconcile as the tick would, until the print runs and ends well."""
     for _ in range(4):
         workshop.reconcile()
         workshop.clock.pass_by(3)
