@@ -16,7 +16,7 @@ from api.domain.places.timeline import HoldReason, list_holds
 from api.domain.printing.runs import Run
 from web.pages.booking.agenda import STATES
 from web.pages.booking.book import REASONS
-from web.pages.booking.rules import place_of
+from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +34,7 @@ def calendar_page(
     reader: StaffReader, session: DbSession, user: CurrentUser, week: Annotated[int, Query(ge=-52, le=52)] = 0
 ) -> Response:
     """The week from Monday, or so many weeks away."""
-    site = place_of(reader)
+    site = staffed_site(reader)
     zone = site.zone
     today = reader.now.astimezone(zone).date()
     monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)

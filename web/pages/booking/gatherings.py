@@ -19,7 +19,7 @@ from api.domain.places.skills import get_skill, list_skills
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import TimeMissing
-from web.pages.booking.rules import place_of
+from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 from web.render import PageReader
 from web.rule_form import read_amount
@@ -55,7 +55,7 @@ def new_page(reader: StaffReader, session: DbSession) -> Response:
 
 
 def _new(reader: PageReader, session: Session, form: Form) -> Response:
-    site = place_of(reader)
+    site = staffed_site(reader)
     query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
     return reader.page(
         "booking/gathering_new.html",
@@ -77,7 +77,7 @@ def _chosen(form: Form) -> list[int]:
 @router.post("/staff/gatherings/new")
 def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     """Announce it; its rooms and machines are held at once, all or none."""
-    site = place_of(reader)
+    site = staffed_site(reader)
     with trying(session, form):
         gathering = _announce(session, reader, site, user, form)
     if form.errors:

@@ -49,14 +49,14 @@ class RuleLine:
     is_own: bool
 
 
-def place_of(reader: PageReader) -> Site:
+def staffed_site(reader: PageReader) -> Site:
     """The site that is chosen in this browser, if its reader staffs it; else the first of theirs."""
     return reader.site if reader.site in reader.staffs and reader.site else reader.staffs[0]
 
 
 @router.get("/staff/rules")
 def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    site = place_of(reader)
+    site = staffed_site(reader)
     rules = list_rules(session, site_id=site.id)
     resources = _resources(session, site)
     # A kind of which the site has nothing needs no rule yet.

@@ -21,7 +21,7 @@ from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.hours_form import WEEKDAYS, read_hours
 from web.i18n import N_
-from web.pages.booking.rules import place_of
+from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 from web.render import PageReader
 from web.states import State
@@ -66,7 +66,7 @@ def conventions_page(reader: StaffReader, session: DbSession, user: CurrentUser)
 
 
 def _list(reader: PageReader, session: Session, user: User, form: Form, *, secret: str = "") -> Response:
-    site, today = place_of(reader), reader.now.date()
+    site, today = staffed_site(reader), reader.now.date()
     return reader.page(
         "places/conventions.html",
         status=form.status,
@@ -81,12 +81,12 @@ def _list(reader: PageReader, session: Session, user: User, form: Form, *, secre
 
 @router.get("/staff/conventions/new")
 def new_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    require_manager(session, user=user, site_id=place_of(reader).id)
+    require_manager(session, user=user, site_id=staffed_site(reader).id)
     return _new(reader, session, Form(reader.request))
 
 
 def _new(reader: PageReader, session: Session, form: Form) -> Response:
-    site = place_of(reader)
+    site = staffed_site(reader)
     query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
     return reader.page(
         "places/convention_new.html",
@@ -107,7 +107,7 @@ def _many(form: Form, name: str) -> list[str]:
 @router.post("/staff/conventions/new")
 def sign(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     """Record an agreement that was signed on paper."""
-    site = place_of(reader)
+    site = staffed_site(reader)
     with trying(session, form):
         convention = conventions.sign_convention(
             session,
@@ -209,7 +209,7 @@ def add_door(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
     with trying(session, form):
         if not form["door"]:
             raise DoorNameMissing()
-        door = doors.add_door(session, site=place_of(reader), name=form["door"], actor=user, now=reader.now)
+        door = doors.add_door(session, site=staffed_site(reader), name=form["door"], actor=user, now=reader.now)
     return _list(reader, session, user, form, secret="" if form.errors else secret_of(door))
 
 

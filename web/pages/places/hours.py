@@ -17,7 +17,7 @@ from api.domain.places.sites import Closure, Site
 from web.forms import Form, Sent, trying
 from web.hours_form import WEEKDAYS, hours_as_typed, read_hours
 from web.i18n import N_
-from web.pages.booking.rules import place_of
+from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 from web.render import PageReader
 
@@ -35,7 +35,7 @@ class ClosureReasonMissing(Invalid):
 
 @router.get("/staff/hours")
 def hours_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    return _show(reader, session, user, Form(reader.request, _typed(place_of(reader))))
+    return _show(reader, session, user, Form(reader.request, _typed(staffed_site(reader))))
 
 
 def _typed(site: Site) -> dict[str, str]:
@@ -49,7 +49,7 @@ def _typed(site: Site) -> dict[str, str]:
 
 
 def _show(reader: PageReader, session: Session, user: User, form: Form) -> Response:
-    site = place_of(reader)
+    site = staffed_site(reader)
     today = reader.now.date()
     return reader.page(
         "places/hours.html",
@@ -66,7 +66,7 @@ def _show(reader: PageReader, session: Session, user: User, form: Form) -> Respo
 @router.post("/staff/hours")
 def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     """Replace the whole week; existing bookings stay."""
-    site = place_of(reader)
+    site = staffed_site(reader)
     with trying(session, form):
         rows = [(*stretch, form[f"staffed-{name}"] == "yes") for name, stretch in read_hours(form, a_day=A_DAY)]
         bookings.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
@@ -78,7 +78,7 @@ def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, for
 @router.post("/staff/closures")
 def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     """Close the site on whole days; bookings on them are cancelled without fee, and their people are written to."""
-    site = place_of(reader)
+    site = staffed_site(reader)
     # The page has two forms; the hours that this one does not send are shown as they stand, if it comes back.
     form.data = {**_typed(site), **dict(form.data)}
     with trying(session, form):
