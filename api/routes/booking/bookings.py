@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
@@ -45,7 +46,7 @@ class BookingIn(BaseModel):
     guardian_consent: bool = False
 
     def to_request(self) -> BookingRequest:
-        return BookingRequest(**self.model_dump(exclude={"user_id"}))
+        return BookingRequest(**self.model_dump(include={each.name for each in fields(BookingRequest)}))
 
 
 class BookingOut(BaseModel):
@@ -126,6 +127,9 @@ class SeriesIn(BookingIn):
     rrule: str = Field(max_length=300)
     skip: list[int] = Field(default_factory=list, max_length=100)
     move: dict[int, datetime] = Field(default_factory=dict, max_length=100)
+
+    def choices(self) -> dict[int, bookings.Choice]:
+        return {**dict.fromkeys(self.skip, bookings.SKIP), **self.move}
 
 
 class OccurrenceOut(BaseModel):
@@ -240,7 +244,7 @@ def act(booking_id: int, act: BookingAction, session: DbSession, user: CurrentUs
 def preview(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now) -> SeriesOut:
     """Every occurrence with its trouble; writes nothing."""
     occurrences = bookings.preview_series(
-        session, request=_series_request(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+        session, request=body.to_request(), rrule=body.rrule, user=user, now=now, choices=body.choices()
     )
     return SeriesOut(occurrences=[_occurrence(each) for each in occurrences], bookings=[])
 
@@ -251,19 +255,11 @@ def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: No
 
     def make() -> SeriesOut:
         booked = bookings.book_series(
-            session, request=_series_request(body), rrule=body.rrule, user=user, now=now, choices=_choices(body)
+            session, request=body.to_request(), rrule=body.rrule, user=user, now=now, choices=body.choices()
         )
         return SeriesOut(occurrences=[], bookings=[BookingOut.of(booking) for booking in booked])
 
     return idempotent(SeriesOut, make, content=body)
-
-
-def _series_request(body: SeriesIn) -> BookingRequest:
-    return BookingRequest(**body.model_dump(exclude={"user_id", "rrule", "skip", "move"}))
-
-
-def _choices(body: SeriesIn) -> dict[int, str | datetime]:
-    return {**dict.fromkeys(body.skip, bookings.SKIP), **body.move}
 
 
 def _occurrence(occurrence: bookings.Occurrence) -> OccurrenceOut:
