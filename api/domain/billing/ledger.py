@@ -143,7 +143,7 @@ def post(
     now: datetime,
     piece_on: date | None = None,
 ) -> Posting:
-    """Write one balanced posting, whatever is closed; Unbalanced, or PostedAlready when `key` was used before."""
+    """Write one balanced posting, into closed periods too; Unbalanced, or PostedAlready when `key` was used before."""
     moving = [leg for leg in legs if leg.cents]
     difference_cents: int = sum([leg.cents for leg in moving])
     if not moving or difference_cents != 0:

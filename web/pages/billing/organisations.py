@@ -69,9 +69,8 @@ def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -
 def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
     row = organisations.get_organisation(session, slug, user=user)
     details = organisations.find_details(session, organisation=row)
-    return _draw_form(
-        reader, Form(reader.request, _form_values(details) if details else {"name": row.name}), f"/org/{slug}"
-    )
+    values = _form_values(details) if details else {"name": row.name}
+    return _draw_form(reader, Form(reader.request, values), f"/org/{slug}")
 
 
 @router.post("/org/{slug}")
@@ -103,7 +102,6 @@ def invite(reader: Reader, session: DbSession, user: CurrentUser, slug: str, for
         form.errors["monthly"] = form.errors.pop("monthly_cents")
     # The answer is the page itself: a redirect would carry the token in an address, and it is stored nowhere.
     if token:
-        session.flush()
         form = Form(reader.request)
     return _draw(reader, session, user, row, form, token=token, status=form.status)
 
