@@ -28,15 +28,15 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class LoginNeeded(NotAllowed):
-    """Please log in first."""
+    """Log in first."""
 
 
 class ForgedRequest(NotAllowed):
-    """This request did not come from a page of ours, or the page was too old: reload it and try again."""
+    """This request does not come from one of our pages, or the page has expired: reload it and try again."""
 
 
 class CursorWrong(Invalid):
-    """This cursor is not one that we gave."""
+    """This page address is not valid: start again from the first page."""
 
     field = "cursor"
 

@@ -34,26 +34,25 @@ TRANSIENT = frozenset({"40P01", "40001", "55P03", "57014"})
 
 
 class TooLarge(Invalid):
-    """This is larger than the {limit_mb} MB that we take."""
+    """This file is larger than {limit_mb} MB, the maximum."""
 
     field = "file"
 
 
 class DatabaseBusy(Busy):
-    """The server is very busy; please try again in a moment."""
+    """The server is very busy: try again in a moment."""
 
 
 class OurFault(DomainError):
-    """Something went wrong on our side. It has been noted; please try again, and tell us the number below if it
-    stays so."""
+    """Something went wrong on our side, and has been logged. Try again; if it persists, give us the number below."""
 
 
 class NoSuchPage(NotFound):
-    """There is no such page."""
+    """This page does not exist."""
 
 
 class WrongMethod(Invalid):
-    """This address does not take this kind of request."""
+    """This address does not accept this kind of request."""
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,11 @@ class NotAnAddress(Invalid):
 
 
 class UnknownHost(Invalid):
-    """No machine called {host} can be found on the network."""
+    """“{host}” cannot be found on this network: check the address."""
 
 
 class ForbiddenAddress(Invalid):
-    """{host} leads to {address}, where no printer may be."""
+    """{host} leads to {address}, which cannot be a printer: check the address."""
 
 
 def check_printer_url(url: str, *, allow: Sequence[str] | None = None) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
 
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import N_, Invalid
 from api.domain.pricing.materials import LAYER_MM, Quality
 from api.domain.printing.plates import SPACING_MM
 from printers.gcode import GcodeLimits, GcodeUnsafe, check_line
@@ -88,13 +88,13 @@ class NotASlicerConfiguration(Invalid):
 
 
 class ConfigurationBundle(Invalid):
-    """This is a bundle of several configurations: export one, by File > Export > Export Config."""
+    """This is a bundle of several configurations: export a single one with File > Export > Export Config."""
 
     field = "file"
 
 
 class ConfigurationTooLong(Invalid):
-    """The configuration is longer than {limit_kb} kB."""
+    """The configuration is larger than {limit_kb} kB."""
 
     field = "file"
 
@@ -106,7 +106,7 @@ class ConfigurationKeyRefused(Invalid):
 
 
 class ConfigurationGcodeRefused(Invalid):
-    """The G-code in “{key}” is refused at its line {line}: {why}."""
+    """The G-code in “{key}” is refused at line {line}: {why}."""
 
     field = "file"
 
@@ -214,13 +214,13 @@ _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitu
 # Scripts that `_forced` empties, so that they never reach a printer of ours.
 _UNUSED_GCODE = {"color_change_gcode", "pause_print_gcode", "template_custom_gcode"}
 _VALUES: list[tuple[str, re.Pattern[str], str]] = [
-    ("printer_technology", re.compile("FFF"), "only filament printers (FFF) are known here"),
-    ("gcode_flavor", re.compile("marlin2?|reprap|reprapfirmware"), "the printers here speak Marlin"),
-    ("nozzle_diameter", re.compile(r"\d*\.?\d+"), "only printers with one nozzle are known here"),
-    ("layer_height", re.compile(r"0?\.\d+|1"), "a layer is between 0 and 1 mm"),
-    ("filament_diameter", re.compile(r"1\.75|2\.85|3"), "filament is 1.75 or 2.85 mm thick"),
-    ("max_print_height", re.compile(r"\d{1,4}(\.\d*)?"), "this is no height"),
-    ("bed_shape", re.compile(r"(-?[\d.]+x-?[\d.]+,?){3,200}"), "this is no outline of a bed"),
+    ("printer_technology", re.compile("FFF"), N_("only filament printers (FFF) are supported")),
+    ("gcode_flavor", re.compile("marlin2?|reprap|reprapfirmware"), N_("only Marlin G-code is supported")),
+    ("nozzle_diameter", re.compile(r"\d*\.?\d+"), N_("only printers with one nozzle are supported")),
+    ("layer_height", re.compile(r"0?\.\d+|1"), N_("a layer is between 0 and 1 mm")),
+    ("filament_diameter", re.compile(r"1\.75|2\.85|3"), N_("filament is 1.75 or 2.85 mm")),
+    ("max_print_height", re.compile(r"\d{1,4}(\.\d*)?"), N_("this is not a height")),
+    ("bed_shape", re.compile(r"(-?[\d.]+x-?[\d.]+,?){3,200}"), N_("this is not the outline of a bed")),
 ]
 
 
@@ -236,7 +236,7 @@ def check_profile(text: str) -> None:
         raise NotASlicerConfiguration
     for key, value in settings.items():
         if value.strip('" ') and _NAMES_A_PROGRAM.search(key):
-            raise ConfigurationKeyRefused(key=key, why="it would run a program or rewrite the G-code")
+            raise ConfigurationKeyRefused(key=key, why=N_("it would run a program or rewrite the G-code"))
         if (key.endswith("_gcode") and key not in _UNUSED_GCODE) and key in _base():
             _check_snippet(key, value)
     for key, form, why in _VALUES:

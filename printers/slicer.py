@@ -23,7 +23,7 @@ _ESTIMATE_BYTES = 65_536
 
 
 class SlicerMissing(Busy):
-    """The slicer (PrusaSlicer) is not installed on this server: tell the people who run it."""
+    """The slicer (PrusaSlicer) is not installed on this server: tell the staff."""
 
 
 class SlicerRefused(Invalid):
@@ -31,7 +31,7 @@ class SlicerRefused(Invalid):
 
 
 class SlicerCrashed(Invalid):
-    """The slicer crashed on this model: repair it in a 3D program and send it again."""
+    """The slicer crashed on this model: repair it in 3D software and send it again."""
 
 
 class UnreadableForSlicer(Invalid):
@@ -43,19 +43,19 @@ class NothingToPrint(Invalid):
 
 
 class PlateOverfull(Invalid):
-    """The slicer could not place this on the plate ({copies} × the part): print fewer at once, or smaller."""
+    """The slicer could not fit {copies} × the part on the plate: print fewer at once, or smaller."""
 
 
 class SliceTooComplex(Invalid):
-    """Slicing took too long, so it was stopped: simplify the model (fewer triangles) or print it smaller."""
+    """Slicing took too long and was stopped: simplify the model (fewer triangles) or print it smaller."""
 
 
 class SliceOutOfMemory(Invalid):
-    """Slicing took too much memory, so it was stopped: simplify the model (fewer triangles) or print it smaller."""
+    """Slicing took too much memory and was stopped: simplify the model (fewer triangles) or print it smaller."""
 
 
 class EstimateMissing(Invalid):
-    """The slicer told neither time nor weight for this model, so it cannot be priced."""
+    """The slicer gave neither time nor weight for this model, so it cannot be priced. Tell the staff."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Scope
 
 import api.routes
+import printers.address  # errors are stored by their names, and told here
 import printers.profile
 import printers.slicer  # its errors are stored by name, and shown as texts of these classes
 import web.pages

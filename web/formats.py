@@ -27,6 +27,9 @@ _UNIT_PRICE = {Locale.FR: "#,##0.00##\u00a0¤", Locale.EN: "¤#,##0.00##"}
 NB_SPACE = "\u00a0"
 THIN_NB_SPACE = "\u202f"
 
+# Parameters of errors whose value is a text of ours, not of a person.
+COMPLETES = frozenset({"what", "why", "missing", "period", "axis", "dimension"})
+AXES = {"x": N_("width"), "y": N_("depth"), "z": N_("height")}
 DAYS_AWAY = {-1: N_("yesterday"), 0: N_("today"), 1: N_("tomorrow")}
 
 
@@ -44,7 +47,8 @@ def named(locale: Locale, thing: Named) -> str:
 
 def money(locale: Locale, cents: int) -> str:
     """1240 -> "12,40 €" or "€12.40"."""
-    return format_currency(Decimal(cents) / 100, "EUR", locale=TAG[locale])
+    # A real minus sign: a hyphen is shorter than the plus and may end a line.
+    return ("\u2212" if cents < 0 else "") + format_currency(Decimal(abs(cents)) / 100, "EUR", locale=TAG[locale])
 
 
 def unit_price(locale: Locale, euros: Decimal) -> str:
@@ -52,10 +56,14 @@ def unit_price(locale: Locale, euros: Decimal) -> str:
     return format_currency(euros, "EUR", format=_UNIT_PRICE[locale], currency_digits=False, locale=TAG[locale])
 
 
+def price_figure(locale: Locale, euros: Decimal) -> str:
+    """As `unit_price`, for a text that has its own "€"."""
+    return format_decimal(euros, format="#,##0.00##", locale=TAG[locale])
+
+
 def change(locale: Locale, cents: int) -> str:
     """With its sign: "+1,20 €", "−0,30 €"."""
-    # A real minus sign: a hyphen is shorter than the plus and may end a line.
-    return ("+" if cents > 0 else "\u2212" if cents < 0 else "") + money(locale, abs(cents))
+    return ("+" if cents > 0 else "") + money(locale, cents)
 
 
 def number(locale: Locale, value: float | Decimal, digits: int = 0) -> str:
@@ -75,16 +83,23 @@ def volume(locale: Locale, mm3: float) -> str:
 
 
 def fill(locale: Locale, text: str, params: dict[str, Any]) -> str:
-    """A translated text with its `{placeholders}` filled; fractions and large numbers as the language writes them."""
-    return text.format(**{name: _as_written(locale, value) for name, value in params.items()})
+    """A translated text with its `{placeholders}` filled: numbers, amounts and dates as the language writes them, and
+    the texts of `api.domain` that complete a message translated."""
+    return text.format(**{name: _as_written(locale, name, value) for name, value in params.items()})
 
 
-def _as_written(locale: Locale, value: Any) -> Any:
+def _as_written(locale: Locale, name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return translate(locale, AXES.get(value.lower(), value)) if name in COMPLETES else value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return day(locale, value, "d MMMM y")
     if isinstance(value, float | Decimal):
         return _fraction(locale, float(value))
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10_000:
-        return number(locale, value)
-    return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        return value
+    if name == "cents" or name.endswith("_cents"):
+        return money(locale, value)
+    return number(locale, value) if abs(value) >= 10_000 else value
 
 
 def _fraction(locale: Locale, value: float) -> str:
@@ -95,13 +110,18 @@ def _fraction(locale: Locale, value: float) -> str:
     return number(locale, value, 2 if size >= 0.1 else 2 - math.floor(math.log10(size)))
 
 
+def rate(locale: Locale, percentage: float | Decimal) -> str:
+    """20 -> "20 %" or "20%"; with its decimals, where it has any."""
+    return number(locale, percentage, 2) + (f"{NB_SPACE}%" if locale == Locale.FR else "%")
+
+
 def percent(locale: Locale, part: float) -> str:
     """0.42 -> "42 %", kept between 0 and 100; not-a-number gives 0, never "NaN %"."""
     return format_percent(0.0 if math.isnan(part) else min(max(part, 0.0), 1.0), locale=TAG[locale])
 
 
 def duration(locale: Locale, seconds: float | timedelta) -> str:
-    """12000 -> "3 h 20"; below an hour in minutes, below a minute in seconds; days beyond 48 hours."""
+    """12000 -> "3 h 20" or "3 h 20 min"; below an hour in minutes, below a minute in seconds; days beyond 48 hours."""
     s = round(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
     if s < 60:
         return f"{max(s, 0)}{NB_SPACE}s"
@@ -113,7 +133,10 @@ def duration(locale: Locale, seconds: float | timedelta) -> str:
     if hours >= 48:
         days = round(s / 86400)
         return f"{days}{NB_SPACE}{translate_count(locale, 'day', 'days', days)}"
-    return f"{hours}{NB_SPACE}h" + (f"{NB_SPACE}{minutes:02}" if minutes else "")
+    if not minutes:
+        return f"{hours}{NB_SPACE}h"
+    unit = f"{NB_SPACE}min" if locale == Locale.EN else ""
+    return f"{hours}{NB_SPACE}h{NB_SPACE}{minutes:02}{unit}"
 
 
 def clock(locale: Locale, at: datetime, zone: str) -> str:
@@ -122,19 +145,24 @@ def clock(locale: Locale, at: datetime, zone: str) -> str:
 
 
 def day(locale: Locale, on: date, form: str = "EEEE d MMMM") -> str:
-    return format_date(on, form, locale=TAG[locale])
+    return format_date(on, _of_day(locale, form, on.day), locale=TAG[locale])
+
+
+def _of_day(locale: Locale, form: str, number_of_day: int) -> str:
+    """The French say "1er décembre", and "2 décembre"."""
+    return form.replace("d", "d'er'") if locale == Locale.FR and number_of_day == 1 else form
 
 
 def exact(locale: Locale, at: datetime, zone: str) -> str:
     """The whole date with its time, for the tooltip of a relative one."""
-    return format_datetime(at, "EEEE d MMMM y HH:mm", tzinfo=ZoneInfo(zone), locale=TAG[locale])
+    return _instant(locale, at.astimezone(ZoneInfo(zone)), "EEEE d MMMM y HH:mm")
 
 
 def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
     """ "in 12 min", "3 min ago"; from an hour on the day by name with the time; beyond a week the date."""
     ahead = (at - now).total_seconds()
     if abs(ahead) < 45:
-        return translate(locale, N_("now"))
+        return translate(locale, N_("now") if ahead >= 0 else N_("just now"))
     if abs(ahead) < 3600:
         form = translate(locale, N_("in {time}") if ahead > 0 else N_("{time} ago"))
         return form.format(time=duration(locale, abs(ahead)))
@@ -144,9 +172,13 @@ def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
     if days in DAYS_AWAY:
         return f"{translate(locale, DAYS_AWAY[days])} {clock(locale, at, zone)}"
     if 1 < days < 7:
-        return format_datetime(at, "EEEE HH:mm", tzinfo=tz, locale=TAG[locale])
+        return _instant(locale, at.astimezone(tz), "EEEE HH:mm")
     form = "d MMM HH:mm" if at.astimezone(tz).year == now.astimezone(tz).year else "d MMM y"
-    return format_datetime(at, form, tzinfo=tz, locale=TAG[locale])
+    return _instant(locale, at.astimezone(tz), form)
+
+
+def _instant(locale: Locale, local: datetime, form: str) -> str:
+    return format_datetime(local, _of_day(locale, form, local.day), locale=TAG[locale])
 
 
 def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
@@ -160,6 +192,7 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "measure": measure,
         "volume": volume,
         "percent": percent,
+        "rate": rate,
         "duration": duration,
         "day": day,
     }
@@ -175,11 +208,12 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
         if at is None:
             return "—"
         zone = _zone(context)
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(
-            at.isoformat(timespec="seconds"),
-            exact(locale, at, zone),
-            relative(locale, at, now=context["now"], zone=zone),
-        )
+        return _time(locale, at, zone, relative(locale, at, now=context["now"], zone=zone))
+
+    @pass_context
+    def elapsed(context: Context, at: datetime) -> Markup:
+        """How long ago, without "ago": "6 min"."""
+        return _time(locale, at, _zone(context), duration(locale, context["now"] - at))
 
     @pass_context
     def time_of_day(context: Context, at: datetime) -> str:
@@ -193,9 +227,15 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
             on = on.astimezone(ZoneInfo(_zone(context))).date()
         return day(locale, on, "d MMM y")
 
-    return {"when": when, "time_of_day": time_of_day, "dated": dated}
+    return {"when": when, "elapsed": elapsed, "time_of_day": time_of_day, "dated": dated}
 
 
 def _zone(context: Context) -> str:
     zone: str = context.get("zone", "Europe/Paris")  # Pages of errors know no site.
     return zone
+
+
+def _time(locale: Locale, at: datetime, zone: str, text: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), exact(locale, at, zone), text
+    )

@@ -23,7 +23,7 @@ Stretch = tuple[int, time, time]
 
 
 class TimeUnreadable(Invalid):
-    """Enter both times, as 09:00."""
+    """Enter both times, for example 09:00."""
 
 
 def read_hours(form: Form, *, a_day: int) -> Iterator[tuple[str, Stretch]]:

@@ -12,7 +12,11 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 from starlette.requests import Request
 
+from api.domain.core import errors
 from api.domain.people.accounts import Locale
+
+# The same mark for texts of pages as for those of errors.
+N_ = errors.N_
 
 LOCALES = Path(__file__).parent / "locales"
 COOKIE = "locale"
@@ -23,11 +27,6 @@ PLURAL: dict[Locale, Callable[[int], int]] = {
     Locale.FR: lambda n: int(abs(n) > 1),
     Locale.EN: lambda n: int(n != 1),
 }
-
-
-def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
-    """Marks a text for translation where no reader is known yet."""
-    return text
 
 
 @lru_cache

@@ -29,7 +29,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 
 class TooManyStreams(Busy):
-    """Too many live pages are open; this one refreshes by itself every few seconds instead."""
+    """Too many live pages are open: this one refreshes every few seconds instead."""
 
 
 @dataclass(eq=False)

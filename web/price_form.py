@@ -24,45 +24,45 @@ HUNDRED = Decimal(100)
 
 # The single prices of a tariff in euros, by its field.
 EUROS = {
-    "per_minute": N_("Machine time, € per minute"),
-    "handling": N_("Handling, € per piece"),
-    "set_up": N_("Set-up, € per model"),
-    "min_line": N_("Least price of a line, €"),
-    "min_order": N_("Least price of an order, €"),
+    "per_minute": N_("Machine time (€ per minute)"),
+    "handling": N_("Handling (€ per piece)"),
+    "set_up": N_("Set-up (€ per model)"),
+    "min_line": N_("Minimum per line (€)"),
+    "min_order": N_("Minimum per order (€)"),
 }
 PERCENTS = {
-    "org_discount_percent": N_("Discount of any organisation, in percent"),
-    "vat_rate": N_("VAT rate, in percent"),
+    "org_discount_percent": N_("Discount for any organisation (%)"),
+    "vat_rate": N_("VAT rate (%)"),
 }
 ROLES = {Level.MEMBER: N_("Members"), Level.STAFF: N_("Staff"), Level.MANAGER: N_("Managers")}
 
 
 class PriceUnreadable(Invalid):
-    """A price is in euros, zero or more, with at most 4 decimals: 0.06."""
+    """Enter a price in euros, zero or more, with at most 4 decimals, for example 0.06."""
 
 
 class PercentUnreadable(Invalid):
-    """A percentage is between {least} and {most}."""
+    """Enter a percentage between {least} and {most}."""
 
 
 class QuantityUnreadable(Invalid):
-    """Pieces are a whole number from 2 on, and each line has more of them than the one above."""
+    """Enter a whole number of 2 or more, higher than on the line above."""
 
 
 class WordMissing(Invalid):
-    """An urgency has a short name: letters, digits and hyphens."""
+    """Enter a short name: letters, digits and hyphens."""
 
 
 class DayUnreadable(Invalid):
-    """This is not a date."""
+    """Enter a valid date."""
 
 
 class MaterialsUnpriced(Invalid):
-    """At least one material needs a price."""
+    """Enter a price for at least one material."""
 
 
 class NamedTwice(Invalid):
-    """This stands in the list twice."""
+    """This is in the list twice."""
 
 
 def read_tariff(form: Form, materials: Sequence[Material]) -> Tariff | None:

@@ -18,56 +18,56 @@ from web.render import PageReader
 from web.states import PRINTERS
 
 WAITS: dict[WhyCode, str] = {
-    WhyCode.ON_HOLD: N_("It is on hold until the staff have looked."),
-    WhyCode.NEEDS_SKILL: N_("A training is needed first for these printers."),
-    WhyCode.FITS_NO_PRINTER: N_("It fits no printer here: {dimension} is {size_mm} mm, and {limit_mm} mm is the most."),
-    WhyCode.NO_SUITABLE_PRINTER: N_("No printer here can take {material} at the moment."),
-    WhyCode.PRINTER_UNAVAILABLE: N_("{printer} is not available now: {state}."),
+    WhyCode.ON_HOLD: N_("It is on hold until staff have looked at it."),
+    WhyCode.NEEDS_SKILL: N_("These printers require a training."),
+    WhyCode.FITS_NO_PRINTER: N_("It fits no printer here: {dimension} {size_mm} mm, maximum {limit_mm} mm."),
+    WhyCode.NO_SUITABLE_PRINTER: N_("No printer here can print {material} at the moment."),
+    WhyCode.PRINTER_UNAVAILABLE: N_("{printer} is not available: {state}."),
     WhyCode.BEYOND_HORIZON: N_("All printers are taken for the next {days} days."),
     WhyCode.WAITS_FOR_PRINTER: N_("{printer} is busy; free {until}."),
-    WhyCode.WAITS_FOR_CLEARING: N_("The staff must clear the plate of {printer} first."),
-    WhyCode.WAITS_FOR_BOOKING: N_("The printer is reserved; free {until}."),
-    WhyCode.WAITS_FOR_STAFF: N_("Somebody of the staff is needed; they are back {opening}."),
-    WhyCode.NEEDS_FILAMENT_CHANGE: N_("The staff must load {material} {colour} first."),
-    WhyCode.STAGGER: N_("Printers do not all heat up at once: it starts {until}."),
-    WhyCode.NOTHING_QUEUED: N_("Nothing is in the queue."),
+    WhyCode.WAITS_FOR_CLEARING: N_("{printer} has a plate to clear: staff must do this first."),
+    WhyCode.WAITS_FOR_BOOKING: N_("The printer is booked; free {until}."),
+    WhyCode.WAITS_FOR_STAFF: N_("A member of staff is needed; they are back {opening}."),
+    WhyCode.NEEDS_FILAMENT_CHANGE: N_("Staff must load {material} {colour} first."),
+    WhyCode.STAGGER: N_("Printers do not all heat up at once: starts {until}."),
+    WhyCode.NOTHING_QUEUED: N_("The queue is empty."),
 }
 
 ENDS: dict[str, str] = {
-    "printed": N_("The printer says that it went well."),
-    "cancelled": N_("Cancelled by a person."),
-    "cancelled_at_printer": N_("Somebody stopped it at the printer."),
-    "printer_taken": N_("Somebody else began to print on it."),
+    "printed": N_("Finished, according to the printer."),
+    "cancelled": N_("Cancelled by someone."),
+    "cancelled_at_printer": N_("Stopped at the printer."),
+    "printer_taken": N_("Somebody else started a print on the printer."),
     "printer_error": N_("The printer reported an error."),
-    "printer_lost": N_("The printer was lost in the middle; nobody can know how it ended."),
-    "file_gone": N_("The file has disappeared from the printer."),
+    "printer_lost": N_("The connection to the printer was lost during the print: the result is unknown."),
+    "file_gone": N_("The file is no longer on the printer."),
     "bad_upload": N_("The file arrived damaged at the printer."),
-    "other_print": N_("Another print runs where ours should."),
-    "interrupted": N_("The printer's server restarted in the middle; nobody can know how it ended."),
-    "unreachable": N_("Nobody answers at this address."),
-    "timeout": N_("It takes too long to answer."),
-    "wrong_key": N_("It does not accept this key."),
-    "no_right": N_("The key lacks a right that we need."),
-    "not_found": N_("Something answers at this address, but it is no OctoPrint."),
-    "bad_answer": N_("Something answers at this address, but it is no OctoPrint."),
-    "busy": N_("It is busy; please try again in a minute."),
-    "refused": N_("It refuses to talk to us."),
-    "disk_full": N_("Its disk is full."),
+    "other_print": N_("Another print is running instead of this one."),
+    "interrupted": N_("OctoPrint restarted during the print: the result is unknown."),
+    "unreachable": N_("Nothing answers at this address: check that the printer is on and connected to the network."),
+    "timeout": N_("The printer takes too long to answer."),
+    "wrong_key": N_("OctoPrint does not accept this key."),
+    "no_right": N_("The key lacks a right that Établi needs."),
+    "not_found": N_("Something answers at this address, but it is not OctoPrint."),
+    "bad_answer": N_("Something answers at this address, but it is not OctoPrint."),
+    "busy": N_("The printer is busy: try again in a minute."),
+    "refused": N_("OctoPrint refuses the connection."),
+    "disk_full": N_("The disk of OctoPrint is full."),
     "key_refused": N_("The request for a key was refused, or nobody answered in time."),
-    "nobody_agreed": N_("Nobody agreed on OctoPrint's page in time."),
-    "run_failed": N_("This plate failed too often."),
+    "nobody_agreed": N_("The request for a key was not accepted in time on the OctoPrint page."),
+    "run_failed": N_("This plate failed several times."),
 }
 
 
 # What is wrong with a printer of ours, and what a person does about it.
 TROUBLES: dict[str, str] = {
-    "unreachable": N_("Its OctoPrint does not answer: is it switched on, and on the network?"),
-    "timeout": N_("Its OctoPrint takes too long to answer: it may be starting, or very busy."),
-    "wrong_key": N_("Its OctoPrint does not accept our key any more: add the printer again, and its key is renewed."),
-    "no_right": N_("Our user lacks a right in its OctoPrint: give it there, in Settings, Access control."),
-    "disk_full": N_("The disk of its OctoPrint is full: delete old files there."),
-    "not_found": N_("At its address there is no OctoPrint any more: was it moved?"),
-    "bad_answer": N_("At its address there is no OctoPrint any more: was it moved?"),
+    "unreachable": N_("OctoPrint does not answer: check that the printer is on and connected to the network."),
+    "timeout": N_("OctoPrint takes too long to answer: it may be starting or very busy."),
+    "wrong_key": N_("OctoPrint no longer accepts the key: add the printer again to renew it."),
+    "no_right": N_("The Établi user lacks a right in OctoPrint: grant it under Settings > Access Control."),
+    "disk_full": N_("The OctoPrint disk is full: delete old files."),
+    "not_found": N_("OctoPrint is no longer at this address: check whether it has moved."),
+    "bad_answer": N_("OctoPrint is no longer at this address: check whether it has moved."),
 }
 
 
@@ -82,7 +82,7 @@ def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
     if why.code == WhyCode.BEFORE_YOU:
         count = int(dict(why.params).get("jobs", 0))  # type: ignore[arg-type]  # this code's parameter is a count
         form = translate_count(
-            reader.locale, N_("One print is before yours."), N_("{jobs} prints are before yours."), count
+            reader.locale, "One print is ahead of yours.", "{jobs} prints are ahead of yours.", count
         )
         return form.format(**params)
     return reader.text(WAITS[why.code], **params)

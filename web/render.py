@@ -35,7 +35,7 @@ NAVIGATION = (
     ("/print", N_("Print")),
     ("/book", N_("Book")),
     ("/agenda", N_("Agenda")),
-    ("/me", N_("My things")),
+    ("/me", N_("My account")),
     ("/help", N_("Help")),
 )
 

@@ -17,28 +17,28 @@ from web.i18n import N_
 NUMBERS = {
     "min_minutes": (N_("Shortest booking"), N_("minutes")),
     "max_minutes": (N_("Longest booking"), N_("minutes")),
-    "step_minutes": (N_("Grid"), N_("minutes; must divide an hour")),
-    "notice_minutes": (N_("Notice"), N_("minutes ahead, at least")),
-    "horizon_days": (N_("Horizon"), N_("days ahead, at most")),
+    "step_minutes": (N_("Start every"), N_("minutes (5, 10, 15, 20, 30 or 60)")),
+    "notice_minutes": (N_("Book at least"), N_("minutes in advance")),
+    "horizon_days": (N_("Book at most"), N_("days in advance")),
     "before_minutes": (N_("Kept free before"), N_("minutes")),
     "after_minutes": (N_("Kept free after"), N_("minutes, for cleaning and charging")),
-    "cancel_minutes": (N_("Cancelling is free until"), N_("minutes before the start")),
+    "cancel_minutes": (N_("Free cancellation until"), N_("minutes before the start")),
 }
 # The same, but empty means no limit.
 LIMITS = {
-    "quota_day_minutes": (N_("Per person and day"), N_("minutes; empty: no limit")),
-    "quota_week_minutes": (N_("Per person and week"), N_("minutes; empty: no limit")),
-    "quota_month_minutes": (N_("Per person and month"), N_("minutes; empty: no limit")),
-    "at_once": (N_("Bookings at a time"), N_("per person; empty: no limit")),
-    "no_show_minutes": (N_("Freed when nobody comes"), N_("minutes after the start; empty: never")),
+    "quota_day_minutes": (N_("Per person per day"), N_("minutes; empty: no limit")),
+    "quota_week_minutes": (N_("Per person per week"), N_("minutes; empty: no limit")),
+    "quota_month_minutes": (N_("Per person per month"), N_("minutes; empty: no limit")),
+    "at_once": (N_("Current bookings"), N_("per person; empty: no limit")),
+    "no_show_minutes": (N_("Released after a no-show"), N_("minutes after the start; empty: never")),
 }
 SWITCHES = {
-    "needs_approval": N_("The staff approve each booking"),
-    "members_only": N_("Only people with a role at this place see it"),
+    "needs_approval": N_("Staff approve each booking"),
+    "members_only": N_("Visible to members only"),
 }
 # Who may pay another part of the price, which the form shows in percent.
 ROLES = {
-    "visitor": N_("Without a role here"),
+    "visitor": N_("Visitors"),
     "member": N_("Members"),
     "staff": N_("Staff"),
     "manager": N_("Managers"),
@@ -48,15 +48,15 @@ TIERS = 3
 
 
 class WholeNumberMissing(Invalid):
-    """Enter a whole number here, zero or more."""
+    """Enter a whole number, zero or more."""
 
 
 class FeeWrong(Invalid):
-    """Enter an amount here, zero or more."""
+    """Enter an amount, zero or more."""
 
 
 class TiersWrong(Invalid):
-    """Begin with a price per hour; each further one begins at a later minute than the one before it."""
+    """Start with a price per hour; each further price must start at a later minute than the one before."""
 
     field = "rates"
 

@@ -19,7 +19,7 @@ PER_ADDRESS = 60
 
 
 class TooManyTries(Busy):
-    """Too many attempts; please wait a few minutes and try again."""
+    """Too many attempts: wait a few minutes, then try again."""
 
     field = "password"
 

@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from lxml import etree
 
 from api.domain.billing.payments import Movement
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import N_, Invalid
 from api.domain.pricing.prices import round_cents
 
 MOST_BYTES = 5_000_000
@@ -26,7 +26,13 @@ NAME = ("contrepartie", "nom contrepartie", "tiers", "counterparty", "nom")
 
 
 class NotAStatement(Invalid):
-    """This is not a bank statement that we can read: {why}."""
+    """This bank statement cannot be read: {why}."""
+
+    field = "file"
+
+
+class BadLine(Invalid):
+    """Line {line} of this bank statement cannot be read: check its date and its amount."""
 
     field = "file"
 
@@ -34,12 +40,12 @@ class NotAStatement(Invalid):
 def read_statement(raw: bytes) -> list[Movement]:
     """The movements of a CSV or CAMT.053 file, in its order; raises NotAStatement."""
     if len(raw) > MOST_BYTES:
-        raise NotAStatement(why="larger than 5 MB")
+        raise NotAStatement(why=N_("it is larger than 5 MB"))
     lines = list(read_camt(raw) if raw.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<") else read_csv(raw))
     if not lines:
-        raise NotAStatement(why="no movement in it")
+        raise NotAStatement(why=N_("it contains no movements"))
     if len(lines) > MOST_LINES:
-        raise NotAStatement(why="too many movements")
+        raise NotAStatement(why=N_("it contains too many movements"))
     return lines
 
 
@@ -49,7 +55,7 @@ def read_csv(raw: bytes) -> Iterator[Movement]:
     rows = list(csv.reader(io.StringIO(_text(raw)), delimiter=_delimiter(raw)))
     at = next((n for n, row in enumerate(rows) if _has(row, DATE) is not None and _has(row, TEXT) is not None), None)
     if at is None:
-        raise NotAStatement(why="no line with date and label")
+        raise NotAStatement(why=N_("no header line with the columns date, label and amount"))
     head = rows[at]
     for number, row in enumerate(rows[at + 1 :], start=at + 2):
         if any(cell.strip() for cell in row):
@@ -67,7 +73,7 @@ def _csv_line(head: list[str], row: list[str], number: int) -> Movement:
         cents = _cents(amount) if amount else abs(_cents(cell(CREDIT) or "0")) - abs(_cents(cell(DEBIT) or "0"))
         return Movement(_day(cell(DATE)), cents, " ".join(cell(TEXT).split()), cell(NAME))
     except (ValueError, InvalidOperation) as e:
-        raise NotAStatement(why=f"line {number}") from e
+        raise BadLine(line=number) from e
 
 
 def _has(row: list[str], names: tuple[str, ...]) -> int | None:
@@ -88,7 +94,7 @@ def _text(raw: bytes) -> str:
             return raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise NotAStatement(why="unknown encoding")
+    raise NotAStatement(why=N_("save it as UTF-8"))
 
 
 def _delimiter(raw: bytes) -> str:
@@ -121,9 +127,9 @@ def read_camt(raw: bytes) -> Iterator[Movement]:
     try:
         root = etree.fromstring(raw, parser)
     except etree.XMLSyntaxError as e:
-        raise NotAStatement(why="broken XML") from e
+        raise NotAStatement(why=N_("the XML is damaged")) from e
     if b"<!DOCTYPE" in raw or "camt.053" not in (etree.QName(root).namespace or ""):
-        raise NotAStatement(why="no camt.053")
+        raise NotAStatement(why=N_("it is not CAMT.053"))
     for entry in root.iter("{*}Ntry"):
         yield _camt_line(entry)
 
@@ -134,7 +140,7 @@ def _camt_line(entry: etree._Element) -> Movement:
     if day is None:
         day = entry.find("{*}BookgDt/{*}DtTm")
     if amount is None or day is None or amount.get("Ccy") != "EUR":
-        raise NotAStatement(why="an entry without amount in euros or date")
+        raise NotAStatement(why=N_("an entry has no date or no amount in euros"))
     sign = -1 if entry.findtext("{*}CdtDbtInd") == "DBIT" else 1
     # A reversal is stated with the sign of the entry that it takes back.
     sign = -sign if entry.findtext("{*}RvslInd") == "true" else sign
@@ -151,4 +157,4 @@ def _camt_line(entry: etree._Element) -> Movement:
             bank_id=entry.findtext("{*}AcctSvcrRef") or "",
         )
     except (ValueError, InvalidOperation) as e:
-        raise NotAStatement(why="an entry that cannot be read") from e
+        raise NotAStatement(why=N_("an entry cannot be read")) from e

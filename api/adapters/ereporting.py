@@ -19,13 +19,13 @@ from api.domain.core.errors import Invalid
 
 
 class PeriodTooShort(Invalid):
-    """A report is about more than one day."""
+    """A report covers a single day."""
 
     field = "end"
 
 
 class PlatformUnnamed(Invalid):
-    """The number of the platform (4 characters) must be set first: it stands on each report."""
+    """First set the platform number (4 characters): it appears on each report."""
 
 
 def report_sales(

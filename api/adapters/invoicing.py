@@ -20,11 +20,11 @@ log = structlog.get_logger()
 
 
 class DocumentRefused(Invalid):
-    """The validators refuse this invoice: {faults}"""
+    """Validation refuses this invoice: {faults}"""
 
 
 class ValidatorsMissing(Busy):
-    """The validators of electronic invoices are not running: nothing can be issued now."""
+    """E-invoice validation is not running: nothing can be issued right now. Tell the people who run the server."""
 
 
 def judge(document: Document) -> bytes:
@@ -69,7 +69,7 @@ def render_invoice(invoice_id: int) -> None:
 
 
 class ReleaseRefused(Invalid):
-    """The drawn document has faults: {faults}"""
+    """The document has errors: {faults}"""
 
 
 def make_files(document: Document, *, stamp: datetime, judged_sha256: str | None = None) -> tuple[bytes, bytes]:

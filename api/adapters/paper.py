@@ -115,7 +115,7 @@ def delivery_page(note: DeliveryNote) -> dict[str, Any]:
 def money(cents: int) -> str:
     """123456 -> "1 234,56 €", with the narrow and the wide no-break space of French typography."""
     amount: str = format_decimal(Decimal(cents) / 100, format="#,##0.00", locale="fr_FR")
-    return amount + NO_BREAK + "€"
+    return amount.replace("-", "−") + NO_BREAK + "€"
 
 
 def unit_price(euros: Decimal) -> str:
@@ -134,7 +134,8 @@ def percent(rate: Decimal) -> str:
 
 
 def day(on: date) -> str:
-    return str(format_date(on, format="d MMMM y", locale="fr_FR")).replace(" ", NO_BREAK)
+    form = "d'er' MMMM y" if on.day == 1 else "d MMMM y"
+    return str(format_date(on, format=form, locale="fr_FR")).replace(" ", NO_BREAK)
 
 
 def address_lines(address: Address) -> list[str]:
@@ -169,7 +170,7 @@ def _seller(party: Party) -> dict[str, Any]:
 
 
 def _buyer(party: Party) -> dict[str, Any]:
-    service = f"Code service : {party.service_code}" if party.service_code else None
+    service = f"Code service : {party.service_code}" if party.service_code else None
     return {
         "name": party.name,
         "lines": address_lines(party.address),
@@ -224,7 +225,7 @@ def _sale(sale: Sale, sums: Totals, legal: Mentions) -> dict[str, Any]:
         "lines": [_line(line, net) for line, net in rows],
         "sums": _sums(sale, sums),
         "exemption": legal.exemption,
-        "aside": [f"Nature de l’opération : {nature_text(sale, legal).lower()}."]
+        "aside": [f"Nature de l’opération : {nature_text(sale, legal).lower()}."]
         + ([f"{legal.debits}."] if on_debits else []),
     }
 
@@ -234,7 +235,7 @@ def _line(line: Line, net_cents: int) -> dict[str, Any]:
     return {
         "description": line.description,
         "details": line.details,
-        "allowance": f"{reduction.reason} : {money(-reduction.amount_cents)}" if reduction else None,
+        "allowance": f"{reduction.reason} : {money(-reduction.amount_cents)}" if reduction else None,
         "quantity": quantity(line.quantity, line.unit),
         "unit_price": unit_price(line.unit_price),
         "rate": percent(line.rate),
@@ -245,7 +246,7 @@ def _line(line: Line, net_cents: int) -> dict[str, Any]:
 
 def _trace(row: TraceRow) -> str:
     amount = f" = {money(row.cents)}" if row.cents is not None else ""
-    return f"{row.label} : {row.detail}{amount}"
+    return f"{row.label} : {row.detail}{amount}"
 
 
 def _sums(sale: Sale, sums: Totals) -> list[dict[str, str]]:

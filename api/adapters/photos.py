@@ -19,13 +19,13 @@ SIDE_PX = 1600
 
 
 class NotAPhoto(Invalid):
-    """This is no photo that we can read: JPEG, PNG or WebP, please."""
+    """This photo cannot be read: send a JPEG, PNG or WebP file."""
 
     field = "photo"
 
 
 class PhotoTooLarge(Invalid):
-    """This photo is too large: at most {megabytes} MB and {megapixels} megapixels, please."""
+    """This photo is too large: at most {megabytes} MB and {megapixels} megapixels."""
 
     field = "photo"
 

@@ -59,11 +59,11 @@ def test_by_mouse_then_staff_hand_it_out_and_take_it_back(
     staff = house.open(chromium, "bob")
     staff.goto(f"{house.url}/staff/calendar")
     staff.click("a:has-text('Alice') >> nth=0")
-    for said in ("Hand out", "Take back"):
+    for said in ("Hand over the kit", "Take back the kit"):
         for item in staff.locator("input[type=radio][value=good]").all():
             item.check()
         staff.click(f"button:has-text('{said}')")
-        staff.wait_for_selector("text=The hand-over is noted.")
+        staff.wait_for_selector("text=Handover recorded.")
     assert (booked(house).id, booked(house).status) == (booking.id, BookingStatus.CHECKED_OUT)
 
 

@@ -120,7 +120,7 @@ def test_the_same_works_without_scripts(chromium: Browser, house: House, stl: Pa
     page.set_input_files("#file", stl)
     page.click("#upload button.main")
     page.wait_for_url("**/print/*")
-    assert "VAT included" in page.inner_text("#offer")
+    assert "incl. VAT" in page.inner_text("#offer")
     page.click("#choices button.main")
     page.wait_for_url("**/jobs/*")
     assert "Being prepared" in page.inner_text("#job")
@@ -135,7 +135,7 @@ def test_the_exact_price_arrives_while_the_choices_rest(chromium: Browser, house
     with Session(house.engine) as session, session.begin():
         made = session.scalars(select(Slice)).one()
         made.status, made.seconds, made.grams, made.gcode_key = SliceStatus.READY, 3600, Decimal(10), "gcode/none"
-    page.wait_for_selector("#offer >> text=exact, VAT included")
+    page.wait_for_selector("#offer >> text=incl. VAT, exact price")
     assert page.inner_text("#offer .price b") == "€3.24"
     page.click("#choices button.main")
     page.wait_for_url("**/jobs/*")

@@ -36,8 +36,8 @@ HELP = {
     "timeout": "It takes too long to answer: is OctoPrint busy or starting?",
     "wrong_key": "OctoPrint does not know this key: copy it again, or leave --key out and agree on its page.",
     "no_right": "The key may not do this: give its user the rights in OctoPrint.",
-    "not_found": "Something answers at this address, but it is no OctoPrint.",
-    "bad_answer": "Something answers at this address, but it is no OctoPrint.",
+    "not_found": "Something answers at this address, but it is not OctoPrint.",
+    "bad_answer": "Something answers at this address, but it is not OctoPrint.",
     "busy": "OctoPrint is asked too often: try again in a minute.",
 }
 
@@ -162,4 +162,4 @@ def ask_key(address: str, *, sleep: Callable[[float], None] = time.sleep) -> str
             return decision.key
         if decision.state == "refused":
             raise CannotAdd("The request for a key was refused, or nobody answered in time.")
-    raise CannotAdd("Nobody agreed on OctoPrint's page in time.")
+    raise CannotAdd("The request for a key was not accepted in time on the OctoPrint page.")

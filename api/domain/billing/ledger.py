@@ -65,11 +65,11 @@ ACCOUNT_NAMES = {
 
 
 class Unbalanced(Invalid):
-    """Debit and credit of a posting must be equal, and above zero."""
+    """Debit and credit of an entry must be equal and above zero."""
 
 
 class PostedAlready(Conflict):
-    """This was posted already."""
+    """This has already been posted."""
 
 
 class Posting(Base):

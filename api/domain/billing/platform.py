@@ -59,11 +59,11 @@ class FlowTrouble(Exception):
 
 
 class DepositedAlready(Conflict):
-    """This invoice was handed to the platform already."""
+    """This invoice has already been sent to the platform."""
 
 
 class RefusalWithoutReason(Invalid):
-    """A refusal or dispute needs its reason."""
+    """State the reason for the refusal or dispute."""
 
     field = "reason"
 

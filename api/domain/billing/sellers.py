@@ -41,51 +41,51 @@ class WalletKind(StrEnum):
 
 
 class NoSeller(NotFound):
-    """This place has no legal entity to sell in its name yet: staff must enter it first."""
+    """This place has no legal entity yet: staff must add it before anything is sold."""
 
 
 class PrefixWrong(Invalid):
-    """The prefix of the numbers has 1 to 8 capital letters, digits or hyphens."""
+    """Enter a prefix of 1 to 8 capital letters, digits or hyphens."""
 
     field = "prefix"
 
 
 class DuplicateSeller(Conflict):
-    """This place has its legal entity already: change that one."""
+    """This place already has a legal entity: edit that one."""
 
     field = "site"
 
 
 class NetworkSeller(NotAllowed):
-    """Only an administrator of the network may enter the legal entity of all its places."""
+    """Only a network administrator can add the legal entity of all places."""
 
 
 class SellerNameless(Invalid):
-    """A legal entity needs its name."""
+    """Enter the name of the legal entity."""
 
     field = "name"
 
 
 class VatNumberMissing(Invalid):
-    """Who charges VAT needs a VAT number."""
+    """Enter the VAT number: it is required to charge VAT."""
 
     field = "vat_number"
 
 
 class AnotherEntity(Invalid):
-    """Another SIREN is another legal entity, with books and numbers of its own: this one keeps {siren}."""
+    """A different SIREN means a different legal entity, with its own books and numbers: this one keeps {siren}."""
 
     field = "siren"
 
 
 class RegimeInPast(Invalid):
-    """A VAT regime begins today or later: what was invoiced keeps the regime of its day."""
+    """A VAT scheme starts today or later: past invoices keep theirs."""
 
     field = "start"
 
 
 class OverlappingRegime(Conflict):
-    """Another VAT regime begins on that day already."""
+    """Another VAT scheme already starts on that day."""
 
     field = "start"
 

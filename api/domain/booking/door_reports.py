@@ -36,7 +36,7 @@ AHEAD = timedelta(minutes=10)
 
 
 class ReportOutOfTime(Invalid):
-    """This report is from the future, or too old."""
+    """The time of this report is in the future or too old: set the clock of the device."""
 
     field = "at"
 

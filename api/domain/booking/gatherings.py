@@ -52,29 +52,29 @@ NEXT_SEAT: dict[RegistrationStatus, frozenset[RegistrationStatus]] = {
 
 
 class TitleMissing(Invalid):
-    """Please give it a title."""
+    """Enter a title."""
 
     field = "title"
 
 
 class SeatsWrong(Invalid):
-    """Between 1 and 5000 seats, please."""
+    """Enter between 1 and 5,000 seats."""
 
     field = "seats"
 
 
 class HeldElsewhere(Invalid):
-    """A gathering holds rooms and machines of its own place."""
+    """Choose rooms and machines of the same place as the event."""
 
     field = "resources"
 
 
 class AlreadyRegistered(Conflict):
-    """You are registered already."""
+    """You already have a seat."""
 
 
 class RegistrationOver(Conflict):
-    """One cannot register for this any more."""
+    """Registration is closed."""
 
 
 class Gathering(Base):

@@ -20,7 +20,7 @@ from api.domain.places.sites import Resource, ResourceKind, Site, create_resourc
 
 
 class MemberElsewhere(Invalid):
-    """A kit is made of things of its own place."""
+    """A kit is made of equipment of a single place."""
 
     field = "members"
 

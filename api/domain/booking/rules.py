@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import N_, Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
 from api.domain.places.calendar import Calendar, ClosedDays, WeeklyHours
@@ -32,7 +32,7 @@ MINUTES_A_DAY = 24 * 60
 
 
 class RuleContradicts(Invalid):
-    """This rule contradicts itself: {what}."""
+    """Check these values: {what}."""
 
 
 @dataclass(frozen=True)
@@ -73,31 +73,47 @@ class Policy:
     def _contradictions(self) -> Iterable[tuple[bool, str, str]]:
         """(is it so, field, message) of all that may not be."""
         step = self.step_minutes
-        yield step < 1 or 60 % max(step, 1) != 0, "step_minutes", "the grid must divide an hour"
-        yield self.min_minutes < 1, "min_minutes", "the shortest booking has no length"
-        yield self.max_minutes < self.min_minutes, "max_minutes", "the longest booking is shorter than the shortest"
-        yield self.max_minutes > 31 * MINUTES_A_DAY, "max_minutes", "a booking may not outlast a month"
-        yield self.min_minutes % step != 0, "min_minutes", "the shortest booking does not fit the grid"
-        yield self.max_minutes % step != 0, "max_minutes", "the longest booking does not fit the grid"
-        yield not 1 <= self.horizon_days <= 730, "horizon_days", "the horizon must be between 1 and 730 days"
-        yield self.notice_minutes < 0, "notice_minutes", "the notice is negative"
+        yield (
+            step < 1 or 60 % max(step, 1) != 0,
+            "step_minutes",
+            N_("start times must divide an hour (5, 10, 15, 20, 30 or 60 minutes)"),
+        )
+        yield self.min_minutes < 1, "min_minutes", N_("the shortest booking must be above zero")
+        yield self.max_minutes < self.min_minutes, "max_minutes", N_("the longest booking is shorter than the shortest")
+        yield self.max_minutes > 31 * MINUTES_A_DAY, "max_minutes", N_("a booking cannot last longer than a month")
+        yield self.min_minutes % step != 0, "min_minutes", N_("the shortest booking does not match the start times")
+        yield self.max_minutes % step != 0, "max_minutes", N_("the longest booking does not match the start times")
+        yield not 1 <= self.horizon_days <= 730, "horizon_days", N_("bookings open between 1 and 730 days in advance")
+        yield self.notice_minutes < 0, "notice_minutes", N_("the time in advance cannot be negative")
         late = self.notice_minutes >= self.horizon_days * MINUTES_A_DAY
-        yield late, "notice_minutes", "the notice reaches beyond the horizon"
+        yield late, "notice_minutes", N_("the time in advance is longer than bookings are open")
         buffers = (self.before_minutes, self.after_minutes)
-        yield min(buffers) < 0 or max(buffers) > MINUTES_A_DAY, "after_minutes", "a buffer is negative or over a day"
+        yield (
+            min(buffers) < 0 or max(buffers) > MINUTES_A_DAY,
+            "after_minutes",
+            N_("a buffer lasts between 0 and 24 hours"),
+        )
         yield from self._quota_contradictions()
-        yield self.cancel_minutes < 0 or self.late_fee_cents < 0, "cancel_minutes", "a negative delay or fee"
+        yield (
+            self.cancel_minutes < 0 or self.late_fee_cents < 0,
+            "cancel_minutes",
+            N_("a time limit or a fee cannot be negative"),
+        )
         no_show = self.no_show_minutes
-        yield no_show is not None and no_show < 1, "no_show_minutes", "the grace of a no-show has no length"
+        yield no_show is not None and no_show < 1, "no_show_minutes", N_("the time before a release must be above zero")
 
     def _quota_contradictions(self) -> Iterable[tuple[bool, str, str]]:
         least = self.min_minutes
         for name in ("quota_day_minutes", "quota_week_minutes", "quota_month_minutes"):
             quota = getattr(self, name)
             if quota is not None:
-                yield quota < least, name, "a quota is smaller than the shortest booking, or than a shorter quota"
+                yield (
+                    quota < least,
+                    name,
+                    N_("a limit is below the shortest booking, or below the limit of a shorter period"),
+                )
                 least = quota
-        yield self.at_once is not None and self.at_once < 1, "at_once", "nobody could book anything"
+        yield self.at_once is not None and self.at_once < 1, "at_once", N_("nobody would be able to book")
 
     @property
     def has_quota(self) -> bool:
@@ -168,7 +184,7 @@ def unpack_rates(body: dict[str, Any]) -> BookingRates:
             role_factors={role: Decimal(factor) for role, factor in body.get("role_factors", {}).items()},
         )
     except (BadTariff, InvalidOperation, TypeError, ValueError) as error:
-        raise RuleContradicts(what="a price is none", field="rates") from error
+        raise RuleContradicts(what=N_("a price is not valid"), field="rates") from error
 
 
 def set_rule(
@@ -188,7 +204,7 @@ def set_rule(
     if actor is not None:
         require_manager(session, user=actor, site_id=site.id)
     if resource is not None and resource.site_id != site.id:
-        raise RuleContradicts(what="the resource is of another place", field="resource_id")
+        raise RuleContradicts(what=N_("the equipment belongs to another place"), field="resource_id")
     # The row is kept: bookings name the rule under which they were made.
     rule = _find_rule_of(session, site, kind, resource) or Rule(site_id=site.id)
     rule.kind = None if resource else kind

@@ -68,7 +68,7 @@ Cents = Annotated[int, mapped_column(BigInteger)]
 
 
 class ForbiddenMove(Conflict):
-    """This cannot go from "{old}" to "{new}"."""
+    """This is no longer possible: the state has changed. Reload the page."""
 
 
 def advance(

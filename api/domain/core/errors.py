@@ -10,8 +10,13 @@ import re
 from typing import Any, ClassVar
 
 
+def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
+    """Marks a text for translation where no reader is known yet; it is translated when it is shown."""
+    return text
+
+
 class DomainError(Exception):
-    """Something went against the rules."""
+    """This is not possible."""
 
     # The form field that the error stands beside; `field=` overrides it for one raise.
     field: str | None = None
@@ -40,34 +45,34 @@ class DomainError(Exception):
 
 
 class NotFound(DomainError):
-    """This does not exist, or is not yours."""
+    """This does not exist, or you do not have access to it."""
 
     family = "not_found"
 
 
 class NotAllowed(DomainError):
-    """You do not have the right to do this."""
+    """You do not have permission to do this."""
 
     family = "not_allowed"
 
 
 class Conflict(DomainError):
-    """Somebody else was faster, or the state does not allow it any more."""
+    """This is no longer possible: someone was faster, or the state has changed."""
 
     family = "conflict"
 
 
 class Invalid(DomainError):
-    """This cannot be right."""
+    """This value is not valid: check it."""
 
     family = "invalid"
 
 
 class Busy(DomainError):
-    """Too much at once; try again in a moment."""
+    """Too many requests at once: try again in a moment."""
 
     family = "busy"
 
 
 class Stale(Conflict):
-    """This changed in the meantime; look again."""
+    """This has changed in the meantime: reload the page and check."""

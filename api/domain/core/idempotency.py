@@ -16,7 +16,7 @@ KEPT_FOR = timedelta(days=2)
 
 
 class KeyReused(Conflict):
-    """This Idempotency-Key was already used for another request: take a new one."""
+    """This Idempotency-Key has already been used for another request: use a new one."""
 
 
 class IdempotencyKey(Base):

@@ -15,7 +15,7 @@ from api.domain.billing.payments import list_open
 from api.domain.billing.sellers import Seller, today
 from api.domain.core.base import Base, Cents, Id, Instant
 from api.domain.core.changes import record
-from api.domain.messages.notifications import LETTERS, Letter, write_letter
+from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
 from api.domain.sales.orders import Order, list_open_orders, move_promise
@@ -30,26 +30,27 @@ LETTERS.update(
     {
         "invoice_overdue": {
             _L.FR: Letter(
-                "Facture {number} en attente de règlement",
-                "Bonjour {name},\n\nla facture {number} du {issued_on}, échue le {due_on}, reste due pour {open} €.\n"
-                "{penalty}\n{indemnity}\n\nSi votre règlement nous a croisés, merci d'oublier ce message.\n",
+                "Facture {number} en attente de paiement",
+                "Bonjour {name},\n\nSauf erreur de notre part, la facture {number} du {issued_on}, échue le "
+                "{due_on}, reste à payer : {open}.\n{penalty}\n{indemnity}\n\n"
+                "Si votre paiement est déjà parti, merci de ne pas tenir compte de ce message.\n",
             ),
             _L.EN: Letter(
                 "Invoice {number} is waiting to be paid",
-                "Hello {name},\n\nof invoice {number} of {issued_on}, due on {due_on}, {open} € are still open.\n"
-                "{penalty}\n{indemnity}\n\nIf your payment is on its way, please take no notice of this letter.\n",
+                "Hello {name},\n\nInvoice {number} of {issued_on}, due on {due_on}, is still unpaid: {open}.\n"
+                "{penalty}\n{indemnity}\n\nIf your payment is on its way, please ignore this message.\n",
             ),
         },
         "promise_moved": {
             _L.FR: Letter(
-                "Commande {number} : nouvelle date de livraison",
-                "Bonjour {name},\n\nune impression de votre commande {number} est à refaire, à nos frais. "
-                "La nouvelle date promise est le {promised_on}.\n",
+                "Commande {number} : nouvelle date de livraison",
+                "Bonjour {name},\n\nUne impression de votre commande {number} est à refaire, à nos frais. "
+                "La nouvelle date de livraison est le {promised_on}.\n",
             ),
             _L.EN: Letter(
-                "Order {number}: a new delivery date",
-                "Hello {name},\n\na print of your order {number} has to be made again, at our cost. "
-                "The new promised date is {promised_on}.\n",
+                "Order {number}: new delivery date",
+                "Hello {name},\n\nA print of your order {number} has to be made again, at our expense. "
+                "The new delivery date is {promised_on}.\n",
             ),
         },
     }
@@ -114,9 +115,9 @@ def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: date
             about=f"invoice:{invoice.id}:{step}",
             now=now,
             number=invoice.number,
-            issued_on=invoice.issued_on,
-            due_on=invoice.due_on,
-            open=f"{cents / 100:.2f}",
+            issued_on=date_text(invoice.issued_on, person.locale),
+            due_on=date_text(invoice.due_on, person.locale),
+            open=money_text(cents, person.locale),
             penalty=texts.penalty or "",
             indemnity=texts.indemnity or "",
         )

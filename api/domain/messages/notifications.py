@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 
+from babel.dates import format_date
+from babel.numbers import format_currency
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
@@ -50,60 +53,74 @@ class Letter(NamedTuple):
 
 
 _L = Locale
+_TAG = {Locale.FR: "fr_FR", Locale.EN: "en_GB"}
+
+
+def date_text(on: date, locale: Locale, form: str = "d MMMM y") -> str:
+    """ "1er décembre 2026", "1 December 2026"."""
+    first = locale == Locale.FR and on.day == 1
+    return str(format_date(on, form.replace("d", "d'er'") if first else form, locale=_TAG[locale]))
+
+
+def money_text(cents: int, locale: Locale) -> str:
+    """ "12,40 €", "€12.40"."""
+    return str(format_currency(Decimal(cents) / 100, "EUR", locale=_TAG[locale]))
+
+
 LETTERS: dict[str, dict[Locale, Letter]] = {
     "job_printed": {
         _L.FR: Letter(
-            "Votre pièce « {model} » est imprimée",
-            "Bonjour {name},\n\nvotre pièce « {model} » ({copies} ×) est imprimée.\nElle vous attend à {site}.\n",
+            "Votre pièce « {model} » est imprimée",
+            "Bonjour {name},\n\nVotre pièce « {model} » ({copies} ×) est imprimée : elle vous attend à {site}.\n",
         ),
         _L.EN: Letter(
             "Your part “{model}” is printed",
-            "Hello {name},\n\nyour part “{model}” ({copies} ×) is printed. It is waiting for you at {site}.\n",
+            "Hello {name},\n\nYour part “{model}” ({copies} ×) is printed and waiting for you at {site}.\n",
         ),
     },
     "job_rejected": {
         _L.FR: Letter(
-            "Votre pièce « {model} » ne peut pas être imprimée",
-            "Bonjour {name},\n\nvotre demande « {model} » n'a pas pu être acceptée à {site}. "
-            "La raison est affichée sur la page de la demande.\n",
+            "Votre pièce « {model} » ne peut pas être imprimée",
+            "Bonjour {name},\n\nL’impression de « {model} » n’a pas pu être acceptée à {site}. "
+            "La raison est indiquée sur sa page.\n",
         ),
         _L.EN: Letter(
             "Your part “{model}” cannot be printed",
-            "Hello {name},\n\nyour request “{model}” could not be accepted at {site}. "
-            "The reason is shown on its page.\n",
+            "Hello {name},\n\nThe print of “{model}” could not be accepted at {site}. Its page says why.\n",
         ),
     },
     "job_on_hold": {
         _L.FR: Letter(
-            "Votre pièce « {model} » attend l'équipe",
-            "Bonjour {name},\n\nl'impression de « {model} » s'est arrêtée à {site}. "
-            "L'équipe regarde ; vous n'avez rien à faire.\n",
+            "Votre pièce « {model} » est en attente",
+            "Bonjour {name},\n\nL’impression de « {model} » est en attente à {site}. "
+            "L’équipe s’en occupe : vous n’avez rien à faire.\n",
         ),
         _L.EN: Letter(
-            "Your part “{model}” is waiting for the team",
-            "Hello {name},\n\nthe print of “{model}” stopped at {site}. The team is looking into it.\n",
+            "Your part “{model}” is on hold",
+            "Hello {name},\n\nThe print of “{model}” is on hold at {site}. "
+            "The staff are looking into it: there is nothing for you to do.\n",
         ),
     },
     "quote_offered": {
         _L.FR: Letter(
             "Votre devis {number} est prêt",
-            "Bonjour {name},\n\nl'équipe de {site} a relu votre devis {number} : vous pouvez l'accepter "
-            "jusqu'au {until}, sur sa page.\n",
+            "Bonjour {name},\n\nL’équipe de {site} a examiné votre devis {number} : vous pouvez l’accepter sur "
+            "sa page jusqu’au {until}.\n",
         ),
         _L.EN: Letter(
             "Your quote {number} is ready",
-            "Hello {name},\n\nthe team of {site} has looked at your quote {number}: you can accept it "
-            "until {until}, on its page.\n",
+            "Hello {name},\n\nThe staff of {site} have reviewed your quote {number}: you can accept it on its "
+            "page until {until}.\n",
         ),
     },
     "quote_declined": {
         _L.FR: Letter(
-            "Votre devis {number} n'a pas pu être proposé",
-            "Bonjour {name},\n\nl'équipe de {site} ne peut pas réaliser le devis {number} :\n\n{reason}\n",
+            "Votre devis {number} est refusé",
+            "Bonjour {name},\n\nL’équipe de {site} ne peut pas réaliser le devis {number} :\n\n{reason}\n",
         ),
         _L.EN: Letter(
-            "Your quote {number} could not be offered",
-            "Hello {name},\n\nthe team of {site} cannot make what quote {number} asks for:\n\n{reason}\n",
+            "Your quote {number} is declined",
+            "Hello {name},\n\nThe staff of {site} cannot make what quote {number} asks for:\n\n{reason}\n",
         ),
     },
 }
@@ -154,16 +171,17 @@ def notify_job(session: Session, *, job_id: int, verb: str, now: datetime) -> No
 def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -> None:
     """Write to the person who requested a quote that it is offered or declined (`verb`)."""
     quote = session.get_one(Quote, quote_id)
+    asker = session.get_one(User, quote.asked_by)
     write_letter(
         session,
-        user=session.get_one(User, quote.asked_by),
+        user=asker,
         kind=f"quote_{verb}",
         about=f"quote:{quote.id}",
         now=now,
         site=quote.site,
         number=quote.number,
         reason=quote.reason,
-        until=quote.valid_until.strftime("%d/%m/%Y"),
+        until=date_text(quote.valid_until, asker.locale),
     )
 
 

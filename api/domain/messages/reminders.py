@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
-from api.domain.messages.notifications import LETTERS, Letter, write_letter
+from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
 from api.domain.people.accounts import Locale, User
 from api.domain.people.roles import RANK, Level, Role
 from api.domain.places.conventions import Convention
@@ -29,6 +29,7 @@ AHEAD = timedelta(days=30)
 BATCH = 200
 
 _FR, _EN = Locale.FR, Locale.EN
+_FEE = {_FR: " Frais d’annulation tardive : {}.", _EN: " Late cancellation fee: {}."}
 _HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
 
 
@@ -43,67 +44,70 @@ LETTERS.update(
     {
         "booking_requested": _letters(
             (
-                "Demande reçue : {thing}, {when}",
-                "votre demande pour {thing} à {site}, {when}, attend l'accord de l'équipe.",
+                "Demande reçue : {thing}, {when}",
+                "Votre demande pour {thing} à {site}, {when}, attend la validation de l’équipe.",
             ),
-            ("Request received: {thing}, {when}", "your request for {thing} at {site}, {when}, waits for approval."),
+            (
+                "Request received: {thing}, {when}",
+                "Your request for {thing} at {site}, {when}, is waiting for approval.",
+            ),
         ),
         "booking_confirmed": _letters(
-            ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}."),
+            ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}."),
             ("Booked: {thing}, {when}", "{thing} is booked for you at {site}, {when}."),
         ),
         "booking_rejected": _letters(
-            ("Demande refusée : {thing}, {when}", "votre demande pour {thing} à {site}, {when}, n'a pas été acceptée."),
-            ("Request declined: {thing}, {when}", "your request for {thing} at {site}, {when}, was not accepted."),
+            ("Demande refusée : {thing}, {when}", "Votre demande pour {thing} à {site}, {when}, n’a pas été acceptée."),
+            ("Request declined: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),
         ),
         "booking_cancelled": _letters(
-            ("Annulé : {thing}, {when}", "la réservation de {thing} à {site}, {when}, est annulée. Frais : {fee} €."),
-            ("Cancelled: {thing}, {when}", "the booking of {thing} at {site}, {when}, is cancelled. Fee: {fee} €."),
+            ("Annulé : {thing}, {when}", "La réservation de {thing} à {site}, {when}, est annulée.{fee}"),
+            ("Cancelled: {thing}, {when}", "The booking of {thing} at {site}, {when}, is cancelled.{fee}"),
         ),
         "booking_no_show": _letters(
-            (
-                "Absence : {thing}, {when}",
-                "personne n'est venu pour {thing} à {site}, {when} : le créneau a été libéré.",
-            ),
-            ("Missed: {thing}, {when}", "nobody came for {thing} at {site}, {when}: the slot was freed."),
+            ("Absence : {thing}, {when}", "Personne n’est venu pour {thing} à {site}, {when} : le créneau est libéré."),
+            ("No-show: {thing}, {when}", "Nobody came for {thing} at {site}, {when}: the slot has been released."),
         ),
         "wait_offered": _letters(
-            ("Un créneau s'est libéré : {thing}, {when}", "{thing} à {site}, {when}, vous est gardé jusqu'à {until}."),
+            ("Un créneau s’est libéré : {thing}, {when}", "{thing} à {site}, {when}, vous est gardé jusqu’au {until}."),
             ("A slot is free: {thing}, {when}", "{thing} at {site}, {when}, is kept for you until {until}."),
         ),
         "kit_out": _letters(
-            ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
+            ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
             ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
         ),
         "skill_ends": _letters(
             (
-                "Votre habilitation « {thing} » se termine",
-                "votre habilitation « {thing} » est valable jusqu'au {when}.",
+                "Votre habilitation « {thing} » se termine",
+                "Votre habilitation « {thing} » est valable jusqu’au {when}.",
             ),
-            ("Your authorisation “{thing}” ends", "your authorisation “{thing}” is good until {when}."),
+            ("Your authorisation “{thing}” ends", "Your authorisation “{thing}” is valid until {when}."),
         ),
         "convention_ends": _letters(
-            ("La convention {thing} se termine", "la convention {thing} avec {site} se termine le {when}."),
-            ("The convention {thing} ends", "the convention {thing} with {site} ends on {when}."),
+            ("La convention {thing} se termine", "La convention {thing} avec {site} se termine le {when}."),
+            ("The access agreement {thing} ends", "The access agreement {thing} with {site} ends on {when}."),
         ),
         "seat_registered": _letters(
-            ("Inscription : {thing}, {when}", "votre place pour « {thing} » à {site}, {when}, est réservée."),
-            ("Registered: {thing}, {when}", "you have a seat at “{thing}”, {site}, {when}."),
+            ("Inscription : {thing}, {when}", "Votre place pour « {thing} » à {site}, {when}, est réservée."),
+            ("Registered: {thing}, {when}", "Your seat at “{thing}”, {site}, {when}, is reserved."),
         ),
         "seat_waiting": _letters(
-            ("Liste d'attente : {thing}, {when}", "« {thing} » à {site}, {when}, est complet ; vous êtes en attente."),
-            ("Waitlist: {thing}, {when}", "“{thing}” at {site}, {when}, is full; you are in line."),
+            (
+                "Liste d’attente : {thing}, {when}",
+                "« {thing} » à {site}, {when}, est complet : vous êtes sur liste d’attente.",
+            ),
+            ("Waitlist: {thing}, {when}", "“{thing}” at {site}, {when}, is full: you are on the waitlist."),
         ),
         "seat_called_off": _letters(
-            ("Annulé : {thing}, {when}", "« {thing} » à {site}, {when}, n'aura pas lieu."),
-            ("Called off: {thing}, {when}", "“{thing}” at {site}, {when}, will not take place."),
+            ("Annulé : {thing}, {when}", "« {thing} » à {site}, {when}, n’aura pas lieu."),
+            ("Event cancelled: {thing}, {when}", "“{thing}” at {site}, {when}, will not take place."),
         ),
         "run_overruns": _letters(
             (
-                "{thing} : l'impression déborde",
-                "l'impression sur {thing} à {site} déborde sur la réservation de {when}.",
+                "{thing} : l’impression déborde",
+                "L’impression sur {thing} à {site} déborde sur la réservation du {when}.",
             ),
-            ("{thing}: the print overruns", "the print on {thing} at {site} runs into the booking at {when}."),
+            ("{thing}: the print overruns", "The print on {thing} at {site} runs into the booking of {when}."),
         ),
     }
 )
@@ -119,9 +123,10 @@ def send_due(session: Session, *, now: datetime) -> None:
 
 
 def _local_time(when: datetime, *, site: Site, locale: Locale) -> str:
-    """24/11/2026 10:00 (or 2026-11-24 10:00), local time of the site."""
+    """ "mardi 24 novembre 2026 à 10:00", local time of the site."""
     local = when.astimezone(site.zone)
-    return local.strftime("%d/%m/%Y %H:%M" if locale == _FR else "%Y-%m-%d %H:%M")
+    at = "à" if locale == _FR else "at"
+    return f"{date_text(local.date(), locale, 'EEEE d MMMM y')} {at} {local:%H:%M}"
 
 
 def _write_for_bookings(session: Session, now: datetime) -> None:
@@ -136,6 +141,7 @@ def _write_for_bookings(session: Session, now: datetime) -> None:
 
 
 def _write_for_booking(session: Session, booking: Booking, now: datetime) -> None:
+    locale = booking.user.locale
     write_letter(
         session,
         user=booking.user,
@@ -145,8 +151,8 @@ def _write_for_booking(session: Session, booking: Booking, now: datetime) -> Non
         now=now,
         site=booking.site,
         thing=booking.resource.name,
-        when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
-        fee=f"{booking.fee_cents / 100:.2f}",
+        when=_local_time(booking.start_at, site=booking.site, locale=locale),
+        fee=_FEE[locale].format(money_text(booking.fee_cents, locale)) if booking.fee_cents else "",
     )
 
 
@@ -248,7 +254,7 @@ def _write_for_convention(session: Session, convention: Convention, now: datetim
             now=now,
             site=convention.site,
             thing=convention.reference,
-            when=convention.ends_on.isoformat(),
+            when=date_text(convention.ends_on, person.user.locale),
         )
     convention.warned_at = now
 

@@ -36,43 +36,43 @@ class Locale(StrEnum):
 
 
 class EmailTaken(Conflict):
-    """There is already an account with this e-mail address."""
+    """An account already exists with this e-mail address: log in."""
 
     field = "email"
 
 
 class EmailWrong(Invalid):
-    """This is not an e-mail address."""
+    """Enter a valid e-mail address."""
 
     field = "email"
 
 
 class NameMissing(Invalid):
-    """Please give a name."""
+    """Enter a name."""
 
     field = "name"
 
 
 class PasswordTooShort(Invalid):
-    """The password needs at least {minimum} characters."""
+    """Choose a password of at least {minimum} characters."""
 
     field = "password"
 
 
 class PasswordTooLong(Invalid):
-    """The password may have at most {maximum} characters."""
+    """Choose a password of at most {maximum} characters."""
 
     field = "password"
 
 
 class PasswordTooEasy(Invalid):
-    """This password is too easy to guess."""
+    """This password is too easy to guess: choose another one."""
 
     field = "password"
 
 
 class LoginFailed(NotAllowed):
-    """E-mail address or password is wrong."""
+    """Wrong e-mail address or password."""
 
     field = "password"
 

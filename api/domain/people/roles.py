@@ -26,7 +26,7 @@ RANK = {Level.MEMBER: 1, Level.STAFF: 2, Level.MANAGER: 3}
 
 
 class StaffOnly(NotAllowed):
-    """Only the staff of this place may do this."""
+    """Only the staff of this place can do this."""
 
 
 class Role(Base):

@@ -28,19 +28,19 @@ Stretch = tuple[int, time, time]
 
 
 class DatesWrong(Invalid):
-    """A convention is signed before it ends, and ends after it begins."""
+    """Check the dates: signed before the end, and ending after the start."""
 
     field = "ends_on"
 
 
 class NobodyNamed(Invalid):
-    """A convention names at least one person."""
+    """Name at least one person."""
 
     field = "people"
 
 
 class AreaElsewhere(Invalid):
-    """An area of the convention is of another place."""
+    """One of the rooms or machines belongs to another place."""
 
     field = "areas"
 

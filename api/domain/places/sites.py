@@ -110,7 +110,7 @@ class Resource(Base):
 
 
 class HoursWrong(Invalid):
-    """Opening hours must end after they begin."""
+    """Closing time must be after opening time."""
 
     field = "closes"
 

@@ -19,13 +19,13 @@ from api.domain.people.roles import require_staff
 
 
 class SkillNameTaken(Conflict):
-    """There is already a training of this name."""
+    """A training of this name already exists."""
 
     field = "name"
 
 
 class ExpiryPast(Invalid):
-    """The authorisation must end in the future."""
+    """Choose an end date in the future."""
 
     field = "expires_at"
 

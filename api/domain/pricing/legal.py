@@ -34,7 +34,7 @@ class CustomerType(StrEnum):
 
 
 class NoLegalText(Invalid):
-    """No legal text "{subject}" is known for {on}: legal.toml must be completed first."""
+    """No legal text “{subject}” for {on}: complete legal.toml first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,13 @@ class Colour(Base):
 
 
 class MaterialUnknown(Invalid):
-    """We do not print this material: {code}."""
+    """This material is not available: {code}."""
 
     field = "material"
 
 
 class ColourUnknown(Invalid):
-    """{material} is not offered in this colour: {code}."""
+    """{material} is not available in this colour: {code}."""
 
     field = "colour"
 

@@ -35,21 +35,21 @@ class TariffRow(Base):
 
 
 class NoTariff(NotFound):
-    """This place has no prices yet."""
+    """This place has no tariff yet."""
 
 
 class NetworkPrices(NotAllowed):
-    """Only an administrator of the network may set the prices of all its places."""
+    """Only a network administrator can set the tariff of all places."""
 
 
 class TariffInPast(Invalid):
-    """New prices begin today or later: what was sold keeps the prices of its day."""
+    """A new tariff starts today or later: past sales keep their prices."""
 
     field = "valid_on"
 
 
 class NoSuchVatRate(Invalid):
-    """{rate} % is not a VAT rate of that day."""
+    """{rate}% is not a VAT rate on that date."""
 
     field = "vat_rate"
 

@@ -92,13 +92,13 @@ class Printer(Base):
 
 
 class SizeWrong(Invalid):
-    """Enter the build volume in millimetres, between 20 and 2000 each way, and a nozzle between 0.1 and 2 mm."""
+    """Enter a build volume of 20 to 2,000 mm in each direction, and a nozzle of 0.1 to 2 mm."""
 
     field = "width_mm"
 
 
 class PlateBusy(Conflict):
-    """{name} is printing: its plate cannot be cleared now."""
+    """{name} is printing: clear the plate once the print is over."""
 
 
 def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:

@@ -42,23 +42,23 @@ NEXT: dict[ProbeStatus, frozenset[ProbeStatus]] = {
 
 
 class ProbeNotAnswered(Conflict):
-    """This printer has not answered yet, or was added already."""
+    """This printer has not answered yet, or has already been added."""
 
 
 class PrinterAddressMissing(Invalid):
-    """Enter the address of the printer's OctoPrint."""
+    """Enter the OctoPrint address of the printer."""
 
     field = "url"
 
 
 class PrinterNameMissing(Invalid):
-    """Give the printer a name that people will recognise."""
+    """Enter a name that people will recognise in the workshop."""
 
     field = "name"
 
 
 class PrinterKnown(Conflict):
-    """This is {name}, a printer of another place: two places cannot share one OctoPrint."""
+    """This is {name}, a printer of another place: an OctoPrint belongs to one place only."""
 
     field = "url"
 

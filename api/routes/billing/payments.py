@@ -52,7 +52,7 @@ Gateway = Annotated[PaymentGateway, Depends(get_gateway)]
 
 
 class GatewayAway(Busy):
-    """Card payments do not work at the moment; please pay by transfer, or try again later."""
+    """Card payments are not available right now: pay by transfer, or try again later."""
 
 
 class PaymentIn(BaseModel):

@@ -27,7 +27,7 @@ LONGEST_CALENDAR = timedelta(days=62)
 
 
 class RangeWrong(Invalid):
-    """Between now and 62 days, please, and the end after the start."""
+    """Choose a period within the next 62 days that ends after it starts."""
 
     field = "to"
 

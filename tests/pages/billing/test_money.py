@@ -190,7 +190,7 @@ def test_a_deposit_is_asked_on_the_order_page(session: Session, shop: Shop, alic
 
     assert deposit.number in alice.get(page).text
     assert abs(deposit.total_cents - Decimal(order.quote.total_cents) * 30 / 100) <= 5
-    assert "Ask for a deposit" not in bob.get(page).text
+    assert "Request a deposit" not in bob.get(page).text
 
 
 def test_a_credited_deposit_is_not_deducted_and_gives_way_to_another(
@@ -208,7 +208,7 @@ def test_a_credited_deposit_is_not_deducted_and_gives_way_to_another(
 
     assert totals(draft_invoice(session, orders=[order], on=date(2026, 11, 23))).total_cents == order.quote.total_cents
     assert "Credited" in alice.get(page).text
-    assert "Ask for a deposit" in bob.get(page).text
+    assert "Request a deposit" in bob.get(page).text
 
 
 def test_credit_is_noted_once_per_form(session: Session, shop: Shop, bob: Browser) -> None:

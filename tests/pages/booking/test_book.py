@@ -55,7 +55,7 @@ def test_a_free_slot_is_two_clicks_from_booked(alice: Browser, session: Session,
 
     assert answer.status_code == 303, answer.text
     assert answer.headers["location"] == f"/bookings/{only(session).id}"
-    assert "Booked" in alice.get(answer.headers["location"]).text
+    assert "Confirmed" in alice.get(answer.headers["location"]).text
 
 
 def value(page: str, name: str) -> str:
@@ -232,10 +232,10 @@ def test_the_offer_says_the_price_or_why_not_and_what_is_next(
     taken = charlie.get(offer, params=TOMORROW).text
     assert "already taken" in taken
     assert taken.count("?start=2026-11-24T") == 3
-    assert "Stand in line" in taken
+    assert "Join the waitlist" in taken
     late = charlie.get(offer, params={**TOMORROW, "at": "23:00"}).text
     assert "outside the opening hours" in late
-    assert "Stand in line" not in late
+    assert "Join the waitlist" not in late
     assert "<p" not in charlie.get(offer, params={"minutes": "60"}).text
 
 
@@ -250,7 +250,7 @@ def test_an_offer_is_taken_on_its_page_or_left_to_the_next(
     assert charlie.post(f"/waits/{first.id}/take").status_code == 409
 
     alice.post(f"/bookings/{only(session).id}/cancel")
-    assert "Take it" in charlie.get(f"/waits/{first.id}").text
+    assert "Take this slot" in charlie.get(f"/waits/{first.id}").text
     assert alice.get(f"/waits/{first.id}").status_code == 404
     assert charlie.post(f"/waits/{first.id}/leave").status_code == 303
     assert "This offer is over" in charlie.get(f"/waits/{first.id}").text
@@ -266,7 +266,7 @@ def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
 
     assert f'href="/jobs/{job.id}"' in bob.get("/staff/calendar").text
     week = alice.get(f"/book/{world.printer.id}").text
-    assert "A print is running" in week
+    assert "Printing in progress" in week
     assert "crochet" not in week
 
 

@@ -35,7 +35,7 @@ def test_all_times_are_shown_and_nothing_is_written(alice: Browser, session: Ses
 
     assert page.status_code == 200
     assert page.text.count('name="choice-') == 6  # keep or skip, three times
-    assert "All of these times are free." in page.text
+    assert "All dates are free." in page.text
     assert days(session, alice) == []
 
 

@@ -200,7 +200,7 @@ def test_a_training_is_announced_and_who_came_is_authorised(
     seat = gatherings.register(session, gathering=made, user=world.alice, now=NOW)
 
     assert answer.headers["location"] == f"/staff/gatherings/{made.slug}"
-    assert "A gathering" in alice.get(f"/book/{room.id}").text
+    assert "Event" in alice.get(f"/book/{room.id}").text
     assert bob.post(f"/staff/gatherings/{made.slug}/came/{seat.id}").status_code == 303
     assert has_skill(session, user_id=world.alice.id, skill_id=skill.id, at=NOW)
     assert bob.post(f"/staff/gatherings/{made.slug}/came/{seat.id}").status_code == 409

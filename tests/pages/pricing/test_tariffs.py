@@ -49,7 +49,7 @@ def test_a_preview_shows_past_prints_and_publishes_nothing(session: Session, wor
 
     assert answer.status_code == 200
     assert f'href="/jobs/{job.id}"' in answer.text
-    assert "Publish these prices" in answer.text
+    assert "Publish this tariff" in answer.text
     assert list_versions(session, site_id=world.site.id) == []
 
 
@@ -96,7 +96,7 @@ def test_what_is_wrong_stands_beside_its_field(
 
     assert answer.status_code == 422
     assert f'id="error-{field}"' in answer.text
-    assert "Publish these prices" not in answer.text
+    assert "Publish this tariff" not in answer.text
 
 
 def test_every_field_comes_back_in_the_next_prices(session: Session, shop: Shop, world: World, bob: Browser) -> None:

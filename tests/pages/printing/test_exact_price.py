@@ -56,7 +56,7 @@ def test_asking_keeps_the_estimate_and_looks_again_until_it_is_sliced(
     ready(session)
     done = ask(alice, model, awaited="yes").text
     assert "€3.24" in done
-    assert "exact, VAT included" in done
+    assert "incl. VAT, exact price" in done
     assert "1\xa0h" in done
     assert "Estimated" not in done
     assert "hx-post" not in done
@@ -65,8 +65,8 @@ def test_asking_keeps_the_estimate_and_looks_again_until_it_is_sliced(
 def test_what_is_sliced_is_exact_from_the_first_look(alice: Browser, session: Session, model: Model) -> None:
     ask(alice, model, quality="fine")
     ready(session)
-    assert "exact, VAT included" in alice.get(f"/print/{model.id}?quality=fine").text
-    assert "exact, VAT included" not in alice.get(f"/print/{model.id}").text
+    assert "incl. VAT, exact price" in alice.get(f"/print/{model.id}?quality=fine").text
+    assert "incl. VAT, exact price" not in alice.get(f"/print/{model.id}").text
 
 
 def test_a_part_that_cannot_be_sliced_says_why_and_the_asking_ends(
@@ -85,7 +85,7 @@ def test_without_scripts_a_button_asks_and_the_choices_stay(alice: Browser, sess
     assert answer.status_code == 303
     assert answer.headers["location"] == f"/print/{model.id}?copies=3&note=for+the+f%C3%AAte"
     page = alice.get(answer.headers["location"]).text
-    assert "Look again" in page
+    assert "Check again" in page
     assert the_slice(session).copies == 3
 
 

@@ -50,7 +50,7 @@ def test_an_uploaded_part_leads_to_its_choices_and_price(alice: Browser, session
     assert (answer.status_code, answer.headers["location"]) == (303, f"/print/{model.id}")
     page = alice.get(answer.headers["location"]).text
     assert "20 × 20 × 20" in page
-    assert "VAT included" in page
+    assert "incl. VAT" in page
 
 
 def test_a_script_is_told_where_to_go(alice: Browser) -> None:

@@ -134,7 +134,7 @@ def test_from_accept_to_paid_on_pages(session: Session, alice: Browser, bob: Bro
     statement = f"Date;Libelle;Montant\n24/11/2026;{invoice.number};{invoice.total_cents / 100}\n".encode()
     bob.post(f"/staff/money/{shop.seller.id}/statement", files={"statement": ("a.csv", statement)})
     money = bob.get("/staff/money").text
-    assert "Number and amount fit" in money
+    assert "Number and amount match" in money
     line = money.partition(f"/staff/money/{shop.seller.id}/lines/")[2].partition("/")[0]
     bob.post(f"/staff/money/{shop.seller.id}/lines/{line}/confirm", {"invoice_id": str(invoice.id)})
 

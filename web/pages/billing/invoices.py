@@ -35,22 +35,22 @@ MEANS = {
     PaymentMeans.CASH: N_("Cash"),
     PaymentMeans.CARD: N_("Card"),
     PaymentMeans.CREDIT: N_("Prepaid credit"),
-    PaymentMeans.ONLINE: N_("Card, on line"),
+    PaymentMeans.ONLINE: N_("Card, online"),
 }
 
 
 class NothingToCredit(Invalid):
-    """Say how much of which line is credited."""
+    """Enter at least one quantity to credit."""
 
     field = "quantity"
 
 
 class QuantityWrong(Invalid):
-    """A quantity above zero, at most what was invoiced."""
+    """Enter a quantity above zero, at most the quantity invoiced."""
 
 
 class ReasonWanted(Invalid):
-    """Please say why: it stands on the document."""
+    """State the reason: it is printed on the credit note."""
 
     field = "reason"
 
@@ -130,7 +130,7 @@ def reverse(
             )
     if form.errors:
         return _draw(reader, session, user, invoice, form, status=form.status)
-    return reader.to(f"/invoices/{invoice.id}", N_("The payment is taken back."))
+    return reader.to(f"/invoices/{invoice.id}", N_("The payment is cancelled."))
 
 
 def _draw(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
+from api.domain.billing.invoices import VatOperation
 from api.domain.billing.payments import PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, may_manage_seller, today
 from api.domain.core.errors import Invalid
@@ -24,11 +25,17 @@ from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
+# Categories of transaction of e-reporting.
+OPERATIONS = {
+    VatOperation.GOODS: N_("Goods"),
+    VatOperation.SERVICES: N_("Services"),
+    VatOperation.EXEMPT: N_("Exempt from VAT"),
+}
 MEANS = {PaymentMeans.CASH: N_("Cash"), PaymentMeans.CARD: N_("Card"), PaymentMeans.TRANSFER: N_("Transfer")}
 
 
 class NobodyKnown(Invalid):
-    """Nobody here has this e-mail address."""
+    """No account uses this e-mail address."""
 
     field = "email"
 
@@ -50,7 +57,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id:
         # The form has one field: whatever is wrong, a missing right too, is said beside it.
         form.errors = {"until": next(iter(form.errors.values()))}
         return _draw(reader, session, user, form, seller.id, status=form.status)
-    return reader.to("/staff/books", N_("The books are closed up to that day."))
+    return reader.to("/staff/books", N_("Books closed."))
 
 
 @router.post("/staff/books/{seller_id}/reminders")
@@ -82,7 +89,7 @@ def top_up(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
             )
     if form.errors or person is None:
         return _draw(reader, session, user, form, seller.id, status=form.status)
-    return reader.to("/staff/books", N_("The credit of {name} is noted."), name=person.name)
+    return reader.to("/staff/books", N_("Prepaid credit saved for {name}."), name=person.name)
 
 
 def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: int, *, status: int = 200) -> Response:
@@ -101,6 +108,7 @@ def _draw(reader: PageReader, session: Session, user: User, form: Form, of_id: i
         end=date(on.year + 1, 1, 1).isoformat(),
         month=on,
         means=MEANS,
+        operations=OPERATIONS,
     )
 
 

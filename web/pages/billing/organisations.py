@@ -44,7 +44,7 @@ def create(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) ->
         row = organisations.create_organisation(session, owner=user, details=read_details(form), now=reader.now)
     if form.errors:
         return _draw_form(reader, form, "/org/new", status=form.status)
-    return reader.to(f"/org/{row.slug}", N_("“{name}” is entered."), name=row.name)
+    return reader.to(f"/org/{row.slug}", N_("“{name}” is saved."), name=row.name)
 
 
 @router.get("/org/join")
@@ -56,7 +56,7 @@ def join_page(reader: Reader, user: CurrentUser, token: Annotated[str, Query(max
 def join(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     membership = organisations.accept_invitation(session, user=user, token=form["token"], now=reader.now)
     row = session.get_one(Organisation, membership.organisation_id)
-    return reader.to(f"/org/{row.slug}", N_("You belong to “{name}” now."), name=row.name)
+    return reader.to(f"/org/{row.slug}", N_("You are now a member of “{name}”."), name=row.name)
 
 
 @router.get("/org/{slug}")

@@ -25,9 +25,9 @@ router = APIRouter(include_in_schema=False)
 
 # How sure a proposal is, as a badge.
 FITS = {
-    MatchQuality.EXACT: State("good", N_("Number and amount fit")),
-    MatchQuality.AMOUNT_DIFFERS: State("needs", N_("The amount differs")),
-    MatchQuality.AMOUNT_ONLY: State("waiting", N_("Only the amount fits")),
+    MatchQuality.EXACT: State("good", N_("Number and amount match")),
+    MatchQuality.AMOUNT_DIFFERS: State("needs", N_("Amount differs")),
+    MatchQuality.AMOUNT_ONLY: State("waiting", N_("Only the amount matches")),
 }
 # The means that staff can note here: prepaid credit is used at the till, and only the gateway says that a card paid
 # online.
@@ -73,13 +73,13 @@ def import_statement(
     seller, file, added = get_seller(session, seller_id, user=user), form.file("statement"), []
     with trying(session, form):
         if file is None:
-            raise NotAStatement(why="-", field="statement")
+            raise NotAStatement(why=N_("choose a file first"), field="statement")
         # One byte more than the reader takes, so that it can say that the file is too large.
         movements = read_statement(file.file.read(MOST_BYTES + 1))
         added = payments.import_lines(session, seller=seller, lines=movements, actor=user, now=reader.now)
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
-    return reader.to("/staff/money", N_("{count} new movements."), count=len(added))
+    return reader.to("/staff/money", N_("New bank lines: {count}."), count=len(added))
 
 
 @router.post("/staff/money/{seller_id}/lines/{line_id}/{verb}")
@@ -98,7 +98,7 @@ def match(
             raise NotFound()
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
-    return reader.to("/staff/money", N_("The movement is filed."))
+    return reader.to("/staff/money", N_("Bank line ignored."))
 
 
 @router.post("/staff/money/invoices/{invoice_id}/pay")
@@ -121,4 +121,4 @@ def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id:
         )
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
-    return reader.to("/staff/money", N_("The payment of {number} is noted."), number=invoice.number)
+    return reader.to("/staff/money", N_("Payment of {number} saved."), number=invoice.number)

@@ -26,31 +26,31 @@ router = APIRouter(include_in_schema=False)
 NETWORK = "network"
 
 REGIMES = {
-    Regime.PAYER: N_("Charges VAT"),
-    Regime.FRANCHISE: N_("Franchise: no VAT below a turnover"),
-    Regime.EXEMPT_ASSOCIATION: N_("Association exempt from VAT"),
+    Regime.PAYER: N_("VAT-registered"),
+    Regime.FRANCHISE: N_("Small business exemption (franchise en base)"),
+    Regime.EXEMPT_ASSOCIATION: N_("VAT-exempt association"),
 }
 # The tables of pricing/legal.toml, and the keys of their rows.
 SUBJECTS = {
-    "exemption": N_("Mention without VAT"),
+    "exemption": N_("VAT exemption notice"),
     "penalty": N_("Late payment"),
-    "indemnity": N_("Recovery indemnity"),
-    "discount": N_("Early payment"),
+    "indemnity": N_("Recovery fee"),
+    "discount": N_("Early payment discount"),
     "debits": N_("VAT on debits"),
-    "nature": N_("Category of operations"),
-    "vat_rates": N_("VAT rates, in percent"),
-    "term": N_("Longest term of payment"),
+    "nature": N_("Type of supply"),
+    "vat_rates": N_("VAT rates (%)"),
+    "term": N_("Longest payment term"),
     "threshold": N_("Thresholds"),
 }
 OF = {
     **{regime.value: label for regime, label in REGIMES.items()},
-    "business": N_("Professionals"),
+    "business": N_("Businesses"),
     "public": N_("Public bodies"),
     "goods": N_("Goods"),
     "services": N_("Services"),
     "mixed": N_("Goods and services"),
-    "franchise_goods": N_("Franchise, goods"),
-    "franchise_services": N_("Franchise, services"),
+    "franchise_goods": N_("Small business exemption, goods"),
+    "franchise_services": N_("Small business exemption, services"),
     "association_commercial_income": N_("Association, commercial income"),
 }
 
@@ -90,7 +90,7 @@ def add(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) 
         )
     if form.errors:
         return _draw_form(reader, form, None, place, status=form.status)
-    return reader.to("/staff/sellers", N_("“{name}” is entered."), name=seller.name)
+    return reader.to("/staff/sellers", N_("“{name}” is saved."), name=seller.name)
 
 
 @router.get("/staff/sellers/{seller_id}")
@@ -107,7 +107,7 @@ def change(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id
         sellers.change_seller(session, seller=seller, party=party, bank=bank, actor=user, now=reader.now)
     if form.errors:
         return _draw_form(reader, form, seller, None, status=form.status)
-    return reader.to("/staff/sellers", N_("The legal entity is saved; issued invoices keep what they say."))
+    return reader.to("/staff/sellers", N_("Legal entity saved; invoices already issued do not change."))
 
 
 @router.post("/staff/sellers/{seller_id}/regimes")
@@ -126,7 +126,7 @@ def plan(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
             )
     if form.errors:
         return _draw(reader, session, user, form, seller.id, status=form.status)
-    return reader.to("/staff/sellers", N_("The VAT regime is planned."))
+    return reader.to("/staff/sellers", N_("VAT scheme planned."))
 
 
 def _find_place(reader: PageReader, slug: str) -> Site | None:

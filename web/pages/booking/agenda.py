@@ -45,27 +45,27 @@ router = APIRouter(include_in_schema=False)
 
 STATES = {
     BookingStatus.REQUESTED: State("waiting", N_("Waits for approval")),
-    BookingStatus.CONFIRMED: State("good", N_("Booked")),
+    BookingStatus.CONFIRMED: State("good", N_("Confirmed")),
     BookingStatus.CHECKED_IN: State("good", N_("In use")),
     BookingStatus.CHECKED_OUT: State("over", N_("Over")),
     BookingStatus.REJECTED: State("broken", N_("Refused")),
     BookingStatus.CANCELLED: State("over", N_("Cancelled")),
-    BookingStatus.NO_SHOW: State("broken", N_("Missed")),
+    BookingStatus.NO_SHOW: State("broken", N_("No-show")),
 }
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
-    "approve": (bookings.approve, N_("Approved.")),
-    "reject": (bookings.reject, N_("Refused.")),
-    "cancel": (bookings.cancel, N_("Cancelled.")),
-    "check-in": (bookings.check_in, N_("Checked in.")),
-    "check-out": (bookings.check_out, N_("Checked out.")),
-    "no-show": (bookings.mark_missed, N_("Noted: nobody came.")),
+    "approve": (bookings.approve, N_("Booking approved.")),
+    "reject": (bookings.reject, N_("Booking declined.")),
+    "cancel": (bookings.cancel, N_("Booking cancelled.")),
+    "check-in": (bookings.check_in, N_("Arrival recorded.")),
+    "check-out": (bookings.check_out, N_("Departure recorded.")),
+    "no-show": (bookings.mark_missed, N_("No-show recorded.")),
 }
 CONDITIONS = {
-    Condition.GOOD: State("good", N_("Good")),
+    Condition.GOOD: State("good", N_("Good condition")),
     Condition.DAMAGED: State("broken", N_("Damaged")),
     Condition.MISSING: State("broken", N_("Missing")),
 }
-HANDED = {Direction.OUT: N_("Handed out"), Direction.BACK: N_("Taken back")}
+HANDED = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 
 
 @router.get("/agenda")
@@ -183,7 +183,7 @@ def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int,
         bookings.move(session, booking=booking, start=request.start, end=request.end, actor=user, now=reader.now)
     if form.errors:
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", N_("Moved."))
+    return reader.to(f"/bookings/{booking.id}", N_("Booking moved."))
 
 
 @router.post("/bookings/{booking_id}/hand-{direction}")
@@ -206,7 +206,7 @@ def hand_over(
         if key:
             files.delete(key)
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", N_("The hand-over is noted."))
+    return reader.to(f"/bookings/{booking.id}", N_("Handover recorded."))
 
 
 def _condition(form: Form, item: KitItem) -> Condition:
@@ -286,7 +286,7 @@ def answer_offer(
         # The savepoint was rolled back; the row in memory may hold what was written in it.
         session.refresh(wait)
         return _wait(reader, session, user, wait, form)
-    return reader.to("/agenda", N_("You have left the line."))
+    return reader.to("/agenda", N_("You have left the waitlist."))
 
 
 @router.get("/gatherings/{slug}")

@@ -49,10 +49,10 @@ KINDS = {
 }
 REASONS = {
     "booking": N_("Taken"),
-    "run": N_("A print is running"),
+    "run": N_("Printing in progress"),
     "maintenance": N_("Maintenance"),
     "closure": N_("Closed"),
-    "event": N_("A gathering"),
+    "event": N_("Event"),
 }
 
 # In minutes, for the choice of a length.
@@ -69,7 +69,7 @@ REPEATS = {
 
 
 class TimeMissing(Invalid):
-    """Please choose a day and a time."""
+    """Choose a day and a time."""
 
     field = "day"
 

@@ -31,14 +31,14 @@ router = APIRouter(include_in_schema=False)
 PAST = timedelta(days=14)
 STATES = {
     GatheringStatus.DRAFT: State("waiting", N_("Draft")),
-    GatheringStatus.PUBLISHED: State("good", N_("Announced")),
-    GatheringStatus.CANCELLED: State("broken", N_("Called off")),
+    GatheringStatus.PUBLISHED: State("good", N_("Published")),
+    GatheringStatus.CANCELLED: State("broken", N_("Event cancelled")),
 }
 # Those who withdrew are not on the list.
 SEATS = {
     RegistrationStatus.REGISTERED: State("good", N_("Registered")),
-    RegistrationStatus.WAITING: State("waiting", N_("In line")),
-    RegistrationStatus.CAME: State("good", N_("Came")),
+    RegistrationStatus.WAITING: State("waiting", N_("On the waitlist")),
+    RegistrationStatus.CAME: State("good", N_("Attended")),
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.booking.kits import get_kit, list_kits, put_in_service
-from api.domain.booking.rules import DEFAULT, Policy, Rule, RuleContradicts, list_rules, set_rule
+from api.domain.booking.rules import DEFAULT, Policy, Rule, list_rules, set_rule
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage, require_manager
@@ -138,15 +138,11 @@ def change_rule(
         _set(session, reader, user, about, form)
     if form.errors:
         return _show(reader, session, line, form)
-    return reader.to("/staff/rules", N_("The rule is set; it counts from now on."))
+    return reader.to("/staff/rules", N_("Rules saved; they apply from now on."))
 
 
 def _set(session: Session, reader: PageReader, user: User, about: RuleSubject, form: Form) -> None:
-    try:
-        policy = read_policy(form)
-    except RuleContradicts as error:
-        # The message holds another one, which nobody else translates.
-        raise RuleContradicts(what=reader.text(error.params["what"]), field=error.field) from error
+    policy = read_policy(form)
     kind = None if about.resource else about.kind
     set_rule(session, site=about.site, policy=policy, now=reader.now, actor=user, kind=kind, resource=about.resource)
 

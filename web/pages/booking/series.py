@@ -33,7 +33,7 @@ MOVE = "move"
 
 
 class LastDayWrong(Invalid):
-    """Please choose a last day after the first."""
+    """Choose a last day after the first."""
 
     field = "until"
 

@@ -8,6 +8,7 @@ from api.deps import DbSession, Paging
 from api.domain.messages.notifications import list_mails
 from api.domain.messages.reports import list_site_changes
 from web.pages.staff_only import StaffReader, site_ids
+from web.states import LOG_NOUNS, LOG_VERBS
 
 router = APIRouter(include_in_schema=False)
 
@@ -23,6 +24,8 @@ def log_page(reader: StaffReader, session: DbSession, page: Paging) -> Response:
     more = len(rows) > page.limit  # One more than the page shows was read.
     return reader.page(
         "messages/log.html",
+        nouns=LOG_NOUNS,
+        verbs=LOG_VERBS,
         changes=rows[: page.limit],
         next=page.cursor_after(rows[page.limit - 1][0].id) if more else None,
     )

@@ -119,7 +119,7 @@ def _me(reader: PageReader, session: DbSession, user: User, form: Form, new_toke
 @router.post("/me/sessions/{session_id}/end")
 def end_session(reader: Reader, session: DbSession, user: CurrentUser, session_id: int) -> Response:
     accounts.close_session(session, user=user, session_id=session_id)
-    return reader.to("/me#sessions", N_("That session has ended."))
+    return reader.to("/me#sessions", N_("Logged out on that device."))
 
 
 @router.post("/me/tokens")
@@ -132,7 +132,7 @@ def make_token(reader: Reader, session: DbSession, user: CurrentUser, form: Sent
 @router.post("/me/tokens/{token_id}/revoke")
 def revoke_token(reader: Reader, session: DbSession, user: CurrentUser, token_id: int, now: Now) -> Response:
     accounts.revoke_token(session, user=user, token_id=token_id, now=now)
-    return reader.to("/me#tokens", N_("That token no longer works."))
+    return reader.to("/me#tokens", N_("Token revoked."))
 
 
 def name_of_browser(request: Request) -> str:

@@ -29,25 +29,25 @@ from web.states import State
 router = APIRouter(include_in_schema=False)
 
 IN_FORCE = State("good", N_("In force"))
-TO_COME = State("waiting", N_("To come"))
+TO_COME = State("waiting", N_("Upcoming"))
 SUSPENDED = State("needs", N_("Suspended"))
 ENDED = State("over", N_("Over"))
 
 
 class PersonUnknown(Invalid):
-    """Nobody here has the address {email}: they sign up first."""
+    """No account uses {email}: this person must sign up first."""
 
     field = "people"
 
 
 class PartyUnknown(Invalid):
-    """No person and no organisation is known by this."""
+    """No account or organisation found."""
 
     field = "party"
 
 
 class DoorNameMissing(Invalid):
-    """Please say which door it is."""
+    """Enter the name of the door."""
 
     field = "door"
 

@@ -28,7 +28,7 @@ A_DAY = 2
 
 
 class ClosureReasonMissing(Invalid):
-    """Please say why: those whose bookings are cancelled read it."""
+    """State the reason: people whose bookings are cancelled will read it."""
 
     field = "reason"
 
@@ -72,7 +72,7 @@ def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, for
         bookings.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
     if form.errors:
         return _show(reader, session, user, form)
-    return reader.to("/staff/hours", N_("The hours are set."))
+    return reader.to("/staff/hours", N_("Opening hours saved."))
 
 
 @router.post("/staff/closures")
@@ -113,4 +113,4 @@ def reopen(reader: StaffReader, session: DbSession, user: CurrentUser, closure_i
     if closure is None or closure.site_id not in site_ids(reader):
         raise NotFound()
     bookings.reopen(session, closure=closure, actor=user, now=reader.now)
-    return reader.to("/staff/hours", N_("Open again on these days."))
+    return reader.to("/staff/hours", N_("Closure removed."))

@@ -78,7 +78,7 @@ def cancel(reader: Reader, session: DbSession, user: CurrentUser, job_id: int, f
         runs.cancel_job(session, job=job, actor=user, now=reader.now)
     if form.errors:
         return _job(reader, session, user, job, form, status=form.status)
-    return reader.to(f"/jobs/{job.id}", N_("“{name}” is cancelled."), name=job.model.name)
+    return reader.to(f"/jobs/{job.id}", N_("The print of “{name}” is cancelled."), name=job.model.name)
 
 
 @router.post("/jobs/{job_id}/submit")
@@ -89,4 +89,4 @@ def submit(reader: Reader, session: DbSession, user: CurrentUser, job_id: int, f
         jobs.submit(session, job=job, actor=user, now=reader.now)
     if form.errors:
         return _job(reader, session, user, job, form, status=form.status)
-    return reader.to(f"/jobs/{job.id}", N_("“{name}” is handed in."), name=job.model.name)
+    return reader.to(f"/jobs/{job.id}", N_("Your part “{name}” has been sent to print."), name=job.model.name)

@@ -35,9 +35,9 @@ router = APIRouter(include_in_schema=False)
 CHOICES = ("material", "colour", "quality", "copies", "scale", "site_id", "organisation_id", "note")
 
 QUALITIES = {
-    Quality.DRAFT: (N_("Quick"), N_("layers of 0.28 mm")),
-    Quality.STANDARD: (N_("Standard"), N_("layers of 0.20 mm")),
-    Quality.FINE: (N_("Fine"), N_("layers of 0.12 mm")),
+    Quality.DRAFT: (N_("Fast"), N_("0.28 mm layers")),
+    Quality.STANDARD: (N_("Standard"), N_("0.20 mm layers")),
+    Quality.FINE: (N_("Fine"), N_("0.12 mm layers")),
 }
 
 
@@ -46,13 +46,13 @@ ANY_COLOUR_HEX = "#b9b5aa"
 
 
 class FileMissing(Invalid):
-    """Choose an STL file first."""
+    """First choose an STL file."""
 
     field = "file"
 
 
 class NotANumber(Invalid):
-    """Enter a number here."""
+    """Enter a number."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def hand_in(reader: Reader, session: DbSession, user: CurrentUser, model_id: int
         jobs.submit(session, job=job, actor=user, now=reader.now)
     if form.errors:
         return _show_choices(reader, session, user, model, form, status=form.status)
-    return reader.to(f"/jobs/{job.id}", N_("“{name}” is handed in."), name=model.name)
+    return reader.to(f"/jobs/{job.id}", N_("Your part “{name}” has been sent to print."), name=model.name)
 
 
 @router.post("/print/{model_id}/delete")
@@ -164,7 +164,7 @@ def delete(reader: Reader, session: DbSession, user: CurrentUser, model_id: int)
 @router.post("/print/{model_id}/restore")
 def restore(reader: Reader, session: DbSession, user: CurrentUser, model_id: int) -> Response:
     model = library.restore_model(session, model_id=model_id, actor=user, now=reader.now)
-    return reader.to(f"/print/{model.id}", N_("“{name}” is back."), name=model.name)
+    return reader.to(f"/print/{model.id}", N_("“{name}” is back in your files."), name=model.name)
 
 
 def _choices(reader: PageReader, session: Session, user: User, model: Model, form: Form) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from web.pages.printing.staff_actions import get_staffed_printer
 from web.pages.staff_only import StaffReader
 from web.reasons import run_text
 from web.render import PageReader
-from web.states import COMMANDS, HOLDS, RUNS
+from web.states import COMMANDS, HOLDS, LOG_VERBS, RUNS
 from web.summaries import summarise_printer
 
 router = APIRouter(include_in_schema=False)
@@ -50,6 +50,7 @@ def draw_printer(reader: PageReader, session: Session, printer: Printer, form: F
         run_states=RUNS,
         commands=COMMANDS,
         hold_words=HOLDS,
+        verbs=LOG_VERBS,
         day=timeline.list_holds(session, resource_ids=[printer.id], start=start, end=start + timedelta(days=1)),
         past=[(each, run_text(reader, each)) for each in past],
         changes=list_changes(session, noun="printer", noun_id=printer.id)[-SHOWN_CHANGES:][::-1],
@@ -68,7 +69,7 @@ def load(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id:
         printers.load_filament(session, printer=printer, material=material, colour=colour, actor=user, now=reader.now)
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
-    return reader.to(f"/staff/printers/{printer.id}", N_("{printer}: filament noted."), printer=printer.name)
+    return reader.to(f"/staff/printers/{printer.id}", N_("{printer}: filament saved."), printer=printer.name)
 
 
 @router.post("/staff/printers/{printer_id:int}/maintenance")

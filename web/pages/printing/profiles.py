@@ -22,7 +22,7 @@ MOST_BYTES = 1_000_000
 
 
 class ConfigurationMissing(Invalid):
-    """Choose the .ini file that PrusaSlicer exported first."""
+    """First choose the .ini file exported from PrusaSlicer."""
 
     field = "file"
 

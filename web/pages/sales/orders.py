@@ -27,7 +27,7 @@ router = APIRouter(include_in_schema=False)
 
 STATES = {
     OrderStatus.IN_PRODUCTION: State("good", N_("In production")),
-    OrderStatus.CHECKED: State("good", N_("Ready to be delivered")),
+    OrderStatus.CHECKED: State("good", N_("Ready for delivery")),
     OrderStatus.DELIVERED: State("over", N_("Delivered")),
     OrderStatus.INVOICED: State("over", N_("Invoiced")),
     OrderStatus.CANCELLED: State("over", N_("Cancelled")),
@@ -82,7 +82,7 @@ def check(reader: Reader, session: DbSession, user: CurrentUser, order_id: int, 
     with trying(session, form):
         good = form.int("good", otherwise=-1)  # An empty field is not 0 good copies: -1 is refused at the field.
         orders.check_part(session, order=order, part=part, good=good, text=form["text"], actor=user, now=reader.now)
-    return _after(reader, session, user, order, form, N_("The check is noted."))
+    return _after(reader, session, user, order, form, N_("Check saved."))
 
 
 @router.post("/orders/{order_id}/deliver")
@@ -90,7 +90,7 @@ def deliver(reader: Reader, session: DbSession, user: CurrentUser, order_id: int
     order = orders.get_order(session, order_id, user=user)
     with trying(session, form):
         orders.deliver(session, order=order, actor=user, now=reader.now)
-    return _after(reader, session, user, order, form, N_("The delivery note is ready."))
+    return _after(reader, session, user, order, form, N_("Order delivered: the delivery note is ready."))
 
 
 @router.post("/orders/{order_id}/invoice")
@@ -98,7 +98,7 @@ def invoice(reader: Reader, session: DbSession, user: CurrentUser, order_id: int
     order = orders.get_order(session, order_id, user=user)
     with trying(session, form):
         orders.invoice_orders(session, orders=[order], judge=judge, actor=user, now=reader.now)
-    return _after(reader, session, user, order, form, N_("The invoice is issued; its document is being drawn."))
+    return _after(reader, session, user, order, form, N_("Invoice issued; the PDF is being prepared."))
 
 
 @router.post("/orders/{order_id}/deposit")
@@ -108,7 +108,7 @@ def ask_deposit(reader: Reader, session: DbSession, user: CurrentUser, order_id:
     with trying(session, form):
         percent = decimal_of(form["percent"]) or Decimal(0)
         orders.request_deposit(session, order=order, percent=percent, judge=judge, actor=user, now=reader.now)
-    return _after(reader, session, user, order, form, N_("The deposit invoice is issued."))
+    return _after(reader, session, user, order, form, N_("Deposit invoice issued."))
 
 
 def _after(reader: PageReader, session: Session, user: User, order: Order, form: Form, message: str) -> Response:

@@ -21,9 +21,9 @@ from web.render import PageReader
 router = APIRouter(include_in_schema=False)
 
 REVIEWS = {
-    Review.INSTANT: N_("Offered at once"),
-    Review.ABOVE: N_("Looked at from an amount on"),
-    Review.ALWAYS: N_("Always looked at"),
+    Review.INSTANT: N_("Sent at once"),
+    Review.ABOVE: N_("Reviewed above an amount"),
+    Review.ALWAYS: N_("Always reviewed"),
 }
 
 
@@ -49,7 +49,7 @@ def set_rule(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
         )
     if form.errors:
         return _draw(reader, session, user, form, slug, status=form.status)
-    return reader.to("/staff/quotes", N_("This counts for quotes asked from now on."))
+    return reader.to("/staff/quotes", N_("Saved; applies to new quotes."))
 
 
 def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug: str, *, status: int = 200) -> Response:

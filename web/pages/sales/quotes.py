@@ -26,7 +26,7 @@ from api.domain.printing.jobs import JobRequest
 from api.domain.printing.library import Model, get_model
 from api.domain.sales import orders, quotes
 from api.domain.sales.quotes import Quote, QuoteStatus, RequestedLine
-from web.formats import number, unit_price
+from web.formats import number, price_figure, unit_price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.print import QUALITIES
@@ -38,8 +38,8 @@ router = APIRouter(include_in_schema=False)
 MOST_FILES = 20
 
 STATES = {
-    QuoteStatus.IN_REVIEW: State("waiting", N_("Being looked at")),
-    QuoteStatus.OFFERED: State("good", N_("Offered")),
+    QuoteStatus.IN_REVIEW: State("waiting", N_("Under review")),
+    QuoteStatus.OFFERED: State("good", N_("Awaiting acceptance")),
     QuoteStatus.ACCEPTED: State("good", N_("Accepted")),
     QuoteStatus.DECLINED: State("broken", N_("Declined")),
     QuoteStatus.WITHDRAWN: State("over", N_("Withdrawn")),
@@ -66,7 +66,7 @@ class CentreOfAnother(Invalid):
 
 
 class DateUnreadable(Invalid):
-    """This is not a date."""
+    """Enter a valid date."""
 
     field = "wanted_on"
 
@@ -292,7 +292,7 @@ def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: 
 
 def _step(reader: PageReader, step: dict[str, Any]) -> tuple[str, str]:
     """(label, amount) of one step of the trace, in the reader's language."""
-    params = {name: _written(reader, value) for name, value in step["params"].items()}
+    params = {name: _written(reader, name, value) for name, value in step["params"].items()}
     amount = unit_price(reader.locale, Decimal(step["amount"]))
     each = step["scope"] == Scope.UNIT
     return reader.text(LABELS[PriceReason(step["reason"])], **params), (
@@ -300,7 +300,9 @@ def _step(reader: PageReader, step: dict[str, Any]) -> tuple[str, str]:
     )
 
 
-def _written(reader: PageReader, value: str) -> str:
+def _written(reader: PageReader, name: str, value: str) -> str:
     """A number of the trace as the language writes it; a word as it is."""
     amount = decimal_of(value)
-    return value if amount is None else number(reader.locale, amount, 4)
+    if amount is None:
+        return value
+    return price_figure(reader.locale, amount) if name in quotes.AMOUNTS else number(reader.locale, amount, 4)

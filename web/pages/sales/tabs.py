@@ -83,7 +83,7 @@ def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
         ).number
     if form.errors:
         return _draw_tabs(reader, session, user, form, status=form.status)
-    return reader.to("/staff/tabs", N_("Invoice {number} is issued; its document is being drawn."), number=number)
+    return reader.to("/staff/tabs", N_("Invoice {number} issued; the PDF is being prepared."), number=number)
 
 
 @router.get("/staff/till")
@@ -205,4 +205,4 @@ def charge_to(
         tabs.set_cost_centre(session, booking=booking, cost_centre_id=form.int("cost_centre_id") or None, actor=user)
     if form.errors:
         return _draw_bookings(reader, session, user, row, form, status=form.status)
-    return reader.to(f"/org/{slug}/bookings", N_("The cost centre of the booking is noted."))
+    return reader.to(f"/org/{slug}/bookings", N_("Cost centre of the booking saved."))

@@ -31,7 +31,7 @@ from api.domain.billing.facturx.document import (
     VatCategory,
 )
 from api.domain.billing.facturx.totals import Totals, totals
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import N_, Invalid
 from api.domain.pricing.legal import CustomerType, Regime, longest_term_days, vat_rates
 from api.domain.pricing.prices import round_cents
 
@@ -128,7 +128,7 @@ def _seller_faults(sale: Sale) -> Iterator[Invalid]:
     if not sale.seller.siren:
         yield faults.MissingIdentifier(party=sale.seller.name, what="SIREN")
     if sale.regime is Regime.PAYER and not sale.seller.vat_number:
-        yield faults.MissingIdentifier(party=sale.seller.name, what="VAT number")
+        yield faults.MissingIdentifier(party=sale.seller.name, what=N_("VAT number"))
 
 
 def _text_faults(sale: Sale) -> Iterator[Invalid]:
@@ -262,7 +262,7 @@ def _public_buyer_faults(document: Document) -> Iterator[Invalid]:
     if buyer.customer is not CustomerType.PUBLIC:
         return
     if not buyer.siren or not buyer.siret:
-        yield faults.MissingIdentifier(party=buyer.name, what="SIREN and SIRET")
+        yield faults.MissingIdentifier(party=buyer.name, what=N_("SIREN and SIRET"))
     if buyer.needs_service_code and not buyer.service_code:
         yield faults.MissingServiceCode()
     if buyer.needs_engagement and not document.purchase_order:

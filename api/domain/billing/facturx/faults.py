@@ -6,7 +6,7 @@ from api.domain.core.errors import Invalid
 
 
 class BadNumber(Invalid):
-    """The number "{number}" may only have letters, digits and + - _ /, at most 35."""
+    """The number “{number}” can only contain letters, digits and + - _ /, 35 characters at most."""
 
 
 class WrongSiren(Invalid):
@@ -28,7 +28,7 @@ class SiretOfAnother(Invalid):
 
 
 class WrongVatNumber(Invalid):
-    """The VAT number {vat_number} of {party} is wrong: its key or its SIREN does not fit."""
+    """The VAT number {vat_number} of {party} is not valid: its key or its SIREN does not match."""
 
     field = "vat_number"
 
@@ -52,7 +52,7 @@ class MissingBank(Invalid):
 
 
 class MissingIdentifier(Invalid):
-    """{party} needs a {what} on this invoice."""
+    """This information about {party} is missing on the invoice: {what}."""
 
 
 class IncompleteAddress(Invalid):
@@ -62,7 +62,7 @@ class IncompleteAddress(Invalid):
 
 
 class UnreadableText(Invalid):
-    """The text "{text}" is empty, too long, or has characters that cannot be printed."""
+    """The text “{text}” is empty, too long, or contains characters that cannot be printed."""
 
 
 class NothingSold(Invalid):
@@ -70,59 +70,59 @@ class NothingSold(Invalid):
 
 
 class WrongQuantity(Invalid):
-    """Line {line}: the quantity {quantity} must not be zero and has at most 4 decimals."""
+    """Line {line}: the quantity {quantity} cannot be zero, with at most 4 decimals."""
 
     field = "quantity"
 
 
 class WrongPrice(Invalid):
-    """Line {line}: the price {price} must be above zero and has at most 6 decimals."""
+    """Line {line}: the price {price} must be above zero, with at most 6 decimals."""
 
     field = "unit_price"
 
 
 class UnknownUnit(Invalid):
-    """Line {line}: "{unit}" is not a unit that we sell by."""
+    """Line {line}: unknown unit “{unit}”."""
 
     field = "unit"
 
 
 class WrongAllowance(Invalid):
-    """A reduction must be above zero, within what it reduces, and say why."""
+    """A discount must be above zero, not exceed the amount it reduces, and state a reason."""
 
 
 class NetDiffers(Invalid):
-    """Line {line}: {agreed_cents} cents were agreed, but quantity times price less reduction makes {computed_cents}."""
+    """Line {line}: agreed {agreed_cents}, but quantity × price less discount makes {computed_cents}."""
 
 
 class TotalDiffers(Invalid):
-    """{agreed_cents} cents were agreed in all, but the lines and their VAT make {computed_cents}."""
+    """Total agreed: {agreed_cents}, but the lines and their VAT make {computed_cents}."""
 
 
 class NegativeTotal(Invalid):
-    """The total is negative: that is a credit note, with positive amounts."""
+    """The total is negative: issue a credit note, with positive amounts."""
 
 
 class NegativeBase(Invalid):
-    """The reductions at {rate} % are larger than what was sold at that rate."""
+    """Discounts at {rate}% exceed what is sold at that rate."""
 
 
 class UnknownVatRate(Invalid):
-    """{rate} % is not a French VAT rate on {on}."""
+    """{rate}% is not a French VAT rate on {on}."""
 
     field = "rate"
 
 
 class WrongVatCategory(Invalid):
-    """Under the VAT regime "{regime}" every line is of category {category}, not {found}."""
+    """Under the VAT scheme “{regime}”, each line has category {category}, not {found}."""
 
 
 class VatUnderExemption(Invalid):
-    """A seller who charges no VAT cannot invoice {rate} % of it."""
+    """A seller who does not charge VAT cannot invoice {rate}% VAT."""
 
 
 class DebitsWithoutVat(Invalid):
-    """The option for VAT on debits needs a seller who charges VAT."""
+    """VAT on debits requires a seller who charges VAT."""
 
 
 class DueBeforeIssue(Invalid):
@@ -132,35 +132,35 @@ class DueBeforeIssue(Invalid):
 
 
 class TermTooLong(Invalid):
-    """The due date {due_on} is more than the {days} days that the law allows."""
+    """The due date {due_on} exceeds the legal limit of {days} days."""
 
     field = "due_on"
 
 
 class NoSupplyDate(Invalid):
-    """The invoice must say when it was supplied: a day, or a period from first to last day."""
+    """The invoice must state the date of supply: a day, or a first and a last day."""
 
 
 class PeriodBackwards(Invalid):
-    """The period of supply ends before it begins."""
+    """The period of supply ends before it starts."""
 
 
 class WrongPaidAmount(Invalid):
-    """What was paid must lie between zero and the total, with its day of payment once it is all paid."""
+    """The amount paid must be between zero and the total, with a payment date once paid in full."""
 
     field = "paid_cents"
 
 
 class MissingReference(Invalid):
-    """A credit note or a corrected invoice must name the invoice that it is about."""
+    """A credit note or a corrected invoice must name the invoice concerned."""
 
 
 class ReferenceFromFuture(Invalid):
-    """The invoice {number} that this one is about is dated later."""
+    """Invoice {number}, which this one refers to, has a later date."""
 
 
 class UnexpectedReference(Invalid):
-    """An ordinary invoice or deposit credits nothing: only a credit note or a corrected invoice does."""
+    """An ordinary invoice or a deposit invoice credits nothing: issue a credit note or a corrected invoice."""
 
 
 class MissingServiceCode(Invalid):
@@ -170,7 +170,7 @@ class MissingServiceCode(Invalid):
 
 
 class MissingEngagement(Invalid):
-    """This public buyer requires an engagement number (numéro d'engagement)."""
+    """This public buyer requires an engagement number (numéro d’engagement)."""
 
     field = "purchase_order"
 
@@ -180,12 +180,12 @@ class NoSuchLine(Invalid):
 
 
 class CreditAboveRemaining(Invalid):
-    """A credit of {wanted} is above the {remaining} that remains of invoice {number}."""
+    """The credit note ({wanted}) is higher than what remains on invoice {number} ({remaining})."""
 
 
 class DepositTooSmall(Invalid):
-    """The deposit is too small to have VAT in whole cents at every rate."""
+    """The deposit is too small: VAT cannot be split into whole cents at each rate."""
 
 
 class DepositOfAnother(Invalid):
-    """The deposit {number} is of another buyer, seller or VAT regime, or is larger than the sale."""
+    """Deposit {number} concerns another buyer, seller or VAT scheme, or exceeds the sale."""

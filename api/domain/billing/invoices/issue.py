@@ -41,7 +41,7 @@ PAYMENT_JOURNALS = {Account.CASH: Journal.CASH, Account.CREDIT: Journal.OTHER}
 
 
 class PeriodClosed(Conflict):
-    """The books are closed until {until}: nothing can be issued with an earlier date."""
+    """The books are closed up to {until}: choose a later date."""
 
     field = "issued_on"
 
@@ -53,7 +53,7 @@ class DateBeforeLast(Conflict):
 
 
 class DateInFuture(Invalid):
-    """An invoice cannot be dated after today."""
+    """An invoice cannot be dated in the future."""
 
     field = "issued_on"
 
@@ -160,7 +160,7 @@ def _require_open(session: Session, seller: Seller, on: date, today: date) -> No
         raise DateInFuture()
     until = closed_until(session, seller_id=seller.id)
     if until is not None and on <= until:
-        raise PeriodClosed(until=until.isoformat())
+        raise PeriodClosed(until=until)
     # Numbers and dates go up together: the law wants a chronological series (CGI ann. II art. 242 nonies A).
     last = last_issued_on(session, seller_id=seller.id)
     if last is not None and on < last:

@@ -16,7 +16,7 @@ from api.domain.core.errors import NotFound
 
 
 class NotReleased(NotFound):
-    """This document is still being drawn; it will be here in a moment."""
+    """This document is being prepared: it will be here in a moment."""
 
 
 def release(

@@ -12,7 +12,7 @@ from api.domain.billing.facturx import Address, DeliverTo, Party, clean_identifi
 from api.domain.billing.organisations.table import MOST_TERMS_DAYS, BillingProfile
 from api.domain.billing.sellers import pack_address, today, unpack_address
 from api.domain.core.changes import record
-from api.domain.core.errors import Invalid, NotAllowed, NotFound
+from api.domain.core.errors import N_, Invalid, NotAllowed, NotFound
 from api.domain.core.slugs import free_slug
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.pricing.legal import CustomerType, longest_term_days
@@ -35,23 +35,23 @@ PROFILE_FIELDS = (
 
 
 class BuyersOnly(NotAllowed):
-    """Only a buyer of this organisation may do this."""
+    """Only a buyer of this organisation can do this."""
 
 
 class TermWrong(Invalid):
-    """Payment is due within 0 to {most} days."""
+    """Enter a payment term of 0 to {most} days."""
 
     field = "terms_days"
 
 
 class NameWrong(Invalid):
-    """An organisation needs a name of at most 200 characters."""
+    """Enter the name of the organisation, 200 characters at most."""
 
     field = "name"
 
 
 class NotBillable(Invalid):
-    """The billing details of this organisation are not complete yet: {missing}."""
+    """Complete the billing details of this organisation: {missing}."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ def get_billable(session: Session, *, organisation_id: int) -> BillingDetails:
     organisation = session.get_one(Organisation, organisation_id)
     details = find_details(session, organisation=organisation)
     if details is None:
-        raise NotBillable(missing="address")
+        raise NotBillable(missing=N_("address"))
     # Without a SIREN its invoices would be those of a consumer, with the notes and the treatment (BAR) of one.
     if details.party.customer is CustomerType.CONSUMER:
         raise NotBillable(missing="SIREN")

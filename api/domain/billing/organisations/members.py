@@ -20,13 +20,13 @@ INVITATION_LIFE = timedelta(days=14)
 
 
 class AlreadyMember(Conflict):
-    """This person belongs to the organisation already."""
+    """This person is already a member of the organisation."""
 
     field = "email"
 
 
 class InvitationWrong(NotFound):
-    """This invitation is not valid: it was used, is too old, or is for another e-mail address."""
+    """This invitation is not valid: already used, too old, or for another e-mail address."""
 
 
 class LimitWrong(Invalid):
@@ -36,17 +36,17 @@ class LimitWrong(Invalid):
 
 
 class LastBuyer(Conflict):
-    """An organisation keeps at least one buyer."""
+    """An organisation needs at least one buyer: invite another one first."""
 
 
 class CostCentreWrong(Invalid):
-    """A cost centre has a code of 1 to 30 letters, digits, dots or hyphens, and a name."""
+    """Enter a name and a code of 1 to 30 letters, digits, dots or hyphens."""
 
     field = "code"
 
 
 class DuplicateCostCentre(Conflict):
-    """There is or was a cost centre {code} already."""
+    """The code {code} is already used by a cost centre, open or closed."""
 
     field = "code"
 

@@ -47,27 +47,27 @@ class AmountWrong(Invalid):
 
 
 class MoreThanOpen(Invalid):
-    """{cents} cents are more than the {open_cents} cents that are open on invoice {number}."""
+    """{cents} is more than what remains to pay on invoice {number} ({open_cents})."""
 
     field = "cents"
 
 
 class NothingOpen(Conflict):
-    """Nothing is open on invoice {number} any more."""
+    """Invoice {number} is already paid."""
 
 
 class CreditTooSmall(Conflict):
-    """The prepaid credit is {balance_cents} cents, which is not enough."""
+    """Not enough prepaid credit: {balance_cents} available."""
 
     field = "cents"
 
 
 class SinglePurposeCredit(Invalid):
-    """Here prepaid credit bears VAT when it is bought: it is sold by an invoice, not by a top-up."""
+    """Here, VAT on prepaid credit is due when it is bought: sell it with an invoice."""
 
 
 class ReversedAlready(Conflict):
-    """This payment was reversed already."""
+    """This payment has already been cancelled."""
 
 
 class Payment(Base):

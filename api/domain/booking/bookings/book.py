@@ -31,7 +31,7 @@ from api.domain.booking.bookings.terms import (
     is_staff,
     price_of,
 )
-from api.domain.core.errors import DomainError, NotFound
+from api.domain.core.errors import N_, DomainError, NotFound
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.people.roles import require_staff
 from api.domain.places.calendar import Interval
@@ -260,9 +260,9 @@ def _periods(terms: BookingTerms, start: datetime) -> list[tuple[str, int | None
     week, month = day - timedelta(days=day.weekday()), day.replace(day=1)
     policy = terms.policy
     return [
-        ("day", policy.quota_day_minutes, (day, day + timedelta(days=1))),
-        ("week", policy.quota_week_minutes, (week, week + timedelta(days=7))),
-        ("month", policy.quota_month_minutes, (month, month + relativedelta(months=1))),
+        (N_("day"), policy.quota_day_minutes, (day, day + timedelta(days=1))),
+        (N_("week"), policy.quota_week_minutes, (week, week + timedelta(days=7))),
+        (N_("month"), policy.quota_month_minutes, (month, month + relativedelta(months=1))),
     ]
 
 

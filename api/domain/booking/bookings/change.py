@@ -40,7 +40,7 @@ class BookingOfAnother(NotAllowed):
 
 
 class TooEarly(Conflict):
-    """This booking has not begun yet."""
+    """This booking has not started yet."""
 
 
 class AlreadyOver(Conflict):
@@ -48,7 +48,7 @@ class AlreadyOver(Conflict):
 
 
 class NotMissed(Conflict):
-    """The time to check in is not over yet."""
+    """It is too early to record a no-show: there is still time to arrive."""
 
 
 def policy_of(session: Session, booking: Booking) -> Policy:

@@ -23,7 +23,7 @@ from api.domain.places.timeline import Hold, HoldReason, create_hold
 
 
 class DaysWrong(Invalid):
-    """The last day must not be before the first."""
+    """Choose a last day on or after the first."""
 
     field = "last_on"
 

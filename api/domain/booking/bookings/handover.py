@@ -38,13 +38,13 @@ class Condition(StrEnum):
 
 
 class ChecklistIncomplete(Invalid):
-    """Please look at every item of the kit: {missing}."""
+    """Check every item of the kit. Still to check: {missing}."""
 
     field = "items"
 
 
 class NotAnItem(Invalid):
-    """{serial} is no item of this kit."""
+    """{serial} does not belong to this kit."""
 
     field = "items"
 
@@ -121,7 +121,7 @@ def take_back(
     for check in checks:
         if check.condition != Condition.GOOD:
             item = items[check.serial]
-            why = f"{item.name}: {text or check.condition}"
+            why = f"{item.name} – {text or check.condition}"
             take_out_of_service(session, kit=kit, item=item, why=why, actor=actor, now=now)
     return handover
 

@@ -29,19 +29,19 @@ Choice = str | datetime
 
 
 class RuleUnreadable(Invalid):
-    """This is not a recurrence rule."""
+    """This repetition is not valid."""
 
     field = "rrule"
 
 
 class RuleEndless(Invalid):
-    """A series needs an end: a number of times, or a last day."""
+    """Choose how many times, or a last day."""
 
     field = "rrule"
 
 
 class RuleTooOften(Invalid):
-    """A series repeats by days, weeks, months or years."""
+    """A booking can repeat by day, week, month or year."""
 
     field = "rrule"
 
@@ -53,13 +53,13 @@ class RuleTooLong(Invalid):
 
 
 class NothingLeft(Invalid):
-    """No booking of this series is left."""
+    """This series has no bookings left."""
 
     field = "rrule"
 
 
 class SeriesConflict(Conflict):
-    """{count} of these times cannot be booked: choose for each whether to skip or to move it."""
+    """Some dates cannot be booked ({count}): skip or move each of them."""
 
     def __init__(self, *, occurrences: list[Occurrence], count: int) -> None:
         super().__init__(count=count)

@@ -27,37 +27,37 @@ VISITOR = "visitor"
 
 
 class StartsInPast(Invalid):
-    """This time is already over."""
+    """This time is in the past."""
 
     field = "start"
 
 
 class TooShort(Invalid):
-    """The shortest booking here is {minutes} minutes."""
+    """A booking must last at least {minutes} minutes."""
 
     field = "end"
 
 
 class TooLong(Invalid):
-    """The longest booking here is {minutes} minutes."""
+    """A booking can last {minutes} minutes at most."""
 
     field = "end"
 
 
 class OffGrid(Invalid):
-    """Bookings here begin and end on multiples of {minutes} minutes."""
+    """Bookings start and end on a {minutes}-minute grid: choose another time."""
 
     field = "start"
 
 
 class TooSoon(Invalid):
-    """This must be booked at least {minutes} minutes ahead."""
+    """Book at least {minutes} minutes in advance."""
 
     field = "start"
 
 
 class TooFarAhead(Invalid):
-    """This can be booked at most {days} days ahead."""
+    """Bookings open {days} days in advance: choose an earlier date."""
 
     field = "start"
 
@@ -69,51 +69,51 @@ class ClosedThen(Invalid):
 
 
 class OutsideHours(Invalid):
-    """This is outside the opening hours; a convention with the place could allow it."""
+    """This is outside opening hours; only an access agreement allows it."""
 
     field = "start"
 
 
 class HourDoesNotExist(Invalid):
-    """This hour does not exist: the clocks go forward then."""
+    """This time does not exist: the clocks go forward that night."""
 
     field = "start"
 
 
 class NoSuchTime(Invalid):
-    """This time is beyond every calendar."""
+    """This date is out of range."""
 
     field = "start"
 
 
 class HourExistsTwice(Invalid):
-    """This hour exists twice: the clocks go back then. Say which one by its offset from UTC."""
+    """This time happens twice: the clocks go back that night. Specify the UTC offset."""
 
     field = "start"
 
 
 class SkillMissing(NotAllowed):
-    """This needs a training that you do not have at that time."""
+    """You need a training for this, valid on that date."""
 
 
 class AgeMissing(Invalid):
-    """Please say how old the youngest participant is."""
+    """Enter the age of the youngest participant."""
 
     field = "youngest_age"
 
 
 class TooYoung(Invalid):
-    """From {age} years on, or with a guardian's consent."""
+    """From age {age}, or with a guardian’s consent."""
 
     field = "guardian_consent"
 
 
 class QuotaUsedUp(Conflict):
-    """This would be more than the {minutes} minutes per {period} that one person may book here."""
+    """This would take you over the limit of {minutes} minutes per {period}."""
 
 
 class TooManyAtOnce(Conflict):
-    """One person may have {count} bookings here that are not over."""
+    """You can have at most {count} current bookings here: wait until one is over, or cancel one."""
 
 
 @dataclass(frozen=True)

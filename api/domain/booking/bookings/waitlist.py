@@ -41,11 +41,11 @@ NEXT: dict[WaitStatus, frozenset[WaitStatus]] = {
 
 
 class AlreadyWaiting(Conflict):
-    """You are already in line for this slot."""
+    """You are already on the waitlist for this slot."""
 
 
 class NoOffer(Conflict):
-    """This offer has run out."""
+    """This offer has expired."""
 
 
 class Wait(Base):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from api.domain.core.errors import N_
 from api.domain.pricing.prices.money import euros, round_cents, scale4
 from api.domain.pricing.prices.parts import BadTariff, BadWork
 from api.domain.pricing.prices.trace import Price, PriceReason, PriceStep, Scope, step, total_cents
@@ -25,10 +26,10 @@ class BookingRates:
     def __post_init__(self) -> None:
         starts = [start for start, _ in self.tiers]
         if starts and (starts[0] != 0 or starts != sorted(set(starts))):
-            raise BadTariff(what="the tiers do not rise from minute 0")
+            raise BadTariff(what=N_("the times must increase from minute 0"))
         amounts = [self.per_slot, *(per_hour for _, per_hour in self.tiers), *self.role_factors.values()]
         if not all(amount.is_finite() and amount >= 0 for amount in amounts):
-            raise BadTariff(what="a price is negative or no number")
+            raise BadTariff(what=N_("a price is negative or not a number"))
 
 
 def price_booking(rates: BookingRates, *, minutes: int, role: str) -> Price:

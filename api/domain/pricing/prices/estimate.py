@@ -18,7 +18,7 @@ MINUTES_BAND = (0.68, 1.50)
 
 
 class NothingToMeasure(Invalid):
-    """This model has no volume or no height: it cannot be priced before it is repaired."""
+    """This model has no volume or no height: repair it to get a price."""
 
     field = "file"
 

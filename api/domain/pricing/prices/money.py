@@ -12,7 +12,7 @@ UNIT = Decimal("0.0001")
 
 
 class NotAnAmount(Invalid):
-    """{value} is not an amount of money."""
+    """{value} is not an amount."""
 
 
 def _rounded(amount: Decimal, step: Decimal) -> Decimal:

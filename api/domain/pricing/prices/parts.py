@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import N_, Invalid
 from api.domain.pricing.prices.money import euros, round_cents, scale4
 from api.domain.pricing.prices.trace import Price, PriceReason, PriceStep, Scope, minimum_step, step, total_cents
 
@@ -16,7 +16,7 @@ STANDARD = "standard"
 
 
 class BadTariff(Invalid):
-    """This tariff contradicts itself: {what}."""
+    """Check this tariff: {what}."""
 
 
 class BadWork(Invalid):
@@ -75,12 +75,12 @@ class Tariff:
         percents = [self.org_discount_percent, self.vat_rate]
         percents += [*self.role_percents.values(), *self.organisation_percents.values()]
         return {
-            "a price is negative or no number": not all(m.is_finite() and m >= 0 for m in money),
-            "a factor is not above zero": not all(f.is_finite() and f > 0 for f in factors),
-            "the quantities of the breaks do not rise": quantities != sorted(set(quantities))
+            N_("a price is negative or not a number"): not all(m.is_finite() and m >= 0 for m in money),
+            N_("a discount or surcharge is out of range"): not all(f.is_finite() and f > 0 for f in factors),
+            N_("quantities must increase from line to line"): quantities != sorted(set(quantities))
             or min([1, *quantities]) < 1,
-            "a percentage is not between 0 and 100": not all(p.is_finite() and 0 <= p <= 100 for p in percents),
-            "only euros are supported": self.currency != "EUR",
+            N_("a percentage is not between 0 and 100"): not all(p.is_finite() and 0 <= p <= 100 for p in percents),
+            N_("only euros are supported"): self.currency != "EUR",
         }
 
     def for_buyer(self, *, role: str | None, organisation_id: int | None) -> Tariff:

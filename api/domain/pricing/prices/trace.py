@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from api.domain.core.errors import N_
 from api.domain.pricing.prices.money import euros, round_cents
 
 
@@ -35,21 +36,21 @@ class PriceReason(StrEnum):
 
 # English msgids; the placeholders are the `params` of the step.
 LABELS: dict[PriceReason, str] = {
-    PriceReason.MATERIAL: "{grams} g of {material} at {per_gram} € per gram",
-    PriceReason.MACHINE_TIME: "{minutes} min of machine at {per_minute} € per minute",
-    PriceReason.HANDLING: "Handling per piece",
-    PriceReason.QUANTITY_BREAK: "From {from_quantity} pieces on: × {factor}",
-    PriceReason.RUSH: "Urgency {rush}: × {factor}",
-    PriceReason.ROUNDING: "Rounding of the unit price",
-    PriceReason.PIECES: "{quantity} pieces at {unit} €",
-    PriceReason.DISCOUNT: "Discount of {percent} %",
-    PriceReason.SET_UP: "Set-up of the model",
-    PriceReason.MINIMUM_LINE: "Up to the minimum of {minimum} € per line",
-    PriceReason.LINES: "Sum of {count} lines",
-    PriceReason.MINIMUM_ORDER: "Up to the minimum of {minimum} € per order",
-    PriceReason.SLOT: "Price per booking",
-    PriceReason.HOURS: "{minutes} min at {per_hour} € per hour",
-    PriceReason.ROLE: "As {role}: × {factor}",
+    PriceReason.MATERIAL: N_("{grams} g of {material} at €{per_gram} per gram"),
+    PriceReason.MACHINE_TIME: N_("{minutes} min of machine time at €{per_minute} per minute"),
+    PriceReason.HANDLING: N_("Handling per piece"),
+    PriceReason.QUANTITY_BREAK: N_("From {from_quantity} pieces: × {factor}"),
+    PriceReason.RUSH: N_("Urgency {rush}: × {factor}"),
+    PriceReason.ROUNDING: N_("Rounding of the unit price"),
+    PriceReason.PIECES: N_("{quantity} × €{unit}"),
+    PriceReason.DISCOUNT: N_("{percent}% discount"),
+    PriceReason.SET_UP: N_("Model set-up"),
+    PriceReason.MINIMUM_LINE: N_("Minimum of €{minimum} per line"),
+    PriceReason.LINES: N_("Lines: {count}"),
+    PriceReason.MINIMUM_ORDER: N_("Minimum of €{minimum} per order"),
+    PriceReason.SLOT: N_("Price per booking"),
+    PriceReason.HOURS: N_("{minutes} min at €{per_hour} per hour"),
+    PriceReason.ROLE: N_("Role {role}: × {factor}"),
 }
 
 

@@ -158,7 +158,7 @@ def get_job(session: Session, job_id: int, *, user: User) -> Job:
 
 
 class JobOfAnother(NotAllowed):
-    """Only who asked for this print, a buyer of its organisation or the staff may do that."""
+    """Only the person who sent this print, a buyer of its organisation or staff can do this."""
 
 
 def require_may_change(session: Session, *, job: Job, user: User) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from api.domain.core.errors import N_
+
 Vector = tuple[float, float, float]
 
 # Below this, a part "in millimetres" is more likely one in metres (no printer draws half a millimetre).
@@ -31,9 +33,13 @@ class Unit(StrEnum):
 
 # Message to the reader by likely unit; `{largest}` is the file's number, `{as_mm}` what it would be.
 UNIT_REASONS = {
-    Unit.MM: "The largest dimension is {largest} mm, a usual size.",
-    Unit.INCH: "The largest dimension is only {largest} mm. Drawn in inches, it would be {as_mm} mm: is that right?",
-    Unit.METRE: "The largest dimension is only {largest} mm. Drawn in metres, it would be {as_mm} mm: is that right?",
+    Unit.MM: N_("The largest dimension is {largest} mm, a usual size."),
+    Unit.INCH: N_(
+        "This model is only {largest} mm at its largest. If it was drawn in inches, it is really {as_mm} mm: scale it?"
+    ),
+    Unit.METRE: N_(
+        "This model is only {largest} mm at its largest. If it was drawn in metres, it is really {as_mm} mm: scale it?"
+    ),
 }
 
 

@@ -15,7 +15,7 @@ class MeshRefused(Invalid):
 
 
 class EmptyFile(MeshRefused):
-    """This file is empty: export it again, then check its size before uploading."""
+    """This file is empty: export it again, and check its size before sending it."""
 
 
 class NotAnStl(MeshRefused):
@@ -23,15 +23,16 @@ class NotAnStl(MeshRefused):
 
 
 class OtherFormat(NotAnStl):
-    """This is not STL but {format}: open it in your modelling program or slicer, and export it as STL."""
+    """This is a {format} file: open it in your modelling software or slicer and export it as STL."""
 
 
 class ThreeMf(OtherFormat):
-    """This is a 3MF (or another zip), which we do not take yet: open it in your slicer, and export it as STL."""
+    """This is a 3MF file (or another zip), which is not accepted yet: open it in your slicer and export it as STL."""
 
 
 class Truncated(MeshRefused):
-    """This STL file is cut short: it announces {announced} triangles and holds {found}. Export or upload it again."""
+    """This STL file is cut short: it announces {announced} triangles and contains {found}. Export it or send it
+    again."""
 
 
 class TruncatedText(Truncated):
@@ -39,29 +40,29 @@ class TruncatedText(Truncated):
 
 
 class WrongTriangleCount(MeshRefused):
-    """This STL file is damaged: it announces {announced} triangles, but {found} follow. Export it again."""
+    """This STL file is damaged: it announces {announced} triangles but contains {found}. Export it again."""
 
 
 class NoTriangles(MeshRefused):
-    """This STL file holds no triangle with an area: there is nothing to print."""
+    """This STL file has no surface: there is nothing to print. Check your export."""
 
 
 class TooManyTriangles(MeshRefused):
-    """This model has {triangles} triangles and the limit is {limit}: simplify ("decimate") it, then export it again."""
+    """This model has {triangles} triangles and the limit is {limit}: simplify it (“decimate”), then export it again."""
 
 
 class NotFinite(MeshRefused):
-    """Some corners of this model have no position (not a number, or infinite): repair it, then export it again."""
+    """Some points of this model have no valid position: repair it, then export it again."""
 
 
 class TooFar(MeshRefused):
-    """This model reaches {reach_mm} mm from its origin: check its unit, and move it near the origin before
-    exporting it."""
+    """This model extends {reach_mm} mm from its origin: check its unit, and move it near the origin before exporting
+    it."""
 
 
 class TooThin(MeshRefused):
-    """This model measures {x_mm} × {y_mm} × {z_mm} mm: less than {least_mm} mm one way cannot be printed.
-    Is its unit right?"""
+    """This model measures {x_mm} × {y_mm} × {z_mm} mm: anything below {least_mm} mm cannot be printed. Check its
+    unit."""
 
 
 class DrawnInMetres(TooThin):
@@ -69,21 +70,20 @@ class DrawnInMetres(TooThin):
 
 
 class TriangleSoup(MeshRefused):
-    """This model is no body: {open_edges} edges of its {triangles} triangles touch no neighbour. Repair it,
-    then export it again."""
+    """This model is not a solid: {open_edges} edges of its {triangles} triangles are open. Repair it, then export it
+    again."""
 
 
 class TooManyShells(TriangleSoup):
-    """This model falls into {shells} loose pieces and the limit is {limit}: join them, or split it into several
-    files."""
+    """This model has {shells} separate pieces and the limit is {limit}: join them, or split them into several files."""
 
 
 class FitsNoPrinter(MeshRefused):
-    """This model is too large along {axis}: {size_mm} mm, and our largest printer takes {limit_mm} mm. It would fit
-    at {scale_percent} %."""
+    """This model is too large: {axis} {size_mm} mm, maximum {limit_mm} mm on the largest printer. It would fit at
+    {scale_percent}%."""
 
     field = "scale"
 
 
 class TooComplex(MeshRefused):
-    """This model is too complex to be measured within our limits: simplify it, then export it again."""
+    """This model is too complex to be measured: simplify it, then export it again."""

@@ -27,7 +27,7 @@ MOST_FAILURES = 3
 
 
 class DoubtReasonMissing(Invalid):
-    """Please say what you saw at the printer."""
+    """Describe what you saw at the printer."""
 
     field = "resolution"
 

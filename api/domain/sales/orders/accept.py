@@ -24,33 +24,33 @@ from api.domain.sales.quotes.table import lock_quote
 
 
 class QuoteExpired(Conflict):
-    """This quote was valid until {until}: please ask for a new one."""
+    """This quote was valid until {until}: request a new one."""
 
 
 class AcceptedAlready(Conflict):
-    """This quote was accepted already."""
+    """This quote has already been accepted."""
 
 
 class NotOffered(Conflict):
-    """This quote cannot be accepted: it is {status}."""
+    """This quote can no longer be accepted."""
 
 
 class PriceEdited(Conflict):
-    """The price of this quote is {total_cents} cents, not {shown_cents}: look at it again."""
+    """The price of this quote is now {total_cents} instead of {shown_cents}: check it again."""
 
     field = "total_cents"
 
 
 class OverLimit(Conflict):
-    """Your monthly limit is {limit_cents} cents, and {spent_cents} are spent: another buyer must accept this."""
+    """This would exceed your monthly limit of {limit_cents} ({spent_cents} spent): ask another buyer to accept it."""
 
 
 class ModelGone(Conflict):
-    """The model "{name}" was deleted: please ask for a new quote."""
+    """The model “{name}” has been deleted: request a new quote."""
 
 
 class PurchaseOrderTooLong(Invalid):
-    """A purchase-order number has at most 100 characters."""
+    """The purchase order number can have at most 100 characters."""
 
     field = "purchase_order"
 
@@ -133,7 +133,7 @@ def _require_acceptable(
         raise NotOffered(status=quote.status.value)
     # No sweep closes old quotes: the day decides when somebody tries.
     if quote.is_expired(now):
-        raise QuoteExpired(until=quote.valid_until.isoformat())
+        raise QuoteExpired(until=quote.valid_until)
     # Staff may have changed the price after this page was loaded.
     if shown_total_cents is not None and shown_total_cents != quote.total_cents:
         raise PriceEdited(total_cents=quote.total_cents, shown_cents=shown_total_cents)

@@ -23,19 +23,19 @@ from api.domain.sales.orders.table import NEXT, OPEN, Order, OrderDeposit, Order
 
 
 class NotDelivered(Conflict):
-    """Only delivered orders that are not invoiced yet can be invoiced."""
+    """Only delivered orders not invoiced yet can be invoiced."""
 
 
 class MixedOrders(Invalid):
-    """Only orders of one customer and one seller can stand on one invoice."""
+    """An invoice groups orders of a single customer and a single seller."""
 
 
 class DepositHalfCredited(Conflict):
-    """The deposit {number} was credited in part: credit the rest of it, then invoice the order."""
+    """Deposit {number} is partly credited: credit the rest, then invoice the order."""
 
 
 class DepositWrong(Invalid):
-    """A deposit is between 1 and 90 percent, and asked before the delivery."""
+    """A deposit is 1 to 90% of the order, requested before delivery."""
 
     field = "percent"
 

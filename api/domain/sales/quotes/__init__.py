@@ -1,5 +1,6 @@
 """Quotes (*devis*): several models, a price with its trace, a promised day; frozen until a day, accepted once."""
 
+from api.domain.sales.quotes.price import AMOUNTS as AMOUNTS
 from api.domain.sales.quotes.price import PricedLine as PricedLine
 from api.domain.sales.quotes.price import RequestedLine as RequestedLine
 from api.domain.sales.quotes.price import price_lines as price_lines

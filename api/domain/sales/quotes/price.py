@@ -36,21 +36,23 @@ FINISHING = timedelta(days=1)
 # The plan names jobs by id; lines that nobody ordered yet get ids from here downwards, which no job has.
 FIRST_UNORDERED_ID = -1
 
-QUALITY_WORDS = {Quality.DRAFT: "brouillon", Quality.STANDARD: "standard", Quality.FINE: "fine"}
+QUALITY_WORDS = {Quality.DRAFT: "rapide", Quality.STANDARD: "standard", Quality.FINE: "fine"}
 
+# Parameters of steps that are euros.
+AMOUNTS = frozenset({"per_gram", "per_minute", "per_hour", "unit", "minimum"})
 # The trace on paper, which is always in French; pages translate the LABELS of `prices` instead.
 PAPER_WORDS = {
     PriceReason.MATERIAL: ("Matière", "{grams} g de {material} à {per_gram} €/g"),
     PriceReason.MACHINE_TIME: ("Temps machine", "{minutes} min à {per_minute} €/min"),
     PriceReason.HANDLING: ("Manutention", "par pièce"),
     PriceReason.QUANTITY_BREAK: ("Dégressif", "à partir de {from_quantity} pièces : × {factor}"),
-    PriceReason.RUSH: ("Urgence", "{rush} : × {factor}"),
+    PriceReason.RUSH: ("Urgence", "{rush} : × {factor}"),
     PriceReason.ROUNDING: ("Arrondi", "du prix unitaire"),
     PriceReason.PIECES: ("Pièces", "{quantity} × {unit} €"),
     PriceReason.DISCOUNT: ("Remise", "{percent} %"),
-    PriceReason.SET_UP: ("Mise en place", "une fois par modèle"),
-    PriceReason.MINIMUM_LINE: ("Complément", "jusqu'au minimum de {minimum} € par ligne"),
-    PriceReason.MINIMUM_ORDER: ("Complément", "jusqu'au minimum de {minimum} € par commande"),
+    PriceReason.SET_UP: ("Mise en route", "une fois par modèle"),
+    PriceReason.MINIMUM_LINE: ("Complément", "jusqu’au minimum de {minimum} € par ligne"),
+    PriceReason.MINIMUM_ORDER: ("Complément", "jusqu’au minimum de {minimum} € par commande"),
 }
 
 
@@ -152,9 +154,9 @@ def _rows_of(line: PricedLine, category: VatCategory, rate: Decimal) -> list[tup
     if line.price.unit > 0:
         rows.append((_pieces_line(line, amounts.get(PriceReason.DISCOUNT, 0), category, rate), trace_rows(line.price)))
     if cents := amounts.get(PriceReason.SET_UP, 0):
-        rows.append((_extra_line(f"Mise en place : {name}", cents, category, rate), ()))
+        rows.append((_extra_line(f"Mise en route : {name}", cents, category, rate), ()))
     if cents := amounts.get(PriceReason.MINIMUM_LINE, 0):
-        rows.append((_extra_line(f"Complément au minimum : {name}", cents, category, rate), ()))
+        rows.append((_extra_line(f"Complément au minimum : {name}", cents, category, rate), ()))
     return rows
 
 
@@ -197,11 +199,20 @@ def trace_rows(price: Price) -> tuple[TraceRow, ...]:
     rows = []
     for step in price.trace:
         label, detail = PAPER_WORDS.get(step.reason, (step.reason.value, ""))
-        text = detail.format(**dict(step.params))
+        text = detail.format(**{name: _written(name, value) for name, value in step.params})
         # The column of amounts shows cents; prices of one piece have four decimals, so they stand in the text.
         if step.scope is Scope.UNIT:
-            amount = f"{step.amount.normalize():f} € la pièce"
-            rows.append(TraceRow(label=label, detail=f"{text} : {amount}".replace(".", ",")))
+            rows.append(TraceRow(label=label, detail=f"{text} : {_euros(str(step.amount))} € la pièce"))
         else:
-            rows.append(TraceRow(label=label, detail=text.replace(".", ","), cents=round_cents(step.amount)))
+            rows.append(TraceRow(label=label, detail=text, cents=round_cents(step.amount)))
     return tuple(rows)
+
+
+def _written(name: str, value: str) -> str:
+    return _euros(value) if name in AMOUNTS else value.replace(".", ",")
+
+
+def _euros(amount: str) -> str:
+    """With the cents, and what is below them where there is any: "0,80", "1,2726"."""
+    whole, _, below = f"{Decimal(amount).normalize():f}".partition(".")
+    return f"{whole},{below:0<2}"

@@ -25,19 +25,19 @@ MOST_NET_CENTS = 1_000_000_000  # Ten million euros: more is a typing mistake.
 
 
 class PriceReasonMissing(Invalid):
-    """Please say why the price changes, in 3 to 200 characters: the buyer reads it."""
+    """State the reason for the new price in 3 to 200 characters: the buyer can read it."""
 
     field = "price_reason"
 
 
 class PriceWrong(Invalid):
-    """The price before VAT is above zero, and another than before."""
+    """Enter a price excl. VAT above zero and different from the current one."""
 
     field = "net"
 
 
 class NotInReview(Conflict):
-    """Only a quote that waits for the staff can get another price."""
+    """The price can only be changed while staff are reviewing the quote."""
 
 
 def change_price(session: Session, *, quote: Quote, net_cents: int, reason: str, actor: User, now: datetime) -> None:

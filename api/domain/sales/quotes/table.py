@@ -30,13 +30,13 @@ MOST_ABOVE_CENTS = 1_000_000_000
 
 
 class ThresholdWrong(Invalid):
-    """The threshold is an amount in euros, zero or more."""
+    """Enter an amount in euros, zero or more."""
 
     field = "above"
 
 
 class ValidityWrong(Invalid):
-    """A quote is valid for 1 to 365 days."""
+    """Enter a validity of 1 to 365 days."""
 
     field = "valid_days"
 

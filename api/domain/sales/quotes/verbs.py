@@ -31,19 +31,19 @@ MOST_LINES = 100
 
 
 class EmptyQuote(Invalid):
-    """A quote needs between 1 and {most} models."""
+    """Choose between 1 and {most} models."""
 
     field = "lines"
 
 
 class DateWrong(Invalid):
-    """The date wanted is in the past."""
+    """The requested date is in the past: choose another one."""
 
     field = "wanted_on"
 
 
 class OfferIncomplete(Invalid):
-    """A quote for nothing cannot be offered: the price is zero."""
+    """The price is zero: a quote needs an amount."""
 
 
 def create_quote(

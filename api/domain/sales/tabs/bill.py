@@ -26,7 +26,7 @@ from api.domain.sales.tabs.table import BilledItem
 
 
 class NothingOwed(Conflict):
-    """There is nothing to invoice."""
+    """Nothing to invoice."""
 
 
 @dataclass(slots=True, kw_only=True)

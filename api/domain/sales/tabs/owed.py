@@ -39,7 +39,7 @@ class OwedKind(StrEnum):
 
 
 class BilledAlready(Conflict):
-    """This stands on an invoice already."""
+    """This has already been invoiced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,19 +37,19 @@ TILL_MEANS = {"cash": PaymentMeansCode.CASH, "card": PaymentMeansCode.CARD, "cre
 
 
 class BuyerAddressMissing(Invalid):
-    """An invoice says where its customer lives: please ask for the address."""
+    """Enter the customer’s address: it is required on an invoice."""
 
     field = "address"
 
 
 class MeansWrong(Invalid):
-    """At the desk one pays by cash, card or prepaid credit."""
+    """At the till, choose cash, card or prepaid credit."""
 
     field = "means"
 
 
 class TotalChanged(Conflict):
-    """This comes to {total_cents} cents, not {shown_cents}: look at it again."""
+    """The total is now {total_cents} instead of {shown_cents}: check it again."""
 
     field = "total_cents"
 
