@@ -95,17 +95,23 @@ def invite(
             expires_at=now + INVITATION_LIFE,
         )
     )
+    _record(session, organisation.id, "invited", actor, now, email=email, buying=buying.value)
+    return token
+
+
+def _record(
+    session: Session, organisation_id: int, verb: str, actor: User, now: datetime, **facts: str | int | None
+) -> None:
     record(
         session,
         noun="organisation",
-        noun_id=organisation.id,
-        verb="invited",
+        noun_id=organisation_id,
+        verb=verb,
         now=now,
         actor_id=actor.id,
-        email=email,
-        buying=buying.value,
+        site_id=None,  # an organisation belongs to no site
+        **facts,
     )
-    return token
 
 
 def _check_limit(monthly_cents: int | None) -> None:
@@ -145,7 +151,7 @@ def accept_invitation(session: Session, *, user: User, token: str, now: datetime
         session.add(SpendingLimit(membership_id=membership.id, monthly_cents=invitation.monthly_cents))
     invitation.accepted_at, invitation.accepted_by = now, user.id
     session.flush()
-    record(session, noun="organisation", noun_id=organisation_id, verb="joined", now=now, actor_id=user.id)
+    _record(session, organisation_id, "joined", user, now)
     return membership
 
 
@@ -165,16 +171,7 @@ def set_limit(
     else:
         session.add(SpendingLimit(membership_id=membership.id, monthly_cents=monthly_cents))
     session.flush()
-    record(
-        session,
-        noun="organisation",
-        noun_id=organisation.id,
-        verb="limit_set",
-        now=now,
-        actor_id=actor.id,
-        user=user_id,
-        monthly_cents=monthly_cents,
-    )
+    _record(session, organisation.id, "limit_set", actor, now, user=user_id, monthly_cents=monthly_cents)
 
 
 def remove_member(session: Session, *, organisation: Organisation, actor: User, user_id: int, now: datetime) -> None:
@@ -192,7 +189,7 @@ def remove_member(session: Session, *, organisation: Organisation, actor: User, 
         raise LastBuyer()
     session.delete(membership)
     session.flush()
-    record(session, noun="organisation", noun_id=organisation.id, verb="left", now=now, actor_id=actor.id, user=user_id)
+    _record(session, organisation.id, "left", actor, now, user=user_id)
 
 
 def _get_member(session: Session, organisation: Organisation, user_id: int) -> Membership:
