@@ -13,7 +13,7 @@ from api.domain.people.roles import Level, grant
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource, create_site, set_hours
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 @dataclass

@@ -1,10 +1,9 @@
-"""What may still be done to a booking, by whom and when; and what a search finds at the edges of its reach."""
+"""What may still be done to a booking, by whom and when."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
@@ -19,23 +18,9 @@ from api.domain.booking.bookings import (
 from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
-from api.domain.places.sites import set_hours
-from api.domain.places.timeline import HoldReason, create_hold
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world.booking import HOUR, MINUTE, NOW, World, at
 
 Act = Callable[[World, Booking], object]
-MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
-@pytest.fixture
-def booking(world: World) -> Booking:
-    """Tomorrow from ten to twelve."""
-    return world.book(at(3, 10), at(3, 12))
 
 
 def move(world: World, booking: Booking, *, now: datetime = NOW, **more: object) -> None:
@@ -179,68 +164,3 @@ def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: World, bo
     hit = bookings.cancel_all(world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, **span)
     assert hit == [later]
     assert [each.status for each in (booking, later, elsewhen)] == ["confirmed", "cancelled", "confirmed"]
-
-
-# ---- searching ------------------------------------------------------------------------------------------------------
-
-
-def free_from(world: World, *, start: datetime, days: int, minutes: int = 60, count: int = 3) -> list[str]:
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    end = start + timedelta(days=days)
-    slots = bookings.find_slots(world.session, terms=[terms], minutes=minutes, start=start, end=end, count=count)
-    return [f"{begin.astimezone(terms.zone):%d %H:%M}" for begin, _ in slots[world.room.id]]
-
-
-def fill(world: World, start: datetime, end: datetime) -> None:
-    create_hold(world.session, resource_id=world.room.id, start=start, end=end, reason=HoldReason.MAINTENANCE, now=NOW)
-
-
-@pytest.mark.parametrize(("full_days", "first"), [(0, "02 09:00"), (1, "03 08:00"), (3, "05 08:00"), (20, "23 08:00")])
-def test_a_slot_is_found_however_far_the_resource_is_full(world: World, full_days: int, first: str) -> None:
-    if full_days:
-        fill(world, NOW, NOW.replace(hour=0) + timedelta(days=full_days, hours=1))
-    assert free_from(world, start=NOW, days=30, count=1) == [first]
-
-
-def test_a_search_that_ends_before_it_begins_finds_nothing(world: World) -> None:
-    assert free_from(world, start=NOW, days=0) == []
-    assert bookings.find_slots(world.session, terms=[], minutes=60, start=NOW, end=NOW + HOUR) == {}
-
-
-def test_a_place_without_hours_is_searched_day_and_night(session: Session) -> None:
-    world = make_world(session, hours=False)
-    evening = datetime(2026, 3, 2, 22, tzinfo=UTC)
-    assert free_from(world, start=evening, days=1, minutes=120) == ["02 23:00", "03 01:00", "03 03:00"]
-
-
-def test_a_slot_is_never_longer_than_what_is_open(world: World) -> None:
-    set_hours(world.session, site=world.site, rows=[(0, time(8), time(10), True)])
-    monday = datetime(2026, 3, 9, tzinfo=UTC)
-    assert free_from(world, start=monday, days=7, minutes=121) == []
-    assert free_from(world, start=monday, days=8, minutes=120) == ["09 08:00", "16 08:00"]
-
-
-def test_what_is_full_for_a_week_is_searched_to_the_horizon(world: World) -> None:
-    world.rule(horizon_days=30)
-    fill(world, NOW, NOW + timedelta(days=8))
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    (slot, *_) = bookings.next_free(world.session, terms=terms, minutes=60, after=NOW, now=NOW)
-    assert slot[0] == NOW + timedelta(days=8)
-
-
-def test_the_free_day_is_what_is_open_and_not_taken(world: World, booking: Booking) -> None:
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    span = {"start": datetime(2026, 3, 3, tzinfo=UTC), "end": datetime(2026, 3, 4, tzinfo=UTC)}
-    taken = bookings.list_taken(world.session, resource_id=world.room.id, user=world.alice, **span)
-    free = bookings.list_free(terms, taken, **span)
-    assert [(a.hour, b.hour) for a, b in free] == [(7, 9), (11, 19)]
-    assert [(each.is_own, each.booking_id) for each in taken] == [(True, booking.id)]
-    other = bookings.list_taken(world.session, resource_id=world.room.id, user=world.charlie, **span)
-    assert [(each.is_own, each.booking_id) for each in other] == [(False, None)]
-
-
-def test_a_gap_off_the_grid_is_passed_over(world: World) -> None:
-    world.rule(min_minutes=30, step_minutes=30)
-    fill(world, NOW, NOW + HOUR + 10 * MINUTE)
-    fill(world, NOW + 2 * HOUR + 10 * MINUTE, NOW + 3 * HOUR)
-    assert free_from(world, start=NOW, days=1, count=1) == ["02 12:00"]

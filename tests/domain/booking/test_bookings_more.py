@@ -40,11 +40,6 @@ from tests import world as printing
 from tests.world.booking import HOUR, NOW, World, at, make_world
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
 def weekly(world: World, *, rrule: str = "FREQ=WEEKLY;COUNT=3", **more: Any) -> dict[str, Any]:
     request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     return {"request": request, "rrule": rrule, "user": world.alice, "now": NOW, **more}

@@ -6,16 +6,10 @@ from datetime import UTC, datetime, timedelta
 import icalendar
 import pytest
 import vobject
-from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings, feeds, gatherings
 from api.domain.core.errors import NotFound
-from tests.world.booking import NOW, World, at, make_world
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
+from tests.world.booking import NOW, World, at
 
 
 def read_by_library(text: bytes) -> dict[str, tuple[datetime, datetime]]:

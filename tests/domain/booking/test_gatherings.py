@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import (
@@ -26,14 +25,9 @@ from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import create_site
 from api.domain.places.skills import create_skill, has_skill
 from api.domain.places.timeline import EndsBeforeStart, Taken, list_holds
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world.booking import HOUR, NOW, World, at
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 def announce(world: World, **more: Any) -> Gathering:
