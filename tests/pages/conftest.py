@@ -15,14 +15,9 @@ from api import deps, outbox
 from api.domain.people import accounts
 from api.domain.people.accounts import User
 from tests.serving import client_of
-from tests.world import NOW, World, make_world
+from tests.world import NOW, World
 from web.app import make_app
 from web.throttle import limiter
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 @pytest.fixture

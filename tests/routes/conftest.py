@@ -14,25 +14,10 @@ from sqlalchemy.orm import Session
 from api import deps, outbox
 from api.domain.people import accounts
 from api.domain.people.accounts import User
-from tests.installation import forget_caches
-from tests.world import NOW, World, make_world
+from tests.world import NOW, World
 from web.app import make_app
 
 Program = Callable[..., httpx.Response]
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where uploaded files go."""
-    monkeypatch.setenv("ETABLI_DATA_DIR", str(tmp_path))
-    forget_caches()
-    yield tmp_path
-    forget_caches()
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 class Face:

@@ -15,11 +15,6 @@ from tests.world.billing import Shop, ask
 from web.price_form import decimal_of
 
 
-@pytest.fixture
-def world(shop: Shop) -> World:
-    return shop.world
-
-
 def fields(world: World, **over: Any) -> dict[str, str]:
     plain = {
         "site": world.site.slug,

@@ -1,38 +1,26 @@
 """The JSON face of selling: a whole sale by API, strangers answered 404, members without the right 403."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.adapters import files
 from api.adapters.gateways import FakeGateway
 from api.domain.billing import organisations, payments
 from api.domain.billing.invoices import Invoice
 from api.domain.people.accounts import BuyingRight, User
 from api.domain.sales.orders import Order
 from api.routes.billing.payments import get_gateway
-from api.settings import settings
-from tests.domain.billing.test_organisations import join
-from tests.domain.sales.test_orders import accept, produce
 from tests.routes.sales.conftest import Caller
 from tests.world import NOW, make_model, make_user
-from tests.world.billing import Shop, ask, issue
+from tests.world.billing import Shop, ask, issue, join
 from tests.world.documents import make_siren, make_siret
+from tests.world.sales import accept, produce
 
 Calls = Callable[[User], Caller]
 ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
-    yield files
-    files._store.cache_clear()
 
 
 def test_an_organisation_is_entered_once_and_read_back(calls: Calls, shop: Shop) -> None:
@@ -60,7 +48,7 @@ def quote_body(session: Session, shop: Shop, **line: Any) -> dict[str, Any]:
     return {"organisation_id": shop.company.id, "site_id": shop.world.site.id, "lines": [line]}
 
 
-def test_a_sale_from_quote_to_paid_invoice(session: Session, calls: Calls, shop: Shop, store: Any) -> None:
+def test_a_sale_from_quote_to_paid_invoice(session: Session, calls: Calls, shop: Shop) -> None:
     alice, bob = calls(shop.world.alice), calls(shop.world.bob)
     quote = alice("POST", "/quotes", json=quote_body(session, shop)).json()
     assert alice("GET", f"/quotes/{quote['id']}/pdf").content.startswith(b"%PDF")

@@ -11,14 +11,12 @@ from api.domain.people.accounts import User
 from api.domain.sales import tabs
 from tests.routes.sales.conftest import Caller
 from tests.world import NOW, make_user
-from tests.world.billing import Shop
+from tests.world.billing import HOUR, PAST, Shop, make_room, stay
 from tests.world.documents import make_buyer
-from tests.world.stays import HOUR, START, make_room, print_for, stay
+from tests.world.sales import print_for
 
 Calls = Callable[[User], Caller]
 ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
-#: Three days ago: the stay is over for the clock of the server too.
-PAST = START.replace(day=20)
 
 
 @pytest.fixture
