@@ -1,5 +1,5 @@
 """What the machinery of the API is tried with: the fixtures of its routes."""
 
-from tests.routes.conftest import app, face, program
+from tests.world.programs import app, face, program
 
 __all__ = ["app", "face", "program"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,7 @@ from api.domain.pricing.prices import BookingRates
 from api.domain.printing.jobs import JobRequest
 from api.domain.sales import quotes
 from api.domain.sales.quotes import Quote, RequestedLine
-from tests.world import NOW, World, make_model, make_request, make_world
+from tests.world import HOUR, NOW, World, make_model, make_request, make_world
 from tests.world.documents import (
     make_bank,
     make_buyer,
@@ -39,7 +39,6 @@ TODAY = date(2026, 11, 23)
 START = datetime(2026, 11, 24, 9, tzinfo=NOW.tzinfo)
 #: Three days ago: a stay that began then is over by the clock of the faces too.
 PAST = START.replace(day=20)
-HOUR = timedelta(hours=1)
 #: What a browser sends for a new organisation.
 FIELDS = {"name": "Tournerie", "street": "1 rue A", "postcode": "48000", "city": "Mende", "terms_days": "30"}
 

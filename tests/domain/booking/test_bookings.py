@@ -24,10 +24,11 @@ from api.domain.people.accounts import Organisation, add_organisation
 from api.domain.people.roles import StaffOnly
 from api.domain.places.timeline import Hold, Taken
 from api.domain.pricing.prices import BookingRates
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world import HOUR
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 
-def test_a_booking_holds_its_time_and_writes_one_change(world: World) -> None:
+def test_a_booking_holds_its_time_and_writes_one_change(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
 
     (held,) = bookings.list_holds_of(world.session, booking)
@@ -43,7 +44,7 @@ def test_a_booking_holds_its_time_and_writes_one_change(world: World) -> None:
     assert [change.verb for change in list_changes(world.session, noun="booking", noun_id=booking.id)] == ["confirmed"]
 
 
-def test_a_booking_is_written_as_the_table_says(world: World) -> None:
+def test_a_booking_is_written_as_the_table_says(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11), note="for two", youngest_age=9, guardian_consent=True)
     columns = Booking.__table__.columns
     returned = {column.name: getattr(booking, column.name) for column in columns}
@@ -58,7 +59,7 @@ def test_a_booking_is_written_as_the_table_says(world: World) -> None:
     assert [returned[name] for name in later] == [getattr(plain, name) for name in later]
 
 
-def test_a_taken_slot_is_refused_and_nothing_is_written(world: World) -> None:
+def test_a_taken_slot_is_refused_and_nothing_is_written(world: BookingWorld) -> None:
     world.book(at(3, 10), at(3, 11))
 
     with pytest.raises(Taken):
@@ -66,7 +67,7 @@ def test_a_taken_slot_is_refused_and_nothing_is_written(world: World) -> None:
     assert world.session.scalar(select(func.count()).select_from(Booking)) == 1
 
 
-def test_bookings_may_touch(world: World) -> None:
+def test_bookings_may_touch(world: BookingWorld) -> None:
     world.book(at(3, 10), at(3, 11))
 
     assert world.book(at(3, 11), at(3, 12)).status == BookingStatus.CONFIRMED
@@ -78,7 +79,7 @@ def test_bookings_may_touch(world: World) -> None:
 def test_the_missing_and_the_double_hour_are_clear_errors(
     session: Session, when: datetime, error: type[DomainError]
 ) -> None:
-    world = make_world(session, hours=False)
+    world = make_booking_world(session, hours=False)
     world.rule(horizon_days=400)
 
     with pytest.raises(error):
@@ -86,7 +87,7 @@ def test_the_missing_and_the_double_hour_are_clear_errors(
 
 
 def test_the_double_hour_can_be_booked_by_its_offset(session: Session) -> None:
-    world = make_world(session, hours=False)
+    world = make_booking_world(session, hours=False)
     world.rule(horizon_days=400)
     first, second = (datetime.fromisoformat(f"2026-10-25T02:00:00+0{n}:00") for n in (2, 1))
 
@@ -94,12 +95,12 @@ def test_the_double_hour_can_be_booked_by_its_offset(session: Session) -> None:
 
 
 def test_without_hours_on_record_a_place_counts_as_open(session: Session) -> None:
-    world = make_world(session, hours=False)
+    world = make_booking_world(session, hours=False)
 
     assert world.book(at(3, 3), at(3, 4)).status == BookingStatus.CONFIRMED
 
 
-def test_approval_is_asked_of_members_and_holds_the_time_meanwhile(world: World) -> None:
+def test_approval_is_asked_of_members_and_holds_the_time_meanwhile(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     request = world.book(at(3, 10), at(3, 11))
 
@@ -111,7 +112,7 @@ def test_approval_is_asked_of_members_and_holds_the_time_meanwhile(world: World)
     assert request.status == BookingStatus.REQUESTED
 
 
-def test_a_rejected_request_frees_its_time(world: World) -> None:
+def test_a_rejected_request_frees_its_time(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     request = world.book(at(3, 10), at(3, 11))
 
@@ -120,7 +121,7 @@ def test_a_rejected_request_frees_its_time(world: World) -> None:
     assert world.book(at(3, 10), at(3, 11), user=world.charlie).status == BookingStatus.REQUESTED
 
 
-def test_another_members_booking_does_not_exist(world: World) -> None:
+def test_another_members_booking_does_not_exist(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
 
     with pytest.raises(NotFound):
@@ -128,7 +129,7 @@ def test_another_members_booking_does_not_exist(world: World) -> None:
     assert bookings.get_booking(world.session, booking_id=booking.id, user=world.bob) is booking
 
 
-def test_a_private_resource_of_another_place_does_not_exist_for_strangers(world: World) -> None:
+def test_a_private_resource_of_another_place_does_not_exist_for_strangers(world: BookingWorld) -> None:
     world.rule(members_only=True)
 
     with pytest.raises(NotFound):
@@ -136,7 +137,7 @@ def test_a_private_resource_of_another_place_does_not_exist_for_strangers(world:
     assert world.book(at(3, 10), at(3, 11)).id
 
 
-def test_a_retired_resource_cannot_be_booked(world: World) -> None:
+def test_a_retired_resource_cannot_be_booked(world: BookingWorld) -> None:
     world.room.retired_at = NOW
     world.session.flush()
 
@@ -144,20 +145,20 @@ def test_a_retired_resource_cannot_be_booked(world: World) -> None:
         world.book(at(3, 10), at(3, 11))
 
 
-def test_only_staff_book_for_others(world: World) -> None:
+def test_only_staff_book_for_others(world: BookingWorld) -> None:
     assert world.book(at(3, 10), at(3, 11), actor=world.bob).created_by == world.bob.id
     with pytest.raises(StaffOnly):
         world.book(at(3, 12), at(3, 13), actor=world.charlie)
 
 
-def test_one_books_only_for_an_organisation_that_one_buys_for(world: World) -> None:
+def test_one_books_only_for_an_organisation_that_one_buys_for(world: BookingWorld) -> None:
     other: Organisation = add_organisation(world.session, name="O", slug="o", owner=world.charlie, now=NOW)
 
     with pytest.raises(NotFound):
         world.book(at(3, 10), at(3, 11), organisation_id=other.id)
 
 
-def test_the_price_is_frozen_with_its_trace_and_by_role(world: World) -> None:
+def test_the_price_is_frozen_with_its_trace_and_by_role(world: BookingWorld) -> None:
     rates = BookingRates(
         per_slot=Decimal(2), tiers=((0, Decimal(10)), (60, Decimal(6))), role_factors={"member": Decimal("0.5")}
     )
@@ -169,7 +170,7 @@ def test_the_price_is_frozen_with_its_trace_and_by_role(world: World) -> None:
     assert [step["reason"] for step in member.price_trace] == ["slot", "hours", "hours", "role"]
 
 
-def test_a_late_cancellation_costs_the_fee_and_an_early_one_nothing(world: World) -> None:
+def test_a_late_cancellation_costs_the_fee_and_an_early_one_nothing(world: BookingWorld) -> None:
     world.rule(cancel_minutes=24 * 60, late_fee_cents=500)
     early, late = world.book(at(5, 10), at(5, 11)), world.book(at(3, 8), at(3, 9))
 
@@ -179,7 +180,7 @@ def test_a_late_cancellation_costs_the_fee_and_an_early_one_nothing(world: World
     assert (early.fee_cents, late.fee_cents) == (0, 500)
 
 
-def test_staff_cancel_without_fee(world: World) -> None:
+def test_staff_cancel_without_fee(world: BookingWorld) -> None:
     world.rule(cancel_minutes=24 * 60, late_fee_cents=500)
     booking = world.book(at(3, 8), at(3, 9))
 
@@ -188,7 +189,7 @@ def test_staff_cancel_without_fee(world: World) -> None:
     assert booking.fee_cents == 0
 
 
-def test_a_move_takes_the_hold_along_and_a_refused_one_leaves_it(world: World) -> None:
+def test_a_move_takes_the_hold_along_and_a_refused_one_leaves_it(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     world.book(at(3, 14), at(3, 15))
 
@@ -200,7 +201,7 @@ def test_a_move_takes_the_hold_along_and_a_refused_one_leaves_it(world: World) -
     assert bookings.list_holds_of(world.session, booking)[0].start == datetime(2026, 3, 3, 9, 30, tzinfo=UTC)
 
 
-def test_a_move_does_not_count_against_its_own_quota(world: World) -> None:
+def test_a_move_does_not_count_against_its_own_quota(world: BookingWorld) -> None:
     world.rule(quota_day_minutes=60, at_once=1)
     booking = world.book(at(3, 10), at(3, 11))
 
@@ -209,7 +210,7 @@ def test_a_move_does_not_count_against_its_own_quota(world: World) -> None:
     assert booking.start_at.hour == 14
 
 
-def test_check_out_frees_the_rest_but_the_cleaning(world: World) -> None:
+def test_check_out_frees_the_rest_but_the_cleaning(world: BookingWorld) -> None:
     world.rule(after_minutes=30)
     booking = world.book(at(2, 10), at(2, 14))
     now = booking.start_at + HOUR
@@ -221,7 +222,7 @@ def test_check_out_frees_the_rest_but_the_cleaning(world: World) -> None:
     assert held.end == now + HOUR / 2
 
 
-def test_a_no_show_is_swept_and_the_slot_is_free(world: World) -> None:
+def test_a_no_show_is_swept_and_the_slot_is_free(world: BookingWorld) -> None:
     world.rule(no_show_minutes=15)
     booking = world.book(at(2, 10), at(2, 12))
     now = booking.start_at + timedelta(minutes=20)
@@ -233,7 +234,7 @@ def test_a_no_show_is_swept_and_the_slot_is_free(world: World) -> None:
     assert world.book(at(2, 10, 30), at(2, 12), user=world.charlie, now=now).id
 
 
-def test_a_request_that_nobody_approved_is_void_at_its_start(world: World) -> None:
+def test_a_request_that_nobody_approved_is_void_at_its_start(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     request = world.book(at(2, 10), at(2, 12))
 
@@ -244,7 +245,7 @@ def test_a_request_that_nobody_approved_is_void_at_its_start(world: World) -> No
 
 
 @pytest.mark.parametrize(("old", "new"), list(product(BookingStatus, BookingStatus)))
-def test_only_the_moves_of_the_table_are_possible(world: World, old: BookingStatus, new: BookingStatus) -> None:
+def test_only_the_moves_of_the_table_are_possible(world: BookingWorld, old: BookingStatus, new: BookingStatus) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     booking.status = old
     world.session.flush()
@@ -257,7 +258,7 @@ def test_only_the_moves_of_the_table_are_possible(world: World, old: BookingStat
             advance(world.session, booking, new, moves=NEXT, status=Booking.status)
 
 
-def test_check_writes_nothing(world: World) -> None:
+def test_check_writes_nothing(world: BookingWorld) -> None:
     request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
 
     draft = bookings.draft_booking(world.session, request=request, user=world.alice, now=NOW)

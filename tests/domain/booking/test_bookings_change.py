@@ -18,12 +18,13 @@ from api.domain.booking.bookings import (
 from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
-from tests.world.booking import HOUR, MINUTE, NOW, World, at
+from tests.world import HOUR, MINUTE
+from tests.world.booking import NOW, BookingWorld, at
 
-Act = Callable[[World, Booking], object]
+Act = Callable[[BookingWorld, Booking], object]
 
 
-def move(world: World, booking: Booking, *, now: datetime = NOW, **more: object) -> None:
+def move(world: BookingWorld, booking: Booking, *, now: datetime = NOW, **more: object) -> None:
     start = booking.start_at + timedelta(days=1)
     values = {"start": start, "end": start + HOUR, "actor": world.alice, "now": now, **more}
     bookings.move(world.session, booking=booking, **values)  # type: ignore[arg-type]  # by name
@@ -44,14 +45,14 @@ FOR_STAFF: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("verb", BY_A_STRANGER)
-def test_another_member_changes_nothing(world: World, booking: Booking, verb: str) -> None:
+def test_another_member_changes_nothing(world: BookingWorld, booking: Booking, verb: str) -> None:
     with pytest.raises(BookingOfAnother):
         BY_A_STRANGER[verb](world, booking)
     assert (booking.status, booking.note) == (BookingStatus.CONFIRMED, "")
 
 
 @pytest.mark.parametrize("verb", FOR_STAFF)
-def test_only_staff_decide(world: World, booking: Booking, verb: str) -> None:
+def test_only_staff_decide(world: BookingWorld, booking: Booking, verb: str) -> None:
     with pytest.raises(NotAllowed):
         FOR_STAFF[verb](world, booking)
     assert booking.status == BookingStatus.CONFIRMED
@@ -79,14 +80,14 @@ WRONG_TIME: dict[str, tuple[Act, type[DomainError]]] = {
 
 
 @pytest.mark.parametrize("what", WRONG_TIME)
-def test_each_verb_has_its_time(world: World, booking: Booking, what: str) -> None:
+def test_each_verb_has_its_time(world: BookingWorld, booking: Booking, what: str) -> None:
     act, error = WRONG_TIME[what]
     with pytest.raises(error):
         act(world, booking)
     assert booking.status == BookingStatus.CONFIRMED
 
 
-def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: World, booking: Booking) -> None:
+def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: BookingWorld, booking: Booking) -> None:
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
     acts: list[Act] = [
         move,
@@ -98,21 +99,21 @@ def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: Wo
             act(world, booking)
 
 
-def test_one_changes_ones_own_note_and_staff_may_too(world: World, booking: Booking) -> None:
+def test_one_changes_ones_own_note_and_staff_may_too(world: BookingWorld, booking: Booking) -> None:
     bookings.annotate(world.session, booking=booking, text="  for two  ", actor=world.alice)
     assert booking.note == "for two"
     bookings.annotate(world.session, booking=booking, text="x" * 3000, actor=world.bob)
     assert len(booking.note) == 2000
 
 
-def test_a_booking_without_a_rule_follows_the_default_one(world: World, booking: Booking) -> None:
+def test_a_booking_without_a_rule_follows_the_default_one(world: BookingWorld, booking: Booking) -> None:
     assert booking.rule_id is None
     assert policy_of(world.session, booking) is DEFAULT
     world.rule(late_fee_cents=700)
     assert policy_of(world.session, world.book(at(4, 10), at(4, 12))).late_fee_cents == 700
 
 
-def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: World) -> None:
+def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     booking = world.book(at(3, 10), at(3, 12))
     bookings.approve(world.session, booking=booking, actor=world.bob, now=NOW)
@@ -120,7 +121,7 @@ def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: World) -> N
     assert (booking.status, booking.told_at) == (BookingStatus.REQUESTED, None)
 
 
-def test_a_request_that_is_moved_stays_a_request(world: World) -> None:
+def test_a_request_that_is_moved_stays_a_request(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     booking = world.book(at(3, 10), at(3, 12))
     move(world, booking)
@@ -132,7 +133,7 @@ def test_a_request_that_is_moved_stays_a_request(world: World) -> None:
     [(25, "alice", False, 0), (23, "alice", False, 700), (23, "bob", False, 0), (23, "alice", True, 0)],
 )
 def test_only_ones_own_late_cancellation_costs(
-    world: World, hours_before: int, actor: str, *, at_our_fault: bool, fee_cents: int
+    world: BookingWorld, hours_before: int, actor: str, *, at_our_fault: bool, fee_cents: int
 ) -> None:
     world.rule(cancel_minutes=24 * 60, late_fee_cents=700)
     booking = world.book(at(5, 10), at(5, 12))
@@ -141,14 +142,14 @@ def test_only_ones_own_late_cancellation_costs(
     assert booking.fee_cents == fee_cents
 
 
-def test_checking_out_after_the_end_frees_nothing_more(world: World, booking: Booking) -> None:
+def test_checking_out_after_the_end_frees_nothing_more(world: BookingWorld, booking: Booking) -> None:
     bookings.check_in(world.session, booking=booking, actor=world.alice, now=booking.start_at)
     bookings.check_out(world.session, booking=booking, actor=world.alice, now=booking.end_at + HOUR)
     (held,) = bookings.list_holds_of(world.session, booking)
     assert (held.start, held.end) == (booking.start_at, booking.end_at)
 
 
-def test_staff_say_that_nobody_came_once_the_grace_is_over(world: World) -> None:
+def test_staff_say_that_nobody_came_once_the_grace_is_over(world: BookingWorld) -> None:
     world.rule(no_show_minutes=15)
     booking = world.book(at(3, 10), at(3, 12))
     with pytest.raises(NotMissed):
@@ -157,7 +158,7 @@ def test_staff_say_that_nobody_came_once_the_grace_is_over(world: World) -> None
     assert (booking.status, booking.no_show_at) == (BookingStatus.NO_SHOW, booking.start_at + 15 * MINUTE)
 
 
-def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: World, booking: Booking) -> None:
+def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: BookingWorld, booking: Booking) -> None:
     later = world.book(at(3, 14), at(3, 15))
     elsewhen = world.book(at(5, 14), at(5, 15))
     span = {"start": booking.start_at, "end": later.end_at}

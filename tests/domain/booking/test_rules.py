@@ -30,7 +30,8 @@ from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import ResourceKind, create_resource, create_site
 from api.domain.places.skills import authorise, create_skill, revoke_authorisation
 from api.domain.places.timeline import EndsBeforeStart, Hold, Taken
-from tests.world.booking import HOUR, NOW, World, at
+from tests.world import HOUR
+from tests.world.booking import NOW, BookingWorld, at
 
 RULE = {"min_minutes": 30, "max_minutes": 120, "step_minutes": 30, "notice_minutes": 60, "horizon_days": 14}
 
@@ -51,7 +52,9 @@ RULE = {"min_minutes": 30, "max_minutes": 120, "step_minutes": 30, "notice_minut
         (at(8, 10), at(8, 11), OutsideHours),
     ],
 )
-def test_each_rule_refuses_by_its_name(world: World, start: datetime, end: datetime, error: type[DomainError]) -> None:
+def test_each_rule_refuses_by_its_name(
+    world: BookingWorld, start: datetime, end: datetime, error: type[DomainError]
+) -> None:
     world.rule(**RULE)
 
     with pytest.raises(error):
@@ -85,19 +88,19 @@ def test_contradictory_numbers_are_no_rule(numbers: dict[str, Any]) -> None:
         Policy(**numbers)
 
 
-def test_the_rule_of_a_resource_stands_before_that_of_its_kind(world: World) -> None:
+def test_the_rule_of_a_resource_stands_before_that_of_its_kind(world: BookingWorld) -> None:
     set_rule(world.session, site=world.site, kind=ResourceKind.ROOM, policy=Policy(max_minutes=60), now=NOW)
     world.rule(max_minutes=240)
 
     assert world.book(at(3, 10), at(3, 14)).rule_id is not None
 
 
-def test_only_managers_set_rules(world: World) -> None:
+def test_only_managers_set_rules(world: BookingWorld) -> None:
     with pytest.raises(StaffOnly):
         set_rule(world.session, site=world.site, kind=ResourceKind.ROOM, policy=Policy(), now=NOW, actor=world.alice)
 
 
-def test_a_closed_day_and_a_public_holiday_are_named(world: World) -> None:
+def test_a_closed_day_and_a_public_holiday_are_named(world: BookingWorld) -> None:
     bookings.close_days(
         world.session, site=world.site, first_on=date(2026, 3, 4), last_on=date(2026, 3, 5), reason="x",
         actor=world.bob, now=NOW,
@@ -109,7 +112,7 @@ def test_a_closed_day_and_a_public_holiday_are_named(world: World) -> None:
         world.book(at(6, 10, month=4), at(6, 11, month=4))
 
 
-def test_a_closure_cancels_what_stood_there_without_fee(world: World) -> None:
+def test_a_closure_cancels_what_stood_there_without_fee(world: BookingWorld) -> None:
     world.rule(cancel_minutes=10_000, late_fee_cents=500)
     booking = world.book(at(4, 10), at(4, 11))
 
@@ -123,7 +126,7 @@ def test_a_closure_cancels_what_stood_there_without_fee(world: World) -> None:
     assert bookings.list_holds_of(world.session, booking) == []
 
 
-def test_buffers_keep_others_away_but_may_lie_in_closed_hours(world: World) -> None:
+def test_buffers_keep_others_away_but_may_lie_in_closed_hours(world: BookingWorld) -> None:
     world.rule(before_minutes=15, after_minutes=30)
     world.book(at(3, 19), at(3, 20))
 
@@ -141,7 +144,7 @@ def test_buffers_keep_others_away_but_may_lie_in_closed_hours(world: World) -> N
     ],
 )
 def test_quotas_count_minutes_of_the_day_week_and_month(
-    world: World, numbers: dict[str, int], booked: tuple[int, int], wanted: tuple[int, int]
+    world: BookingWorld, numbers: dict[str, int], booked: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
     world.rule(**numbers)
     world.book(at(*booked), at(*booked) + HOUR)
@@ -151,7 +154,7 @@ def test_quotas_count_minutes_of_the_day_week_and_month(
     world.book(at(*wanted), at(*wanted) + HOUR / 2)
 
 
-def test_a_cancelled_booking_gives_its_quota_back_and_a_missed_one_does_not(world: World) -> None:
+def test_a_cancelled_booking_gives_its_quota_back_and_a_missed_one_does_not(world: BookingWorld) -> None:
     world.rule(quota_day_minutes=60, no_show_minutes=15)
     bookings.cancel(world.session, booking=world.book(at(3, 10), at(3, 11)), actor=world.alice, now=NOW)
     missed = world.book(at(3, 10), at(3, 11))
@@ -161,7 +164,7 @@ def test_a_cancelled_booking_gives_its_quota_back_and_a_missed_one_does_not(worl
         world.book(at(3, 16), at(3, 17))
 
 
-def test_so_many_bookings_at_once(world: World) -> None:
+def test_so_many_bookings_at_once(world: BookingWorld) -> None:
     world.rule(at_once=1)
     world.book(at(3, 10), at(3, 11))
 
@@ -170,7 +173,7 @@ def test_so_many_bookings_at_once(world: World) -> None:
     world.book(at(3, 14), at(3, 15), user=world.charlie)
 
 
-def test_the_authorisation_must_last_to_the_end_of_the_booking(world: World) -> None:
+def test_the_authorisation_must_last_to_the_end_of_the_booking(world: BookingWorld) -> None:
     skill = create_skill(world.session, slug="laser", name="Laser", now=NOW)
     world.rule(skill_id=skill.id)
     until = datetime(2026, 3, 3, 10, tzinfo=UTC)  # 11:00 on the wall
@@ -186,7 +189,7 @@ def test_the_authorisation_must_last_to_the_end_of_the_booking(world: World) -> 
         world.book(at(3, 10), at(3, 10, 30))
 
 
-def test_a_helper_is_booked_within_their_own_hours(world: World) -> None:
+def test_a_helper_is_booked_within_their_own_hours(world: BookingWorld) -> None:
     helper = create_resource(
         world.session,
         site=world.site,
@@ -201,14 +204,14 @@ def test_a_helper_is_booked_within_their_own_hours(world: World) -> None:
         world.book(at(3, 10), at(3, 11), resource_id=helper.id)
 
 
-def test_a_rule_of_another_places_resource_is_refused(world: World) -> None:
+def test_a_rule_of_another_places_resource_is_refused(world: BookingWorld) -> None:
     other = create_site(world.session, slug="other", name="Other", now=NOW)
 
     with pytest.raises(RuleContradicts):
         set_rule(world.session, site=other, resource=world.room, policy=Policy(), now=NOW)
 
 
-def test_age_or_consent_is_asked_where_there_is_a_minimum(world: World) -> None:
+def test_age_or_consent_is_asked_where_there_is_a_minimum(world: BookingWorld) -> None:
 
     kit = create_kit(
         world.session, site=world.site, name="VR", members=[world.room], items=[("Casque", "S1")], now=NOW, min_age=12

@@ -26,20 +26,8 @@ from api.domain.pricing.legal import Regime
 from api.domain.pricing.prices import BookingRates
 from api.domain.sales import orders, tabs
 from api.domain.sales.tabs import BilledAlready, BilledItem, Owed, Tab
-from tests.world import NOW, make_user
-from tests.world.billing import (
-    HOUR,
-    START,
-    Shop,
-    accept_all,
-    ask,
-    check_only,
-    join,
-    make_details,
-    make_room,
-    make_shop,
-    stay,
-)
+from tests.world import HOUR, NOW, make_user
+from tests.world.billing import START, Shop, accept_all, ask, check_only, join, make_details, make_room, make_shop, stay
 from tests.world.documents import make_buyer
 from tests.world.sales import accept, print_for, produce
 

@@ -21,9 +21,9 @@ from api.domain.sales import quotes
 from api.domain.sales.orders import draft_invoice
 from api.domain.sales.orders.billing import DepositHalfCredited
 from api.domain.sales.quotes import Quote, QuoteStatus, Review, get_rule
-from tests.pages.conftest import Browser
 from tests.world import make_model, make_user
 from tests.world.billing import FIELDS, Shop, ask, issue, join
+from tests.world.browsers import Browser
 from tests.world.documents import make_siren, make_siret, make_vat_number
 from tests.world.sales import accept
 

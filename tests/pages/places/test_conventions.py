@@ -22,8 +22,8 @@ from api.domain.places.doorcode import verify
 from api.domain.places.doors import Door, DoorUse, list_doors
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill, has_skill
-from tests.pages.conftest import Browser
 from tests.world import NOW, World
+from tests.world.browsers import Browser
 
 pytestmark = pytest.mark.usefixtures("data_dir")
 

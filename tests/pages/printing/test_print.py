@@ -15,8 +15,8 @@ from api.domain.printing.library import RESTORE_WITHIN, Model
 from api.domain.printing.runs import RunCommand, RunStatus
 from api.settings import settings
 from tests import corpus
-from tests.pages.conftest import Browser
 from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
+from tests.world.browsers import Browser
 
 pytestmark = pytest.mark.usefixtures("data_dir")
 

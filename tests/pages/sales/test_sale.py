@@ -9,9 +9,9 @@ from api.domain.billing.payments import open_cents
 from api.domain.people.accounts import Organisation
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
-from tests.pages.conftest import Browser
 from tests.world import make_model
 from tests.world.billing import FIELDS, Shop, ask, issue
+from tests.world.browsers import Browser
 from tests.world.documents import make_siren
 from tests.world.sales import accept, print_next, slice_all
 

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from api.domain.billing import organisations, platform
 from api.domain.billing.invoices import Invoice
 from api.domain.people.accounts import BuyingRight, User
-from tests.pages.conftest import Browser
 from tests.world import NOW, make_user
 from tests.world.billing import PAST, Shop, issue, join, make_room, stay
+from tests.world.browsers import Browser
 
 ADDRESS = {"street": "1 rue des Essais", "postcode": "48000", "city": "Mende"}
 
