@@ -21,10 +21,18 @@ from sqlalchemy.orm import Session
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.db import make_engine
-from tests.installation import installation, shared_database
+from tests.installation import data_dir, installation, shared_database
+from tests.octoprints import octoprint, octoprint_pool
+from tests.world import World, make_world
 from tests.world.billing import Shop, make_shop
 
-__all__ = ["installation", "shared_database"]  # fixtures that stand elsewhere
+__all__ = [
+    "data_dir",
+    "installation",
+    "octoprint",
+    "octoprint_pool",
+    "shared_database",
+]  # fixtures that stand elsewhere
 
 ROOT = Path(__file__).resolve().parent.parent
 RUN_DIR = pytest.StashKey[Path]()
@@ -150,9 +158,15 @@ def committed(postgres: EmbeddedPostgres, clone: Callable[[str], str], worker_na
 
 
 @pytest.fixture
-def shop(session: Session) -> Shop:
-    """A world with a seller, and alice as the first buyer of her company."""
-    return make_shop(session)
+def world(session: Session) -> World:
+    """A site with a printer, its member alice and its staff bob; charlie belongs elsewhere."""
+    return make_world(session)
+
+
+@pytest.fixture
+def shop(session: Session, world: World) -> Shop:
+    """The world with a seller, and alice as the first buyer of her company."""
+    return make_shop(session, world=world)
 
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}

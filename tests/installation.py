@@ -22,6 +22,15 @@ def forget_caches() -> None:
         cached.cache_clear()
 
 
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where uploaded files, secrets and drawn documents of this test go."""
+    monkeypatch.setenv("ETABLI_DATA_DIR", str(tmp_path))
+    forget_caches()
+    yield tmp_path
+    forget_caches()
+
+
 @pytest.fixture(scope="session")
 def shared_database(clone: Callable[[str], str], worker_name: str) -> Iterator[Engine]:
     """One database per worker for all these tests: emptying it is ten times faster than cloning it anew."""

@@ -82,3 +82,10 @@ def octoprint_pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OctoPri
 def octoprint(octoprint_pool: OctoPrintPool) -> OctoPrintServer:
     """One real OctoPrint, clean. Its Virtual Printer prints as fast as it can."""
     return octoprint_pool.take()[0]
+
+
+def decide(server: OctoPrintServer, *, grant: bool) -> None:
+    """What a person does on OctoPrint's page."""
+    pending = server.admin("GET", "/api/plugin/appkeys").json()["pending"]
+    question = next(iter(pending))
+    server.admin("POST", f"/plugin/appkeys/decision/{question}", {"decision": grant})

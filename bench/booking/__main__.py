@@ -41,9 +41,9 @@ ALL = ("race", "create", "operations", "week", "search", "machine")
 
 def run_machine(server: EmbeddedPostgres, sequences: int) -> dict[str, Any]:
     """The state machine of the tests, longer: bookings against a model in memory."""
-    from tests.domain import bookings_machine  # tests are not installed with the product
+    from tests.domain.booking import machine  # tests are not installed with the product
 
-    violations = bookings_machine.run_machine(create_migrated(server, "machine"), sequences=sequences)
+    violations = machine.run_machine(create_migrated(server, "machine"), sequences=sequences)
     return {"machine_sequences": sequences, "machine_violations": violations}
 
 

@@ -15,7 +15,7 @@ from api.db import transaction
 from api.domain.messages.notifications import Mail
 from api.settings import settings
 from tests.world import NOW, make_user
-from tests.world.booking import at, make_world
+from tests.world.booking import at, make_booking_world
 
 BODY = "Bonjour,\n\nvotre pièce « crochet » est imprimée.\n"
 
@@ -158,7 +158,7 @@ def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
         letter = session.get_one(Mail, letter_id)
         letter.user.email = "elsewhere@example.org"
         session.flush()
-        booking = make_world(session).book(at(3, 10), at(3, 11))
+        booking = make_booking_world(session).book(at(3, 10), at(3, 11))
         letter.kind, letter.about = "booking_confirmed", f"booking:{booking.id}:x"
 
     mail.send_mail(letter_id)

@@ -11,8 +11,8 @@ from pypdf import PdfReader
 from api.adapters.facturx import generate
 from api.adapters.pagetext import UnknownDrawing, read_rows, read_words
 from api.adapters.proofread import printed_totals, release_faults
-from tests.adapters.test_pdf import DOCUMENTS, draw, rendered, text_of
 from tests.world.documents import make_document, make_random_document
+from tests.world.paper import DOCUMENTS, draw, rendered, text_of
 
 MEANINGS = b"2 beginbfchar\n<0001> <0041>\n<0002> <0042>\nendbfchar"
 

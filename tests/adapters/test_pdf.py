@@ -8,9 +8,8 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,55 +26,21 @@ from api.domain.billing.facturx import (
     DeliveredItem,
     DeliverTo,
     DeliveryNote,
-    Document,
-    PaymentMeansCode,
     QuoteDocument,
     TraceRow,
-    credit_note,
-    deduct_deposits,
-    deposit_invoice,
     totals,
 )
 from api.domain.pricing.legal import CustomerType, mentions
 from tests.world.documents import (
     ISSUED_ON,
     as_franchise,
-    as_paid,
     make_document,
     make_lines,
     make_public_buyer,
     make_random_document,
     make_siren,
 )
-
-STAMP = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-TOTAL = totals(make_document()).total_cents
-DEPOSIT = deposit_invoice(
-    make_document(), number="F2026-0009", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30)
-)
-DOCUMENTS: dict[str, Document] = {
-    "ordinary": make_document(),
-    "franchise": as_franchise(make_document()),
-    "public": make_document(buyer=make_public_buyer(), vat_on_debits=True, contract="M-2026-4"),
-    "credit note": credit_note(make_document(), number="A2026-0001", issued_on=ISSUED_ON, reason="Rebut"),
-    "final after deposit": deduct_deposits(make_document(), [DEPOSIT]),
-    "paid by card": replace(as_paid(make_document(), TOTAL), means=PaymentMeansCode.CARD),
-    "three pages": make_document(lines=make_lines() * 9),
-}
-
-
-@cache
-def rendered(name: str) -> bytes:
-    return draw(DOCUMENTS[name])
-
-
-def draw(document: Document) -> bytes:
-    return pdf.render_invoice(document, generate(document), stamp=STAMP)
-
-
-def text_of(file: bytes) -> str:
-    text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(file)).pages)
-    return re.sub(r"\s+", " ", text.replace("\u00a0", " ").replace("\u202f", " "))
+from tests.world.paper import DOCUMENTS, STAMP, draw, rendered, text_of
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

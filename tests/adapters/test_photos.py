@@ -9,15 +9,9 @@ import pytest
 from PIL import Image
 
 from api.adapters import files, photos
-from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo, reencode
-from api.settings import settings
+from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 def picture(width: int, height: int, kind: str, **more: object) -> bytes:
@@ -63,10 +57,10 @@ def png_that_claims(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     "raw", [b"", b"GIF89a", b"<svg/>", b"\xff\xd8\xff", picture(9, 9, "JPEG")[:200], picture(9, 9, "GIF")]
 )
-def test_what_is_no_photo_is_refused_and_nothing_is_kept(raw: bytes, store: Path) -> None:
+def test_what_is_no_photo_is_refused_and_nothing_is_kept(raw: bytes, data_dir: Path) -> None:
     with pytest.raises(NotAPhoto):
         keep_photo(io.BytesIO(raw))
-    assert not list(store.rglob("*.jpg"))
+    assert not list(data_dir.rglob("*.jpg"))
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,7 @@ from api.domain.printing import mesh
 from api.domain.printing.library import Model
 from api.domain.printing.mesh.gate import measure
 from tests import corpus
-from tests.installation import forget_caches
 from tests.world import NOW, make_user
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ETABLI_DATA_DIR", str(tmp_path))
-    forget_caches()
-    return tmp_path
 
 
 def receive(session: Session, content: bytes, name: str = "cube.stl") -> Model:

@@ -1,5 +1,5 @@
 """What the machinery of the API is tried with: the fixtures of its routes."""
 
-from tests.routes.conftest import app, data_dir, face, program, world
+from tests.world.programs import app, face, program
 
-__all__ = ["app", "data_dir", "face", "program", "world"]
+__all__ = ["app", "face", "program"]

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from api import deps
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, User
-from tests.pages.conftest import Browser
 from tests.serving import client_of
 from tests.world import NOW, PASSWORD, World, make_user
+from tests.world.browsers import Browser
 from web.hardening import HEADERS
 
 OPEN_PAGES = ["/", "/help", "/login", "/signup"]

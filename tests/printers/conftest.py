@@ -1,6 +1,5 @@
-"""Fixtures of the printers' tests: real OctoPrint servers, and a workshop around the simulated one."""
+"""Fixtures of the printers' tests: a workshop around the simulated OctoPrint."""
 
-from tests.octoprints import octoprint, octoprint_pool
 from tests.world.workshop import workshop
 
-__all__ = ["octoprint", "octoprint_pool", "workshop"]
+__all__ = ["workshop"]

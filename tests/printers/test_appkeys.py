@@ -9,16 +9,10 @@ from printers.appkeys import KeyAnswer
 from printers.lab import OctoPrintServer
 from printers.octoprint import HttpLimits, OctoPrint
 from printers.port import PrinterError
+from tests.octoprints import decide
 from tests.printers.strangers import Talk, saying, silent, stranger
 
 QUICK = HttpLimits(connect_s=0.5, read_s=0.3)
-
-
-def decide(server: OctoPrintServer, *, grant: bool) -> None:
-    """What a person does on OctoPrint's page."""
-    pending = server.admin("GET", "/api/plugin/appkeys").json()["pending"]
-    question = next(iter(pending))
-    server.admin("POST", f"/plugin/appkeys/decision/{question}", {"decision": grant})
 
 
 @pytest.mark.real

@@ -1,8 +1,5 @@
 """Staff add a printer in a real Chromium, by a key that a person grants on the page of a real OctoPrint."""
 
-# A fixture and the argument that asks for it have one name.
-# ruff: noqa: F811
-
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +17,10 @@ from printers.lab import OctoPrintServer
 from printers.octoprint import OctoPrint
 from printers.probing import probe_printer
 from printers.reconcile import reconcile
-from tests.octoprints import octoprint, octoprint_pool  # noqa: F401  # fixtures are found by name
-from tests.printers.test_appkeys import decide
+from tests.octoprints import decide
 from tests.serving import served
-from tests.web.test_browser_print import WAIT_MS, chromium  # noqa: F401  # fixtures are found by name
 from tests.world import make_material, make_site, make_user
+from tests.world.chromium import WAIT_MS
 from web.app import make_app
 
 pytestmark = pytest.mark.real

@@ -1,8 +1,5 @@
 """A real Chromium books a VR kit: by mouse, by keyboard alone, without scripts; staff hand it out and take it back."""
 
-# A fixture and the argument that asks for it have one name.
-# ruff: noqa: F811
-
 from datetime import timedelta
 
 import pytest
@@ -15,8 +12,8 @@ from api.domain.booking.kits import create_kit
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
 from api.domain.places.sites import ResourceKind, create_resource
-from tests.web.test_browser_print import House, chromium, house  # noqa: F401  # fixtures are found by name
 from tests.world import NOW
+from tests.world.chromium import House
 
 pytestmark = pytest.mark.real
 

@@ -1,96 +1,26 @@
 """A real Chromium on our pages: from a file to a followed print, with scripts and without, on wide and narrow."""
 
-import os
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from sqlalchemy import Engine, select
+from playwright.sync_api import Browser
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import deps
-from api.adapters import files
-from api.domain.people import accounts
 from api.domain.printing.runs import list_runs, record_progress
 from api.domain.printing.slices import Slice, SliceStatus
-from api.settings import settings
-from tests.pages.printing.test_print import cube_stl
-from tests.serving import served
-from tests.world import NOW, World, make_model, make_run, make_sliced, make_world
-from web.app import make_app
-from web.live import Live
-from web.render import STATIC
+from tests import corpus
+from tests.world import make_model, make_run, make_sliced
+from tests.world.chromium import House
 
 pytestmark = pytest.mark.real
-
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ARGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WAIT_MS = 60_000
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    assert (STATIC / "dist" / "app.js").exists(), "run `npm ci && npm run build` first"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
-
-
-@dataclass
-class House:
-    """The served application, its people, and a token for each."""
-
-    url: str
-    engine: Engine
-    world: World
-    tokens: dict[str, str]
-
-    def open(self, chromium: Browser, who: str, *, width: int = 1280, scripts: bool = True, lang: str = "en") -> Page:
-        context: BrowserContext = chromium.new_context(
-            viewport={"width": width, "height": 844}, locale=lang, java_script_enabled=scripts
-        )
-        context.add_cookies([{"name": "session", "value": self.tokens[who], "url": self.url}])
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        return page
-
-
-@pytest.fixture
-def house(committed: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
-    with Session(committed, expire_on_commit=False) as session, session.begin():
-        world = make_world(session)
-        world.alice.locale = world.bob.locale = accounts.Locale.EN
-        people = {"alice": world.alice, "bob": world.bob}
-        tokens = {name: accounts.open_session(session, user=user, now=NOW) for name, user in people.items()}
-    app = make_app()
-    app.state.live = Live(lambda: committed.url.set(drivername="postgresql").render_as_string(hide_password=False))
-
-    def own() -> Iterator[Session]:
-        with Session(committed, expire_on_commit=False) as made, made.begin():
-            yield made
-
-    async def clock() -> datetime:
-        return NOW
-
-    app.dependency_overrides |= {deps.session: own, deps.clock: clock}
-    with served(app) as url:
-        yield House(url, committed, world, tokens)
 
 
 @pytest.fixture
 def stl(tmp_path: Path) -> Path:
     path = tmp_path / "hook.stl"
-    path.write_bytes(cube_stl())
+    path.write_bytes(corpus.cube())
     return path
 
 
@@ -144,7 +74,7 @@ def test_the_exact_price_arrives_while_the_choices_rest(chromium: Browser, house
 
 def test_a_refused_file_says_why_without_leaving_the_page(chromium: Browser, house: House, tmp_path: Path) -> None:
     bad = tmp_path / "bad.stl"
-    bad.write_bytes(cube_stl()[:300])
+    bad.write_bytes(corpus.cube()[:300])
     page = house.open(chromium, "alice")
     page.goto(f"{house.url}/print")
     page.set_input_files("#file", bad)

@@ -14,8 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from pypdf import PdfReader
 
-from tests.pages.printing.test_print import cube_stl
-from tests.web.test_browser_print import ARGS, CHROMIUM
+from tests import corpus
+from tests.world.chromium import ARGS, CHROMIUM
 
 pytestmark = pytest.mark.real
 PATIENCE_S = 420
@@ -96,8 +96,9 @@ def test_a_buyer_orders_three_parts_and_they_are_printed_invoiced_and_paid(
 ) -> None:
     paths = []
     for number in range(3):
+        size = 4 + number
         paths.append(tmp_path / f"piece-{number}.stl")
-        paths[-1].write_bytes(cube_stl(4 + number))
+        paths[-1].write_bytes(corpus.binary(corpus.box(size, size, size)))
     buyer, staff = log_in(chromium, demo, "buyer"), log_in(chromium, demo, "staff")
     buyer.goto(f"{demo['url']}/quotes/new")
     buyer.set_input_files("#files", paths)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -17,7 +16,6 @@ from api.domain.pricing.materials import Material, Quality
 from api.domain.printing.printers import get_printer
 from printers.profile import MachineSpec, check_profile, render_profile
 from printers.slicing import material_spec
-from tests.installation import forget_caches
 from web.demo import seed
 from web.demo.printers import DemoServer
 from web.starter_catalogue import default_tariff
@@ -26,13 +24,6 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SERVERS = [DemoServer(f"Imprimante {n}", f"http://127.0.0.1:{n}", f"key {n}") for n in (1, 2)]
 #: A start may write down that it happened; all else is counted.
 HISTORY = {"changes"}
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ETABLI_DATA_DIR", str(tmp_path))
-    forget_caches()
-    return tmp_path
 
 
 def start(

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from api import deps
 from api.deps import SAFE_METHODS
-from tests.pages.conftest import Browser
 from tests.world import World, make_run, make_sliced
+from tests.world.browsers import Browser
 from web.app import routers
 
 

@@ -4,7 +4,7 @@ Every default is named here, so that a test says only what it is about.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
@@ -27,6 +27,7 @@ from api.domain.printing.runs import Run, RunStatus, claim_next
 
 #: A Monday noon in Mende (13:00 there); the workshop is open and staffed.
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 PASSWORD = "trois mots simples"
 _number = count(1)
 

@@ -1,24 +1,29 @@
-"""The billing world: a seller for the network, alice's company, and things that can be sold."""
+"""The billing world: a seller for the network, alice's company, and what can be sold, used and owed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, organisations, sellers
-from api.domain.billing.facturx import Document
+from api.domain.billing.facturx import Document, check_document
 from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
-from api.domain.people.accounts import Organisation
+from api.domain.booking.bookings import Booking, BookingRequest, book
+from api.domain.booking.rules import Policy, set_rule
+from api.domain.people.accounts import BuyingRight, Organisation, User
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.pricing.legal import Regime
+from api.domain.pricing.prices import BookingRates
 from api.domain.printing.jobs import JobRequest
 from api.domain.sales import quotes
 from api.domain.sales.quotes import Quote, RequestedLine
-from tests.world import NOW, World, make_model, make_request, make_world
+from tests.world import HOUR, NOW, World, make_model, make_request, make_world
 from tests.world.documents import (
     make_bank,
     make_buyer,
@@ -30,6 +35,12 @@ from tests.world.documents import (
 )
 
 TODAY = date(2026, 11, 23)
+#: Tomorrow at 10 in Mende.
+START = datetime(2026, 11, 24, 9, tzinfo=NOW.tzinfo)
+#: Three days ago: a stay that began then is over by the clock of the faces too.
+PAST = START.replace(day=20)
+#: What a browser sends for a new organisation.
+FIELDS = {"name": "Tournerie", "street": "1 rue A", "postcode": "48000", "city": "Mende", "terms_days": "30"}
 
 
 def accept_all(document: Document) -> bytes:
@@ -63,8 +74,11 @@ def add_seller(session: Session, *, regime: Regime = Regime.PAYER, **over: Any) 
     return sellers.add_seller(session, party=make_seller(), bank=make_bank(), **{"regime": regime, "now": NOW, **over})
 
 
-def make_shop(session: Session, *, details: BillingDetails | None = None, **site_facts: Any) -> Shop:
-    world = make_world(session, **site_facts)
+def make_shop(
+    session: Session, *, world: World | None = None, details: BillingDetails | None = None, **site_facts: Any
+) -> Shop:
+    """In the world given, or in one of its own with these facts of its site."""
+    world = world or make_world(session, **site_facts)
     seller = add_seller(session)
     company = organisations.create_organisation(session, owner=world.alice, details=details or make_details(), now=NOW)
     return Shop(world, seller, company)
@@ -105,3 +119,49 @@ def issue(session: Session, shop: Shop, *, judge: Any = accept_all, today: date 
         today=today,
         **over,
     )
+
+
+def check_only(document: Document) -> bytes:
+    """A judge that makes the checks of the document, but draws and keeps no file."""
+    check_document(document)
+    return b"seen"
+
+
+def join(
+    session: Session, shop: Shop, user: User, buying: BuyingRight, monthly_cents: int | None = None
+) -> Organisation:
+    """Invited by alice, `user` becomes a member of her company."""
+    token = organisations.invite(
+        session,
+        organisation=shop.company,
+        actor=shop.world.alice,
+        email=user.email,
+        buying=buying,
+        monthly_cents=monthly_cents,
+        now=NOW,
+    )
+    organisations.accept_invitation(session, user=user, token=token, now=NOW)
+    return shop.company
+
+
+def make_room(session: Session, shop: Shop, **policy: Any) -> Resource:
+    """A room at 12.50 an hour; a late cancellation costs 5."""
+    room = create_resource(session, site=shop.world.site, kind=ResourceKind.ROOM, name="Salle Lot", now=NOW)
+    numbers = {"cancel_minutes": 24 * 60, "late_fee_cents": 500, "step_minutes": 15, "max_minutes": 600, **policy}
+    rates = BookingRates(tiers=((0, Decimal("12.50")),))
+    set_rule(session, site=shop.world.site, resource=room, policy=Policy(rates=rates, **numbers), now=NOW)
+    return room
+
+
+def stay(
+    session: Session, shop: Shop, *, room: Resource | None = None, start: datetime = START, hours: int = 2, **over: Any
+) -> Booking:
+    """Alice books for her company; two hours are 25 euros."""
+    room = room or make_room(session, shop)
+    request = BookingRequest(
+        resource_id=room.id,
+        start=start,
+        end=start + hours * HOUR,
+        organisation_id=over.pop("organisation_id", shop.company.id),
+    )
+    return book(session, request=request, **{"user": shop.world.alice, "now": min(NOW, start - 3 * HOUR), **over})

@@ -1,7 +1,11 @@
-"""A small place: alice is a member, bob its manager, charlie a stranger. It is Monday 2 March 2026, 08:00 UTC."""
+"""A place whose rooms are booked: alice is a member, bob its manager, charlie a stranger.
+
+Its clock is not that of tests.world. It is Monday 2 March 2026, 08:00 UTC, four weeks before summer time begins,
+so that series of bookings cross the change of the clocks.
+"""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -11,13 +15,15 @@ from api.domain.booking.rules import Policy, set_rule
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource, create_site, set_hours
+from tests.world import make_user
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
-HOUR = timedelta(hours=1)
 
 
 @dataclass
-class World:
+class BookingWorld:
+    """One place with one room; the clock of these tests stands at NOW in March (see above)."""
+
     session: Session
     site: Site
     room: Resource
@@ -37,22 +43,19 @@ class World:
         set_rule(self.session, site=self.site, resource=self.room, policy=Policy(**numbers), now=NOW)
 
 
-def make_user(session: Session, name: str) -> User:
-    user = User(email=f"{name}@example.org", name=name.title(), created_at=NOW)
-    session.add(user)
-    session.flush()
-    return user
-
-
-def make_world(session: Session, *, timezone: str = "Europe/Paris", hours: bool = True, slug: str = "atelier") -> World:
+def make_booking_world(
+    session: Session, *, timezone: str = "Europe/Paris", hours: bool = True, slug: str = "atelier"
+) -> BookingWorld:
     site = create_site(session, slug=slug, name="Atelier", now=NOW, timezone=timezone)
     if hours:
         set_hours(session, site=site, rows=[(day, time(8), time(20), True) for day in range(6)])
     room = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
-    alice, bob, charlie = (make_user(session, name) for name in ("alice", "bob", "charlie"))
+    alice, bob, charlie = (
+        make_user(session, name, email=f"{name.lower()}@example.org") for name in ("Alice", "Bob", "Charlie")
+    )
     grant(session, user=alice, site_id=site.id, level=Level.MEMBER, now=NOW)
     grant(session, user=bob, site_id=site.id, level=Level.MANAGER, now=NOW)
-    return World(session, site, room, alice, bob, charlie)
+    return BookingWorld(session, site, room, alice, bob, charlie)
 
 
 def at(day: int, hour: int, minute: int = 0, month: int = 3) -> datetime:

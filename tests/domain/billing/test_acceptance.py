@@ -17,7 +17,7 @@ from api.adapters.invoicing import judge
 from api.domain.billing.facturx import Document, faults
 from api.domain.billing.invoices import Invoice
 from api.domain.core.errors import Invalid
-from tests.world.billing import Shop, issue, make_shop
+from tests.world.billing import Shop, issue
 from tests.world.documents import make_bank, make_buyer, make_document, make_siren, make_siret, make_vat_number
 
 TESTS = Path(__file__).resolve().parents[2]
@@ -92,11 +92,6 @@ def test_each_check_is_made_by_tests_that_exist(number: int) -> None:
     missing = [f"{path}::{name}" for path, name in MADE_BY[number] if f"test_{name}" not in names_in(path)]
 
     assert missing == []
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
 
 
 def with_buyer(**wrong: Any) -> Document:

@@ -17,7 +17,7 @@ from api.domain.billing.invoices import Customer, Invoice
 from api.domain.billing.ledger import Account, Entry, Journal, Leg, Unbalanced
 from api.domain.core.frozen import freeze, thaw
 from tests.world import NOW
-from tests.world.billing import TODAY, Shop, accept_all, issue, make_shop
+from tests.world.billing import TODAY, Shop, accept_all, issue
 from tests.world.documents import (
     as_paid,
     make_consumer,
@@ -26,11 +26,6 @@ from tests.world.documents import (
     make_public_buyer,
     make_random_document,
 )
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
 
 
 def test_numbers_count_from_one_each_year(session: Session, shop: Shop) -> None:

@@ -15,16 +15,10 @@ from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight
 from api.domain.sales.orders import spent_cents
 from api.domain.sales.orders.accept import OverLimit
-from tests.domain.billing.test_organisations import join
-from tests.domain.sales.test_orders import accept
 from tests.world import NOW, make_user
-from tests.world.billing import Shop, ask, make_details, make_shop
+from tests.world.billing import Shop, ask, join, make_details
 from tests.world.documents import make_buyer
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
+from tests.world.sales import accept
 
 
 def invite(session: Session, shop: Shop, **over: Any) -> str:

@@ -9,15 +9,10 @@ from sqlalchemy.orm import Session
 from api.domain.billing import organisations
 from api.domain.billing.facturx import faults
 from api.domain.core.errors import DomainError, NotFound
-from api.domain.people.accounts import BuyingRight, Organisation, User
+from api.domain.people.accounts import BuyingRight
 from tests.world import NOW, make_user
-from tests.world.billing import Shop, make_details, make_shop
+from tests.world.billing import Shop, join, make_details
 from tests.world.documents import make_siren, make_siret, make_vat_number
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
 
 
 @pytest.mark.parametrize(
@@ -65,22 +60,6 @@ def test_a_stranger_never_sees_it(session: Session, shop: Shop) -> None:
         organisations.change_details(
             session, organisation=shop.company, actor=shop.world.charlie, details=make_details(), now=NOW
         )
-
-
-def join(
-    session: Session, shop: Shop, user: User, buying: BuyingRight, monthly_cents: int | None = None
-) -> Organisation:
-    token = organisations.invite(
-        session,
-        organisation=shop.company,
-        actor=shop.world.alice,
-        email=user.email,
-        buying=buying,
-        monthly_cents=monthly_cents,
-        now=NOW,
-    )
-    organisations.accept_invitation(session, user=user, token=token, now=NOW)
-    return shop.company
 
 
 def test_a_viewer_sees_and_changes_nothing(session: Session, shop: Shop) -> None:

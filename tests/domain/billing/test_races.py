@@ -23,11 +23,10 @@ from api.domain.sales import orders, tabs
 from api.domain.sales.orders import Order
 from api.domain.sales.orders.production import NotPrinted
 from api.domain.sales.quotes import Quote
-from tests.domain.sales.test_orders import accept, print_next, slice_all
 from tests.world import NOW, make_user
-from tests.world.billing import TODAY, Shop, accept_all, ask, issue, make_shop
+from tests.world.billing import START, TODAY, Shop, accept_all, ask, issue, make_shop, stay
 from tests.world.documents import make_document
-from tests.world.stays import START, stay
+from tests.world.sales import accept, print_next, slice_all
 
 
 class Crash(Exception):

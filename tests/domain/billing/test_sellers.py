@@ -14,17 +14,12 @@ from api.domain.core.errors import DomainError, NotFound
 from api.domain.people import roles
 from api.domain.people.roles import Level, StaffOnly
 from api.domain.pricing.legal import NoLegalText, Regime, list_facts, threshold_cents
-from tests.world import NOW, World, make_site, make_user, make_world
+from tests.world import NOW, World, make_site, make_user
 from tests.world.billing import add_seller
 from tests.world.documents import make_bank, make_seller, make_siren, make_siret, make_vat_number
 
 TODAY = date(2026, 11, 23)
 TOMORROW = TODAY + timedelta(days=1)
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 def change(session: Session, seller: Seller, world: World, **over: Any) -> None:

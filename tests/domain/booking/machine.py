@@ -35,7 +35,7 @@ from api.domain.booking.bookings import (
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, move_hold
-from tests.world.booking import World, make_world
+from tests.world.booking import BookingWorld, make_booking_world
 
 PARIS = ZoneInfo("Europe/Paris")
 #: The nights of both changes of the clocks of 2026 in Paris, and an ordinary day.
@@ -70,7 +70,7 @@ class Bookings(RuleBasedStateMachine):
     def furnish(self) -> None:
         self.outer = self.connection.begin()
         self.session = Session(self.connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
-        self.world: World = make_world(self.session, hours=False)
+        self.world: BookingWorld = make_booking_world(self.session, hours=False)
         self.world.site.closed_on_holidays = False
         policy = Policy(min_minutes=30, step_minutes=30, horizon_days=400, max_minutes=480)
         for kind in (ResourceKind.ROOM, ResourceKind.PRINTER):

@@ -1,10 +1,9 @@
-"""What may still be done to a booking, by whom and when; and what a search finds at the edges of its reach."""
+"""What may still be done to a booking, by whom and when."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
@@ -19,26 +18,13 @@ from api.domain.booking.bookings import (
 from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
-from api.domain.places.sites import set_hours
-from api.domain.places.timeline import HoldReason, create_hold
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world import HOUR, MINUTE
+from tests.world.booking import NOW, BookingWorld, at
 
-Act = Callable[[World, Booking], object]
-MINUTE = timedelta(minutes=1)
+Act = Callable[[BookingWorld, Booking], object]
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
-@pytest.fixture
-def booking(world: World) -> Booking:
-    """Tomorrow from ten to twelve."""
-    return world.book(at(3, 10), at(3, 12))
-
-
-def move(world: World, booking: Booking, *, now: datetime = NOW, **more: object) -> None:
+def move(world: BookingWorld, booking: Booking, *, now: datetime = NOW, **more: object) -> None:
     start = booking.start_at + timedelta(days=1)
     values = {"start": start, "end": start + HOUR, "actor": world.alice, "now": now, **more}
     bookings.move(world.session, booking=booking, **values)  # type: ignore[arg-type]  # by name
@@ -59,14 +45,14 @@ FOR_STAFF: dict[str, Act] = {
 
 
 @pytest.mark.parametrize("verb", BY_A_STRANGER)
-def test_another_member_changes_nothing(world: World, booking: Booking, verb: str) -> None:
+def test_another_member_changes_nothing(world: BookingWorld, booking: Booking, verb: str) -> None:
     with pytest.raises(BookingOfAnother):
         BY_A_STRANGER[verb](world, booking)
     assert (booking.status, booking.note) == (BookingStatus.CONFIRMED, "")
 
 
 @pytest.mark.parametrize("verb", FOR_STAFF)
-def test_only_staff_decide(world: World, booking: Booking, verb: str) -> None:
+def test_only_staff_decide(world: BookingWorld, booking: Booking, verb: str) -> None:
     with pytest.raises(NotAllowed):
         FOR_STAFF[verb](world, booking)
     assert booking.status == BookingStatus.CONFIRMED
@@ -94,14 +80,14 @@ WRONG_TIME: dict[str, tuple[Act, type[DomainError]]] = {
 
 
 @pytest.mark.parametrize("what", WRONG_TIME)
-def test_each_verb_has_its_time(world: World, booking: Booking, what: str) -> None:
+def test_each_verb_has_its_time(world: BookingWorld, booking: Booking, what: str) -> None:
     act, error = WRONG_TIME[what]
     with pytest.raises(error):
         act(world, booking)
     assert booking.status == BookingStatus.CONFIRMED
 
 
-def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: World, booking: Booking) -> None:
+def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: BookingWorld, booking: Booking) -> None:
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
     acts: list[Act] = [
         move,
@@ -113,21 +99,21 @@ def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: Wo
             act(world, booking)
 
 
-def test_one_changes_ones_own_note_and_staff_may_too(world: World, booking: Booking) -> None:
+def test_one_changes_ones_own_note_and_staff_may_too(world: BookingWorld, booking: Booking) -> None:
     bookings.annotate(world.session, booking=booking, text="  for two  ", actor=world.alice)
     assert booking.note == "for two"
     bookings.annotate(world.session, booking=booking, text="x" * 3000, actor=world.bob)
     assert len(booking.note) == 2000
 
 
-def test_a_booking_without_a_rule_follows_the_default_one(world: World, booking: Booking) -> None:
+def test_a_booking_without_a_rule_follows_the_default_one(world: BookingWorld, booking: Booking) -> None:
     assert booking.rule_id is None
     assert policy_of(world.session, booking) is DEFAULT
     world.rule(late_fee_cents=700)
     assert policy_of(world.session, world.book(at(4, 10), at(4, 12))).late_fee_cents == 700
 
 
-def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: World) -> None:
+def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     booking = world.book(at(3, 10), at(3, 12))
     bookings.approve(world.session, booking=booking, actor=world.bob, now=NOW)
@@ -135,7 +121,7 @@ def test_a_move_to_where_approval_is_needed_asks_for_it_again(world: World) -> N
     assert (booking.status, booking.told_at) == (BookingStatus.REQUESTED, None)
 
 
-def test_a_request_that_is_moved_stays_a_request(world: World) -> None:
+def test_a_request_that_is_moved_stays_a_request(world: BookingWorld) -> None:
     world.rule(needs_approval=True)
     booking = world.book(at(3, 10), at(3, 12))
     move(world, booking)
@@ -147,7 +133,7 @@ def test_a_request_that_is_moved_stays_a_request(world: World) -> None:
     [(25, "alice", False, 0), (23, "alice", False, 700), (23, "bob", False, 0), (23, "alice", True, 0)],
 )
 def test_only_ones_own_late_cancellation_costs(
-    world: World, hours_before: int, actor: str, *, at_our_fault: bool, fee_cents: int
+    world: BookingWorld, hours_before: int, actor: str, *, at_our_fault: bool, fee_cents: int
 ) -> None:
     world.rule(cancel_minutes=24 * 60, late_fee_cents=700)
     booking = world.book(at(5, 10), at(5, 12))
@@ -156,14 +142,14 @@ def test_only_ones_own_late_cancellation_costs(
     assert booking.fee_cents == fee_cents
 
 
-def test_checking_out_after_the_end_frees_nothing_more(world: World, booking: Booking) -> None:
+def test_checking_out_after_the_end_frees_nothing_more(world: BookingWorld, booking: Booking) -> None:
     bookings.check_in(world.session, booking=booking, actor=world.alice, now=booking.start_at)
     bookings.check_out(world.session, booking=booking, actor=world.alice, now=booking.end_at + HOUR)
     (held,) = bookings.list_holds_of(world.session, booking)
     assert (held.start, held.end) == (booking.start_at, booking.end_at)
 
 
-def test_staff_say_that_nobody_came_once_the_grace_is_over(world: World) -> None:
+def test_staff_say_that_nobody_came_once_the_grace_is_over(world: BookingWorld) -> None:
     world.rule(no_show_minutes=15)
     booking = world.book(at(3, 10), at(3, 12))
     with pytest.raises(NotMissed):
@@ -172,75 +158,10 @@ def test_staff_say_that_nobody_came_once_the_grace_is_over(world: World) -> None
     assert (booking.status, booking.no_show_at) == (BookingStatus.NO_SHOW, booking.start_at + 15 * MINUTE)
 
 
-def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: World, booking: Booking) -> None:
+def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: BookingWorld, booking: Booking) -> None:
     later = world.book(at(3, 14), at(3, 15))
     elsewhen = world.book(at(5, 14), at(5, 15))
     span = {"start": booking.start_at, "end": later.end_at}
     hit = bookings.cancel_all(world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, **span)
     assert hit == [later]
     assert [each.status for each in (booking, later, elsewhen)] == ["confirmed", "cancelled", "confirmed"]
-
-
-# ---- searching ------------------------------------------------------------------------------------------------------
-
-
-def free_from(world: World, *, start: datetime, days: int, minutes: int = 60, count: int = 3) -> list[str]:
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    end = start + timedelta(days=days)
-    slots = bookings.find_slots(world.session, terms=[terms], minutes=minutes, start=start, end=end, count=count)
-    return [f"{begin.astimezone(terms.zone):%d %H:%M}" for begin, _ in slots[world.room.id]]
-
-
-def fill(world: World, start: datetime, end: datetime) -> None:
-    create_hold(world.session, resource_id=world.room.id, start=start, end=end, reason=HoldReason.MAINTENANCE, now=NOW)
-
-
-@pytest.mark.parametrize(("full_days", "first"), [(0, "02 09:00"), (1, "03 08:00"), (3, "05 08:00"), (20, "23 08:00")])
-def test_a_slot_is_found_however_far_the_resource_is_full(world: World, full_days: int, first: str) -> None:
-    if full_days:
-        fill(world, NOW, NOW.replace(hour=0) + timedelta(days=full_days, hours=1))
-    assert free_from(world, start=NOW, days=30, count=1) == [first]
-
-
-def test_a_search_that_ends_before_it_begins_finds_nothing(world: World) -> None:
-    assert free_from(world, start=NOW, days=0) == []
-    assert bookings.find_slots(world.session, terms=[], minutes=60, start=NOW, end=NOW + HOUR) == {}
-
-
-def test_a_place_without_hours_is_searched_day_and_night(session: Session) -> None:
-    world = make_world(session, hours=False)
-    evening = datetime(2026, 3, 2, 22, tzinfo=UTC)
-    assert free_from(world, start=evening, days=1, minutes=120) == ["02 23:00", "03 01:00", "03 03:00"]
-
-
-def test_a_slot_is_never_longer_than_what_is_open(world: World) -> None:
-    set_hours(world.session, site=world.site, rows=[(0, time(8), time(10), True)])
-    monday = datetime(2026, 3, 9, tzinfo=UTC)
-    assert free_from(world, start=monday, days=7, minutes=121) == []
-    assert free_from(world, start=monday, days=8, minutes=120) == ["09 08:00", "16 08:00"]
-
-
-def test_what_is_full_for_a_week_is_searched_to_the_horizon(world: World) -> None:
-    world.rule(horizon_days=30)
-    fill(world, NOW, NOW + timedelta(days=8))
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    (slot, *_) = bookings.next_free(world.session, terms=terms, minutes=60, after=NOW, now=NOW)
-    assert slot[0] == NOW + timedelta(days=8)
-
-
-def test_the_free_day_is_what_is_open_and_not_taken(world: World, booking: Booking) -> None:
-    terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
-    span = {"start": datetime(2026, 3, 3, tzinfo=UTC), "end": datetime(2026, 3, 4, tzinfo=UTC)}
-    taken = bookings.list_taken(world.session, resource_id=world.room.id, user=world.alice, **span)
-    free = bookings.list_free(terms, taken, **span)
-    assert [(a.hour, b.hour) for a, b in free] == [(7, 9), (11, 19)]
-    assert [(each.is_own, each.booking_id) for each in taken] == [(True, booking.id)]
-    other = bookings.list_taken(world.session, resource_id=world.room.id, user=world.charlie, **span)
-    assert [(each.is_own, each.booking_id) for each in other] == [(False, None)]
-
-
-def test_a_gap_off_the_grid_is_passed_over(world: World) -> None:
-    world.rule(min_minutes=30, step_minutes=30)
-    fill(world, NOW, NOW + HOUR + 10 * MINUTE)
-    fill(world, NOW + 2 * HOUR + 10 * MINUTE, NOW + 3 * HOUR)
-    assert free_from(world, start=NOW, days=1, count=1) == ["02 12:00"]

@@ -37,27 +37,23 @@ from api.domain.places.sites import ResourceKind, create_resource, create_site
 from api.domain.places.timeline import Hold, Taken
 from api.domain.printing import runs
 from tests import world as printing
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world import HOUR
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
-def weekly(world: World, *, rrule: str = "FREQ=WEEKLY;COUNT=3", **more: Any) -> dict[str, Any]:
+def weekly(world: BookingWorld, *, rrule: str = "FREQ=WEEKLY;COUNT=3", **more: Any) -> dict[str, Any]:
     request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     return {"request": request, "rrule": rrule, "user": world.alice, "now": NOW, **more}
 
 
-def test_a_series_repeats_on_the_wall_clock_across_the_change_of_the_clocks(world: World) -> None:
+def test_a_series_repeats_on_the_wall_clock_across_the_change_of_the_clocks(world: BookingWorld) -> None:
     made = bookings.book_series(world.session, **weekly(world, rrule="RRULE:FREQ=WEEKLY;COUNT=5"))
 
     assert [booking.start_at.hour for booking in made] == [9, 9, 9, 9, 8]
     assert len({booking.series_id for booking in made}) == 1
 
 
-def test_conflicts_are_shown_one_by_one_and_nothing_is_written(world: World) -> None:
+def test_conflicts_are_shown_one_by_one_and_nothing_is_written(world: BookingWorld) -> None:
     world.book(at(10, 10, 30), at(10, 11, 30), user=world.charlie)
 
     with pytest.raises(SeriesConflict) as caught:
@@ -67,7 +63,7 @@ def test_conflicts_are_shown_one_by_one_and_nothing_is_written(world: World) -> 
     assert world.session.scalar(select(func.count()).where(Booking.user_id == world.alice.id)) == 0
 
 
-def test_what_is_skipped_is_never_written_and_what_is_moved_goes_there(world: World) -> None:
+def test_what_is_skipped_is_never_written_and_what_is_moved_goes_there(world: BookingWorld) -> None:
     world.book(at(10, 10), at(10, 11), user=world.charlie)
 
     made = bookings.book_series(world.session, **weekly(world, choices={1: SKIP, 2: at(17, 15)}))
@@ -78,7 +74,7 @@ def test_what_is_skipped_is_never_written_and_what_is_moved_goes_there(world: Wo
     assert world.session.scalar(select(func.count()).select_from(Hold)) == 3
 
 
-def test_the_quota_stops_a_series_as_a_whole(world: World) -> None:
+def test_the_quota_stops_a_series_as_a_whole(world: BookingWorld) -> None:
     world.rule(at_once=2)
 
     with pytest.raises(SeriesConflict):
@@ -105,12 +101,14 @@ def test_the_quota_stops_a_series_as_a_whole(world: World) -> None:
         ("FREQ=DAILY;COUNT=2\nEXDATE:20260303", RuleUnreadable),
     ],
 )
-def test_a_rule_that_may_not_be_used_is_a_clear_error(world: World, rrule: str, error: type[DomainError]) -> None:
+def test_a_rule_that_may_not_be_used_is_a_clear_error(
+    world: BookingWorld, rrule: str, error: type[DomainError]
+) -> None:
     with pytest.raises(error):
         bookings.preview_series(world.session, **weekly(world, rrule=rrule))
 
 
-def test_until_in_utc_is_the_wall_of_the_place(world: World) -> None:
+def test_until_in_utc_is_the_wall_of_the_place(world: BookingWorld) -> None:
     terms = bookings.get_terms(world.session, resource_id=world.room.id, user=world.alice)
 
     found = occurrences_of("FREQ=DAILY;UNTIL=20260305T090000Z", start=at(3, 10), end=at(3, 11), zone=terms.zone)
@@ -119,7 +117,7 @@ def test_until_in_utc_is_the_wall_of_the_place(world: World) -> None:
 
 
 def test_an_occurrence_in_the_missing_hour_is_shown_as_such(session: Session) -> None:
-    world = make_world(session, hours=False)
+    world = make_booking_world(session, hours=False)
     request = BookingRequest(world.room.id, datetime(2026, 3, 28, 2, 30), datetime(2026, 3, 28, 3, 30))  # noqa: DTZ001
 
     seen = bookings.preview_series(session, request=request, rrule="FREQ=DAILY;COUNT=3", user=world.alice, now=NOW)
@@ -127,12 +125,12 @@ def test_an_occurrence_in_the_missing_hour_is_shown_as_such(session: Session) ->
     assert [each.trouble.code() if each.trouble else "" for each in seen] == ["", "hour-does-not-exist", ""]
 
 
-def wait_for(world: World, **more: Any) -> bookings.Wait:
+def wait_for(world: BookingWorld, **more: Any) -> bookings.Wait:
     request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
     return bookings.join_waitlist(world.session, **{"request": request, "user": world.charlie, "now": NOW, **more})
 
 
-def test_the_first_in_line_gets_the_freed_slot_and_nobody_can_snatch_it(world: World) -> None:
+def test_the_first_in_line_gets_the_freed_slot_and_nobody_can_snatch_it(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     first, second = wait_for(world), wait_for(world, user=world.bob)
 
@@ -145,7 +143,7 @@ def test_the_first_in_line_gets_the_freed_slot_and_nobody_can_snatch_it(world: W
     assert (taken.user_id, taken.status) == (world.charlie.id, BookingStatus.CONFIRMED)
 
 
-def test_an_offer_that_ran_out_goes_to_the_next_in_line(world: World) -> None:
+def test_an_offer_that_ran_out_goes_to_the_next_in_line(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     first, second = wait_for(world), wait_for(world, user=world.bob)
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
@@ -157,7 +155,7 @@ def test_an_offer_that_ran_out_goes_to_the_next_in_line(world: World) -> None:
         bookings.take_offer(world.session, wait=first, now=NOW + 3 * HOUR)
 
 
-def test_one_stands_in_line_once_and_may_leave(world: World) -> None:
+def test_one_stands_in_line_once_and_may_leave(world: BookingWorld) -> None:
     wait = wait_for(world)
 
     with pytest.raises(AlreadyWaiting):
@@ -166,7 +164,7 @@ def test_one_stands_in_line_once_and_may_leave(world: World) -> None:
     assert bookings.list_own_waits(world.session, user_id=world.charlie.id, now=NOW) == []
 
 
-def make_vr(world: World, **more: Any) -> tuple[Kit, Any, Any]:
+def make_vr(world: BookingWorld, **more: Any) -> tuple[Kit, Any, Any]:
     session, site = world.session, world.site
     headset = create_resource(session, site=site, kind=ResourceKind.MACHINE, name="Casque", now=NOW)
     area = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Aire", now=NOW)
@@ -178,7 +176,7 @@ def make_vr(world: World, **more: Any) -> tuple[Kit, Any, Any]:
     )
 
 
-def test_a_kit_is_held_together_or_not_at_all(world: World) -> None:
+def test_a_kit_is_held_together_or_not_at_all(world: BookingWorld) -> None:
     kit, headset, area = make_vr(world)
     world.book(at(3, 10), at(3, 11), resource_id=area.id, user=world.charlie)
 
@@ -191,7 +189,7 @@ def test_a_kit_is_held_together_or_not_at_all(world: World) -> None:
         world.book(at(3, 11), at(3, 12), resource_id=headset.id)
 
 
-def test_a_moved_kit_moves_all_its_members(world: World) -> None:
+def test_a_moved_kit_moves_all_its_members(world: BookingWorld) -> None:
     kit, _, area = make_vr(world)
     booking = world.book(at(3, 11), at(3, 12), resource_id=kit.id)
     world.book(at(3, 14), at(3, 15), resource_id=area.id, user=world.charlie)
@@ -203,7 +201,7 @@ def test_a_moved_kit_moves_all_its_members(world: World) -> None:
     assert {held.start.hour for held in bookings.list_holds_of(world.session, booking)} == {11}
 
 
-def test_the_checklist_names_every_item_and_no_other(world: World) -> None:
+def test_the_checklist_names_every_item_and_no_other(world: BookingWorld) -> None:
     kit, _, _ = make_vr(world)
     booking = world.book(at(2, 10), at(2, 12), resource_id=kit.id)
     given: dict[str, Any] = {"booking": booking, "actor": world.bob, "now": booking.start_at}
@@ -218,7 +216,7 @@ def test_the_checklist_names_every_item_and_no_other(world: World) -> None:
     assert booking.status == BookingStatus.CHECKED_IN
 
 
-def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(world: World) -> None:
+def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(world: BookingWorld) -> None:
     kit, _, _ = make_vr(world, deposit_cents=5000)
     booking = world.book(at(2, 10), at(2, 12), resource_id=kit.id)
     world.book(at(4, 10), at(4, 12), resource_id=kit.id, user=world.charlie)
@@ -241,14 +239,14 @@ def test_a_damaged_item_takes_the_kit_out_of_service_and_tells_those_who_booked(
     assert world.book(at(5, 10), at(5, 12), resource_id=kit.id).id
 
 
-def test_a_kit_is_made_of_things_of_its_place(world: World) -> None:
+def test_a_kit_is_made_of_things_of_its_place(world: BookingWorld) -> None:
     elsewhere = create_site(world.session, slug="other", name="Other", now=NOW)
 
     with pytest.raises(MemberElsewhere):
         create_kit(world.session, site=elsewhere, name="VR", members=[world.room], items=[], now=NOW)
 
 
-def test_each_letter_is_written_once_and_again_after_a_move(world: World) -> None:
+def test_each_letter_is_written_once_and_again_after_a_move(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     for _ in range(2):
         send_due(world.session, now=NOW)
@@ -259,7 +257,7 @@ def test_each_letter_is_written_once_and_again_after_a_move(world: World) -> Non
     assert subjects == ["Réservé : Salle, 03/03/2026 10:00", "Réservé : Salle, 03/03/2026 12:00"]
 
 
-def test_maintenance_cancels_bookings(world: World) -> None:
+def test_maintenance_cancels_bookings(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     start = datetime(2026, 3, 3, 7, tzinfo=UTC)
 

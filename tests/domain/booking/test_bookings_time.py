@@ -27,7 +27,8 @@ from api.domain.places.calendar import calendar_of, open_intervals
 from api.domain.places.sites import ResourceKind, create_resource
 from api.domain.places.timeline import Hold, Taken
 from tests.domain.booking.machine import run_machine
-from tests.world.booking import HOUR, NOW, World, at, make_user, make_world
+from tests.world import HOUR, make_user
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 #: `ETABLI_SEQUENCES=2000` is what issue 3 asks for; `make bench-booking` runs it.
 SEQUENCES = int(os.environ.get("ETABLI_SEQUENCES", "200"))
@@ -97,7 +98,7 @@ def test_every_change_of_the_clocks_is_told_and_no_duration_is_wrong(name: str) 
 
 @pytest.mark.parametrize("name", ZONES)
 def test_a_day_of_opening_hours_lasts_as_long_as_the_wall_says(session: Session, name: str) -> None:
-    world = make_world(session, timezone=name)
+    world = make_booking_world(session, timezone=name)
     world.site.closed_on_holidays = False
     zone = ZoneInfo(name)
     for instant, _ in transitions(zone)[:6]:
@@ -125,10 +126,10 @@ def in_threads(count: int, work: Any) -> list[Any]:
     return found
 
 
-def setting(committed: Engine, **rule: Any) -> tuple["sessionmaker[Session]", World]:
+def setting(committed: Engine, **rule: Any) -> tuple["sessionmaker[Session]", BookingWorld]:
     made = sessionmaker(committed, expire_on_commit=False)
     with made.begin() as session:
-        world = make_world(session)
+        world = make_booking_world(session)
         if rule:
             world.rule(**rule)
     return made, world

@@ -1,60 +1,17 @@
 """Feeds, read back by the libraries `icalendar` and `vobject`, and by the letter of RFC 5545: to the same instants."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import icalendar
 import pytest
-import vobject
-from sqlalchemy.orm import Session
 
 from api.domain.booking import bookings, feeds, gatherings
 from api.domain.core.errors import NotFound
-from tests.world.booking import NOW, World, at, make_world
+from tests.world.booking import NOW, BookingWorld, at
+from tests.world.calendars import read_by_hand, read_by_library, read_by_vobject
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
-def read_by_library(text: bytes) -> dict[str, tuple[datetime, datetime]]:
-    calendar = icalendar.Calendar.from_ical(text)
-    return {str(e["uid"]): (e["dtstart"].dt, e["dtend"].dt) for e in calendar.walk("VEVENT")}
-
-
-def read_by_vobject(text: bytes) -> dict[str, tuple[datetime, datetime]]:
-    calendar = vobject.readOne(text.decode())
-    return {e.uid.value: (e.dtstart.value, e.dtend.value) for e in calendar.vevent_list}
-
-
-def read_by_hand(text: bytes) -> dict[str, tuple[datetime, datetime]]:
-    """RFC 5545 as read by its text: lines end with CRLF, at most 75 bytes, continued ones begin with a blank."""
-    assert text.endswith(b"\r\n")
-    lines = text.split(b"\r\n")
-    assert all(len(line) <= 75 for line in lines)
-    assert not any(b"\n" in line for line in lines)
-    unfolded = re.sub(rb"\r\n[ \t]", b"", text).decode().split("\r\n")
-    assert (unfolded[0], unfolded[-2]) == ("BEGIN:VCALENDAR", "END:VCALENDAR")
-    assert "VERSION:2.0" in unfolded
-    found: dict[str, tuple[datetime, datetime]] = {}
-    event: dict[str, str] = {}
-    for line in unfolded[:-1]:
-        name, _, value = line.partition(":")
-        if line == "BEGIN:VEVENT":
-            event = {}
-        elif line == "END:VEVENT":
-            assert {"UID", "DTSTAMP", "DTSTART", "DTEND", "SUMMARY"} <= event.keys()
-            found[event["UID"]] = instant(event["DTSTART"]), instant(event["DTEND"])
-        event[name.partition(";")[0]] = value
-    return found
-
-
-def instant(value: str) -> datetime:
-    return datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-
-
-def test_all_parsers_read_the_feed_back_to_the_same_instants(world: World) -> None:
+def test_all_parsers_read_the_feed_back_to_the_same_instants(world: BookingWorld) -> None:
     made = [
         world.book(at(day, 10, month=month), at(day, 11, month=month), note="Apporter l'adaptateur ; é, \\ \n" * 9)
         for day, month in ((3, 3), (28, 3), (30, 3))
@@ -66,7 +23,7 @@ def test_all_parsers_read_the_feed_back_to_the_same_instants(world: World) -> No
     assert read_by_library(text) == read_by_vobject(text) == read_by_hand(text) == want
 
 
-def test_a_cancelled_booking_leaves_the_feed(world: World) -> None:
+def test_a_cancelled_booking_leaves_the_feed(world: BookingWorld) -> None:
     bookings.cancel(world.session, booking=world.book(at(3, 10), at(3, 11)), actor=world.alice, now=NOW)
 
     secret = feeds.open_feed(world.session, user=world.alice, now=NOW)
@@ -74,7 +31,7 @@ def test_a_cancelled_booking_leaves_the_feed(world: World) -> None:
     assert read_by_library(feeds.read_feed(world.session, secret=secret, now=NOW)) == {}
 
 
-def test_a_new_address_ends_the_one_before(world: World) -> None:
+def test_a_new_address_ends_the_one_before(world: BookingWorld) -> None:
     old = feeds.open_feed(world.session, user=world.alice, now=NOW)
     new = feeds.open_feed(world.session, user=world.alice, now=NOW)
 
@@ -84,7 +41,7 @@ def test_a_new_address_ends_the_one_before(world: World) -> None:
             feeds.read_feed(world.session, secret=wrong, now=NOW)
 
 
-def test_the_feed_of_a_resource_is_for_its_staff_and_names_people(world: World) -> None:
+def test_the_feed_of_a_resource_is_for_its_staff_and_names_people(world: BookingWorld) -> None:
     world.book(at(3, 10), at(3, 11))
     with pytest.raises(NotFound):
         feeds.open_feed(world.session, user=world.alice, resource=world.room, now=NOW)
@@ -94,7 +51,7 @@ def test_the_feed_of_a_resource_is_for_its_staff_and_names_people(world: World) 
     assert "Alice" in feeds.read_feed(world.session, secret=secret, now=NOW).decode()
 
 
-def test_the_public_feed_of_a_place_has_its_gatherings_and_nobodys_booking(world: World) -> None:
+def test_the_public_feed_of_a_place_has_its_gatherings_and_nobodys_booking(world: BookingWorld) -> None:
     world.book(at(3, 10), at(3, 11))
     start = NOW + timedelta(days=3)
     gatherings.announce(
@@ -108,13 +65,13 @@ def test_the_public_feed_of_a_place_has_its_gatherings_and_nobodys_booking(world
     assert read_by_library(text) == read_by_hand(text)
 
 
-def test_one_booking_is_a_calendar_of_its_own(world: World) -> None:
+def test_one_booking_is_a_calendar_of_its_own(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
 
     assert list(read_by_hand(feeds.booking_ics(booking)).values()) == [(booking.start_at, booking.end_at)]
 
 
-def test_the_letter_of_a_booking_carries_it_and_that_of_its_end_takes_it_away(world: World) -> None:
+def test_the_letter_of_a_booking_carries_it_and_that_of_its_end_takes_it_away(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     kept = feeds.ics_of_letter(world.session, kind="booking_confirmed", about=f"booking:{booking.id}:x")
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
@@ -134,7 +91,7 @@ def event_of(text: bytes) -> dict[str, str]:
     return {str(name).lower(): value.to_ical().decode() for name, value in event.items()}
 
 
-def test_a_seat_has_a_calendar_and_other_letters_have_none(world: World) -> None:
+def test_a_seat_has_a_calendar_and_other_letters_have_none(world: BookingWorld) -> None:
     start = at(5, 18).replace(tzinfo=UTC)
     made = gatherings.announce(
         world.session,

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import (
@@ -26,22 +25,18 @@ from api.domain.people.roles import StaffOnly
 from api.domain.places.sites import create_site
 from api.domain.places.skills import create_skill, has_skill
 from api.domain.places.timeline import EndsBeforeStart, Taken, list_holds
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world import HOUR
+from tests.world.booking import NOW, BookingWorld, at
 
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
-def announce(world: World, **more: Any) -> Gathering:
+def announce(world: BookingWorld, **more: Any) -> Gathering:
     facts = {"title": "Soirée jeux", "start": NOW + DAY, "end": NOW + DAY + HOUR, "seats": 1, "actor": world.bob}
     return gatherings.announce(world.session, site=world.site, now=NOW, **{**facts, **more})
 
 
-def test_a_gathering_holds_its_rooms_and_gives_them_back_when_called_off(world: World) -> None:
+def test_a_gathering_holds_its_rooms_and_gives_them_back_when_called_off(world: BookingWorld) -> None:
     gathering = announce(world, resources=[world.room])
 
     with pytest.raises(Taken):
@@ -52,7 +47,7 @@ def test_a_gathering_holds_its_rooms_and_gives_them_back_when_called_off(world: 
     assert list_holds(world.session, resource_ids=[world.room.id], start=NOW, end=NOW + 3 * DAY) == []
 
 
-def test_a_gathering_takes_no_room_that_is_booked(world: World) -> None:
+def test_a_gathering_takes_no_room_that_is_booked(world: BookingWorld) -> None:
     world.book(at(3, 9), at(3, 10))
 
     with pytest.raises(Taken):
@@ -67,12 +62,14 @@ def test_a_gathering_takes_no_room_that_is_booked(world: World) -> None:
         ({"end": NOW}, EndsBeforeStart),
     ],
 )
-def test_a_gathering_that_cannot_be_is_refused(world: World, more: dict[str, Any], error: type[DomainError]) -> None:
+def test_a_gathering_that_cannot_be_is_refused(
+    world: BookingWorld, more: dict[str, Any], error: type[DomainError]
+) -> None:
     with pytest.raises(error):
         announce(world, **more)
 
 
-def test_it_holds_things_of_its_own_place_only(world: World) -> None:
+def test_it_holds_things_of_its_own_place_only(world: BookingWorld) -> None:
     other = create_site(world.session, slug="other", name="Other", now=NOW)
     world.room.site_id = other.id
 
@@ -80,11 +77,11 @@ def test_it_holds_things_of_its_own_place_only(world: World) -> None:
         announce(world, resources=[world.room])
 
 
-def test_two_of_one_title_have_two_addresses(world: World) -> None:
+def test_two_of_one_title_have_two_addresses(world: BookingWorld) -> None:
     assert [announce(world).slug, announce(world).slug] == ["soiree-jeux", "soiree-jeux-2"]
 
 
-def test_who_comes_too_late_stands_in_line_and_moves_up(world: World) -> None:
+def test_who_comes_too_late_stands_in_line_and_moves_up(world: BookingWorld) -> None:
     gathering = announce(world)
     first = gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
     second = gatherings.register(world.session, gathering=gathering, user=world.charlie, now=NOW)
@@ -96,7 +93,7 @@ def test_who_comes_too_late_stands_in_line_and_moves_up(world: World) -> None:
     assert back.status == RegistrationStatus.WAITING
 
 
-def test_one_registers_once_and_not_after_the_start(world: World) -> None:
+def test_one_registers_once_and_not_after_the_start(world: BookingWorld) -> None:
     gathering = announce(world)
     gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
 
@@ -106,7 +103,7 @@ def test_one_registers_once_and_not_after_the_start(world: World) -> None:
         gatherings.register(world.session, gathering=gathering, user=world.charlie, now=NOW + DAY)
 
 
-def test_who_came_to_a_training_is_authorised(world: World) -> None:
+def test_who_came_to_a_training_is_authorised(world: BookingWorld) -> None:
     skill = create_skill(world.session, slug="laser", name="Laser", now=NOW)
     gathering = announce(world, skill=skill)
     seat = gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
@@ -120,7 +117,7 @@ def test_who_came_to_a_training_is_authorised(world: World) -> None:
         gatherings.mark_attended(world.session, seat=seat, actor=world.bob, now=NOW + DAY)
 
 
-def test_a_draft_is_seen_by_staff_only(world: World) -> None:
+def test_a_draft_is_seen_by_staff_only(world: BookingWorld) -> None:
     gathering = announce(world, status=GatheringStatus.DRAFT)
 
     for stranger in (None, world.alice):
@@ -130,7 +127,7 @@ def test_a_draft_is_seen_by_staff_only(world: World) -> None:
     assert gatherings.list_gatherings(world.session, since=NOW) == []
 
 
-def test_who_registered_hears_that_it_is_called_off(world: World) -> None:
+def test_who_registered_hears_that_it_is_called_off(world: BookingWorld) -> None:
     gathering = announce(world)
     gatherings.register(world.session, gathering=gathering, user=world.alice, now=NOW)
     send_due(world.session, now=NOW)

@@ -16,10 +16,11 @@ from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.people.accounts import User
 from api.domain.places.timeline import Hold
-from tests.world.booking import HOUR, NOW, World, at, make_user, make_world
+from tests.world import HOUR, make_user
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 Connect = sessionmaker[Session]
-Act = Callable[[Session, World, Booking], object]
+Act = Callable[[Session, BookingWorld, Booking], object]
 
 
 @pytest.fixture
@@ -28,12 +29,12 @@ def connect(committed: Engine) -> Connect:
 
 
 @pytest.fixture
-def world(connect: Connect) -> World:
+def world(connect: Connect) -> BookingWorld:
     with connect.begin() as session:
-        return make_world(session)
+        return make_booking_world(session)
 
 
-def book(connect: Connect, world: World, **more: Any) -> int:
+def book(connect: Connect, world: BookingWorld, **more: Any) -> int:
     """Alice books the room from ten to twelve tomorrow, in a transaction of its own."""
     with connect.begin() as session:
         facts = {"resource_id": world.room.id, "start": at(3, 10), "end": at(3, 12), **more}
@@ -47,21 +48,23 @@ def move_to(hour: int) -> Act:
     )
 
 
-def cancel(session: Session, world: World, booking: Booking) -> None:
+def cancel(session: Session, world: BookingWorld, booking: Booking) -> None:
     bookings.cancel(session, booking=booking, actor=world.alice, now=NOW)
 
 
-def annotate(session: Session, world: World, booking: Booking) -> None:
+def annotate(session: Session, world: BookingWorld, booking: Booking) -> None:
     bookings.annotate(session, booking=booking, text="late", actor=world.alice)
 
 
-def do(connect: Connect, world: World, booking_id: int, act: Act) -> None:
+def do(connect: Connect, world: BookingWorld, booking_id: int, act: Act) -> None:
     with connect.begin() as session:
         act(session, world, session.get_one(Booking, booking_id))
 
 
 @pytest.mark.parametrize("act", [move_to(14), cancel, annotate])
-def test_who_read_a_booking_before_it_was_cancelled_changes_nothing(connect: Connect, world: World, act: Act) -> None:
+def test_who_read_a_booking_before_it_was_cancelled_changes_nothing(
+    connect: Connect, world: BookingWorld, act: Act
+) -> None:
     booking_id = book(connect, world)
     with connect() as session:
         booking = session.get_one(Booking, booking_id)
@@ -70,7 +73,7 @@ def test_who_read_a_booking_before_it_was_cancelled_changes_nothing(connect: Con
             act(session, world, booking)
 
 
-def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: Connect, world: World) -> None:
+def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: Connect, world: BookingWorld) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
         booking = session.get_one(Booking, booking_id)
@@ -81,7 +84,7 @@ def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: C
         assert second["old"] == first["new"]
 
 
-def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: World) -> None:
+def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: BookingWorld) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
         request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
@@ -122,7 +125,7 @@ def race(connect: Connect, works: list[Callable[[Session, threading.Barrier], ob
     ids=["two moves", "a move and a cancellation", "two cancellations"],
 )
 def test_two_verbs_at_once_on_one_booking_leave_one_right_outcome(
-    connect: Connect, world: World, acts: list[Act], winners: set[int]
+    connect: Connect, world: BookingWorld, acts: list[Act], winners: set[int]
 ) -> None:
     booking_id = book(connect, world)
 
@@ -148,7 +151,7 @@ def test_two_verbs_at_once_on_one_booking_leave_one_right_outcome(
         assert is_live != (cancel in acts)
 
 
-def test_a_kit_is_handed_out_once(connect: Connect, world: World) -> None:
+def test_a_kit_is_handed_out_once(connect: Connect, world: BookingWorld) -> None:
     with connect.begin() as session:
         site = session.merge(world.site)
         kit = create_kit(session, site=site, name="VR", members=[], items=[("Casque", "S-1")], now=NOW)
@@ -167,7 +170,7 @@ def test_a_kit_is_handed_out_once(connect: Connect, world: World) -> None:
     assert sorted(type(each) for each in outcomes if each != "done") == [ForbiddenMove]
 
 
-def test_a_kit_put_in_service_meanwhile_is_taken_out_again(connect: Connect, world: World) -> None:
+def test_a_kit_put_in_service_meanwhile_is_taken_out_again(connect: Connect, world: BookingWorld) -> None:
     with connect.begin() as session:
         kit_id = create_kit(session, site=session.merge(world.site), name="VR", members=[], items=[], now=NOW).id
         kit = session.get_one(Kit, kit_id)
@@ -182,7 +185,7 @@ def test_a_kit_put_in_service_meanwhile_is_taken_out_again(connect: Connect, wor
 
 
 @pytest.fixture
-def offer(connect: Connect, world: World) -> tuple[int, int]:
+def offer(connect: Connect, world: BookingWorld) -> tuple[int, int]:
     """Charlie is offered what alice cancelled, bob is next in line: the ids of their waits."""
     booking_id = book(connect, world)
     with connect.begin() as session:
@@ -202,7 +205,7 @@ def test_an_offer_that_was_left_meanwhile_is_not_taken(connect: Connect, offer: 
             bookings.take_offer(session, wait=wait, now=NOW)
 
 
-def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: Connect, world: World) -> None:
+def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: Connect, world: BookingWorld) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
         request = BookingRequest(world.room.id, at(3, 10), at(3, 12))
@@ -219,7 +222,7 @@ def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: C
         assert statuses == [WaitStatus.WITHDRAWN, WaitStatus.OFFERED]
 
 
-def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, world: World) -> None:
+def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, world: BookingWorld) -> None:
     def join(session: Session, barrier: threading.Barrier) -> str:
         user = session.get_one(User, world.charlie.id)
         barrier.wait()
@@ -234,7 +237,7 @@ def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, w
 
 
 @pytest.fixture
-def gathering_id(connect: Connect, world: World) -> int:
+def gathering_id(connect: Connect, world: BookingWorld) -> int:
     """Tomorrow, with one seat."""
     with connect.begin() as session:
         facts: dict[str, Any] = {"title": "Laser", "start": NOW + 24 * HOUR, "end": NOW + 25 * HOUR, "seats": 1}
@@ -259,7 +262,7 @@ def test_seats_are_never_oversold(connect: Connect, gathering_id: int) -> None:
     assert sorted(map(str, outcomes)) == ["registered"] + ["waiting"] * 5
 
 
-def test_a_seat_is_given_back_once_and_to_one(connect: Connect, world: World, gathering_id: int) -> None:
+def test_a_seat_is_given_back_once_and_to_one(connect: Connect, world: BookingWorld, gathering_id: int) -> None:
     with connect.begin() as session:
         gathering = session.get_one(Gathering, gathering_id)
         users = [session.get_one(User, each.id) for each in (world.alice, world.bob, world.charlie)]
@@ -280,7 +283,7 @@ def test_a_seat_is_given_back_once_and_to_one(connect: Connect, world: World, ga
 
 
 def test_who_read_the_list_before_a_seat_was_given_back_registers_again(
-    connect: Connect, world: World, gathering_id: int
+    connect: Connect, world: BookingWorld, gathering_id: int
 ) -> None:
     with connect.begin() as session:
         gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, world.alice.id)

@@ -20,18 +20,12 @@ from api.domain.printing.library import Model
 from api.domain.printing.slices import Slice
 from api.domain.sales.orders import OrderStatus
 from api.settings import settings
-from tests.domain.sales.test_orders import accept, produce
 from tests.world import NOW, make_model, make_sliced, make_submitted
 from tests.world.billing import Shop, ask, make_shop
-from tests.world.stays import print_for
+from tests.world.sales import accept, print_for, produce
 
 DAYS = 30
 LATER = NOW + timedelta(days=DAYS)
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
 
 
 @pytest.fixture

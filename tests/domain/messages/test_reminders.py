@@ -17,19 +17,20 @@ from api.domain.places.skills import authorise, create_skill
 from api.domain.places.timeline import HoldReason, create_hold
 from api.domain.printing import runs
 from tests import world as printing
-from tests.world.booking import HOUR, NOW, World, at, make_world
+from tests.world import HOUR
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 
 @pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
+def world(session: Session) -> BookingWorld:
+    return make_booking_world(session)
 
 
 def letters(session: Session, kind: str) -> list[Mail]:
     return list(session.scalars(select(Mail).where(Mail.kind == kind).order_by(Mail.id)))
 
 
-def test_who_is_offered_a_freed_slot_hears_until_when_once(world: World) -> None:
+def test_who_is_offered_a_freed_slot_hears_until_when_once(world: BookingWorld) -> None:
     world.charlie.locale = Locale.EN
     taken = world.book(at(3, 10), at(3, 11))
     request = BookingRequest(world.room.id, at(3, 10), at(3, 11))
@@ -45,7 +46,7 @@ def test_who_is_offered_a_freed_slot_hears_until_when_once(world: World) -> None
     assert world.session.get_one(Wait, wait.id).status == WaitStatus.OFFERED
 
 
-def test_a_booking_that_is_in_use_already_needs_no_letter(world: World) -> None:
+def test_a_booking_that_is_in_use_already_needs_no_letter(world: BookingWorld) -> None:
     booking = world.book(at(2, 9, 15), at(2, 11))
     bookings.check_in(world.session, booking=booking, actor=world.bob, now=NOW)
 
@@ -57,7 +58,7 @@ def test_a_booking_that_is_in_use_already_needs_no_letter(world: World) -> None:
 
 
 @pytest.mark.parametrize(("left", "told"), [(AHEAD - HOUR, 1), (AHEAD + HOUR, 0)])
-def test_an_authorisation_that_ends_soon_is_told_once(world: World, left: timedelta, told: int) -> None:
+def test_an_authorisation_that_ends_soon_is_told_once(world: BookingWorld, left: timedelta, told: int) -> None:
     skill = create_skill(world.session, slug="laser", name="Découpe laser", now=NOW)
     granted = authorise(
         world.session,
@@ -76,7 +77,7 @@ def test_an_authorisation_that_ends_soon_is_told_once(world: World, left: timede
     assert (granted.warned_at is not None) == bool(told)
 
 
-def test_each_person_of_a_convention_hears_once_that_it_ends(world: World) -> None:
+def test_each_person_of_a_convention_hears_once_that_it_ends(world: BookingWorld) -> None:
     terms: dict[str, Any] = {"signed_on": date(2026, 1, 1), "starts_on": date(2026, 1, 1), "ends_on": date(2026, 3, 20)}
     conventions.sign_convention(
         world.session,

@@ -15,8 +15,8 @@ from api.domain.core.errors import NotFound
 from api.domain.people import accounts, roles
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.people.roles import Level
-from tests.domain.places.test_timeline import race
 from tests.world import NOW, PASSWORD, make_site, make_user
+from tests.world.races import race
 
 
 def sign_up(session: Session, **facts: Any) -> User:

@@ -17,17 +17,17 @@ from api.domain.places import conventions, doorcode, doors
 from api.domain.places.conventions import Convention, DatesWrong, NobodyNamed
 from api.domain.places.doors import Door, NoCode
 from api.domain.places.sites import ResourceKind, create_resource
-from tests.world.booking import NOW, World, at, make_world
+from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
 MASTER = b"the installation's secret"
 
 
 @pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
+def world(session: Session) -> BookingWorld:
+    return make_booking_world(session)
 
 
-def sign(world: World, **more: Any) -> Convention:
+def sign(world: BookingWorld, **more: Any) -> Convention:
     """Alice may use the room on Tuesday evenings of March."""
     terms = {
         "party": world.alice,
@@ -44,7 +44,7 @@ def sign(world: World, **more: Any) -> Convention:
     return conventions.sign_convention(world.session, site=world.site, **{**terms, **more})
 
 
-def test_a_convention_allows_the_evening_together_with_opening_hours(world: World) -> None:
+def test_a_convention_allows_the_evening_together_with_opening_hours(world: BookingWorld) -> None:
     with pytest.raises(OutsideHours):
         world.book(at(3, 19), at(3, 22))
     convention = sign(world)
@@ -61,14 +61,16 @@ def test_a_convention_allows_the_evening_together_with_opening_hours(world: Worl
         ({"starts_on": date(2026, 3, 9)}, at(3, 20)),  # not begun
     ],
 )
-def test_a_convention_allows_only_its_hours_and_days(world: World, more: dict[str, Any], start: datetime) -> None:
+def test_a_convention_allows_only_its_hours_and_days(
+    world: BookingWorld, more: dict[str, Any], start: datetime
+) -> None:
     sign(world, **more)
 
     with pytest.raises(OutsideHours):
         world.book(start, start + timedelta(hours=1))
 
 
-def test_a_convention_allows_only_named_people_and_areas(world: World) -> None:
+def test_a_convention_allows_only_named_people_and_areas(world: BookingWorld) -> None:
     sign(world)
     other = create_resource(world.session, site=world.site, kind=ResourceKind.ROOM, name="Autre", now=NOW)
 
@@ -77,7 +79,7 @@ def test_a_convention_allows_only_named_people_and_areas(world: World) -> None:
             world.book(at(3, 20), at(3, 21), **wrong)
 
 
-def test_a_suspended_convention_allows_nothing_until_it_is_resumed(world: World) -> None:
+def test_a_suspended_convention_allows_nothing_until_it_is_resumed(world: BookingWorld) -> None:
     convention = sign(world)
     conventions.suspend_convention(world.session, convention=convention, actor=world.bob, now=NOW)
 
@@ -87,7 +89,7 @@ def test_a_suspended_convention_allows_nothing_until_it_is_resumed(world: World)
     assert world.book(at(3, 20), at(3, 21)).id
 
 
-def test_a_closed_day_stays_closed_unless_the_convention_says_otherwise(world: World) -> None:
+def test_a_closed_day_stays_closed_unless_the_convention_says_otherwise(world: BookingWorld) -> None:
     sign(world)
     bookings.close_days(
         world.session,
@@ -109,12 +111,14 @@ def test_a_closed_day_stays_closed_unless_the_convention_says_otherwise(world: W
     ("more", "error"),
     [({"ends_on": date(2026, 2, 1)}, DatesWrong), ({"people": []}, NobodyNamed)],
 )
-def test_a_convention_that_cannot_be_is_refused(world: World, more: dict[str, Any], error: type[DomainError]) -> None:
+def test_a_convention_that_cannot_be_is_refused(
+    world: BookingWorld, more: dict[str, Any], error: type[DomainError]
+) -> None:
     with pytest.raises(error):
         sign(world, **more)
 
 
-def test_only_managers_sign_and_only_named_people_and_staff_read(world: World) -> None:
+def test_only_managers_sign_and_only_named_people_and_staff_read(world: BookingWorld) -> None:
     with pytest.raises(StaffOnly):
         sign(world, actor=world.alice)
     convention = sign(world)
@@ -124,7 +128,7 @@ def test_only_managers_sign_and_only_named_people_and_staff_read(world: World) -
         conventions.get_convention(world.session, convention_id=convention.id, user=world.charlie)
 
 
-def door_and_code(world: World, start: datetime, end: datetime) -> tuple[Door, str, bookings.Booking]:
+def door_and_code(world: BookingWorld, start: datetime, end: datetime) -> tuple[Door, str, bookings.Booking]:
     booking = world.book(start, end)
     door = doors.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
     convention = world.session.get_one(Convention, booking.convention_id)
@@ -133,7 +137,7 @@ def door_and_code(world: World, start: datetime, end: datetime) -> tuple[Door, s
     return door, code, booking
 
 
-def test_the_code_opens_from_a_quarter_before_to_a_quarter_after_and_not_longer(world: World) -> None:
+def test_the_code_opens_from_a_quarter_before_to_a_quarter_after_and_not_longer(world: BookingWorld) -> None:
     sign(world)
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
     secret, quarter = doors.door_secret(MASTER, door=door), timedelta(minutes=15)
@@ -149,7 +153,7 @@ def test_the_code_opens_from_a_quarter_before_to_a_quarter_after_and_not_longer(
     assert len(code) == 10
 
 
-def test_no_code_is_good_beyond_the_last_day_of_its_convention(world: World) -> None:
+def test_no_code_is_good_beyond_the_last_day_of_its_convention(world: BookingWorld) -> None:
     sign(world, ends_on=date(2026, 3, 3))
     door, code, booking = door_and_code(world, at(3, 22), datetime(2026, 3, 4))  # noqa: DTZ001  # to midnight
 
@@ -159,7 +163,7 @@ def test_no_code_is_good_beyond_the_last_day_of_its_convention(world: World) -> 
     assert window.end == booking.end_at
 
 
-def test_a_suspended_convention_gives_no_code(world: World) -> None:
+def test_a_suspended_convention_gives_no_code(world: BookingWorld) -> None:
     convention = sign(world)
     conventions.suspend_convention(world.session, convention=convention, actor=world.bob, now=NOW)
     door = doors.add_door(world.session, site=world.site, name="Rue", actor=world.bob, now=NOW)
@@ -170,7 +174,7 @@ def test_a_suspended_convention_gives_no_code(world: World) -> None:
         )
 
 
-def test_a_code_of_a_lost_device_opens_nothing(world: World) -> None:
+def test_a_code_of_a_lost_device_opens_nothing(world: BookingWorld) -> None:
     sign(world)
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
 
@@ -211,7 +215,7 @@ def test_the_scheme_is_that_of_its_document() -> None:
     assert f"`{code}`" in document
 
 
-def test_every_try_is_logged_once_and_for_ever(world: World) -> None:
+def test_every_try_is_logged_once_and_for_ever(world: BookingWorld) -> None:
     sign(world)
     door, code, booking = door_and_code(world, at(3, 20), at(3, 22))
     seen: dict[str, Any] = {"door": door, "at": booking.start_at, "accepted": True, "code": code, "now": NOW}

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import text
@@ -24,6 +23,7 @@ from api.domain.places.timeline import (
     release_hold,
 )
 from tests.world import NOW, make_site
+from tests.world.races import race
 
 HOUR = timedelta(hours=1)
 
@@ -134,25 +134,6 @@ def at(hour: int) -> datetime:
 def test_free_time_is_what_is_left(busy: list[tuple[int, int]], free: list[tuple[int, int]]) -> None:
     found = free_between([(at(a), at(b)) for a, b in busy], start=at(8), end=at(18))
     assert [(a.hour, b.hour) for a, b in found] == free
-
-
-def race(work: list[object]) -> list[BaseException | None]:
-    """Run all at once in threads; what each raised."""
-    gate, raised = Barrier(len(work)), [None] * len(work)
-
-    def run(index: int) -> None:
-        gate.wait()
-        try:
-            work[index]()  # type: ignore[operator]  # callables
-        except Exception as error:
-            raised[index] = error  # type: ignore[call-overload]  # filled here
-
-    threads = [Thread(target=run, args=(index,)) for index in range(len(work))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    return list(raised)
 
 
 def test_of_two_who_ask_at_once_one_wins_and_the_other_hears_taken(installation: Path) -> None:

@@ -28,15 +28,10 @@ from api.domain.pricing.tariffs import (
 )
 from api.domain.printing import jobs
 from api.domain.printing.jobs import Job
-from tests.world import NOW, World, make_job, make_model, make_site, make_user, make_world
+from tests.world import NOW, World, make_job, make_model, make_site, make_user
 
 TODAY = date(2026, 11, 23)
 ZONE = "Europe/Paris"
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 def tariff(**over: Any) -> Tariff:

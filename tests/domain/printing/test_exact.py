@@ -22,13 +22,7 @@ from tests.world import (
     make_request,
     make_sliced,
     make_submitted,
-    make_world,
 )
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 def ask(session: Session, request: JobRequest) -> ExactPrice:

@@ -41,11 +41,6 @@ from tests.world import (
 S = JobStatus
 
 
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
-
-
 def put(session: Session, job: Job, status: JobStatus) -> Job:
     """Into this status past all rules."""
     session.execute(update(Job).where(Job.id == job.id).values(status=status, ended_at=None))

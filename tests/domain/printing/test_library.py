@@ -6,12 +6,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import BuyingRight, Membership
 from api.domain.printing.library import clean_name, delete_model, get_model, list_models
-from tests.world import NOW, World, make_model, make_user, make_world
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
+from tests.world import NOW, World, make_model, make_user
 
 
 @pytest.mark.parametrize(

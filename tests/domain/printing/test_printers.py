@@ -13,14 +13,9 @@ from api.domain.people.roles import StaffOnly
 from api.domain.printing import printers
 from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, SizeWrong, state_of
 from api.domain.printing.states import ACTIVE, PrinterState
-from tests.world import NOW, World, make_material, make_printer, make_site, make_world
+from tests.world import NOW, World, make_material, make_printer, make_site
 
 S = PrinterState
-
-
-@pytest.fixture
-def world(session: Session) -> World:
-    return make_world(session)
 
 
 def verbs(session: Session, printer: Printer) -> list[str]:

@@ -21,9 +21,8 @@ from api.domain.places import sites
 from api.domain.places.sites import Resource
 from api.domain.sales import tabs
 from api.domain.sales.tabs import MonthlyBill
-from tests.domain.sales.test_tabs import check_only
-from tests.world.billing import Shop, accept_all, issue, make_details, make_shop
-from tests.world.stays import HOUR, make_room, stay
+from tests.world import HOUR
+from tests.world.billing import Shop, accept_all, check_only, issue, make_details, make_room, make_shop, stay
 
 #: 23:30 to 00:30 at the end of November, and 22:30 to 23:30 just before, on the clocks of Mende.
 LATE = datetime(2026, 11, 30, 22, 30, tzinfo=UTC)

@@ -19,15 +19,10 @@ from api.domain.sales.orders.billing import DepositWrong, MixedOrders, NotDelive
 from api.domain.sales.orders.delivery import NotChecked
 from api.domain.sales.orders.production import CauseMissing, GoodWrong, NotPrinted, PrintsStarted
 from api.domain.sales.quotes import QuoteStatus
-from tests.domain.sales.test_orders import accept, print_next, produce, slice_all
 from tests.world import NOW, make_user
-from tests.world.billing import Shop, accept_all, ask, make_details, make_shop
+from tests.world.billing import Shop, accept_all, ask, make_details
 from tests.world.documents import make_siren, make_siret, make_vat_number
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
+from tests.world.sales import accept, print_next, produce, slice_all
 
 
 @pytest.fixture

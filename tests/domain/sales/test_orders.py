@@ -19,67 +19,17 @@ from api.domain.messages.notifications import Mail
 from api.domain.people.accounts import BuyingRight
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.prices import NoPriceForMaterial, NoSuchRush
-from api.domain.printing import jobs, runs, slices
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.jobs.request import CopiesWrong
 from api.domain.printing.mesh import FitsNoPrinter
-from api.domain.printing.runs import RunStatus, claim_next
+from api.domain.printing.runs import RunStatus
 from api.domain.sales import orders, quotes
 from api.domain.sales.orders import Order, OrderStatus
 from api.domain.sales.orders.accept import AcceptedAlready, NotOffered, OverLimit, PriceEdited, QuoteExpired
-from api.domain.sales.quotes import Quote, QuoteStatus, Review
-from tests.domain.billing.test_organisations import join
+from api.domain.sales.quotes import QuoteStatus, Review
 from tests.world import NOW, make_material, make_model, make_request, make_user
-from tests.world.billing import Shop, accept_all, ask, make_details, make_shop
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
-
-
-def accept(session: Session, shop: Shop, quote: Quote, **over: Any) -> Order:
-    return orders.accept(session, quote=quote, **{"actor": shop.world.alice, "now": NOW, **over})
-
-
-def slice_all(session: Session, order: Order) -> None:
-    """As if the slicer had done its work, with figures far from the estimate."""
-    for part in order.parts:
-        for each in part.prints:
-            for wanted in each.job.slices:
-                if wanted.slice.status == slices.SliceStatus.PENDING:
-                    slices.mark_ready(
-                        session,
-                        slice_=wanted.slice,
-                        seconds=9000,
-                        grams=Decimal(77),
-                        gcode_key="g",
-                        size=1,
-                        sha1="0" * 40,
-                        now=NOW,
-                    )
-            jobs.settle_slices(session, job=each.job, now=NOW)
-
-
-def print_next(session: Session, shop: Shop, *, outcome: RunStatus = RunStatus.DONE) -> None:
-    """The printer takes the next plate, and it ends so."""
-    shop.world.printer.plate_clear = True
-    session.flush()
-    run = claim_next(session, printer_id=shop.world.printer.id, now=NOW)
-    assert run is not None
-    run.status = RunStatus.PRINTING
-    session.flush()
-    runs.finish(session, run=run, outcome=outcome, now=NOW, reason="" if outcome == RunStatus.DONE else "print_failed")
-
-
-def produce(session: Session, shop: Shop, order: Order) -> None:
-    """Slice, print, find everything good."""
-    session.refresh(order)
-    slice_all(session, order)
-    for _ in order.parts:
-        print_next(session, shop)
-    for part in order.parts:
-        orders.check_part(session, order=order, part=part, good=part.quantity, actor=shop.world.bob, now=NOW)
+from tests.world.billing import Shop, accept_all, ask, join, make_details, make_shop
+from tests.world.sales import accept, print_next, produce, slice_all
 
 
 def test_a_quote_has_price_trace_promise_and_validity(session: Session, shop: Shop) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge as real_judge
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Document, Nature, PaymentMeansCode, check_document, faults
+from api.domain.billing.facturx import Nature, PaymentMeansCode, faults
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.organisations import BuyersOnly, NotBillable
 from api.domain.billing.payments import CreditTooSmall
@@ -26,19 +26,12 @@ from api.domain.pricing.legal import Regime
 from api.domain.pricing.prices import BookingRates
 from api.domain.sales import orders, tabs
 from api.domain.sales.tabs import BilledAlready, BilledItem, Owed, Tab
-from tests.domain.billing.test_organisations import join
-from tests.domain.sales.test_orders import accept, produce
-from tests.world import NOW, make_user
-from tests.world.billing import Shop, accept_all, ask, make_details, make_shop
+from tests.world import HOUR, NOW, make_user
+from tests.world.billing import START, Shop, accept_all, ask, check_only, join, make_details, make_room, make_shop, stay
 from tests.world.documents import make_buyer
-from tests.world.stays import HOUR, START, make_room, print_for, stay
+from tests.world.sales import accept, print_for, produce
 
 LATER = START + timedelta(days=1)
-
-
-@pytest.fixture
-def shop(session: Session) -> Shop:
-    return make_shop(session)
 
 
 def owed(session: Session, shop: Shop, **over: Any) -> list[Owed]:
@@ -217,11 +210,6 @@ def test_a_public_buyer_that_wants_an_engagement_number_gets_no_invoice_without(
     invoice = bill(session, shop, judge=check_only, purchase_order="EJ-2026-4")
 
     assert invoice.document.purchase_order == "EJ-2026-4"
-
-
-def check_only(document: Document) -> bytes:
-    check_document(document)
-    return b"seen"
 
 
 def test_an_organisation_without_billing_details_is_named_not_billed(session: Session, shop: Shop) -> None:

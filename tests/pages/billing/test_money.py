@@ -21,15 +21,13 @@ from api.domain.sales import quotes
 from api.domain.sales.orders import draft_invoice
 from api.domain.sales.orders.billing import DepositHalfCredited
 from api.domain.sales.quotes import Quote, QuoteStatus, Review, get_rule
-from tests.domain.billing.test_organisations import join
-from tests.domain.sales.test_orders import accept
-from tests.pages.conftest import Browser
-from tests.pages.sales.test_sale import FIELDS, alice, bob, store
 from tests.world import make_model, make_user
-from tests.world.billing import Shop, ask, issue
+from tests.world.billing import FIELDS, Shop, ask, issue, join
+from tests.world.browsers import Browser
 from tests.world.documents import make_siren, make_siret, make_vat_number
+from tests.world.sales import accept
 
-__all__ = ["alice", "bob", "store"]
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 PAGES = ("/staff/money", "/staff/quotes", "/staff/orders", "/staff/tariffs", "/staff/sellers", "/staff/books")
 

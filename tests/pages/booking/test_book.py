@@ -22,8 +22,8 @@ from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 from api.settings import settings
-from tests.pages.conftest import Browser
 from tests.world import NOW, World, make_run, make_sliced
+from tests.world.browsers import Browser
 
 TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
 

@@ -13,8 +13,8 @@ from api.domain.booking.kits import create_kit, take_out_of_service
 from api.domain.booking.rules import Rule
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import Resource, ResourceKind, create_resource
-from tests.pages.conftest import Browser
 from tests.world import NOW, World
+from tests.world.browsers import Browser
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking
 from api.domain.places.sites import Resource, ResourceKind, create_resource
-from tests.pages.conftest import Browser
 from tests.world import NOW, World
+from tests.world.browsers import Browser
 
 WEEKLY = {"day": "2026-11-24", "at": "10:00", "minutes": "60", "repeat": "FREQ=WEEKLY", "count": "3"}
 

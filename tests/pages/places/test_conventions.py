@@ -5,7 +5,6 @@ import hmac
 import json
 import re
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,16 +22,12 @@ from api.domain.places.doorcode import verify
 from api.domain.places.doors import Door, DoorUse, list_doors
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill, has_skill
-from api.settings import settings
-from tests.pages.conftest import Browser
 from tests.world import NOW, World
+from tests.world.browsers import Browser
+
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 EVENING = {"opens-1-0": "18:00", "closes-1-0": "22:00"}  # Tuesdays
-
-
-@pytest.fixture(autouse=True)
-def _own_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
 
 
 @pytest.fixture

@@ -9,15 +9,10 @@ from sqlalchemy.orm import Session
 
 from api.domain.pricing.tariffs import TariffRow, get_tariff, list_versions
 from api.domain.printing import jobs
-from tests.pages.conftest import Browser
 from tests.world import NOW, World, make_job
 from tests.world.billing import Shop, ask
+from tests.world.browsers import Browser
 from web.price_form import decimal_of
-
-
-@pytest.fixture
-def world(shop: Shop) -> World:
-    return shop.world
 
 
 def fields(world: World, **over: Any) -> dict[str, str]:

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from api.domain.printing.library import Model
 from api.domain.printing.slices import Slice, mark_failed, mark_ready
 from printers import slicer
-from tests.pages.conftest import Browser
 from tests.world import NOW, make_model
+from tests.world.browsers import Browser
 
 QUICK = {"hx-request": "true"}
 

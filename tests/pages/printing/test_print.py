@@ -1,43 +1,24 @@
 """The pages of printing: upload, choose, hand in, follow, cancel; by who may, in words that help."""
 
 import re
-import struct
 from collections.abc import Callable
 from datetime import timedelta
-from itertools import product
-from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.adapters import files
 from api.domain.people.accounts import Locale
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.library import RESTORE_WITHIN, Model
 from api.domain.printing.runs import RunCommand, RunStatus
 from api.settings import settings
-from tests.pages.conftest import Browser
+from tests import corpus
 from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
+from tests.world.browsers import Browser
 
-CORNERS = list(product((0.0, 1.0), repeat=3))
-FACES = [
-    (0, 1, 3), (0, 3, 2), (4, 6, 7), (4, 7, 5), (0, 4, 5), (0, 5, 1),
-    (2, 3, 7), (2, 7, 6), (0, 2, 6), (0, 6, 4), (1, 5, 7), (1, 7, 3),
-]  # fmt: skip
-
-
-def cube_stl(size_mm: float = 20.0) -> bytes:
-    """A closed cube as binary STL."""
-    facets = [[size_mm * c for corner in face for c in CORNERS[corner]] for face in FACES]
-    return bytes(80) + struct.pack("<I", 12) + b"".join(struct.pack("<12fH", 0, 0, 0, *f, 0) for f in facets)
-
-
-@pytest.fixture(autouse=True)
-def file_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 def upload(browser: Browser, content: bytes, name: str = "hook.stl", **headers: str) -> httpx.Response:
@@ -45,7 +26,7 @@ def upload(browser: Browser, content: bytes, name: str = "hook.stl", **headers: 
 
 
 def test_an_uploaded_part_leads_to_its_choices_and_price(alice: Browser, session: Session) -> None:
-    answer = upload(alice, cube_stl())
+    answer = upload(alice, corpus.cube())
     model = session.scalars(select(Model)).one()
     assert (answer.status_code, answer.headers["location"]) == (303, f"/print/{model.id}")
     page = alice.get(answer.headers["location"]).text
@@ -54,14 +35,14 @@ def test_an_uploaded_part_leads_to_its_choices_and_price(alice: Browser, session
 
 
 def test_a_script_is_told_where_to_go(alice: Browser) -> None:
-    answer = upload(alice, cube_stl(), **{"hx-request": "true"})
+    answer = upload(alice, corpus.cube(), **{"hx-request": "true"})
     assert answer.status_code == 200
     assert answer.headers["hx-redirect"].startswith("/print/")
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"", "empty"), (b"solid no\n", "STL"), (cube_stl()[:200], "cut short"), (b"PK\x03\x04" + bytes(100), "3MF")],
+    [(b"", "empty"), (b"solid no\n", "STL"), (corpus.cube()[:200], "cut short"), (b"PK\x03\x04" + bytes(100), "3MF")],
 )
 def test_a_bad_file_comes_back_with_its_reason_at_the_field(
     alice: Browser, session: Session, content: bytes, said: str
@@ -94,7 +75,7 @@ def test_a_part_too_large_says_which_way_and_offers_to_shrink(alice: Browser, se
 
 
 def test_a_part_drawn_in_inches_is_put_right_by_one_click(alice: Browser, session: Session) -> None:
-    page = alice.get(upload(alice, cube_stl(2.0)).headers["location"]).text
+    page = alice.get(upload(alice, corpus.binary(corpus.box(2, 2, 2))).headers["location"]).text
     assert "Drawn in inches, it would be 50.8 mm" in page
     assert "scale=2540" in page
 

@@ -11,8 +11,8 @@ from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
 from api.domain.printing.runs import RunCommand, RunStatus
-from tests.pages.conftest import Browser
 from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
+from tests.world.browsers import Browser
 
 
 def test_nothing_to_do_says_so(bob: Browser) -> None:

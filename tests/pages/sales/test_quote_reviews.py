@@ -11,12 +11,9 @@ from api.domain.messages.notifications import Mail, notify_quote
 from api.domain.people.accounts import Locale
 from api.domain.sales import quotes
 from api.domain.sales.quotes import Quote, Review
-from tests.pages.conftest import Browser
-from tests.pages.sales.test_sale import alice
 from tests.world import NOW
 from tests.world.billing import Shop, ask
-
-__all__ = ["alice"]
+from tests.world.browsers import Browser
 
 
 @pytest.fixture

@@ -1,50 +1,21 @@
 """The pages of selling: enter an organisation, ask, accept, check, deliver, invoice, match; strangers find nothing."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.adapters import files
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.payments import open_cents
-from api.domain.people.accounts import Organisation, User
+from api.domain.people.accounts import Organisation
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
-from api.settings import settings
-from tests.domain.sales.test_orders import accept, print_next, slice_all
-from tests.pages.conftest import Browser
 from tests.world import make_model
-from tests.world.billing import Shop, ask, issue
+from tests.world.billing import FIELDS, Shop, ask, issue
+from tests.world.browsers import Browser
 from tests.world.documents import make_siren
+from tests.world.sales import accept, print_next, slice_all
 
-
-@pytest.fixture
-def alice(shop: Shop, log_in: Callable[[User], Browser]) -> Browser:
-    return log_in(shop.world.alice)
-
-
-@pytest.fixture
-def bob(shop: Shop, log_in: Callable[[User], Browser]) -> Browser:
-    return log_in(shop.world.bob)
-
-
-@pytest.fixture
-def charlie(shop: Shop, log_in: Callable[[User], Browser]) -> Browser:
-    return log_in(shop.world.charlie)
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
-    yield
-    files._store.cache_clear()
-
-
-FIELDS = {"name": "Tournerie", "street": "1 rue A", "postcode": "48000", "city": "Mende", "terms_days": "30"}
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 def test_a_wrong_siren_stands_beside_its_field_with_what_was_typed(alice: Browser) -> None:

@@ -10,24 +10,11 @@ from sqlalchemy.orm import Session
 from api.domain.billing import organisations, platform
 from api.domain.billing.invoices import Invoice
 from api.domain.people.accounts import BuyingRight, User
-from tests.domain.billing.test_organisations import join
-from tests.pages.conftest import Browser
-from tests.routes.sales.test_tabs import PAST
 from tests.world import NOW, make_user
-from tests.world.billing import Shop, issue
-from tests.world.stays import make_room, stay
+from tests.world.billing import PAST, Shop, issue, join, make_room, stay
+from tests.world.browsers import Browser
 
 ADDRESS = {"street": "1 rue des Essais", "postcode": "48000", "city": "Mende"}
-
-
-@pytest.fixture
-def bob(shop: Shop, log_in: Callable[[User], Browser]) -> Browser:
-    return log_in(shop.world.bob)
-
-
-@pytest.fixture
-def alice(shop: Shop, log_in: Callable[[User], Browser]) -> Browser:
-    return log_in(shop.world.alice)
 
 
 @pytest.fixture

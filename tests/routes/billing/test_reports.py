@@ -6,19 +6,19 @@ import pytest
 
 from api.domain.people.accounts import User
 from api.settings import settings
-from tests.routes.sales.conftest import Caller
 from tests.world.billing import Shop
+from tests.world.programs import Program
 
 
 def test_staff_download_both_forms(
-    calls: Callable[[User], Caller], shop: Shop, monkeypatch: pytest.MonkeyPatch
+    program: Callable[[User], Program], shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(settings(), "flow_platform", "0042")
     url, period = f"/sellers/{shop.seller.id}/e-reporting", {"start": "2026-11-01", "end": "2026-12-01"}
-    bob = calls(shop.world.bob)
+    bob = program(shop.world.bob)
 
     assert bob("GET", f"{url}.csv", params=period).text.startswith("\ufeffDate;Catégorie")
     assert b"<TransactionsReport>" in bob("GET", f"{url}.xml", params=period).content
     monkeypatch.setattr(settings(), "flow_platform", "")
     assert bob("GET", f"{url}.xml", params=period).json()["code"] == "platform-unnamed"
-    assert calls(shop.world.alice)("GET", f"{url}.csv", params=period).status_code == 404
+    assert program(shop.world.alice)("GET", f"{url}.csv", params=period).status_code == 404

@@ -15,9 +15,9 @@ from api.domain.booking.bookings import Booking
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
 from api.domain.places.sites import Resource, ResourceKind, create_resource
-from tests.domain.booking.test_feeds import read_by_hand, read_by_library
 from tests.serving import client_of
 from tests.world import NOW, World, make_world
+from tests.world.calendars import read_by_hand, read_by_library
 
 TOMORROW = "2026-11-24"
 SLOT = {"start": f"{TOMORROW}T10:00:00", "end": f"{TOMORROW}T11:00:00"}

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from api.examples import example_of
-from tests.routes.conftest import Program
 from tests.world import World, make_job, make_model
+from tests.world.programs import Program
 
 NOUNS = ("models", "jobs", "printers", "sites", "materials", "probes")
 #: What programs send by mistake, and people on purpose.

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from api.domain.printing.runs import RunStatus
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
-from tests.routes.conftest import Program
 from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
+from tests.world.programs import Program
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from api.settings import settings
 from tests import corpus
-from tests.routes.conftest import Face, Program
+from tests.world.programs import Face, Program
 
 #: A few of each kind; the whole corpus is measured in tests/domain/printing/test_mesh.py.
 REFUSED = [

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.routes.conftest import Face, Program
 from tests.world import World, make_run, make_sliced
+from tests.world.programs import Face, Program
 
 
 def test_members_see_the_fleet_without_keys_addresses_or_troubles(

@@ -6,8 +6,8 @@ from api.adapters.seal import unseal
 from api.domain.printing import probes
 from api.domain.printing.printers import get_printer
 from api.domain.printing.probes import Probe
-from tests.routes.conftest import Program
 from tests.world import World
+from tests.world.programs import Program
 
 
 def asked(bob: Program, session: Session, world: World) -> Probe:

@@ -1,42 +1,31 @@
 """The JSON face of selling: a whole sale by API, strangers answered 404, members without the right 403."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.adapters import files
 from api.adapters.gateways import FakeGateway
 from api.domain.billing import organisations, payments
 from api.domain.billing.invoices import Invoice
 from api.domain.people.accounts import BuyingRight, User
 from api.domain.sales.orders import Order
 from api.routes.billing.payments import get_gateway
-from api.settings import settings
-from tests.domain.billing.test_organisations import join
-from tests.domain.sales.test_orders import accept, produce
-from tests.routes.sales.conftest import Caller
 from tests.world import NOW, make_model, make_user
-from tests.world.billing import Shop, ask, issue
+from tests.world.billing import Shop, ask, issue, join
 from tests.world.documents import make_siren, make_siret
+from tests.world.programs import Face, Program
+from tests.world.sales import accept, produce
 
-Calls = Callable[[User], Caller]
+Programs = Callable[[User], Program]
 ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
 
 
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(settings(), "data_dir", tmp_path)
-    files._store.cache_clear()
-    yield files
-    files._store.cache_clear()
-
-
-def test_an_organisation_is_entered_once_and_read_back(calls: Calls, shop: Shop) -> None:
-    alice = calls(shop.world.alice)
+def test_an_organisation_is_entered_once_and_read_back(program: Programs, shop: Shop) -> None:
+    alice = program(shop.world.alice)
     siren = make_siren(77)
     body = {"name": "Atelier 77", "address": ADDRESS, "siren": siren, "siret": make_siret(siren)}
     made = [alice("POST", "/organisations", json=body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
@@ -47,9 +36,9 @@ def test_an_organisation_is_entered_once_and_read_back(calls: Calls, shop: Shop)
     assert read["billing"]["siret"] == make_siret(siren)
 
 
-def test_a_wrong_key_is_told_at_its_field(calls: Calls, shop: Shop) -> None:
+def test_a_wrong_key_is_told_at_its_field(program: Programs, shop: Shop) -> None:
     body = {"name": "X", "address": ADDRESS, "siren": "123456789"}
-    answer = calls(shop.world.alice)("POST", "/organisations", json=body)
+    answer = program(shop.world.alice)("POST", "/organisations", json=body)
 
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "wrong-siren", "siren")
 
@@ -60,8 +49,8 @@ def quote_body(session: Session, shop: Shop, **line: Any) -> dict[str, Any]:
     return {"organisation_id": shop.company.id, "site_id": shop.world.site.id, "lines": [line]}
 
 
-def test_a_sale_from_quote_to_paid_invoice(session: Session, calls: Calls, shop: Shop, store: Any) -> None:
-    alice, bob = calls(shop.world.alice), calls(shop.world.bob)
+def test_a_sale_from_quote_to_paid_invoice(session: Session, program: Programs, shop: Shop) -> None:
+    alice, bob = program(shop.world.alice), program(shop.world.bob)
     quote = alice("POST", "/quotes", json=quote_body(session, shop)).json()
     assert alice("GET", f"/quotes/{quote['id']}/pdf").content.startswith(b"%PDF")
     said = {"purchase_order": "BC-9", "total_cents": quote["total_cents"]}
@@ -87,22 +76,24 @@ def test_a_sale_from_quote_to_paid_invoice(session: Session, calls: Calls, shop:
     ("line", "code"),
     [({"quantity": -1}, "copies-wrong"), ({"quantity": 0}, "copies-wrong"), ({"material": "ZZZ"}, "material-unknown")],
 )
-def test_a_wrong_line_is_named(session: Session, calls: Calls, shop: Shop, line: dict[str, Any], code: str) -> None:
-    answer = calls(shop.world.alice)("POST", "/quotes", json=quote_body(session, shop, **line))
+def test_a_wrong_line_is_named(
+    session: Session, program: Programs, shop: Shop, line: dict[str, Any], code: str
+) -> None:
+    answer = program(shop.world.alice)("POST", "/quotes", json=quote_body(session, shop, **line))
 
     assert (answer.status_code, answer.json()["code"]) == (422, code)
 
 
-def test_no_price_can_be_sent(session: Session, calls: Calls, shop: Shop) -> None:
+def test_no_price_can_be_sent(session: Session, program: Programs, shop: Shop) -> None:
     body = quote_body(session, shop, unit_price="0.01")
 
-    assert calls(shop.world.alice)("POST", "/quotes", json=body).status_code == 422
+    assert program(shop.world.alice)("POST", "/quotes", json=body).status_code == 422
 
 
-def test_a_quote_for_anothers_organisation_is_not_found(session: Session, calls: Calls, shop: Shop) -> None:
+def test_a_quote_for_anothers_organisation_is_not_found(session: Session, program: Programs, shop: Shop) -> None:
     body = {**quote_body(session, shop), "organisation_id": shop.world.acme.id}
 
-    assert calls(shop.world.alice)("POST", "/quotes", json=body).status_code == 404
+    assert program(shop.world.alice)("POST", "/quotes", json=body).status_code == 404
 
 
 @pytest.fixture
@@ -176,13 +167,13 @@ WRITES: list[tuple[str, dict[str, Any] | None]] = [
 ]
 
 
-def test_a_stranger_finds_nothing(session: Session, calls: Calls, shop: Shop, things: dict[str, Any]) -> None:
+def test_a_stranger_finds_nothing(session: Session, program: Programs, shop: Shop, things: dict[str, Any]) -> None:
     """Charlie is a manager too, but of another place that has a seller of its own."""
     from tests.world.billing import add_seller  # noqa: PLC0415
 
     elsewhere = session.get_one(type(shop.world.site), shop.world.site.id + 1)
     add_seller(session, site=elsewhere, prefix="X")
-    charlie = calls(shop.world.charlie)
+    charlie = program(shop.world.charlie)
     before = session.scalar(select(func.count()).select_from(Invoice))
     answers = {path: charlie("GET", path.format(**things)).status_code for path in READS}
     answers |= {path: charlie("POST", path.format(**things), json=body).status_code for path, body in WRITES}
@@ -191,9 +182,9 @@ def test_a_stranger_finds_nothing(session: Session, calls: Calls, shop: Shop, th
     assert session.scalar(select(func.count()).select_from(Invoice)) == before
 
 
-def test_a_buyer_is_not_staff(calls: Calls, shop: Shop, things: dict[str, Any]) -> None:
+def test_a_buyer_is_not_staff(program: Programs, shop: Shop, things: dict[str, Any]) -> None:
     """Alice sees her things, but what staff do is 403 (a seller's books are 404: she has nothing there)."""
-    alice = calls(shop.world.alice)
+    alice = program(shop.world.alice)
     for path, body in WRITES:
         if path.startswith(("/orders", "/quotes/{quote}/offer", "/quotes/{quote}/decline")):
             assert alice("POST", path.format(**things), json=body).status_code == 403, path
@@ -201,38 +192,42 @@ def test_a_buyer_is_not_staff(calls: Calls, shop: Shop, things: dict[str, Any]) 
             assert alice("POST", path.format(**things), json=body).status_code == 404, path
 
 
-def test_a_viewer_reads_and_buys_nothing(session: Session, calls: Calls, shop: Shop, things: dict[str, Any]) -> None:
+def test_a_viewer_reads_and_buys_nothing(
+    session: Session, program: Programs, shop: Shop, things: dict[str, Any]
+) -> None:
     dana = make_user(session)
     join(session, shop, dana, BuyingRight.VIEWER)
-    viewer = calls(dana)
+    viewer = program(dana)
 
     assert viewer("GET", f"/quotes/{things['quote']}").status_code == 200
     assert viewer("POST", f"/quotes/{things['quote']}/accept", json={}).status_code == 403
     assert viewer("PUT", f"/organisations/{things['org']}", json={"name": "X", "address": ADDRESS}).status_code == 403
 
 
-def test_an_invitation_is_joined(session: Session, calls: Calls, shop: Shop) -> None:
+def test_an_invitation_is_joined(session: Session, program: Programs, shop: Shop) -> None:
     dana = make_user(session)
     body = {"email": dana.email, "buying": "buyer", "monthly_cents": 5000}
-    token = calls(shop.world.alice)("POST", f"/organisations/{shop.company.slug}/invitations", json=body).json()
-    assert calls(dana)("POST", "/organisations/join", json=token).status_code == 200
+    token = program(shop.world.alice)("POST", f"/organisations/{shop.company.slug}/invitations", json=body).json()
+    assert program(dana)("POST", "/organisations/join", json=token).status_code == 200
 
     [_, (member, _, limit)] = organisations.list_members(session, organisation=shop.company)
     assert (member.user_id, limit) == (dana.id, 5000)
 
 
-def test_a_checkout_is_paid_by_its_webhook_only_once(session: Session, app: Any, calls: Calls, shop: Shop) -> None:
+def test_a_checkout_is_paid_by_its_webhook_only_once(
+    session: Session, app: FastAPI, face: Face, program: Programs, shop: Shop
+) -> None:
     fake = FakeGateway(webhook_secret="whsec")
     app.dependency_overrides[get_gateway] = lambda: fake
     invoice = issue(session, shop)
-    alice = calls(shop.world.alice)
+    alice = program(shop.world.alice)
     reference = alice("POST", f"/invoices/{invoice.id}/checkout").json()["url"].partition("#fake-")[2]
     assert payments.open_cents(session, invoice=invoice) > 0
     body, headers = fake.pay(reference, now=NOW)
     url = "/api/v1/gateways/fake/webhook"
-    answers = [alice.client.post(url, content=body, headers=headers) for _ in range(2)]
+    answers = [face.request("POST", url, content=body, headers=headers) for _ in range(2)]
 
     assert [answer.json()["outcome"] for answer in answers] == ["paid", "replayed"]
     assert payments.open_cents(session, invoice=invoice) == 0
-    assert alice.client.post(url, content=body + b" ", headers=headers).status_code == 400
+    assert face.request("POST", url, content=body + b" ", headers=headers).status_code == 400
     assert alice("POST", f"/invoices/{invoice.id}/checkout").status_code == 409

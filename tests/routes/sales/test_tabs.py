@@ -9,16 +9,14 @@ from sqlalchemy.orm import Session
 from api.domain.billing import organisations
 from api.domain.people.accounts import User
 from api.domain.sales import tabs
-from tests.routes.sales.conftest import Caller
-from tests.world import NOW, make_user
-from tests.world.billing import Shop
+from tests.world import HOUR, NOW, make_user
+from tests.world.billing import PAST, Shop, make_room, stay
 from tests.world.documents import make_buyer
-from tests.world.stays import HOUR, START, make_room, print_for, stay
+from tests.world.programs import Program
+from tests.world.sales import print_for
 
-Calls = Callable[[User], Caller]
+Programs = Callable[[User], Program]
 ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
-#: Three days ago: the stay is over for the clock of the server too.
-PAST = START.replace(day=20)
 
 
 @pytest.fixture
@@ -26,8 +24,10 @@ def room(session: Session, shop: Shop) -> Any:
     return make_room(session, shop)
 
 
-def test_a_tab_is_billed_by_parts_and_each_part_once(session: Session, calls: Calls, shop: Shop, room: Any) -> None:
-    bob, url = calls(shop.world.bob), f"/sellers/{shop.seller.id}/tabs"
+def test_a_tab_is_billed_by_parts_and_each_part_once(
+    session: Session, program: Programs, shop: Shop, room: Any
+) -> None:
+    bob, url = program(shop.world.bob), f"/sellers/{shop.seller.id}/tabs"
     first, second = (stay(session, shop, room=room, start=PAST + n * 3 * HOUR) for n in range(2))
     (tab,) = bob("GET", url).json()
     assert [each["id"] for each in tab["owed"]] == [first.id, second.id]
@@ -42,8 +42,8 @@ def test_a_tab_is_billed_by_parts_and_each_part_once(session: Session, calls: Ca
     assert bob("GET", url).json() == []
 
 
-def test_the_same_key_bills_once_and_answers_twice(session: Session, calls: Calls, shop: Shop, room: Any) -> None:
-    bob = calls(shop.world.bob)
+def test_the_same_key_bills_once_and_answers_twice(session: Session, program: Programs, shop: Shop, room: Any) -> None:
+    bob = program(shop.world.bob)
     stay(session, shop, room=room, start=PAST)
     url, body = f"/sellers/{shop.seller.id}/tabs/bill", {"organisation_id": shop.company.id}
     made = [bob("POST", url, json=body, headers={"Idempotency-Key": "one"}).json() for _ in range(2)]
@@ -52,9 +52,9 @@ def test_the_same_key_bills_once_and_answers_twice(session: Session, calls: Call
 
 
 def test_money_is_taken_at_the_desk_with_an_address_asked_once(
-    session: Session, calls: Calls, shop: Shop, room: Any
+    session: Session, program: Programs, shop: Shop, room: Any
 ) -> None:
-    bob, alice = calls(shop.world.bob), shop.world.alice
+    bob, alice = program(shop.world.bob), shop.world.alice
     stay(session, shop, room=room, start=PAST, organisation_id=None)
     job = print_for(session, shop)
     owed = bob("GET", f"/sellers/{shop.seller.id}/owed", params={"user_id": alice.id}).json()
@@ -68,11 +68,13 @@ def test_money_is_taken_at_the_desk_with_an_address_asked_once(
     assert (paid["open_cents"], other["total_cents"]) == (0, 3000)
     till = bob("GET", f"/sellers/{shop.seller.id}/till").json()
     assert till == {"cash_cents": paid["total_cents"], "card_cents": 3000}
-    assert {each["id"] for each in calls(alice)("GET", "/invoices").json()["items"]} == {paid["id"], other["id"]}
+    assert {each["id"] for each in program(alice)("GET", "/invoices").json()["items"]} == {paid["id"], other["id"]}
 
 
-def test_a_wrong_address_and_a_changed_total_are_told(session: Session, calls: Calls, shop: Shop, room: Any) -> None:
-    bob, url = calls(shop.world.bob), f"/sellers/{shop.seller.id}/sales"
+def test_a_wrong_address_and_a_changed_total_are_told(
+    session: Session, program: Programs, shop: Shop, room: Any
+) -> None:
+    bob, url = program(shop.world.bob), f"/sellers/{shop.seller.id}/sales"
     stay(session, shop, room=room, start=PAST, organisation_id=None)
     body = {"user_id": shop.world.alice.id, "means": "cash"}
     wrong = bob("POST", url, json={**body, "address": {**ADDRESS, "city": " "}})
@@ -82,14 +84,14 @@ def test_a_wrong_address_and_a_changed_total_are_told(session: Session, calls: C
     assert (changed.status_code, changed.json()["code"]) == (409, "total-changed")
 
 
-def test_a_buyer_says_the_cost_centre(session: Session, calls: Calls, shop: Shop, room: Any) -> None:
+def test_a_buyer_says_the_cost_centre(session: Session, program: Programs, shop: Shop, room: Any) -> None:
     booked = stay(session, shop, room=room, start=PAST)
     centre = organisations.add_cost_centre(
         session, organisation=shop.company, actor=shop.world.alice, code="A", name="A"
     )
     url, said = f"/bookings/{booked.id}/cost-centre", {"cost_centre_id": centre.id}
-    assert calls(make_user(session))("PUT", url, json=said).status_code == 404
-    assert calls(shop.world.alice)("PUT", url, json=said).status_code == 204
+    assert program(make_user(session))("PUT", url, json=said).status_code == 404
+    assert program(shop.world.alice)("PUT", url, json=said).status_code == 204
 
     assert tabs.list_tabs(session, seller=shop.seller, now=NOW)[0].cost_centre_id == centre.id
 
@@ -105,13 +107,15 @@ def test_a_buyer_says_the_cost_centre(session: Session, calls: Calls, shop: Shop
         ("GET", "till"),
     ],
 )
-def test_members_and_strangers_find_no_till(session: Session, calls: Calls, shop: Shop, method: str, path: str) -> None:
+def test_members_and_strangers_find_no_till(
+    session: Session, program: Programs, shop: Shop, method: str, path: str
+) -> None:
     body = {"tabs/bill": {"organisation_id": shop.company.id}, "sales": {"user_id": 1, "means": "cash"}}.get(path)
     for person in (shop.world.alice, make_user(session)):
-        assert calls(person)(method, f"/sellers/{shop.seller.id}/{path}", json=body).status_code == 404
+        assert program(person)(method, f"/sellers/{shop.seller.id}/{path}", json=body).status_code == 404
 
 
-def test_staff_read_what_the_clock_could_not_invoice(session: Session, calls: Calls, shop: Shop) -> None:
-    assert calls(shop.world.bob)("GET", f"/sellers/{shop.seller.id}/tabs/refused").json() == []
+def test_staff_read_what_the_clock_could_not_invoice(session: Session, program: Programs, shop: Shop) -> None:
+    assert program(shop.world.bob)("GET", f"/sellers/{shop.seller.id}/tabs/refused").json() == []
     tabs.save_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
     assert tabs.find_address(session, user=shop.world.alice) == make_buyer().address
