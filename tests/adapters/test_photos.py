@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from api.adapters import files, photos
-from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo
+from api.adapters.photos import LIMIT_BYTES, SIDE_PX, NotAPhoto, PhotoTooLarge, keep_photo, reencode
 
 pytestmark = pytest.mark.usefixtures("data_dir")
 
