@@ -34,7 +34,7 @@ class Quarter:
     """A quarter of an hour; a taken one names its hold."""
 
     start: datetime
-    what: Occupancy
+    occupancy: Occupancy
     taken: TakenSpan | None = None
 
 
@@ -45,7 +45,7 @@ class Stretch:
     start: datetime
     end: datetime
     rows: int
-    what: Occupancy
+    occupancy: Occupancy
     taken: TakenSpan | None = None
 
     @property
@@ -130,11 +130,11 @@ def _column(
     states = [_quarter_at(start, free, taken) for start in quarters]
     column: dict[int, Stretch] = {}
     row = 0
-    for (what, span), group in groupby(states, key=lambda quarter: (quarter.what, quarter.taken)):
+    for (occupancy, span), group in groupby(states, key=lambda quarter: (quarter.occupancy, quarter.taken)):
         rows = len(list(group))
         start = quarters[row]
         end = (start.replace(tzinfo=None) + rows * ROW).replace(tzinfo=zone)
-        column[row] = Stretch(start, end, rows, what, span)
+        column[row] = Stretch(start, end, rows, occupancy, span)
         row += rows
     return column
 

@@ -27,7 +27,7 @@ def lay(*held: TakenSpan, needs: SlotNeeds = PLAIN, bookable: tuple[datetime, da
 def said(week: Week) -> list[tuple[str, str]]:
     """What stands in the first day: ("free", "09:00-12:00"), .."""
     cells: list[Stretch] = [cell for _, cells in week.rows for cell in cells]
-    return [(cell.what.value, f"{cell.start:%H:%M}-{cell.end:%H:%M}") for cell in cells]
+    return [(cell.occupancy.value, f"{cell.start:%H:%M}-{cell.end:%H:%M}") for cell in cells]
 
 
 def test_the_day_is_drawn_as_long_as_the_place_is_open() -> None:
@@ -63,7 +63,7 @@ def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_cha
     week = build_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, needs=PLAIN)
     assert len(week.rows) == 96
     assert sum(cell.rows for _, cells in week.rows for cell in cells) == 3 * 96
-    assert {cell.what for _, cells in week.rows for cell in cells} == {Occupancy.FREE}
+    assert {cell.occupancy for _, cells in week.rows for cell in cells} == {Occupancy.FREE}
 
 
 def test_the_holds_of_a_kit_and_its_members_are_drawn_once() -> None:

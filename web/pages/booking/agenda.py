@@ -65,7 +65,7 @@ CONDITIONS = {
     Condition.DAMAGED: State("broken", N_("Damaged")),
     Condition.MISSING: State("broken", N_("Missing")),
 }
-HANDED = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
+DIRECTIONS = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 
 
 @router.get("/agenda")
@@ -73,7 +73,7 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respon
     now = reader.now
     return reader.page(
         "booking/agenda.html",
-        booked=bookings.list_own_bookings(session, user_id=user.id, start=now),
+        bookings=bookings.list_own_bookings(session, user_id=user.id, start=now),
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
         gatherings=gatherings.list_gatherings(session, since=now, limit=50),
         states=STATES,
@@ -124,7 +124,7 @@ def _booking(
         codes=_codes(session, booking, reader),
         kit=find_kit(session, booking.resource_id) if is_staff else None,
         handovers=bookings.list_handovers(session, booking=booking),
-        said=HANDED,
+        directions=DIRECTIONS,
         entries=list_entries(session, booking=booking),
         conditions=CONDITIONS,
         **_moving(reader, session, user, booking, form, weeks_ahead),
@@ -144,7 +144,7 @@ def _moving(
         if weeks_ahead is None:
             weeks_ahead = weeks_ahead_of(reader, terms, Form(reader.request, {"day": form["day"] or day}))
         week = week_of(session, reader, terms, user, weeks_ahead)
-        context |= {"asked": terms, "week": week, "turn": weeks_ahead, "reasons": REASONS}
+        context |= {"terms": terms, "week": week, "weeks_ahead": weeks_ahead, "reasons": REASONS}
     return context
 
 

@@ -78,7 +78,7 @@ class TimeMissing(Invalid):
 class ResourceSlots:
     """A resource and its next free slots."""
 
-    asked: BookingTerms
+    terms: BookingTerms
     slots: list[Interval]
 
 
@@ -104,10 +104,10 @@ def book_page(
         kind=shown_kind,
         minutes=minutes,
         lengths=_lengths(of_kind, minutes),
-        shelves=_list_slots(session, reader, of_kind, minutes),
+        resource_slots=_list_slots(session, reader, of_kind, minutes),
         shown=shown,
         week=week_of(session, reader, shown, user, week) if shown else None,
-        turn=week,
+        weeks_ahead=week,
         reasons=REASONS,
     )
 
@@ -211,15 +211,15 @@ def show_booking_form(
     """The form beside the week in which its day lies."""
     weeks_ahead = weeks_ahead_of(reader, terms, form) if weeks_ahead is None else weeks_ahead
     return reader.page(
-        "booking/ask.html",
+        "booking/booking_form.html",
         status=form.status,
-        asked=terms,
+        terms=terms,
         zone=terms.zone.key,
         form=form,
-        lacks=_find_missing_skill(session, terms, user, reader.now),
+        missing_skill=_find_missing_skill(session, terms, user, reader.now),
         offer=_offer(reader, session, user, terms, form),
         week=week_of(session, reader, terms, user, weeks_ahead),
-        turn=weeks_ahead,
+        weeks_ahead=weeks_ahead,
         reasons=REASONS,
         repeats=REPEATS,
     )
@@ -277,7 +277,7 @@ def offer(reader: Reader, session: DbSession, user: CurrentUser, resource_id: in
     terms = bookings.get_terms(session, resource_id=resource_id, user=user)
     form = Form(reader.request, dict(reader.request.query_params))
     shown = _offer(reader, session, user, terms, form)
-    return reader.page("booking/_offer.html", asked=terms, form=form, offer=shown, zone=terms.zone.key)
+    return reader.page("booking/_offer.html", terms=terms, form=form, offer=shown, zone=terms.zone.key)
 
 
 def _find_missing_skill(session: Session, terms: BookingTerms, user: User, now: datetime) -> str:

@@ -42,7 +42,7 @@ class LastDayWrong(Invalid):
 class OccurrenceLine:
     """One time on the page: its trouble, the choice, and where it could go instead."""
 
-    each: Occurrence
+    occurrence: Occurrence
     trouble: str
     choice: str
     day: str
@@ -129,13 +129,13 @@ def _show_series(
     return reader.page(
         "booking/series.html",
         status=form.status,
-        asked=terms,
+        terms=terms,
         form=form,
         lines=lines,
         kept=sum(not occurrence.skipped for occurrence in occurrences),
         troubled=sum(bool(line.trouble) for line in lines),
         repeat=REPEATS.get(form["repeat"], next(iter(REPEATS.values()))),
-        passed_on=[
+        hidden_fields=[
             (name, form[name])
             for name in ("day", "at", "minutes", "offset", "given", "repeat", "count", "until", *PERSON)
             if form[name]
