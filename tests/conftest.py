@@ -21,9 +21,10 @@ from sqlalchemy.orm import Session
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.db import make_engine
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from tests.installation import data_dir, installation, shared_database
 from tests.octoprints import octoprint, octoprint_pool
-from tests.world import World, make_world
+from tests.world import NOW, World, make_world
 from tests.world.billing import Shop, make_shop
 
 __all__ = [
@@ -161,6 +162,12 @@ def committed(postgres: EmbeddedPostgres, clone: Callable[[str], str], worker_na
 def world(session: Session) -> World:
     """A site with a printer, its member alice and its staff bob; charlie belongs elsewhere."""
     return make_world(session)
+
+
+@pytest.fixture
+def room(session: Session, world: World) -> Resource:
+    """A room of the site, without a rule of its own."""
+    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

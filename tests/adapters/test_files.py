@@ -39,7 +39,10 @@ def test_a_file_is_stored_as_a_path_and_given_as_a_path(store: str, tmp_path: Pa
 
 
 def test_deleting_what_is_not_there_is_fine(store: str) -> None:
+    kept = files.new_key("models", "stl")
+    files.put(kept, b"solid")
     files.delete(files.new_key("models", "stl"))
+    assert b"".join(files.read(kept)) == b"solid"
 
 
 def test_keys_are_random_and_hold_no_words_of_a_user() -> None:

@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 
 from api.examples import example_of
+from tests.world.programs import Face
 
 PRINTING = tuple(f" /api/v1/{noun}" for noun in ("models", "jobs", "printers", "sites", "materials", "probes"))
 
@@ -56,3 +57,9 @@ def test_an_example_is_made_of_what_the_schema_says(schema: dict[str, Any], exam
 def test_a_schema_that_holds_itself_ends(app: FastAPI) -> None:
     again = {"type": "object", "properties": {"next": {"$ref": "#/components/schemas/Again"}}}
     assert str(example_of(again, {"Again": again})).count("next") < 10
+
+
+def test_the_api_is_described_with_examples(face: Face) -> None:
+    schemas = face.get("/api/v1/openapi.json").json()["components"]["schemas"]
+    assert schemas["JobIn"]["example"]["model_id"] == 1
+    assert schemas["ModelOut"]["properties"]["name"]["examples"]

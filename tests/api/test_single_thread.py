@@ -6,21 +6,15 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api import single_thread
 from api.deps import DbSession
-from api.domain.places.sites import Resource, ResourceKind, create_resource
-from tests.world import NOW, World
+from api.domain.places.sites import Resource
+from tests.world import World
 
 SLOT = {"start": "2026-11-24T10:00:00", "end": "2026-11-24T11:00:00"}
 ORDINARY = {"Content-Type": "application/merge-patch+json"}
-
-
-@pytest.fixture
-def room(session: Session, world: World) -> Resource:
-    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

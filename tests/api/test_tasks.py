@@ -220,6 +220,7 @@ def test_the_step_of_a_worker_killed_in_its_middle_runs_again_in_another(install
             called.close()
         with worker(installation, **smtp):
             again, _ = silent.accept()
+            assert (len(steps("doing")), steps("todo")) == (1, [])
             again.close()
 
 

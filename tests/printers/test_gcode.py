@@ -37,7 +37,7 @@ def refusal(*lines: str, limits: GcodeLimits = LIMITS) -> str:
     |G1 X1\tY2|  G1 X1|G1 X1 Y2 E3\r|;LAYER_CHANGE""".replace("\n", "").split("|"),
 )
 def test_a_command_on_the_list_passes(line: str) -> None:
-    check(line)
+    assert check(line).lines == 2
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,8 @@ def test_the_line_number_is_that_of_an_editor() -> None:
 
 
 def test_a_long_comment_passes_where_a_long_command_does_not() -> None:
-    check("; start_gcode = " + "G1 X1 " * 200)
+    assert check("; start_gcode = " + "G1 X1 " * 200).lines == 2
+    assert "at line 2:" in refusal("G1 X1 " * 200)
 
 
 def test_relative_moves_add_up() -> None:
@@ -167,7 +168,8 @@ def test_a_margin_widens_the_bed_but_not_the_height() -> None:
 
 
 def test_more_tools_are_a_matter_of_the_machine() -> None:
-    check("T1", limits=dataclasses.replace(LIMITS, tools=2))
+    assert check("T1", limits=dataclasses.replace(LIMITS, tools=2)).lines == 2
+    assert "at line 2:" in refusal("T1")
 
 
 @pytest.mark.parametrize("data", [b"", b"; nothing\n", b"M104 S200\n"])

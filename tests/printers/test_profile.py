@@ -35,7 +35,9 @@ def exported(**changes: str) -> str:
 @pytest.mark.parametrize("quality", Quality)
 @pytest.mark.parametrize("material", MATERIALS.values(), ids=MATERIALS)
 def test_a_profile_of_ours_passes_its_own_check(material: MaterialSpec, quality: Quality) -> None:
-    check_profile(render_profile(GENERIC_220, material, quality))
+    profile = render_profile(GENERIC_220, material, quality)
+    check_profile(profile)
+    assert settings(profile)["filament_type"] == material.code
 
 
 def test_material_quality_and_machine_are_set() -> None:

@@ -165,11 +165,13 @@ def test_the_failure_of_the_second_worker_changes_nothing(installation: Path, mo
 
 def test_what_is_sliced_or_gone_is_not_sliced_again(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slicing, "_run", lambda *_: pytest.fail("sliced again"))
-    _, slice_id = submit(cube(installation))
+    job_id, slice_id = submit(cube(installation))
     with transaction() as session:
         session.execute(update(Slice).values(status=SliceStatus.FAILED, ended_at=datetime.now(UTC)))
     make_slice(slice_id)
     make_slice(0)
+    assert look(job_id, slice_id)[1].status == SliceStatus.FAILED
+    assert kept(installation) == []
 
 
 @pytest.mark.parametrize(

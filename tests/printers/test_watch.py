@@ -114,6 +114,7 @@ def test_a_printer_that_is_gone_or_has_moved_is_let_go_and_found_again(sockets: 
 
     printer_id = add()
     asyncio.run(scenario())
+    assert sockets.opened == 2
 
 
 def move(printer_id: int, url: str) -> None:
@@ -137,6 +138,7 @@ def test_a_watch_that_ended_by_itself_begins_again(sockets: Sockets) -> None:
 
     add()
     asyncio.run(scenario())
+    assert sockets.opened >= 3
 
 
 def test_a_printer_that_another_process_watches_is_left_to_it_until_that_one_dies(sockets: Sockets) -> None:
@@ -151,6 +153,7 @@ def test_a_printer_that_another_process_watches_is_left_to_it_until_that_one_die
     with psycopg.connect(conninfo(), autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(%s, %s)", (watching.LOCK_SPACE, printer_id))
         asyncio.run(scenario())
+    assert sockets.opened == 2
 
 
 def test_a_printer_whose_seal_is_broken_is_not_spoken_to(sockets: Sockets, monkeypatch: pytest.MonkeyPatch) -> None:

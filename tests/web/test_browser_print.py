@@ -8,6 +8,7 @@ from playwright.sync_api import Browser
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.runs import list_runs, record_progress
 from api.domain.printing.slices import Slice, SliceStatus
 from tests import corpus
@@ -111,6 +112,8 @@ def test_cancelling_asks_once_by_name(chromium: Browser, house: House) -> None:
     page.click("text=Cancel this print")
     page.click("button:has-text('Cancel “hook.stl”')")
     page.wait_for_selector("#job[data-status=cancelled]")
+    with Session(house.engine) as session:
+        assert session.get_one(Job, job_id).status == JobStatus.CANCELLED
 
 
 MEMBER = ["/", "/print", "/jobs", "/me", "/help", "/api/docs", "/wall"]

@@ -39,6 +39,16 @@ TODAY = date(2026, 11, 23)
 START = datetime(2026, 11, 24, 9, tzinfo=NOW.tzinfo)
 #: Three days ago: a stay that began then is over by the clock of the faces too.
 PAST = START.replace(day=20)
+#: What a drawn invoice is known by.
+DRAWN: dict[str, Any] = {
+    "pdf_key": "a",
+    "pdf_sha256": "0" * 64,
+    "pdf_bytes": 1,
+    "xml_key": "b",
+    "xml_sha256": "1" * 64,
+}
+#: An address as a program sends it.
+ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
 #: What a browser sends for a new organisation.
 FIELDS = {"name": "Tournerie", "street": "1 rue A", "postcode": "48000", "city": "Mende", "terms_days": "30"}
 
@@ -165,3 +175,10 @@ def stay(
         organisation_id=over.pop("organisation_id", shop.company.id),
     )
     return book(session, request=request, **{"user": shop.world.alice, "now": min(NOW, start - 3 * HOUR), **over})
+
+
+def released(session: Session, shop: Shop) -> Invoice:
+    """An invoice that is drawn, so that it may leave the house."""
+    invoice = issue(session, shop)
+    invoices.release(session, invoice=invoice, now=NOW, **DRAWN)
+    return invoice

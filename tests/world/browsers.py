@@ -93,3 +93,9 @@ def bob(world: World, log_in: Callable[[User], Browser]) -> Browser:
 @pytest.fixture
 def charlie(world: World, log_in: Callable[[User], Browser]) -> Browser:
     return log_in(world.charlie)
+
+
+@pytest.fixture
+def manager(bob: Browser) -> Browser:
+    """Bob, who manages the place; `staff` of a test may be less."""
+    return bob

@@ -18,6 +18,7 @@ from tests.world import NOW, World
 from web.app import make_app
 
 Program = Callable[..., httpx.Response]
+Programs = Callable[[User], Program]
 
 
 class Face:
@@ -63,7 +64,7 @@ def face(app: FastAPI, session: Session, data_dir: Path) -> Face:
 
 
 @pytest.fixture
-def program(session: Session, face: Face) -> Callable[[User], Program]:
+def program(session: Session, face: Face) -> Programs:
     """`program(alice)("POST", "/jobs", json=..)`: a request with her token."""
 
     def of(user: User) -> Program:
@@ -80,15 +81,15 @@ def program(session: Session, face: Face) -> Callable[[User], Program]:
 
 
 @pytest.fixture
-def alice(world: World, program: Callable[[User], Program]) -> Program:
+def alice(world: World, program: Programs) -> Program:
     return program(world.alice)
 
 
 @pytest.fixture
-def bob(world: World, program: Callable[[User], Program]) -> Program:
+def bob(world: World, program: Programs) -> Program:
     return program(world.bob)
 
 
 @pytest.fixture
-def charlie(world: World, program: Callable[[User], Program]) -> Program:
+def charlie(world: World, program: Programs) -> Program:
     return program(world.charlie)

@@ -21,14 +21,14 @@ from tests.world.billing import Shop, issue
 from tests.world.documents import make_bank, make_buyer, make_document, make_siren, make_siret, make_vat_number
 
 TESTS = Path(__file__).resolve().parents[2]
-PDF, XML, RELEASE, ARCHIVE, REPORT = (
-    f"adapters/test_{name}.py" for name in ("pdf", "xml", "release", "archive", "ereporting")
+PDF, XML, RELEASE, ARCHIVE, REPORT, GATEWAYS = (
+    f"adapters/test_{name}.py" for name in ("pdf", "xml", "release", "archive", "ereporting", "gateways")
 )
 TOTALS, CHECKS, ORGANISATIONS, ISSUE, RACES, PAY, HERE = (
     f"domain/billing/test_{name}.py"
     for name in ("totals", "checks", "organisations", "invoices", "races", "payments", "acceptance")
 )
-LEGAL, TABS, API = "domain/pricing/test_legal.py", "domain/sales/test_tabs.py", "routes/sales/test_sale.py"
+LEGAL, TABS, API = "domain/pricing/test_legal.py", "domain/sales/test_tabs.py", "routes/billing/test_payments.py"
 
 MADE_BY: dict[int, list[tuple[str, str]]] = {
     1: [(XML, "a_right_document_passes_every_judge"), (PDF, "the_lint_finds_what_was_spoiled"),
@@ -66,7 +66,7 @@ MADE_BY: dict[int, list[tuple[str, str]]] = {
          (ISSUE, "a_public_buyer_that_wants_its_codes_blocks_issue_without_them"),
          (TABS, "a_public_buyer_that_wants_an_engagement_number_gets_no_invoice_without")],
     22: [(API, "a_checkout_is_paid_by_its_webhook_only_once"), (PAY, "another_amount_is_flagged_and_not_booked"),
-         (PAY, "contract_only_a_fresh_and_right_signature_is_believed")],
+         (GATEWAYS, "contract_only_a_fresh_and_right_signature_is_believed")],
     23: [(PDF, "the_qr_code_pays_the_exact_amount_to_the_right_account"),
          (PDF, "the_qr_code_in_the_file_is_that_code_module_by_module")],
     24: [(RELEASE, "nothing_that_changes_later_changes_the_document"),

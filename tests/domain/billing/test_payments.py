@@ -1,21 +1,13 @@
-"""Money in: posted once, never more than is open; statements are read, matches proposed; webhooks are not believed."""
+"""Money in: posted once, never more than is open; bank lines are matched once, and a webhook pays once."""
 
-import json
-import zipfile
-from collections.abc import Iterator
-from datetime import date, timedelta
-from io import BytesIO
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request, Response
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.adapters import sheets
-from api.adapters.bank import NotAStatement, read_statement
-from api.adapters.gateways import FakeGateway, StripeGateway, sign
+from api.adapters.bank import read_statement
 from api.domain.billing import invoices, ledger, payments
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, PostedAlready, Posting
@@ -28,17 +20,12 @@ from api.domain.billing.payments import (
     Payment,
     PaymentMeans,
     ReversedAlready,
-    WebhookForged,
     WebhookOutcome,
 )
 from api.domain.core.errors import DomainError
-from api.domain.messages import dunning
-from api.domain.messages.notifications import Mail
-from tests.serving import served
 from tests.world import NOW
 from tests.world.billing import TODAY, Shop, accept_all, issue
-
-SECRET = "whsec_test"
+from tests.world.statements import CSV, camt, entry, french
 
 
 def pay(session: Session, invoice: Invoice, cents: int, key: str = "k", **over: Any) -> Payment:
@@ -129,17 +116,6 @@ def test_prepaid_credit_is_a_debt_until_it_is_used(session: Session, shop: Shop)
     assert balance(session, shop, Account.CASH) == 2000
 
 
-CSV = """Compte;30004;;
-Date opération;Libellé;Débit;Crédit
-24/11/2026;VIR RECU {number} MENUISERIE;;{amount}
-24/11/2026;PRLV ELECTRICITE;-80,00;
-"""
-
-
-def french(cents: int) -> str:
-    return f"{cents // 100:,}".replace(",", "\u202f") + f",{cents % 100:02d}"
-
-
 def bank(session: Session, shop: Shop, raw: bytes) -> list[payments.BankLine]:
     return payments.import_lines(session, seller=shop.seller, lines=read_statement(raw), actor=shop.world.bob, now=NOW)
 
@@ -158,20 +134,6 @@ def test_a_csv_statement_is_imported_once_matched_and_confirmed(session: Session
     assert payments.propose_matches(session, seller=shop.seller) == []
     with pytest.raises(DomainError):
         payments.confirm_match(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
-
-
-def camt(entries: str) -> bytes:
-    space = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
-    return f'<Document xmlns="{space}"><BkToCstmrStmt><Stmt>{entries}</Stmt></BkToCstmrStmt></Document>'.encode()
-
-
-def entry(cents: int, words: str, ref: str, *, side: str = "CRDT") -> str:
-    return (
-        f'<Ntry><Amt Ccy="EUR">{cents / 100:.2f}</Amt><CdtDbtInd>{side}</CdtDbtInd>'
-        f"<BookgDt><Dt>2026-11-24</Dt></BookgDt>"
-        f"<AcctSvcrRef>{ref}</AcctSvcrRef><NtryDtls><TxDtls><RltdPties><Dbtr><Pty><Nm>ESSAI</Nm></Pty></Dbtr></RltdPties>"
-        f"<RmtInf><Ustrd>{words}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
-    )
 
 
 def test_camt_lines_fit_by_number_by_amount_or_not_at_all(session: Session, shop: Shop) -> None:
@@ -200,103 +162,6 @@ def test_a_number_inside_a_longer_one_is_another_number(session: Session, shop: 
     bank(session, shop, raw)
 
     assert payments.propose_matches(session, seller=shop.seller) == []
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"",
-        b"hello",
-        b"Date;Libelle;Montant\r\nhier;x;1,00\r\n",
-        b"Date;Libelle;Montant\r\n24/11/2026;x;beaucoup\r\n",
-        b"<Document/>",
-        b"<Document",
-        b'<!DOCTYPE a [<!ENTITY b "c">]>' + camt("&b;"),
-        camt('<Ntry><Amt Ccy="USD">1</Amt><BookgDt><Dt>2026-11-24</Dt></BookgDt></Ntry>'),
-        b"x" * 5_000_001,
-    ],
-)
-def test_what_is_no_statement_is_refused(raw: bytes) -> None:
-    with pytest.raises(NotAStatement):
-        read_statement(raw)
-
-
-def fake_stripe() -> FastAPI:
-    """What we use of Stripe: checkouts that are idempotent by key, and refunds."""
-    app, made = FastAPI(), {}
-
-    @app.post("/v1/checkout/sessions")
-    async def create(request: Request) -> Any:
-        key = request.headers["idempotency-key"]
-        async with request.form() as form:
-            if int(str(form["line_items[0][price_data][unit_amount]"])) <= 0:
-                return Response(status_code=400)
-        made.setdefault(key, f"cs_{len(made) + 1}")
-        return {"id": made[key], "url": f"https://pay.example/{made[key]}"}
-
-    @app.get("/v1/checkout/sessions/{name}")
-    async def show(name: str) -> Any:
-        return {"id": name, "payment_intent": f"pi_{name}"} if name in made.values() else Response(status_code=404)
-
-    @app.post("/v1/refunds")
-    async def refund(request: Request) -> Any:
-        return {"id": f"re_{request.headers['idempotency-key']}"}
-
-    return app
-
-
-@pytest.fixture(params=["fake", "stripe"])
-def gateway(request: pytest.FixtureRequest) -> Iterator[payments.PaymentGateway]:
-    """The fake passes the same contract as the real client (against a local Stripe)."""
-    if request.param == "fake":
-        yield FakeGateway(webhook_secret=SECRET)
-        return
-    with served(fake_stripe()) as url:
-        client = StripeGateway(key="sk_test", webhook_secret=SECRET, base_url=url)
-        yield client
-        client.close()
-
-
-def checkout(gateway: payments.PaymentGateway, *, key: str = "i-1", cents: int = 1200) -> payments.NewCheckout:
-    return gateway.create_checkout(number="F2026-00001", cents=cents, email=None, key=key, back_url="https://a.example")
-
-
-def test_contract_a_checkout_repeats_by_key_and_refunds(gateway: payments.PaymentGateway) -> None:
-    first = checkout(gateway)
-
-    assert checkout(gateway) == first
-    assert checkout(gateway, key="i-2") != first
-    assert gateway.refund(reference=first.reference, cents=10, key="r") == gateway.refund(
-        reference=first.reference, cents=10, key="r"
-    )
-    with pytest.raises(payments.GatewayTrouble) as told:
-        gateway.refund(reference="cs_unknown", cents=1, key="x")
-    assert told.value.permanent
-    with pytest.raises(payments.GatewayTrouble):
-        checkout(gateway, key="i-3", cents=0)
-
-
-def message(reference: str, cents: int, *, event: str = "evt_1", status: str = "paid") -> bytes:
-    paid = {"id": reference, "payment_status": status, "amount_total": cents, "currency": "eur"}
-    return json.dumps({"id": event, "type": "checkout.session.completed", "data": {"object": paid}}).encode()
-
-
-def test_contract_only_a_fresh_and_right_signature_is_believed(gateway: payments.PaymentGateway) -> None:
-    body, at = message("cs_1", 1200), int(NOW.timestamp())
-    good = sign(SECRET, body, at=at)
-
-    assert gateway.read_webhook(body, {"stripe-signature": good}, now=NOW).paid_cents == 1200
-    forged = {
-        "tampered": (body.replace(b"1200", b"1"), good),
-        "wrong secret": (body, sign("whsec_other", body, at=at)),
-        "stale": (body, sign(SECRET, body, at=at - 400)),
-        "missing": (body, ""),
-        "no time": (body, good.partition(",")[2]),
-        "not json": (b"{", sign(SECRET, b"{", at=at)),
-    }
-    for raw, header in forged.values():
-        with pytest.raises(WebhookForged):
-            gateway.read_webhook(raw, {"stripe-signature": header}, now=NOW)
 
 
 @pytest.fixture
@@ -331,24 +196,3 @@ def test_another_amount_is_flagged_and_not_booked(session: Session, asked: Invoi
 def test_a_message_about_something_else_changes_nothing(session: Session, asked: Invoice) -> None:
     assert receive(session, None) is WebhookOutcome.IGNORED
     assert count(session, Payment) == 0
-
-
-def test_an_overdue_invoice_is_reminded_by_steps(session: Session, shop: Shop) -> None:
-    invoice = issue(session, shop)
-    at = {days: NOW + timedelta(days=(invoice.due_on - TODAY).days + days) for days in (0, 1, 2, 15, 30)}
-    sent = [len(dunning.remind(session, seller=shop.seller, now=now)) for now in at.values()]
-    letter = session.scalars(select(Mail).where(Mail.kind == "invoice_overdue")).first()
-
-    assert sent == [0, 1, 0, 1, 1]
-    assert letter is not None
-    assert "trois fois le taux" in letter.body
-    assert "40 €" in letter.body
-    assert letter.user_id == shop.world.alice.id
-
-
-def test_a_sheet_never_runs_what_a_customer_typed() -> None:
-    rows: list[list[sheets.Cell]] = [["=1+1", 5, date(2026, 11, 23), None]]
-
-    assert b"'=1+1;5;2026-11-23;" in sheets.to_csv(["a", "b", "c", "d"], rows)
-    with zipfile.ZipFile(BytesIO(sheets.to_xlsx("T", ["a", "b", "c", "d"], rows))) as package:
-        assert "&#39;=1+1" in (sheet := package.read("xl/worksheets/sheet1.xml").decode()) or "'=1+1" in sheet

@@ -18,7 +18,7 @@ from api.domain.booking import gatherings
 from api.domain.booking.bookings import Booking, BookingStatus, Wait
 from api.domain.booking.kits import Kit, create_kit
 from api.domain.booking.rules import Policy, set_rule
-from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.places.sites import Resource
 from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 from api.settings import settings
@@ -26,11 +26,6 @@ from tests.world import NOW, World, make_run, make_sliced
 from tests.world.browsers import Browser
 
 TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
-
-
-@pytest.fixture
-def room(session: Session, world: World) -> Resource:
-    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

@@ -1,31 +1,17 @@
-"""Rules, hours and closures of a place by plain forms: who may change them, and what is wrong with them."""
+"""Rules of booking by plain forms: who may change them, and what is wrong with them; kits in service."""
 
 import re
-from datetime import UTC, datetime, time
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings
-from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
 from api.domain.booking.kits import create_kit, take_out_of_service
 from api.domain.booking.rules import Rule
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.places.sites import Resource
 from tests.world import NOW, World
 from tests.world.browsers import Browser
-
-
-@pytest.fixture
-def room(session: Session, world: World) -> Resource:
-    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
-
-
-@pytest.fixture
-def manager(bob: Browser, session: Session, world: World) -> Browser:
-    grant(session, user=world.bob, site_id=world.site.id, level=Level.MANAGER, now=NOW)
-    return bob
 
 
 @pytest.fixture
@@ -102,58 +88,6 @@ def test_staff_look_managers_change_and_others_see_nothing(
     assert alice.get("/staff/rules").status_code == 403
     assert staff.get("/staff/rules/elsewhere/kind/room").status_code == 404
     assert staff.get(path(world, "kind/boat")).status_code == 404
-
-
-def test_the_hours_of_the_week_are_replaced(manager: Browser, session: Session, world: World) -> None:
-    answer = manager.post(
-        "/staff/hours",
-        {
-            "opens-0-0": "08:00",
-            "closes-0-0": "12:00",
-            "opens-0-1": "20:00",
-            "closes-0-1": "00:00",
-            "staffed-0-0": "yes",
-        },
-    )
-    assert answer.status_code == 303
-    session.expire(world.site)
-    hours = [(each.weekday, each.opens, each.closes, each.staffed) for each in world.site.hours]
-    assert hours == [(0, time(8), time(12), True), (0, time(20), time(0), False)]
-    assert 'value="20:00"' in manager.get("/staff/hours").text
-
-
-@pytest.mark.parametrize("closes", ["", "07:00"])
-def test_wrong_hours_are_said_at_their_day(manager: Browser, world: World, closes: str) -> None:
-    answer = manager.post("/staff/hours", {"opens-3-0": "08:00", "closes-3-0": closes})
-    assert answer.status_code == 422
-    assert 'id="error-closes-3-0"' in answer.text
-    assert len(world.site.hours) == 7
-
-
-def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
-    manager: Browser, session: Session, world: World, room: Resource
-) -> None:
-    start = datetime(2026, 12, 1, 10, tzinfo=UTC)
-    made = bookings.book(
-        session, request=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW
-    )
-
-    assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": ""}).status_code == 422
-    assert (
-        manager.post("/staff/closures", {"first_on": "2026-12-01", "last_on": "2026-11-30", "reason": "x"}).status_code
-        == 422
-    )
-    assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": "Inventaire"}).status_code == 303
-
-    session.refresh(made)
-    assert (made.status, made.fee_cents) == (BookingStatus.CANCELLED, 0)
-    session.expire(world.site)
-    (closure,) = world.site.closures
-    assert "Inventaire" in manager.get("/staff/hours").text
-    assert manager.post(f"/staff/closures/{closure.id}/remove").status_code == 303
-    session.expire(world.site)
-    assert world.site.closures == []
-    assert session.scalars(select(Booking).where(Booking.status == BookingStatus.CONFIRMED)).all() == []
 
 
 def test_a_repaired_kit_can_be_booked_again(manager: Browser, session: Session, world: World, room: Resource) -> None:

@@ -7,16 +7,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking
-from api.domain.places.sites import Resource, ResourceKind, create_resource
-from tests.world import NOW, World
+from api.domain.places.sites import Resource
 from tests.world.browsers import Browser
 
 WEEKLY = {"day": "2026-11-24", "at": "10:00", "minutes": "60", "repeat": "FREQ=WEEKLY", "count": "3"}
-
-
-@pytest.fixture
-def room(session: Session, world: World) -> Resource:
-    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
 
 
 @pytest.fixture

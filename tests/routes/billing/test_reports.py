@@ -1,18 +1,13 @@
 """Reports of a seller's sales as files: for the staff of its places only."""
 
-from collections.abc import Callable
-
 import pytest
 
-from api.domain.people.accounts import User
 from api.settings import settings
 from tests.world.billing import Shop
-from tests.world.programs import Program
+from tests.world.programs import Programs
 
 
-def test_staff_download_both_forms(
-    program: Callable[[User], Program], shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_staff_download_both_forms(program: Programs, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings(), "flow_platform", "0042")
     url, period = f"/sellers/{shop.seller.id}/e-reporting", {"start": "2026-11-01", "end": "2026-12-01"}
     bob = program(shop.world.bob)

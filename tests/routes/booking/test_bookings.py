@@ -24,11 +24,6 @@ SLOT = {"start": f"{TOMORROW}T10:00:00", "end": f"{TOMORROW}T11:00:00"}
 
 
 @pytest.fixture
-def room(session: Session, world: World) -> Resource:
-    return create_resource(session, site=world.site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
-
-
-@pytest.fixture
 def booked(program: Any, world: World, room: Resource) -> dict[str, Any]:
     answer = program(world.alice)("POST", "/bookings", json={"resource_id": room.id, **SLOT})
     assert answer.status_code == 201, answer.text

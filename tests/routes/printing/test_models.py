@@ -11,7 +11,7 @@ from api.settings import settings
 from tests import corpus
 from tests.world.programs import Face, Program
 
-#: A few of each kind; the whole corpus is measured in tests/domain/printing/test_mesh.py.
+#: A few of each kind; the whole corpus is measured in tests/domain/printing/test_mesh.py and test_mesh_refusals.py.
 REFUSED = [
     "text renamed",
     "a 3MF",

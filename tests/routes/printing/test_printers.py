@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from tests.world import World, make_run, make_sliced
-from tests.world.programs import Face, Program
+from tests.world.programs import Program
 
 
 def test_members_see_the_fleet_without_keys_addresses_or_troubles(
@@ -65,18 +65,3 @@ def test_a_plate_is_not_cleared_while_something_prints(session: Session, bob: Pr
 @pytest.mark.parametrize("wrong", [{"material": "WOOD", "colour": "black"}, {"material": "PLA", "colour": "plaid"}, {}])
 def test_what_is_not_known_cannot_be_loaded(bob: Program, world: World, wrong: dict[str, str]) -> None:
     assert bob("POST", f"/printers/{world.printer.id}/load", json=wrong).status_code == 422
-
-
-def test_the_places_and_materials_are_open_to_all(face: Face, world: World) -> None:
-    site = next(s for s in face.get("/api/v1/sites").json() if s["id"] == world.site.id)
-    assert (site["name"], site["open_now"], len(site["hours"])) == ("L'Atelier", True, 7)
-    assert face.get(f"/api/v1/sites/{world.site.id}").json() == site
-    assert face.get("/api/v1/sites/0").status_code == 404
-    pla = next(m for m in face.get("/api/v1/materials").json() if m["code"] == "PLA")
-    assert [colour["code"] for colour in pla["colours"]] == ["white", "black"]
-
-
-def test_the_api_is_described_with_examples(face: Face) -> None:
-    schemas = face.get("/api/v1/openapi.json").json()["components"]["schemas"]
-    assert schemas["JobIn"]["example"]["model_id"] == 1
-    assert schemas["ModelOut"]["properties"]["name"]["examples"]

@@ -1,46 +1,19 @@
 """The JSON face of selling: a whole sale by API, strangers answered 404, members without the right 403."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.adapters.gateways import FakeGateway
-from api.domain.billing import organisations, payments
+from api.domain.billing import payments
 from api.domain.billing.invoices import Invoice
-from api.domain.people.accounts import BuyingRight, User
+from api.domain.people.accounts import BuyingRight
 from api.domain.sales.orders import Order
-from api.routes.billing.payments import get_gateway
 from tests.world import NOW, make_model, make_user
-from tests.world.billing import Shop, ask, issue, join
-from tests.world.documents import make_siren, make_siret
-from tests.world.programs import Face, Program
+from tests.world.billing import ADDRESS, Shop, ask, issue, join
+from tests.world.programs import Programs
 from tests.world.sales import accept, produce
-
-Programs = Callable[[User], Program]
-ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
-
-
-def test_an_organisation_is_entered_once_and_read_back(program: Programs, shop: Shop) -> None:
-    alice = program(shop.world.alice)
-    siren = make_siren(77)
-    body = {"name": "Atelier 77", "address": ADDRESS, "siren": siren, "siret": make_siret(siren)}
-    made = [alice("POST", "/organisations", json=body, headers={"Idempotency-Key": "one"}) for _ in range(2)]
-
-    assert [answer.status_code for answer in made] == [201, 201]
-    assert made[0].json() == made[1].json()
-    read = alice("GET", f"/organisations/{made[0].json()['slug']}").json()
-    assert read["billing"]["siret"] == make_siret(siren)
-
-
-def test_a_wrong_key_is_told_at_its_field(program: Programs, shop: Shop) -> None:
-    body = {"name": "X", "address": ADDRESS, "siren": "123456789"}
-    answer = program(shop.world.alice)("POST", "/organisations", json=body)
-
-    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "wrong-siren", "siren")
 
 
 def quote_body(session: Session, shop: Shop, **line: Any) -> dict[str, Any]:
@@ -202,32 +175,3 @@ def test_a_viewer_reads_and_buys_nothing(
     assert viewer("GET", f"/quotes/{things['quote']}").status_code == 200
     assert viewer("POST", f"/quotes/{things['quote']}/accept", json={}).status_code == 403
     assert viewer("PUT", f"/organisations/{things['org']}", json={"name": "X", "address": ADDRESS}).status_code == 403
-
-
-def test_an_invitation_is_joined(session: Session, program: Programs, shop: Shop) -> None:
-    dana = make_user(session)
-    body = {"email": dana.email, "buying": "buyer", "monthly_cents": 5000}
-    token = program(shop.world.alice)("POST", f"/organisations/{shop.company.slug}/invitations", json=body).json()
-    assert program(dana)("POST", "/organisations/join", json=token).status_code == 200
-
-    [_, (member, _, limit)] = organisations.list_members(session, organisation=shop.company)
-    assert (member.user_id, limit) == (dana.id, 5000)
-
-
-def test_a_checkout_is_paid_by_its_webhook_only_once(
-    session: Session, app: FastAPI, face: Face, program: Programs, shop: Shop
-) -> None:
-    fake = FakeGateway(webhook_secret="whsec")
-    app.dependency_overrides[get_gateway] = lambda: fake
-    invoice = issue(session, shop)
-    alice = program(shop.world.alice)
-    reference = alice("POST", f"/invoices/{invoice.id}/checkout").json()["url"].partition("#fake-")[2]
-    assert payments.open_cents(session, invoice=invoice) > 0
-    body, headers = fake.pay(reference, now=NOW)
-    url = "/api/v1/gateways/fake/webhook"
-    answers = [face.request("POST", url, content=body, headers=headers) for _ in range(2)]
-
-    assert [answer.json()["outcome"] for answer in answers] == ["paid", "replayed"]
-    assert payments.open_cents(session, invoice=invoice) == 0
-    assert face.request("POST", url, content=body + b" ", headers=headers).status_code == 400
-    assert alice("POST", f"/invoices/{invoice.id}/checkout").status_code == 409

@@ -1,22 +1,17 @@
 """The JSON face of tabs and of the desk: billed and sold once, to nobody else's people, by the staff of the till."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.people.accounts import User
 from api.domain.sales import tabs
 from tests.world import HOUR, NOW, make_user
-from tests.world.billing import PAST, Shop, make_room, stay
+from tests.world.billing import ADDRESS, PAST, Shop, make_room, stay
 from tests.world.documents import make_buyer
-from tests.world.programs import Program
+from tests.world.programs import Programs
 from tests.world.sales import print_for
-
-Programs = Callable[[User], Program]
-ADDRESS = {"lines": ["1 rue des Essais"], "postcode": "48000", "city": "Mende"}
 
 
 @pytest.fixture

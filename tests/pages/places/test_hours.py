@@ -1,0 +1,65 @@
+"""Opening hours and closures by plain forms: what is wrong with them, and what a closure cancels."""
+
+from datetime import UTC, datetime, time
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.domain.booking import bookings
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
+from api.domain.places.sites import Resource
+from tests.world import NOW, World
+from tests.world.browsers import Browser
+
+
+def test_the_hours_of_the_week_are_replaced(manager: Browser, session: Session, world: World) -> None:
+    answer = manager.post(
+        "/staff/hours",
+        {
+            "opens-0-0": "08:00",
+            "closes-0-0": "12:00",
+            "opens-0-1": "20:00",
+            "closes-0-1": "00:00",
+            "staffed-0-0": "yes",
+        },
+    )
+    assert answer.status_code == 303
+    session.expire(world.site)
+    hours = [(each.weekday, each.opens, each.closes, each.staffed) for each in world.site.hours]
+    assert hours == [(0, time(8), time(12), True), (0, time(20), time(0), False)]
+    assert 'value="20:00"' in manager.get("/staff/hours").text
+
+
+@pytest.mark.parametrize("closes", ["", "07:00"])
+def test_wrong_hours_are_said_at_their_day(manager: Browser, world: World, closes: str) -> None:
+    answer = manager.post("/staff/hours", {"opens-3-0": "08:00", "closes-3-0": closes})
+    assert answer.status_code == 422
+    assert 'id="error-closes-3-0"' in answer.text
+    assert len(world.site.hours) == 7
+
+
+def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
+    manager: Browser, session: Session, world: World, room: Resource
+) -> None:
+    start = datetime(2026, 12, 1, 10, tzinfo=UTC)
+    made = bookings.book(
+        session, request=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW
+    )
+
+    assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": ""}).status_code == 422
+    assert (
+        manager.post("/staff/closures", {"first_on": "2026-12-01", "last_on": "2026-11-30", "reason": "x"}).status_code
+        == 422
+    )
+    assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": "Inventaire"}).status_code == 303
+
+    session.refresh(made)
+    assert (made.status, made.fee_cents) == (BookingStatus.CANCELLED, 0)
+    session.expire(world.site)
+    (closure,) = world.site.closures
+    assert "Inventaire" in manager.get("/staff/hours").text
+    assert manager.post(f"/staff/closures/{closure.id}/remove").status_code == 303
+    session.expire(world.site)
+    assert world.site.closures == []
+    assert session.scalars(select(Booking).where(Booking.status == BookingStatus.CONFIRMED)).all() == []
