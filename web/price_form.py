@@ -219,7 +219,7 @@ def describe(reader: PageReader, tariff: Tariff, organisations: Mapping[int, str
     rows += [(reader.text(label), unit_price(reader.locale, getattr(tariff, name))) for name, label in EUROS.items()]
     rows += [(reader.text(label), percent_text(getattr(tariff, name))) for name, label in PERCENTS.items()]
     rows += [
-        (reader.text(N_("From {quantity} pieces on"), quantity=quantity), "−" + percent_text((1 - factor) * HUNDRED))
+        (reader.text(N_("From {quantity} pieces"), quantity=quantity), "−" + percent_text((1 - factor) * HUNDRED))
         for quantity, factor in tariff.quantity_breaks
     ]
     rows += [

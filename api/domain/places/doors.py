@@ -29,11 +29,11 @@ EARLY = LATE = timedelta(minutes=15)
 
 
 class CodeTooLong(Conflict):
-    """A door code is good for at most 16 hours."""
+    """A door code is valid for 16 hours at most."""
 
 
 class NoCode(NotAllowed):
-    """There is a door code only for a confirmed booking under a convention."""
+    """A door code requires a confirmed booking under an access agreement."""
 
 
 class Door(Base):

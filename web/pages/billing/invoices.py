@@ -84,7 +84,7 @@ def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: in
             )
     if form.errors:
         return _draw(reader, session, user, invoice, form, status=form.status)
-    return reader.to(f"/invoices/{note.id}", N_("The credit note {number} is issued."), number=note.number)
+    return reader.to(f"/invoices/{note.id}", N_("Credit note {number} is issued."), number=note.number)
 
 
 def _quantities(form: Form, lines: int) -> dict[int, Decimal]:

@@ -64,7 +64,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id:
 def remind(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
     seller = get_seller(session, seller_id, user=user)
     letters = dunning.remind(session, seller=seller, now=reader.now)
-    return reader.to("/staff/books", N_("{count} reminders are written."), count=len(letters))
+    return reader.to("/staff/books", N_("Reminders sent: {count}."), count=len(letters))
 
 
 @router.post("/staff/books/{seller_id}/credit")

@@ -115,7 +115,7 @@ def limit(reader: Reader, session: DbSession, user: CurrentUser, slug: str, user
         organisations.set_limit(
             session, organisation=row, actor=user, user_id=user_id, monthly_cents=cents, now=reader.now
         )
-    return _answer(reader, session, user, row, form, name, "members", N_("The limit is set."))
+    return _answer(reader, session, user, row, form, name, "members", N_("Limit saved."))
 
 
 @router.post("/org/{slug}/members/{user_id}/remove")
@@ -125,8 +125,8 @@ def remove(reader: Reader, session: DbSession, user: CurrentUser, slug: str, use
         organisations.remove_member(session, organisation=row, actor=user, user_id=user_id, now=reader.now)
     # Whoever left does not see the page of the organisation any more.
     if not form.errors and user_id == user.id:
-        return reader.to("/org", N_("You left “{name}”."), name=row.name)
-    return _answer(reader, session, user, row, form, f"limit-{user_id}", "members", N_("The member is removed."))
+        return reader.to("/org", N_("You have left “{name}”."), name=row.name)
+    return _answer(reader, session, user, row, form, f"limit-{user_id}", "members", N_("Member removed."))
 
 
 @router.post("/org/{slug}/cost-centres")
@@ -136,7 +136,7 @@ def add_cost_centre(reader: Reader, session: DbSession, user: CurrentUser, slug:
         organisations.add_cost_centre(
             session, organisation=row, actor=user, code=form["code"], name=form["centre_name"]
         )
-    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is added."))
+    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("Cost centre added."))
 
 
 @router.post("/org/{slug}/cost-centres/{centre_id}/close")
@@ -146,7 +146,7 @@ def close_cost_centre(
     row = organisations.get_organisation(session, slug, user=user)
     with trying(session, form):
         organisations.close_cost_centre(session, organisation=row, actor=user, centre_id=centre_id, now=reader.now)
-    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("The cost centre is closed."))
+    return _answer(reader, session, user, row, form, "code", "cost-centres", N_("Cost centre closed."))
 
 
 def _answer(

@@ -280,7 +280,7 @@ def answer_offer(
     with trying(session, form):
         if what == "take":
             booking = bookings.take_offer(session, wait=wait, now=reader.now)
-            return reader.to(f"/bookings/{booking.id}", N_("{name} is booked for you."), name=wait.resource.name)
+            return reader.to(f"/bookings/{booking.id}", N_("{name} is booked."), name=wait.resource.name)
         bookings.leave_waitlist(session, wait=wait, now=reader.now)
     if form.errors:
         # The savepoint was rolled back; the row in memory may hold what was written in it.
@@ -307,13 +307,13 @@ def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
 def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, what: str, form: Sent) -> Response:
     """Register, or give the seat back."""
     gathering = gatherings.get_gathering(session, slug=slug, user=user)
-    notice = N_("You have given your seat back.")
+    notice = N_("Your seat is released.")
     with trying(session, form):
         seat = gatherings.find_registration(session, gathering=gathering, user=user)
         if what == "register":
             seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
             notice = (
-                N_("You are registered.") if seat.status == RegistrationStatus.REGISTERED else N_("You are in line.")
+                N_("Your seat is reserved.") if seat.status == RegistrationStatus.REGISTERED else N_("You are on the waitlist.")
             )
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)

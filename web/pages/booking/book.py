@@ -326,7 +326,7 @@ def book(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int
         booking = bookings.book(session, request=request_of(terms, form), user=user, now=reader.now)
     if form.errors:
         return show_booking_form(reader, session, user, terms, form)
-    return reader.to(f"/bookings/{booking.id}", N_("{name} is booked for you."), name=terms.name)
+    return reader.to(f"/bookings/{booking.id}", N_("{name} is booked."), name=terms.name)
 
 
 @router.post("/book/{resource_id}/wait")
@@ -337,4 +337,4 @@ def wait(reader: Reader, session: DbSession, user: CurrentUser, resource_id: int
         bookings.join_waitlist(session, request=request_of(terms, form), user=user, now=reader.now)
     if form.errors:
         return show_booking_form(reader, session, user, terms, form)
-    return reader.to("/agenda", N_("You are in line: we write to you when it is free."))
+    return reader.to("/agenda", N_("You are on the waitlist: we will e-mail you when it is free."))

@@ -82,7 +82,7 @@ def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
         gathering = _announce(session, reader, site, user, form)
     if form.errors:
         return _new(reader, session, form)
-    return reader.to(f"/staff/gatherings/{gathering.slug}", N_("“{title}” is announced."), title=gathering.title)
+    return reader.to(f"/staff/gatherings/{gathering.slug}", N_("“{title}” is published."), title=gathering.title)
 
 
 def _announce(session: Session, reader: PageReader, site: Site, user: User, form: Form) -> Gathering:
@@ -152,7 +152,7 @@ def mark_attended(
         gatherings.mark_attended(session, seat=seat, actor=user, now=reader.now)
     if form.errors:
         return _show(reader, session, gathering, form)
-    notice = N_("{name} came, and is authorised.") if gathering.skill_id else N_("{name} came.")
+    notice = N_("{name} attended and is now authorised.") if gathering.skill_id else N_("{name} attended.")
     return reader.to(f"/staff/gatherings/{slug}", notice, name=seat.user.name)
 
 
@@ -165,4 +165,4 @@ def call_off(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
         gatherings.move_gathering(session, gathering=gathering, new=new, actor=user, now=reader.now)
     if form.errors:
         return _show(reader, session, gathering, form)
-    return reader.to(f"/staff/gatherings/{slug}", N_("Called off; those who registered are written to."))
+    return reader.to(f"/staff/gatherings/{slug}", N_("Event cancelled; everyone registered gets an e-mail."))

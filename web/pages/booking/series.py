@@ -73,7 +73,7 @@ def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: i
                 session, request=request, rrule=rrule, user=user, now=reader.now, choices=choices
             )
     if count:
-        return reader.to("/agenda", N_("{name} is booked for you {count} times."), name=terms.name, count=count)
+        return reader.to("/agenda", N_("{name} is booked {count} times."), name=terms.name, count=count)
     if not occurrences:
         return show_booking_form(reader, session, user, terms, form)
     return _show_series(reader, session, terms, form, occurrences)

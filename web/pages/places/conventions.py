@@ -126,7 +126,7 @@ def sign(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent)
         )
     if form.errors:
         return _new(reader, session, form)
-    return reader.to(f"/staff/conventions/{convention.id}", N_("The convention is recorded."))
+    return reader.to(f"/staff/conventions/{convention.id}", N_("Access agreement saved."))
 
 
 def _party(session: Session, typed: str) -> User | Organisation:
@@ -191,7 +191,7 @@ def suspend(reader: StaffReader, session: DbSession, user: CurrentUser, conventi
     convention = _get(reader, session, convention_id, user)
     conventions.suspend_convention(session, convention=convention, actor=user, now=reader.now)
     notice = N_(
-        "Suspended: it gives no further code. To void codes already given at once, renew the secret of the door."
+        "Suspended: no new door codes. To void the codes already given, renew the secret of the door."
     )
     return reader.to(f"/staff/conventions/{convention.id}", notice)
 

@@ -121,7 +121,7 @@ def publish(reader: StaffReader, session: DbSession, user: CurrentUser, form: Se
     if form["do"] == "publish" and form["seen"] == seen:
         with trying(session, form):
             tariffs.publish(session, prices=prices, actor=user, now=reader.now)
-            return reader.to("/staff/tariffs", N_("The new prices are published."))
+            return reader.to("/staff/tariffs", N_("New tariff published."))
     # Errors beside the preview, not only after the second button.
     with trying(session, form):
         tariffs.require_publishable(session, prices=prices, actor=user, now=reader.now)

@@ -81,9 +81,9 @@ def add(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: in
         printer = probes.add_probed(session, probe=probe, name=form["name"], kind=kind, actor=user, now=reader.now)
     if form.errors:
         return _probe(reader, session, probe, form, status=form.status)
-    message = N_("{printer} is added. Look at its plate, and say when it is clear.")
+    message = N_("{printer} is added. Check its plate, and confirm when it is clear.")
     if existing:
-        message = N_("{printer} has its new key.")
+        message = N_("{printer}: key renewed.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 

@@ -77,7 +77,7 @@ def maintain(reader: StaffReader, session: DbSession, user: CurrentUser, printer
     printer = get_staffed_printer(session, printer_id, user=user)
     on = form["on"] == "yes"
     printers.set_maintenance(session, printer=printer, on=on, note=form["note"], actor=user, now=reader.now)
-    message = N_("{printer} is out of the queue.") if on else N_("{printer} is back in the queue.")
+    message = N_("{printer} is in maintenance.") if on else N_("{printer} is back in service.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 

@@ -62,7 +62,7 @@ def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_
     if run := runs.find_live_run(session, printer_id=printer.id):
         runs.request_command(session, run=run, command=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
     printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
-    message = N_("{printer}: its plate is not clear. Nothing starts on it.")
+    message = N_("{printer}: the plate is not clear. Nothing will start on it.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 
 
@@ -92,12 +92,12 @@ def _change_job(
 
 @router.post("/staff/jobs/{job_id}/approve")
 def approve(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _change_job(reader, session, user, job_id, form, verb=jobs.approve, message=N_("“{name}” may print."))
+    return _change_job(reader, session, user, job_id, form, verb=jobs.approve, message=N_("“{name}” is approved."))
 
 
 @router.post("/staff/jobs/{job_id}/reject")
 def reject(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    message = N_("“{name}” is refused; its owner can read why.")
+    message = N_("“{name}” is refused; the member can read why.")
     return _change_job(reader, session, user, job_id, form, verb=jobs.reject, message=message, text=form["text"])
 
 
@@ -119,7 +119,7 @@ def resume(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: i
 
 @router.post("/staff/jobs/{job_id}/collect")
 def collect(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _change_job(reader, session, user, job_id, form, verb=jobs.collect, message=N_("“{name}” was picked up."))
+    return _change_job(reader, session, user, job_id, form, verb=jobs.collect, message=N_("The part “{name}” has been handed over."))
 
 
 @router.post("/staff/runs/{run_id}/resolve")
@@ -133,4 +133,4 @@ def resolve(reader: StaffReader, session: DbSession, user: CurrentUser, run_id: 
         runs.resolve(session, run=run, printed=printed, resolution=form["resolution"], actor=user, now=reader.now)
     if form.errors:
         return draw_staff_page(reader, session, form, status=form.status)
-    return reader.to("/staff", N_("The doubt about “{name}” is settled."), name=run.job.model.name)
+    return reader.to("/staff", N_("“{name}”: your answer is saved."), name=run.job.model.name)

@@ -46,10 +46,10 @@ STATES = {
 }
 EXPIRED = State("over", N_("Expired"))
 MESSAGES = {
-    "offer": N_("The quote is offered: the buyer may accept it."),
-    "decline": N_("The quote is declined; the buyer reads why."),
-    "price": N_("The price is changed; the buyer sees it with its reason."),
-    "withdraw": N_("The quote is withdrawn."),
+    "offer": N_("Quote sent: the buyer can accept it."),
+    "decline": N_("Quote declined; the buyer can read why."),
+    "price": N_("Price changed; the buyer sees the reason."),
+    "withdraw": N_("Quote withdrawn."),
 }
 
 

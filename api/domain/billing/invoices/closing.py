@@ -16,7 +16,7 @@ from api.domain.people.accounts import User
 
 
 class NothingToClose(Invalid):
-    """A period can be closed once, after its last day, and not before one that is closed already."""
+    """A period is closed once, after its last day, and after the previous closing."""
 
     field = "until"
 

@@ -24,13 +24,13 @@ SCALES = (Decimal("0.01"), Decimal(100))
 
 
 class CopiesWrong(Invalid):
-    """Between 1 and {most} copies, please."""
+    """Enter between 1 and {most} copies."""
 
     field = "copies"
 
 
 class ScaleWrong(Invalid):
-    """The scale must be between {least} % and {most} %."""
+    """Enter a scale between {least}% and {most}%."""
 
     field = "scale"
 

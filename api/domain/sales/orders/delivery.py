@@ -23,7 +23,7 @@ from api.domain.sales.orders.table import NEXT, Order, OrderStatus, lock_order
 
 
 class NotChecked(Conflict):
-    """Every part must be checked before the order is delivered."""
+    """Check every part before delivering the order."""
 
 
 def deliver(session: Session, *, order: Order, actor: User, now: datetime, checked_by: str | None = None) -> None:

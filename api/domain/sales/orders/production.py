@@ -29,23 +29,23 @@ from api.domain.sales.orders.table import (
 
 
 class NotPrinted(Conflict):
-    """Nothing of this part is printed and waiting to be checked."""
+    """No printed copy of this part is waiting to be checked."""
 
 
 class GoodWrong(Invalid):
-    """Between 0 and {most} pieces can be good."""
+    """Enter between 0 and {most} good pieces."""
 
     field = "good"
 
 
 class CauseMissing(Invalid):
-    """Please say what was wrong with the others."""
+    """Describe what is wrong with the others."""
 
     field = "text"
 
 
 class PrintsStarted(Conflict):
-    """Something of this order was printed already: it cannot be cancelled any more."""
+    """Part of this order is already printed: it can no longer be cancelled."""
 
 
 def check_part(
