@@ -313,7 +313,9 @@ def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, 
         if what == "register":
             seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
             notice = (
-                N_("Your seat is reserved.") if seat.status == RegistrationStatus.REGISTERED else N_("You are on the waitlist.")
+                N_("Your seat is reserved.")
+                if seat.status == RegistrationStatus.REGISTERED
+                else N_("You are on the waitlist.")
             )
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)

@@ -190,9 +190,7 @@ def convention_page(reader: StaffReader, session: DbSession, user: CurrentUser, 
 def suspend(reader: StaffReader, session: DbSession, user: CurrentUser, convention_id: int) -> Response:
     convention = _get(reader, session, convention_id, user)
     conventions.suspend_convention(session, convention=convention, actor=user, now=reader.now)
-    notice = N_(
-        "Suspended: no new door codes. To void the codes already given, renew the secret of the door."
-    )
+    notice = N_("Suspended: no new door codes. To void the codes already given, renew the secret of the door.")
     return reader.to(f"/staff/conventions/{convention.id}", notice)
 
 

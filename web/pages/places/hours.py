@@ -96,7 +96,9 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
         )
     if form.errors:
         return _show(reader, session, user, form)
-    return reader.to("/staff/hours", N_("Closure saved; bookings cancelled free of charge: {count}."), count=len(cancelled))
+    return reader.to(
+        "/staff/hours", N_("Closure saved; bookings cancelled free of charge: {count}."), count=len(cancelled)
+    )
 
 
 def _days(form: Form) -> tuple[date, date]:

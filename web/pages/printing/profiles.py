@@ -47,7 +47,9 @@ def configure(reader: StaffReader, session: DbSession, user: CurrentUser, printe
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
     message = (
-        N_("{kind}: slicing with your configuration.") if text else N_("{kind}: slicing with the built-in settings again.")
+        N_("{kind}: slicing with your configuration.")
+        if text
+        else N_("{kind}: slicing with the built-in settings again.")
     )
     return reader.to(f"/staff/printers/{printer.id}", message, kind=printer.kind.name)
 

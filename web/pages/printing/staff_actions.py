@@ -119,7 +119,9 @@ def resume(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: i
 
 @router.post("/staff/jobs/{job_id}/collect")
 def collect(reader: StaffReader, session: DbSession, user: CurrentUser, job_id: int, form: Sent) -> Response:
-    return _change_job(reader, session, user, job_id, form, verb=jobs.collect, message=N_("The part “{name}” has been handed over."))
+    return _change_job(
+        reader, session, user, job_id, form, verb=jobs.collect, message=N_("The part “{name}” has been handed over.")
+    )
 
 
 @router.post("/staff/runs/{run_id}/resolve")
