@@ -19,6 +19,7 @@ from typing import Any
 
 from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
 from api.settings import settings
+from api.steps import BACKGROUND, DISPATCH
 from web.command.demo_printers import DemoPrinters
 from web.installation import embedded_postgres, exclusive, migrate, prepare_data_dir, use_database
 from web.sockets import listen, second_socket
@@ -140,7 +141,7 @@ def _first_processes(listener: socket.socket) -> list[ManagedProcess]:
     return [
         _web("web", listener),
         ManagedProcess("printers", [*PROCESS_COMMAND, "printers"]),
-        ManagedProcess("dispatch", [*PROCESS_COMMAND, "tasks", "8", "dispatch"]),
+        ManagedProcess(DISPATCH, [*PROCESS_COMMAND, "tasks", "8", DISPATCH]),
     ]
 
 
@@ -148,7 +149,7 @@ def _late_processes(sockets: list[socket.socket]) -> list[ManagedProcess]:
     """What nobody waits for: a background step that is enqueued before waits in its queue for a second."""
     more = [_web(f"web-{number}", each) for number, each in enumerate(sockets, start=2)]
     at_once = str(settings().background_at_once)
-    return [ManagedProcess("background", [*PROCESS_COMMAND, "tasks", at_once, "background"]), *more]
+    return [ManagedProcess(BACKGROUND, [*PROCESS_COMMAND, "tasks", at_once, BACKGROUND]), *more]
 
 
 def _web(name: str, listener: socket.socket) -> ManagedProcess:
