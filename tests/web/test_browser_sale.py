@@ -11,11 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from pypdf import PdfReader
 
 from tests import corpus
-from tests.world.chromium import ARGS, CHROMIUM
 
 pytestmark = pytest.mark.real
 PATIENCE_S = 420
@@ -45,14 +44,6 @@ def wait_until(condition: Callable[[], Any], process: subprocess.Popen[bytes] | 
         assert process is None or process.poll() is None, "the demo ended"
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.2)
-
-
-@pytest.fixture
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield browser
-        browser.close()
 
 
 def log_in(chromium: Browser, demo: dict[str, Any], role: str) -> Page:

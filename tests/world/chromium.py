@@ -22,14 +22,10 @@ from web.live import Live
 from web.render import STATIC
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-
-
 ARGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
 WAIT_MS = 60_000
 
 

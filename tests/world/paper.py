@@ -31,16 +31,10 @@ from tests.world.documents import (
 )
 
 STAMP = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-
-
 TOTAL = totals(make_document()).total_cents
-
-
 DEPOSIT = deposit_invoice(
     make_document(), number="F2026-0009", issued_on=ISSUED_ON, due_on=ISSUED_ON, percent=Decimal(30)
 )
-
-
 DOCUMENTS: dict[str, Document] = {
     "ordinary": make_document(),
     "franchise": as_franchise(make_document()),

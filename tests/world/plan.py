@@ -1,6 +1,6 @@
-"""Printers, jobs and hours as the plan sees them, without a database; it is a Monday, 9:00 UTC."""
+"""Printers, jobs and hours as the plan sees them, without a database."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from api.domain.printing.plan import (
     Hours,
@@ -10,31 +10,23 @@ from api.domain.printing.plan import (
     Plate,
     plan,
 )
-
-NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)  # a Monday
-
-
-H = timedelta(hours=1)
-
+from tests.world import HOUR, NOW
 
 PLAIN = PlanSettings(ratio_p50=1.0, ratio_p90=1.5, stagger_s=0, clearing_s=0, filament_change_s=600)
+ALWAYS = Hours(((NOW - 100 * HOUR, NOW + 2000 * HOUR),))
+#: Nine hours each day, the first of them from NOW.
+OFFICE = Hours(tuple((NOW + day * 24 * HOUR, NOW + day * 24 * HOUR + 9 * HOUR) for day in range(30)))
 
 
-ALWAYS = Hours(((NOW - 100 * H, NOW + 2000 * H),))
+def plan_printer(id_=1, **facts):
+    defaults = {"name": f"P{id_}", "site_id": 1, "volume_mm": (220, 220, 250), "nozzle_mm": 0.4, "material": "PLA"}
+    return PlanPrinter(id_, **(defaults | {"colour": "black"} | facts))
 
 
-OFFICE = Hours(tuple((NOW + day * 24 * H, NOW + day * 24 * H + 9 * H) for day in range(30)))  # 9:00 to 18:00
-
-
-def make_printer(id_=1, **facts):
-    known = {"name": f"P{id_}", "site_id": 1, "volume_mm": (220, 220, 250), "nozzle_mm": 0.4, "material": "PLA"}
-    return PlanPrinter(id_, **(known | {"colour": "black"} | facts))
-
-
-def make_job(id_=1, *, hours=1.0, plates=1, size_mm=(50, 50, 50), **facts):
-    known = {"owner_id": id_, "material": "PLA", "queued_at": NOW - H + id_ * timedelta(seconds=1)}
+def plan_job(id_=1, *, hours=1.0, plates=1, size_mm=(50, 50, 50), **facts):
+    defaults = {"owner_id": id_, "material": "PLA", "queued_at": NOW - HOUR + id_ * timedelta(seconds=1)}
     parts = tuple(Plate(no, round(hours * 3600), size_mm) for no in range(1, plates + 1))
-    return PlanJob(id_, plates=parts, **(known | facts))
+    return PlanJob(id_, plates=parts, **(defaults | facts))
 
 
 def make_plan(printers, jobs, *, holds=(), hours=ALWAYS, how=PLAIN, now=NOW, served=None):

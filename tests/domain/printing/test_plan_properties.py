@@ -12,31 +12,32 @@ from api.domain.printing.plan import (
     PlanSettings,
 )
 from api.domain.printing.states import PrinterState
-from tests.world.plan import ALWAYS, NOW, OFFICE, PLAIN, H, make_job, make_plan, make_printer
+from tests.world import HOUR, NOW
+from tests.world.plan import ALWAYS, OFFICE, PLAIN, make_plan, plan_job, plan_printer
 
 
 def play(first, rival, *, hours_max, how=PLAIN):
     """Each hour the rival hands in one more job of an hour; one printer, dispatched as the worker would."""
     waiting, now, hour = [first], NOW, 0
-    printer = make_printer()
+    printer = plan_printer()
     while hour < hours_max:
-        waiting.append(rival(100 + hour, NOW + hour * H))
+        waiting.append(rival(100 + hour, NOW + hour * HOUR))
         made = make_plan([printer], waiting, now=now, how=how)
         slot = made.slots[0]
         job = next(each for each in waiting if each.id == slot.job_id)
         if job.id == first.id:
             return hour
-        printer = make_printer(material=job.material, colour=job.colour or printer.colour)
+        printer = plan_printer(material=job.material, colour=job.colour or printer.colour)
         waiting.remove(job)
-        hour, now = hour + 1, now + H
+        hour, now = hour + 1, now + HOUR
     return None
 
 
 def test_a_low_priority_is_reached_within_the_ageing_of_the_difference():
     how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
-        make_job(1, priority=0, queued_at=NOW),
-        lambda id_, at: make_job(id_, owner_id=id_, priority=2, queued_at=at),
+        plan_job(1, priority=0, queued_at=NOW),
+        lambda id_, at: plan_job(id_, owner_id=id_, priority=2, queued_at=at),
         hours_max=200,
         how=how,
     )
@@ -47,8 +48,8 @@ def test_a_low_priority_is_reached_within_the_ageing_of_the_difference():
 def test_another_filament_is_reached_within_one_ageing():
     how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
-        make_job(1, colour="red", queued_at=NOW),
-        lambda id_, at: make_job(id_, owner_id=id_, queued_at=at),
+        plan_job(1, colour="red", queued_at=NOW),
+        lambda id_, at: plan_job(id_, owner_id=id_, queued_at=at),
         hours_max=100,
         how=how,
     )
@@ -59,8 +60,8 @@ def test_another_filament_is_reached_within_one_ageing():
 def test_due_dates_of_others_do_not_starve_an_undated_job():
     how = PlanSettings(ratio_p50=1, ratio_p90=1, stagger_s=0, clearing_s=0, ageing=timedelta(hours=10))
     started = play(
-        make_job(1, queued_at=NOW),
-        lambda id_, at: make_job(id_, owner_id=id_, queued_at=at, due_at=at + H),
+        plan_job(1, queued_at=NOW),
+        lambda id_, at: plan_job(id_, owner_id=id_, queued_at=at, due_at=at + HOUR),
         hours_max=100,
         how=how,
     )
@@ -106,7 +107,7 @@ REAL = PlanSettings(stagger_s=90)
 def build(printers, holds, jobs):
     return (
         [
-            make_printer(
+            plan_printer(
                 id_, state=facts["state"], colour=facts["colour"],
                 ends_p50=NOW + timedelta(minutes=facts["ends"]), ends_p90=NOW + timedelta(minutes=facts["ends"] * 1.2),
             )
@@ -116,7 +117,7 @@ def build(printers, holds, jobs):
             PlanHold(printer, NOW + timedelta(minutes=start), NOW + timedelta(minutes=start + length))
             for printer, start, length in holds
         ],
-        [make_job(id_, **facts) for id_, facts in enumerate(jobs, 1)],
+        [plan_job(id_, **facts) for id_, facts in enumerate(jobs, 1)],
     )  # fmt: skip
 
 
@@ -184,6 +185,6 @@ def test_a_job_of_lower_rank_delays_nobody(printers, holds, jobs):
     """Without filament to wait for, one more job at the end of the ranking changes no slot of the others."""
     printers, holds, jobs = build(printers, holds, [facts | {"colour": None} for facts in jobs])
     before = make_plan(printers, jobs, holds=holds, how=REAL)
-    last = make_job(99, hours=0.5, owner_id=99, priority=-99, queued_at=NOW)
+    last = plan_job(99, hours=0.5, owner_id=99, priority=-99, queued_at=NOW)
     after = make_plan(printers, [*jobs, last], holds=holds, how=REAL)
     assert tuple(slot for slot in after.slots if slot.job_id != 99) == before.slots

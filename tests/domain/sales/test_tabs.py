@@ -232,9 +232,6 @@ def test_nothing_owed_is_no_invoice(session: Session, shop: Shop) -> None:
         bill(session, shop, Tab(organisation_id=shop.company.id, cost_centre_id=None))
 
 
-# --- at the desk ------------------------------------------------------------------------------------------------------
-
-
 def sell(session: Session, shop: Shop, *, means: PaymentMeansCode = PaymentMeansCode.CASH, **over: Any) -> Invoice:
     found = over.pop("owed", None) or owed(session, shop, user_id=shop.world.alice.id)
     facts = {"actor": shop.world.bob, "judge": accept_all, "now": LATER, "user": shop.world.alice, **over}
