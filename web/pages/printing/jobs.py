@@ -59,7 +59,7 @@ def _job(
     return reader.page(
         "printing/_job_live.html" if reader.wants_fragment else "printing/job.html",
         status=status,
-        shown=summary,
+        summary=summary,
         job=job,
         form=form,
         asks_cancel=asks_cancel,

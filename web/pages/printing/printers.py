@@ -44,7 +44,7 @@ def draw_printer(reader: PageReader, session: Session, printer: Printer, form: F
         "printing/printer.html",
         status=status,
         form=form,
-        shown=summarise_printer(reader, printer, run),
+        summary=summarise_printer(reader, printer, run),
         printer=printer,
         run=run,
         run_states=RUNS,
