@@ -115,7 +115,7 @@ def delivery_page(note: DeliveryNote) -> dict[str, Any]:
 def money(cents: int) -> str:
     """123456 -> "1 234,56 €", with the narrow and the wide no-break space of French typography."""
     amount: str = format_decimal(Decimal(cents) / 100, format="#,##0.00", locale="fr_FR")
-    return amount.replace("-", "−") + NO_BREAK + "€"
+    return amount + NO_BREAK + "€"
 
 
 def unit_price(euros: Decimal) -> str:
