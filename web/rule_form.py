@@ -100,6 +100,7 @@ def _rates(form: Form) -> BookingRates:
 
 
 def _whole(form: Form, name: str) -> int:
+    # `isdigit` is also true of "²", which `int` refuses; seven digits fit into an integer column.
     if not (form[name].isascii() and form[name].isdigit() and len(form[name]) < 8):
         raise WholeNumberMissing(field=name)
     return int(form[name])

@@ -74,6 +74,7 @@ class Policy:
         """(is it so, field, message) of all that may not be."""
         step = self.step_minutes
         yield (
+            # A grid of 0 is refused in this line, and must not divide in it.
             step < 1 or 60 % max(step, 1) != 0,
             "step_minutes",
             N_("start times must divide an hour (5, 10, 15, 20, 30 or 60 minutes)"),

@@ -85,6 +85,7 @@ def announce(
 ) -> GatheringOut:
     """Staff announce an event; 409 when one of its resources is taken."""
 
+    # What the body names is looked up inside: a request that is repeated with its key is answered without it.
     def make() -> GatheringOut:
         gathering = gatherings.announce(
             session,
@@ -131,6 +132,7 @@ def withdraw(slug: str, session: DbSession, user: CurrentUser, now: Now) -> Seat
     """Give it back: the first in line gets it."""
     gathering = gatherings.get_gathering(session, slug=slug, user=user)
     seat = gatherings.find_registration(session, gathering=gathering, user=user)
+    # Who never registered has no seat at this address; who withdrew already gets a 409 from the verb.
     if seat is None:
         raise NotFound()
     gatherings.withdraw(session, seat=seat, now=now)

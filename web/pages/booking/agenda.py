@@ -84,6 +84,7 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respon
 def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     """A new secret address for a calendar program, shown once."""
     # A POST, because the address before it stops working.
+    # Without a public address in the settings, it is the one by which this browser came.
     secret = open_feed(session, user=user, now=reader.now)
     return reader.page("booking/feed.html", url=f"{settings().base_url or reader.request.base_url}feeds/{secret}.ics")
 
@@ -213,6 +214,7 @@ def _condition(form: Form, item: KitItem) -> Condition:
     try:
         return Condition(form[f"item-{item.id}"])
     except ValueError as error:
+        # A value that the form does not offer: nobody has looked at this item.
         raise ChecklistIncomplete(missing=item.name) from error
 
 

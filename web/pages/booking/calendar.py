@@ -66,6 +66,7 @@ def _notes(session: Session, resource_ids: list[int], edges: list[datetime]) -> 
     others = {each.id: each for each in holds if each.reason != HoldReason.BOOKING}
     notes = {(hold.resource_id, hold.start): HoldNote(hold.note) for hold in others.values() if hold.note}
     for run in session.scalars(select(Run).where(Run.hold_id.in_(others))):
+        # Never 0: the run was found by its hold.
         hold = others[run.hold_id or 0]
         notes[hold.resource_id, hold.start] = HoldNote(run.job.model.name, f"/jobs/{run.job_id}")
     return notes

@@ -114,6 +114,7 @@ def _instant(form: Form, name: str, site: Site) -> datetime:
 
 def _get_gathering(reader: PageReader, session: Session, slug: str, user: User) -> Gathering:
     gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    # Staff of another site see it as everybody does, on its public page only.
     if gathering.site_id not in site_ids(reader):
         raise NotFound()
     return gathering

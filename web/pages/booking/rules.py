@@ -151,6 +151,7 @@ def _set(session: Session, reader: PageReader, user: User, about: RuleSubject, f
 def repaired(reader: StaffReader, session: DbSession, user: CurrentUser, kit_id: int) -> Response:
     """The kit is repaired and can be booked again."""
     kit = get_kit(session, kit_id)
+    # The verb checks the right too, but would answer strangers that there is such a kit.
     if kit.resource.site_id not in site_ids(reader):
         raise NotFound()
     put_in_service(session, kit=kit, actor=user, now=reader.now)

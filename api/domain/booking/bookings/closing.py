@@ -39,6 +39,7 @@ def close_days(
     session.flush()
     facts = {"first_on": first_on.isoformat(), "last_on": last_on.isoformat(), "reason": reason[:200]}
     record(session, noun="site", noun_id=site.id, verb="closed", now=now, actor_id=actor.id, site_id=site.id, **facts)
+    # Retired resources too: bookings of them may still be to come.
     ids = list(session.scalars(select(Resource.id).where(Resource.site_id == site.id)))
     start, end = (local_instant(site.zone, day, time(0)) for day in (first_on, last_on + timedelta(days=1)))
     return cancel_all(session, resource_ids=ids, start=start, end=end, actor=actor, now=now)
