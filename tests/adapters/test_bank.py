@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.adapters.bank import NotAStatement, read_statement
+from api.adapters.bank import BadLine, NotAStatement, read_statement
 from tests.world.statements import camt
 
 
@@ -21,5 +21,5 @@ from tests.world.statements import camt
     ],
 )
 def test_what_is_no_statement_is_refused(raw: bytes) -> None:
-    with pytest.raises(NotAStatement):
+    with pytest.raises((NotAStatement, BadLine)):
         read_statement(raw)

@@ -246,7 +246,7 @@ def test_a_model_too_large_is_told_which_dimension_and_what_scale() -> None:
     assert not fit
     assert fit.too_large == (mesh.Excess("z", 10_000, 250),)
     assert fit.scale_percent == 2
-    with pytest.raises(mesh.FitsNoPrinter, match=r"along Z: 10000 mm, and our largest printer takes 250.0 mm.* at 2 %"):
+    with pytest.raises(mesh.FitsNoPrinter, match=r"Z 10000 mm, maximum 250.0 mm.* at 2%"):
         mesh.require_fit((20, 20, 10_000), VOLUMES)
 
 
