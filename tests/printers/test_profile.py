@@ -133,7 +133,7 @@ def test_a_dangerous_or_impossible_setting_is_refused_by_name(key: str, value: s
 @pytest.mark.parametrize("line", ["M112", "M118 //action:cancel", "M104 S400", "@pause", "M500", "G28 é", "M997"])
 @pytest.mark.parametrize("key", ["start_gcode", "layer_gcode", "end_filament_gcode"])
 def test_gcode_off_the_list_is_refused_with_its_place(key: str, line: str) -> None:
-    with pytest.raises(ConfigurationGcodeRefused, match=f"“{key}” is refused at its line 2: "):
+    with pytest.raises(ConfigurationGcodeRefused, match=f"in “{key}” is refused at line 2: "):
         check_profile(exported(**{key: f'"G28\\n{line}\\nG1 X1"'}))
 
 

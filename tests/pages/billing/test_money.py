@@ -227,7 +227,7 @@ def test_books_are_closed_by_a_manager_up_to_yesterday_at_most(session: Session,
     bob.post(url, {"until": "2026-10-31"})
 
     assert closed_until(session, seller_id=shop.seller.id) == date(2026, 10, 31)
-    assert "Closed up to 31 Oct 2026" in bob.get("/staff/books").text
+    assert "Closed up to and including 31 Oct 2026" in bob.get("/staff/books").text
     assert bob.post(f"/staff/books/{shop.seller.id}/reminders").status_code == 303
 
 

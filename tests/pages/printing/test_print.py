@@ -70,7 +70,7 @@ def test_a_file_over_the_limit_is_refused_while_it_arrives(alice: Browser, monke
 def test_a_part_too_large_says_which_way_and_offers_to_shrink(alice: Browser, session: Session) -> None:
     model = make_model(session, alice.user, size_x_mm=440.0)
     page = alice.get(f"/print/{model.id}").text
-    assert "too large along X" in page
+    assert "This model is too large" in page
     assert "Print at 50%" in page
 
 
@@ -153,7 +153,7 @@ def test_a_job_that_waits_says_where_it_stands_and_why(alice: Browser, session: 
     job = make_sliced(session, world.site, alice.user)
     page = alice.get(f"/jobs/{job.id}").text
     assert "No. 1 in the queue" in page
-    assert f"must clear the plate of {world.printer.name}" in page
+    assert f"{world.printer.name} has a plate to clear" in page
 
 
 def test_a_printing_job_shows_its_progress_in_full_page_and_fragment(
@@ -190,7 +190,7 @@ def test_the_list_keeps_now_and_before_apart_and_offers_to_print_again(
     gone = make_sliced(session, world.site, alice.user, copies=2)
     alice.post(f"/jobs/{gone.id}/cancel")
     page = alice.get("/jobs").text
-    assert page.index("Now") < page.index("Before")
+    assert page.index("Now") < page.index("Earlier prints")
     assert (
         f"/print/{gone.model_id}?material=PLA&amp;colour=white&amp;quality=standard&amp;copies=2&amp;scale=100" in page
     )
