@@ -111,7 +111,7 @@ def test_the_unit_price_is_rounded_to_four_decimals_in_view():
 def test_a_step_says_its_formula_and_survives_json():
     step = price_part(make_tariff(), make_work()).trace[0]
     params = dict(step.params)
-    assert step.label.format(**params) == "12.4 g of PLA at 0.05 € per gram"
+    assert step.label.format(**params) == "12.4 g of PLA at €0.05 per gram"
     assert step.as_json() == {"scope": "unit", "reason": "material", "amount": "0.620", "params": params}
 
 

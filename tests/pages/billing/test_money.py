@@ -72,7 +72,7 @@ def test_staff_see_what_waits_and_offer_it_at_another_price(
 ) -> None:
     page, net_cents = f"/quotes/{reviewed.id}", reviewed.net_cents
     assert reviewed.number in bob.get("/staff/quotes").text
-    assert "The staff look at this quote" in alice.get(page).text
+    assert "Staff are reviewing this quote" in alice.get(page).text
     bob.post(f"{page}/price", {"net": f"{(net_cents - 100) / 100}", "price_reason": "Simple part"})
     bob.post(f"{page}/price", {"net": f"{(net_cents + 250) / 100}", "price_reason": "Supports"})
     bob.post(f"{page}/offer")
@@ -227,7 +227,7 @@ def test_books_are_closed_by_a_manager_up_to_yesterday_at_most(session: Session,
     bob.post(url, {"until": "2026-10-31"})
 
     assert closed_until(session, seller_id=shop.seller.id) == date(2026, 10, 31)
-    assert "Closed up to 31 Oct 2026" in bob.get("/staff/books").text
+    assert "Closed up to and including 31 Oct 2026" in bob.get("/staff/books").text
     assert bob.post(f"/staff/books/{shop.seller.id}/reminders").status_code == 303
 
 

@@ -229,7 +229,7 @@ def test_the_offer_says_the_price_or_why_not_and_what_is_next(
     assert taken.count("?start=2026-11-24T") == 3
     assert "Join the waitlist" in taken
     late = charlie.get(offer, params={**TOMORROW, "at": "23:00"}).text
-    assert "outside the opening hours" in late
+    assert "outside opening hours" in late
     assert "Join the waitlist" not in late
     assert "<p" not in charlie.get(offer, params={"minutes": "60"}).text
 
@@ -241,16 +241,16 @@ def test_an_offer_is_taken_on_its_page_or_left_to_the_next(
     for waiting in (charlie, bob):
         assert waiting.post(f"/book/{room.id}/wait", TOMORROW).status_code == 303
     first, second = session.scalars(select(Wait).order_by(Wait.id))
-    assert "we write to you when it is free" in charlie.get(f"/waits/{first.id}").text
+    assert "we will e-mail you when it is free" in charlie.get(f"/waits/{first.id}").text
     assert charlie.post(f"/waits/{first.id}/take").status_code == 409
 
     alice.post(f"/bookings/{only(session).id}/cancel")
     assert "Take this slot" in charlie.get(f"/waits/{first.id}").text
     assert alice.get(f"/waits/{first.id}").status_code == 404
     assert charlie.post(f"/waits/{first.id}/leave").status_code == 303
-    assert "This offer is over" in charlie.get(f"/waits/{first.id}").text
+    assert "This offer has ended" in charlie.get(f"/waits/{first.id}").text
     assert "/bookings/" in bob.post(f"/waits/{second.id}/take").headers["location"]
-    assert "You have taken it" in bob.get(f"/waits/{second.id}").text
+    assert "This slot is yours" in bob.get(f"/waits/{second.id}").text
 
 
 def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
@@ -261,7 +261,7 @@ def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
 
     assert f'href="/jobs/{job.id}"' in bob.get("/staff/calendar").text
     week = alice.get(f"/book/{world.printer.id}").text
-    assert "Printing in progress" in week
+    assert "Print job" in week
     assert "crochet" not in week
 
 
@@ -282,7 +282,7 @@ def test_one_registers_for_a_gathering(alice: Browser, session: Session, world: 
 
     assert "Concert" in alice.get("/agenda").text
     assert alice.post(f"/gatherings/{made.slug}/register").status_code == 303
-    assert "You are registered" in alice.get(f"/gatherings/{made.slug}").text
+    assert "Your seat is reserved" in alice.get(f"/gatherings/{made.slug}").text
     assert alice.post(f"/gatherings/{made.slug}/withdraw").status_code == 303
 
 

@@ -58,7 +58,7 @@ def test_a_refusal_reaches_its_owner_in_its_words(alice: Browser, bob: Browser, 
 def test_a_doubt_is_settled_with_what_was_seen_and_not_without(bob: Browser, session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice)
     run = make_run(session, world.printer, status=RunStatus.IN_DOUBT, reason="interrupted", ended_at=NOW)
-    assert "nobody can know how it ended" in bob.get("/staff").text
+    assert "the result is unknown" in bob.get("/staff").text
     assert bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": " "}).status_code == 422
     bob.post(f"/staff/runs/{run.id}/resolve", {"printed": "yes", "resolution": "The part lies there, whole."})
     assert (run.status, run.resolved_by) == (RunStatus.DONE, bob.user.id)
@@ -93,13 +93,13 @@ def test_filament_and_maintenance_are_noted(bob: Browser, world: World) -> None:
 def test_an_unknown_filament_is_said_beside_the_choice(bob: Browser, world: World) -> None:
     answer = bob.post(f"/staff/printers/{world.printer.id}/load", {"filament": "PLA pink"})
     assert answer.status_code == 422
-    assert "not offered in this colour" in answer.text
+    assert "not available in this colour" in answer.text
 
 
 def test_the_log_names_who_did_what(bob: Browser, world: World) -> None:
     bob.post(f"/staff/printers/{world.printer.id}/maintenance", {"on": "yes"})
     page = bob.get("/staff/log").text
-    assert "maintenance on" in page
+    assert "maintenance started" in page
     assert "Bob" in page
 
 
@@ -122,7 +122,7 @@ def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, s
     probe = asked(bob, session)
     assert (probe.url, probe.status) == ("http://octopi.local", ProbeStatus.ASKED)
     assert "k" * 32 not in probe.sealed_key
-    assert "Looking at it" in bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "Testing the connection" in bob.get(f"/staff/printers/new/{probe.id}").text
     sealed = seal("k" * 32, about=probe.url)
     facts = {"version": "1.11.8", "user": "etabli", "missing": ["FILES_UPLOAD"], "dangerous": []}
     probes.record_answer(session, probe=probe, sealed_key=sealed, **facts)
@@ -143,8 +143,8 @@ def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world:
 
 @pytest.mark.parametrize(
     ("fields", "said"),
-    [({"name": " "}, "Give the printer a name"), ({"name": "X", "width_mm": "5"}, "between 20 and 2000"),
-     ({"name": "X", "width_mm": "NaN"}, "between 20 and 2000")],
+    [({"name": " "}, "Enter a name"), ({"name": "X", "width_mm": "5"}, "20 to 2,000 mm"),
+     ({"name": "X", "width_mm": "NaN"}, "20 to 2,000 mm")],
 )  # fmt: skip
 def test_a_wrong_answer_about_the_printer_is_said_at_its_field(
     bob: Browser, session: Session, world: World, fields: dict[str, str], said: str
@@ -214,11 +214,11 @@ def test_staff_give_an_exported_configuration_and_go_back(bob: Browser, world: W
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "Choose the .ini file"),
+        (b"", "First choose the .ini file"),
         (b"\xff\xfe\x00", "not a text file"),
         (b"hello", "not a configuration exported by PrusaSlicer"),
         (EXPORTED.encode() + b"post_process = /bin/sh\n", "post_process"),
-        (b"# long\n" * 100_000, "longer than 256 kB"),
+        (b"# long\n" * 100_000, "larger than 256 kB"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_says_why_and_changes_nothing(
@@ -240,7 +240,7 @@ def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: in
     """Bob adds a printer that there is already, with a key that works."""
     probe = asked(bob, session, url=printer.url, site_id=str(site_id))
     probes.record_answer(session, probe=probe, sealed_key="new", version="1.11.9", user="u", missing=[], dangerous=[])
-    assert "Renew the key of" in bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "Renew the key" in bob.get(f"/staff/printers/new/{probe.id}").text
     return bob.post(f"/staff/printers/new/{probe.id}", {"name": printer.name})
 
 

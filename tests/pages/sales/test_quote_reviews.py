@@ -36,7 +36,7 @@ def test_an_offer_is_told_to_who_asked(session: Session, shop: Shop, reviewed: Q
 
     assert letter.recipient == shop.world.alice.email
     assert reviewed.number in letter.subject
-    assert "23/12/2026" in letter.body
+    assert "23 décembre 2026" in letter.body
 
 
 def test_a_refusal_carries_its_reason(session: Session, shop: Shop, reviewed: Quote) -> None:

@@ -29,7 +29,7 @@ def test_staff_invoice_a_tab_once_from_its_page(session: Session, bob: Browser, 
     answers = [bob.post(f"/staff/tabs/{shop.seller.id}/bill", form) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [303, 409]
-    assert "nothing to invoice" in answers[1].text
+    assert "Nothing to invoice" in answers[1].text
     assert session.scalars(select(Invoice)).one().document.purchase_order == "BC-5"
 
 
@@ -56,7 +56,7 @@ def test_credit_that_is_too_small_is_told_on_the_page(session: Session, bob: Bro
     answer = bob.post(f"/staff/till/{shop.seller.id}/{shop.world.alice.id}", form)
 
     assert answer.status_code == 409
-    assert "not enough" in answer.text
+    assert "Not enough prepaid credit" in answer.text
 
 
 def test_the_page_tells_what_the_platform_did_not_take(session: Session, bob: Browser, shop: Shop) -> None:
@@ -102,4 +102,4 @@ def test_what_is_invoiced_is_borne_by_nobody_else_any_more(
     answer = alice.post(f"/org/{shop.company.slug}/bookings/{booked.id}", {"cost_centre_id": ""})
 
     assert answer.status_code == 409
-    assert "on an invoice already" in answer.text
+    assert "already been invoiced" in answer.text
