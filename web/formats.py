@@ -53,7 +53,10 @@ def money(locale: Locale, cents: int) -> str:
 
 def unit_price(locale: Locale, euros: Decimal) -> str:
     """With the cents, and up to two decimals below them: "0,80 €", "0,0625 €"."""
-    return format_currency(euros, "EUR", format=_UNIT_PRICE[locale], currency_digits=False, locale=TAG[locale])
+    sign = "\u2212" if euros < 0 else ""
+    return sign + format_currency(
+        abs(euros), "EUR", format=_UNIT_PRICE[locale], currency_digits=False, locale=TAG[locale]
+    )
 
 
 def price_figure(locale: Locale, euros: Decimal) -> str:
@@ -73,8 +76,10 @@ def number(locale: Locale, value: float | Decimal, digits: int = 0) -> str:
 
 
 def measure(locale: Locale, value: float | Decimal, unit: str, digits: int = 1) -> str:
-    """A number and its unit, never broken over two lines: "24,8 g"."""
-    return number(locale, value, digits) + THIN_NB_SPACE + unit
+    """A number and its unit, never broken over two lines: "24,8 g"; what would round to nothing is "< 0,1 g"."""
+    least = 10**-digits
+    below = "<" + THIN_NB_SPACE if 0 < value < least / 2 else ""
+    return below + number(locale, least if below else value, digits) + THIN_NB_SPACE + unit
 
 
 def volume(locale: Locale, mm3: float) -> str:

@@ -34,7 +34,7 @@ WAITS: dict[WhyCode, str] = {
 }
 
 ENDS: dict[str, str] = {
-    "printed": N_("Finished, according to the printer."),
+    "printed": N_("The printer finished normally."),
     "cancelled": N_("Cancelled by someone."),
     "cancelled_at_printer": N_("Stopped at the printer."),
     "printer_taken": N_("Somebody else started a print on the printer."),

@@ -77,7 +77,7 @@ COMMANDS = {
 # What a stretch of a timeline is taken for.
 HOLDS = {
     HoldReason.BOOKING: N_("Booking"),
-    HoldReason.RUN: N_("A print"),
+    HoldReason.RUN: N_("Print job"),
     HoldReason.MAINTENANCE: N_("Maintenance"),
     HoldReason.CLOSURE: N_("Closure"),
     HoldReason.EVENT: N_("Event"),

@@ -98,6 +98,17 @@ def test_a_translation_has_the_placeholders_of_its_text() -> None:
     assert wrong == {}
 
 
+def test_templates_write_percent_signs_twice() -> None:
+    # Jinja's `_()` formats every text by %.
+    texts = [
+        text
+        for path in (ROOT / "web/templates").rglob("*.html")
+        for text in re.findall(r'_\("([^"]*)"', path.read_text())
+    ]
+    faults = [text for text in texts if re.search(r"%(?!\([a-z_]+\)s|%)", text.replace("%%", ""))]
+    assert faults == []
+
+
 # What a text may not contain, by language, and why.
 TYPOGRAPHY = {
     Locale.FR: {

@@ -261,7 +261,7 @@ def test_the_staff_see_a_print_in_the_calendar_as_what_it_is(
 
     assert f'href="/jobs/{job.id}"' in bob.get("/staff/calendar").text
     week = alice.get(f"/book/{world.printer.id}").text
-    assert "Printing in progress" in week
+    assert "Print job" in week
     assert "crochet" not in week
 
 

@@ -314,11 +314,8 @@ def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, 
         seat = gatherings.find_registration(session, gathering=gathering, user=user)
         if what == "register":
             seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
-            notice = (
-                N_("Your seat is reserved.")
-                if seat.status == RegistrationStatus.REGISTERED
-                else N_("You are on the waitlist.")
-            )
+            is_seat = seat.status == RegistrationStatus.REGISTERED
+            notice = N_("Registration saved.") if is_seat else N_("Added to the waitlist.")
         elif seat is not None:
             gatherings.withdraw(session, seat=seat, now=reader.now)
     if form.errors:

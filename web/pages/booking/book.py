@@ -49,7 +49,7 @@ KINDS = {
 }
 REASONS = {
     "booking": N_("Taken"),
-    "run": N_("Printing in progress"),
+    "run": N_("Print job"),
     "maintenance": N_("Maintenance"),
     "closure": N_("Closed"),
     "event": N_("Event"),
