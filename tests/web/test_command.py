@@ -174,7 +174,7 @@ def test_a_place_and_its_first_printer_are_added_by_command() -> None:
         (["--site", "nowhere"], "by --site: atelier"),
         (["--profile", __file__], "not a configuration"),
         (["--profile", "/nowhere"], "cannot be read"),
-        (["--size", "9x9x9"], "20 to 2,000 mm"),
+        (["--size", "9x9x9"], "build volume of 20 to"),
         (["--size", "large"], "such as 220x220x250"),
         (["--material", "WOOD"], "This material is not available"),
     ],
@@ -192,7 +192,7 @@ def test_a_printer_that_cannot_be_used_is_not_added_and_the_command_says_why(opt
 def test_an_address_where_no_printer_may_be_is_not_asked() -> None:
     etabli("site", "add", "atelier", "--name", "L'Atelier")
     assert "which cannot be a printer" in etabli("printer", "add", "http://169.254.169.254", "--key", "k")
-    assert "Nothing answers at this address" in etabli("printer", "add", "127.0.0.1:9", "--key", "k")
+    assert "Nobody answers at this address" in etabli("printer", "add", "127.0.0.1:9", "--key", "k")
 
 
 @pytest.mark.parametrize("hours", ["9", "25-26", "18-9", "9:00-9:00"])
