@@ -67,7 +67,7 @@ def test_a_printer_is_added_by_a_key_that_a_person_grants_on_octoprints_page(
     assert page.get_attribute("#probe a.button.main", "href") == octoprint.url
     decide(octoprint, grant=True)
     probe_printer(probe_id)
-    page.wait_for_selector("text=It answers: OctoPrint 1.")
+    page.wait_for_selector("text=Connected: OctoPrint 1.")
     page.fill("#name", "Cobalt")
     page.click("form.card button.main")
     page.wait_for_selector("text=Cobalt is added")

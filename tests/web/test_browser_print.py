@@ -70,7 +70,7 @@ def test_the_exact_price_arrives_while_the_choices_rest(chromium: Browser, house
     assert page.inner_text("#offer .price b") == "€3.24"
     page.click("#choices button.main")
     page.wait_for_url("**/jobs/*")
-    assert "Place 1 in the queue" in page.inner_text("#job")
+    assert "No. 1 in the queue" in page.inner_text("#job")
 
 
 def test_a_refused_file_says_why_without_leaving_the_page(chromium: Browser, house: House, tmp_path: Path) -> None:
