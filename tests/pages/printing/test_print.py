@@ -116,7 +116,7 @@ def test_the_price_follows_each_choice(alice: Browser, session: Session) -> None
 @pytest.mark.parametrize(
     ("choice", "value", "said"),
     [("copies", "0", "between 1 and 500"), ("copies", "x", "between 1 and 500"), ("scale", "x", "Enter a number"),
-     ("scale", "NaN", "Enter a number"), ("scale", "0,0001", "Enter a scale"), ("material", "WOOD", "is not available")],
+     ("scale", "NaN", "Enter a number"), ("scale", "0,0001", "Enter a scale"), ("material", "WOOD", "not available")],
 )  # fmt: skip
 def test_a_wrong_choice_is_said_beside_it(alice: Browser, session: Session, choice: str, value: str, said: str) -> None:
     model = make_model(session, alice.user)
