@@ -31,8 +31,8 @@ EUROS = {
     "min_order": N_("Minimum per order (€)"),
 }
 PERCENTS = {
-    "org_discount_percent": N_("Discount for any organisation (%%)"),
-    "vat_rate": N_("VAT rate (%%)"),
+    "org_discount_percent": N_("Discount for any organisation (%)"),
+    "vat_rate": N_("VAT rate (%)"),
 }
 ROLES = {Level.MEMBER: N_("Members"), Level.STAFF: N_("Staff"), Level.MANAGER: N_("Managers")}
 

@@ -38,7 +38,7 @@ LETTERS.update(
             _L.EN: Letter(
                 "Invoice {number} is waiting to be paid",
                 "Hello {name},\n\nInvoice {number} of {issued_on}, due on {due_on}, is still unpaid: {open}.\n"
-                "{penalty}\n{indemnity}\n\nIf your payment is on its way, please ignore this message.\n",
+                "{penalty}\n{indemnity}\n\nIf your payment is on its way, you can ignore this message.\n",
             ),
         },
         "promise_moved": {

@@ -38,7 +38,7 @@ SUBJECTS = {
     "discount": N_("Early payment discount"),
     "debits": N_("VAT on debits"),
     "nature": N_("Type of supply"),
-    "vat_rates": N_("VAT rates (%%)"),
+    "vat_rates": N_("VAT rates (%)"),
     "term": N_("Longest payment term"),
     "threshold": N_("Thresholds"),
 }
