@@ -77,7 +77,7 @@ def test_a_printer_is_added_by_a_key_that_a_person_grants_on_octoprints_page(
     assert OctoPrint(octoprint.url, key).probe().missing_rights == ()
     reconcile(printer.id)
     page.reload()
-    page.click("text=The plate of “Cobalt” is clear")
+    page.click("text=Cobalt: plate cleared")
     page.wait_for_selector("text=plate cleared by Bob")
     assert state_of(added(page), has_run=False, now=datetime.now(UTC)) == PrinterState.READY
 
