@@ -11,6 +11,7 @@ if (form) {
   form.querySelector("[data-choose]").hidden = false;
   form.classList.add("quick");
 
+  const percent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
   const show = (node, visible) => { node.hidden = !visible; };
   const showError = (text) => {
     const line = document.createElement("p");
@@ -34,7 +35,7 @@ if (form) {
       if (!event.lengthComputable) return;
       const part = event.loaded / event.total;
       bar.querySelector("progress").value = part;
-      bar.querySelector("b").textContent = `${Math.floor(part * 100)} %`;
+      bar.querySelector("b").textContent = percent.format(Math.floor(part * 100) / 100);
       show(measuring, part === 1);
     };
     request.onload = () => {
