@@ -33,7 +33,7 @@ JOBS = {
     JobStatus.CANCELLED: State("over", N_("Cancelled")),
 }
 # Submitted, sliced, and the site wants a person's word.
-NEEDS_APPROVAL = State("needs", N_("Waits for approval"))
+NEEDS_APPROVAL = State("needs", N_("Awaiting approval"))
 
 JOB_MEANINGS = [
     (JOBS[JobStatus.SUBMITTED], N_("The file is being sliced; in some places, staff then check it.")),

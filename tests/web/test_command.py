@@ -160,10 +160,10 @@ def test_a_place_and_its_first_printer_are_added_by_command() -> None:
         assert "There is no place yet" in etabli(*add)
         assert "09:00 to 18:30" in etabli("site", "add", "atelier", "--name", "L'Atelier", "--hours", "9-18:30")
         added = etabli(*add, "--name", "Ambre", "--size", "250x210x220")
-        assert "It answers: OctoPrint" in added
+        assert "Connected: OctoPrint" in added
         assert "Ambre is added at L'Atelier as printer" in added
         assert "for 250 × 210 × 220 mm, 0.4 mm." in added
-        assert "is known already: it is Ambre" in etabli(*add)
+        assert "is already added: it is Ambre" in etabli(*add)
     assert "There is a place called atelier" in etabli("site", "add", "atelier", "--name", "Again")
 
 
@@ -171,7 +171,7 @@ def test_a_place_and_its_first_printer_are_added_by_command() -> None:
     ("options", "said"),
     [
         (["--key", "not-the-key"], "does not know this key"),
-        (["--site", "nowhere"], "by --site: atelier"),
+        (["--site", "nowhere"], "with --site: atelier"),
         (["--profile", __file__], "not a configuration"),
         (["--profile", "/nowhere"], "cannot be read"),
         (["--size", "9x9x9"], "build volume of 20 to"),
@@ -192,7 +192,7 @@ def test_a_printer_that_cannot_be_used_is_not_added_and_the_command_says_why(opt
 def test_an_address_where_no_printer_may_be_is_not_asked() -> None:
     etabli("site", "add", "atelier", "--name", "L'Atelier")
     assert "which cannot be a printer" in etabli("printer", "add", "http://169.254.169.254", "--key", "k")
-    assert "Nobody answers at this address" in etabli("printer", "add", "127.0.0.1:9", "--key", "k")
+    assert "Nothing answers at this address" in etabli("printer", "add", "127.0.0.1:9", "--key", "k")
 
 
 @pytest.mark.parametrize("hours", ["9", "25-26", "18-9", "9:00-9:00"])

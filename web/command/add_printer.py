@@ -32,10 +32,10 @@ POLL_S = 3.0
 
 # What a person can do about it, by the reason of a PrinterError.
 HELP = {
-    "unreachable": "Nobody answers at this address: is OctoPrint running, and is this its port?",
-    "timeout": "It takes too long to answer: is OctoPrint busy or starting?",
-    "wrong_key": "OctoPrint does not know this key: copy it again, or leave --key out and agree on its page.",
-    "no_right": "The key may not do this: give its user the rights in OctoPrint.",
+    "unreachable": "Nothing answers at this address: is OctoPrint running, and is this its port?",
+    "timeout": "OctoPrint takes too long to answer: it may be starting or very busy.",
+    "wrong_key": "OctoPrint does not know this key: copy it again, or leave --key out and accept the request on its page.",
+    "no_right": "The key lacks a right: grant it to its user in OctoPrint.",
     "not_found": "Something answers at this address, but it is not OctoPrint.",
     "bad_answer": "Something answers at this address, but it is not OctoPrint.",
     "busy": "OctoPrint is asked too often: try again in a minute.",
@@ -124,13 +124,13 @@ def _find_site(session: Session, slug: str) -> Site:
     slugs = ", ".join(site.slug for site in list_sites(session))
     if not slugs:
         raise CannotAdd("There is no place yet: etabli site add SLUG --name NAME.")
-    raise CannotAdd(f"Say at which place by --site: {slugs}.")
+    raise CannotAdd(f"Choose a place with --site: {slugs}.")
 
 
 def _refuse_twice(session: Session, address: str) -> None:
     for printer in list_printers(session):
         if printer.url == address:
-            raise CannotAdd(f"{address} is known already: it is {printer.name} at {printer.resource.site.name}.")
+            raise CannotAdd(f"{address} is already added: it is {printer.name} at {printer.resource.site.name}.")
 
 
 def _probe(address: str, key: str) -> str:
@@ -140,20 +140,20 @@ def _probe(address: str, key: str) -> str:
         probe = port.probe()
     finally:
         port.close()
-    typer.echo(f"It answers: OctoPrint {probe.version}, as user {probe.user}.")
+    typer.echo(f"Connected: OctoPrint {probe.version}, user {probe.user}.")
     if probe.missing_rights:
         rights = ", ".join(probe.missing_rights)
-        raise CannotAdd(f"The key lacks rights: {rights}. Give them to {probe.user} in OctoPrint, and try again.")
+        raise CannotAdd(f"The key lacks rights: {rights}. Grant them to {probe.user} in OctoPrint, and try again.")
     if probe.dangerous_rights:
         rights = ", ".join(probe.dangerous_rights)
-        typer.echo(f"Note: the key may do more than is needed ({rights}). A user with fewer rights is safer.")
+        typer.echo(f"Note: the key has more rights than needed ({rights}). A user with fewer rights is safer.")
     return probe.version[:40]
 
 
 def ask_key(address: str, *, sleep: Callable[[float], None] = time.sleep) -> str:
     """An application key, once a person agrees on OctoPrint's page. Raises CannotAdd and PrinterError."""
     token = appkeys.request_key(address, app="Établi")
-    typer.echo(f"Open {address} in a browser, log in, and agree that Établi may have a key. Waiting...")
+    typer.echo(f"Open {address} in a browser, log in, and accept the request for a key from Établi. Waiting…")
     deadline = time.monotonic() + ANSWER_WITHIN.total_seconds()
     while time.monotonic() < deadline:
         sleep(POLL_S)

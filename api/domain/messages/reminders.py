@@ -58,7 +58,7 @@ LETTERS.update(
         ),
         "booking_rejected": _letters(
             ("Demande refusée : {thing}, {when}", "Votre demande pour {thing} à {site}, {when}, n’a pas été acceptée."),
-            ("Request declined: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),
+            ("Request refused: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),
         ),
         "booking_cancelled": _letters(
             ("Annulé : {thing}, {when}", "La réservation de {thing} à {site}, {when}, est annulée.{fee}"),

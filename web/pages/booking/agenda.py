@@ -44,7 +44,7 @@ from web.states import State
 router = APIRouter(include_in_schema=False)
 
 STATES = {
-    BookingStatus.REQUESTED: State("waiting", N_("Waits for approval")),
+    BookingStatus.REQUESTED: State("waiting", N_("Awaiting approval")),
     BookingStatus.CONFIRMED: State("good", N_("Confirmed")),
     BookingStatus.CHECKED_IN: State("good", N_("In use")),
     BookingStatus.CHECKED_OUT: State("over", N_("Over")),
@@ -54,7 +54,7 @@ STATES = {
 }
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "approve": (bookings.approve, N_("Booking approved.")),
-    "reject": (bookings.reject, N_("Booking declined.")),
+    "reject": (bookings.reject, N_("Booking refused.")),
     "cancel": (bookings.cancel, N_("Booking cancelled.")),
     "check-in": (bookings.check_in, N_("Arrival recorded.")),
     "check-out": (bookings.check_out, N_("Departure recorded.")),

@@ -36,7 +36,7 @@ CHECK_IN_EARLY = timedelta(minutes=30)
 
 
 class BookingOfAnother(NotAllowed):
-    """Only the person who booked, or the staff of the place, may do this."""
+    """Only the person who booked, or the staff of the place, can do this."""
 
 
 class TooEarly(Conflict):

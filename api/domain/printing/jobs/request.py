@@ -36,7 +36,7 @@ class ScaleWrong(Invalid):
 
 
 class NoPrinterHere(Invalid):
-    """This place has no printer yet."""
+    """This place has no printers yet."""
 
     field = "site_id"
 

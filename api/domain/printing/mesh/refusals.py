@@ -9,7 +9,7 @@ from api.domain.core.errors import Invalid
 
 
 class MeshRefused(Invalid):
-    """This file cannot be printed."""
+    """This file cannot be printed: check it in your slicer."""
 
     field = "file"
 
