@@ -121,7 +121,7 @@ def take_back(
     for check in checks:
         if check.condition != Condition.GOOD:
             item = items[check.serial]
-            why = f"{item.name} – {text or check.condition}"
+            why = f"{item.name} – {text}" if text else item.name
             take_out_of_service(session, kit=kit, item=item, why=why, actor=actor, now=now)
     return handover
 
