@@ -297,7 +297,8 @@ def _config(pace: Pace) -> dict[str, Any]:
             "pythonEolCheck": {"enabled": False},
         },
         "accessControl": {"autologinLocal": False},
-        "devel": {"cache": {"enabled": True, "preemptive": False}},
+        # Three requests for a key a minute are allowed otherwise: a fourth test within the minute would fail.
+        "devel": {"cache": {"enabled": True, "preemptive": False}, "enableRateLimiter": False},
         "webcam": {"webcamEnabled": False, "timelapseEnabled": False},
         "gcodeAnalysis": {"runAt": "never"},  # an analysis is a process and a core for each upload
         "scripts": {"gcode": {"afterPrinterConnected": f"M220 S{_FEED_PERCENT[pace]}"}},

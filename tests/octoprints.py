@@ -87,5 +87,6 @@ def octoprint(octoprint_pool: OctoPrintPool) -> OctoPrintServer:
 def decide(server: OctoPrintServer, *, grant: bool) -> None:
     """What a person does on OctoPrint's page."""
     pending = server.admin("GET", "/api/plugin/appkeys").json()["pending"]
+    assert pending, "OctoPrint has no request for a key"
     question = next(iter(pending))
     server.admin("POST", f"/plugin/appkeys/decision/{question}", {"decision": grant})
