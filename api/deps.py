@@ -87,8 +87,7 @@ Now = Annotated[datetime, Depends(clock)]
 
 
 def session_cookie() -> str:
-    """`__Host-` ties the cookie to this very host, and needs https."""
-    return "__Host-session" if settings().secure_cookies else "session"
+    return cookie_name("session")
 
 
 def token_of(request: Request) -> str | None:
@@ -126,6 +125,11 @@ async def get_current_user(user: MaybeUser) -> User:
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
 
+def cookie_name(name: str) -> str:
+    """`__Host-` ties a cookie to this very host, and needs https."""
+    return f"__Host-{name}" if settings().secure_cookies else name
+
+
 
 async def refuse_forgery(request: Request) -> AsyncIterator[None]:
     """Protects against CSRF: an unsafe method with a session cookie must come from our own page; raises ForgedRequest.
@@ -154,7 +158,7 @@ def _is_from_us(request: Request) -> bool:
         return site in {"same-origin", "none"}
     if origin := request.headers.get("origin"):
         ours = {request.headers.get("host", ""), urlsplit(settings().base_url).netloc}
-        return urlsplit(origin).netloc in ours - {""}
+        return origin.partition("://")[2] in ours - {""}  # `urlsplit` raises on what only looks like an address
     # No browser of today sends neither header: the form token decides alone.
     return True
 

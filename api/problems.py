@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
-from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound
+from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound, fill
 from api.settings import settings
 
 log = structlog.get_logger()
@@ -102,7 +102,7 @@ def status_of(error: DomainError) -> int:
 
 
 def _untranslated(request: Request, msgid: str, params: dict[str, Any]) -> str:
-    return msgid.format(**params)
+    return fill(msgid, params)
 
 
 def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated) -> None:

@@ -14,11 +14,12 @@ from sqlalchemy import Engine, text
 from api import db, settings
 from api.adapters import files, seal
 from api.db import make_engine
+from web import flash
 
 
 def forget_caches() -> None:
     """What a process keeps of its settings; the next use reads the environment again."""
-    for cached in (settings.settings, db.sessions, files._store, seal._fernet):
+    for cached in (settings.settings, db.sessions, files._store, seal._fernet, flash._key):
         cached.cache_clear()
 
 

@@ -17,6 +17,7 @@ from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from api.domain.core import errors
 from api.domain.people.accounts import Locale
 from web.i18n import N_, translate, translate_count
 
@@ -90,7 +91,7 @@ def volume(locale: Locale, mm3: float) -> str:
 def fill(locale: Locale, text: str, params: dict[str, Any]) -> str:
     """A translated text with its `{placeholders}` filled: numbers, amounts and dates as the language writes them, and
     the texts of `api.domain` that complete a message translated."""
-    return text.format(**{name: _as_written(locale, name, value) for name, value in params.items()})
+    return errors.fill(text, {name: _as_written(locale, name, value) for name, value in params.items()})
 
 
 def _as_written(locale: Locale, name: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from api.domain.core import errors
 from api.domain.people.accounts import Locale
+from web.cookies import find_cookie
 
 # The same mark for texts of pages as for those of errors.
 N_ = errors.N_
@@ -59,7 +60,7 @@ def locale_of(request: Request) -> Locale:
     """What the user chose, else what this browser chose, else what it asks for, else French."""
     if identity := getattr(request.state, "identity", None):
         return Locale(identity.locale)
-    if (chosen := request.cookies.get(COOKIE)) in set(Locale):
+    if (chosen := find_cookie(request, COOKIE)) in set(Locale):
         return Locale(chosen)
     return _best_locale(request.headers.get("accept-language", ""))
 

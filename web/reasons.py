@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from api.domain.core.errors import DomainError
+from api.domain.core.errors import DomainError, fill
 from api.domain.printing.jobs import Job
 from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer
@@ -84,7 +84,7 @@ def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
         form = translate_count(
             reader.locale, "One print is ahead of yours.", "{jobs} prints are ahead of yours.", count
         )
-        return form.format(**params)
+        return fill(form, params)
     return reader.text(WAITS[why.code], **params)
 
 

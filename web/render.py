@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -23,12 +20,14 @@ from api.domain.places import sites
 from api.domain.places.sites import Site
 from api.problems import Problem
 from api.settings import settings
+from web.cookies import find_cookie
+from web.flash import Flash, delete_flash, read_flash, write_flash
 from web.formats import fill, filters
 from web.i18n import N_, locale_of, translate, translate_count
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-FLASH, SITE = "flash", "site"
+SITE = "site"
 
 # The menu of a member; an entry is shown only if its page exists.
 NAVIGATION = (
@@ -38,15 +37,6 @@ NAVIGATION = (
     ("/me", N_("My account")),
     ("/help", N_("Help")),
 )
-
-
-class Flash(NamedTuple):
-    """One message for the page after a redirect: `kind` good or broken, and maybe where to POST to undo it."""
-
-    kind: str
-    msgid: str
-    values: dict[str, str]
-    undo: str = ""
 
 
 @lru_cache
@@ -97,7 +87,7 @@ class PageReader:
     @property
     def site(self) -> Site | None:
         """The site that this browser chose, else the first."""
-        chosen = self.request.cookies.get(SITE)
+        chosen = find_cookie(self.request, SITE)
         return next((s for s in self.sites if s.slug == chosen), self.sites[0] if self.sites else None)
 
     @property
@@ -106,12 +96,14 @@ class PageReader:
         headers = self.request.headers
         return headers.get("hx-request") == "true" and headers.get("hx-boosted") != "true"
 
-    def text(self, msgid: str, **values: Any) -> str:
+    # The slashes keep the names of the functions' own arguments apart from those of the values.
+
+    def text(self, msgid: str, /, **values: Any) -> str:
         return fill(self.locale, translate(self.locale, msgid), values)
 
-    def page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+    def page(self, template: str, /, *, status: int = 200, **values: Any) -> HTMLResponse:
         """The whole page or the fragment that `template` is."""
-        flash = _read_flash(self.request)
+        flash = read_flash(self.request)
         html = environment(self.locale).get_template(template).render(self._frame() | {"flash": flash} | values)
         answer = HTMLResponse(html, status_code=status)
         # Nobody may see a user's page from a cache, not even by the back button after a logout.
@@ -119,7 +111,7 @@ class PageReader:
         # One address is a page or a part of it, in either language.
         answer.headers["Vary"] = "Cookie, Accept-Language, HX-Request"
         if flash:
-            answer.delete_cookie(FLASH)
+            delete_flash(answer)
         return answer
 
     def _frame(self) -> dict[str, Any]:
@@ -138,18 +130,27 @@ class PageReader:
             "navigation": [(href, label) for href, label in NAVIGATION if href in paths],
         }
 
-    def to(self, url: str, message: str = "", *, undo: str = "", kind: str = "good", **values: Any) -> Response:
+    def to(self, url: str, message: str = "", /, **values: Any) -> Response:
         """303 to `url` after a POST, maybe with a message (a msgid with `{placeholders}`) for the page there."""
+        return self._redirect(url, Flash(message, values) if message else None)
+
+    def to_with_undo(self, url: str, undo: str, message: str, /, **values: Any) -> Response:
+        """The same with a button that POSTs to `undo`, a path of ours."""
+        return self._redirect(url, Flash(message, values, undo=undo))
+
+    def to_refused(self, url: str, text: str) -> Response:
+        """303 to `url`, where `text` says why nothing was done."""
+        return self._redirect(url, Flash(text, {}, kind="broken"))
+
+    def _redirect(self, url: str, flash: Flash | None) -> Response:
         answer = RedirectResponse(url, status_code=303)
         if self.request.headers.get("hx-request") == "true":
             # htmx would follow a 303 itself and swap a whole page into a part; this header makes the browser go there.
             answer = RedirectResponse(url, status_code=200)
             del answer.headers["location"]
             answer.headers["HX-Redirect"] = url
-        if message:
-            texts = {name: str(value) for name, value in values.items()}
-            packed = base64.urlsafe_b64encode(json.dumps(Flash(kind, message, texts, undo)).encode()).decode()
-            set_cookie(answer, FLASH, packed, max_age_s=60)
+        if flash:
+            write_flash(answer, flash)
         return answer
 
 
@@ -166,13 +167,6 @@ def reader(request: Request, session: DbSession, user: MaybeUser, now: Now) -> P
 Reader = Annotated[PageReader, Depends(reader)]
 
 
-def set_cookie(answer: Response, name: str, value: str, *, max_age_s: int) -> None:
-    """A cookie that no script reads and no other site sends; over https only where the installation is."""
-    answer.set_cookie(
-        name, value, max_age=max_age_s, httponly=True, samesite="lax", secure=settings().secure_cookies, path="/"
-    )
-
-
 def text_for(request: Request, msgid: str, params: dict[str, Any]) -> str:
     """A text in the language of the request; `api.problems` gets this function, since it knows no catalogue."""
     locale = locale_of(request)
@@ -181,17 +175,9 @@ def text_for(request: Request, msgid: str, params: dict[str, Any]) -> str:
 
 def local_path(url: str, otherwise: str = "/") -> str:
     """`url` if it is a path of this site, so that a login cannot lead to another host."""
-    parts = urlsplit(url)
-    # Browsers read "//host" and "/\host" as another host.
-    is_ours = url.startswith("/") and not url.startswith(("//", "/\\")) and not parts.scheme and not parts.netloc
+    # Browsers read "//host" and "/\host" as another host, and drop line ends within.
+    is_ours = url.startswith("/") and not url.startswith(("//", "/\\"))
     return url if is_ours and url.isprintable() else otherwise
-
-
-def _read_flash(request: Request) -> Flash | None:
-    try:
-        return Flash(*json.loads(base64.urlsafe_b64decode(request.cookies[FLASH])))
-    except (KeyError, ValueError, TypeError):
-        return None
 
 
 def show_problem(request: Request, problem: Problem) -> HTMLResponse:

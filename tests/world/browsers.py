@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,7 @@ from web.throttle import limiter
 
 
 @pytest.fixture
-def app(session: Session) -> FastAPI:
+def app(session: Session, data_dir: Path) -> FastAPI:
     """Each request is a savepoint of the test's session: what it wrote can be looked at, and goes with the test."""
     outbox.attach()
     limiter.cache_clear()

@@ -9,9 +9,10 @@ from fastapi import APIRouter, Response
 
 from api.domain.places.calendar import calendar_of, is_open_at, open_intervals
 from api.domain.places.sites import Site
+from web.cookies import set_cookie
 from web.formats import clock
 from web.forms import Sent
-from web.render import SITE, Reader, local_path, set_cookie
+from web.render import SITE, Reader, local_path
 from web.states import CLOSED, JOB_MEANINGS, OPEN, State
 
 router = APIRouter(include_in_schema=False)

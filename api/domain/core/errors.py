@@ -7,12 +7,19 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 
 def N_(text: str) -> str:  # noqa: N802  # gettext's own name for it
     """Marks a text for translation where no reader is known yet; it is translated when it is shown."""
     return text
+
+
+def fill(text: str, values: Mapping[str, object]) -> str:
+    """`text` with its `{placeholders}` replaced; one without a value stays as it is."""
+    # `str.format` also obeys widths and reads attributes, which a text or value of somebody else must never ask for.
+    return re.sub(r"\{(\w+)\}", lambda match: str(values.get(match[1], match[0])), text)
 
 
 class DomainError(Exception):
@@ -41,7 +48,7 @@ class DomainError(Exception):
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", cls.__name__).lower()
 
     def __str__(self) -> str:
-        return self.msgid().format(**self.params)
+        return fill(self.msgid(), self.params)
 
 
 class NotFound(DomainError):

@@ -320,5 +320,5 @@ def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, 
             gatherings.withdraw(session, seat=seat, now=reader.now)
     if form.errors:
         # The page has only a button, and no field beside which an error could stand.
-        return reader.to(f"/gatherings/{slug}", next(iter(form.errors.values())), kind="broken")
+        return reader.to_refused(f"/gatherings/{slug}", next(iter(form.errors.values())))
     return reader.to(f"/gatherings/{slug}", notice)

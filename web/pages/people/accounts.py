@@ -10,8 +10,9 @@ from api.domain.people.accounts import Locale, User
 from web import i18n, throttle
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.render import PageReader, Reader, local_path, set_cookie
+from web.render import PageReader, Reader, local_path
 
+from web.cookies import set_cookie
 router = APIRouter(include_in_schema=False)
 
 YEAR_S = 365 * 86400
@@ -74,7 +75,7 @@ def _enter(reader: PageReader, session: DbSession, token: str, form: Form) -> Re
     if old := reader.request.cookies.get(session_cookie()):
         accounts.log_out(session, token=old)
     answer = reader.to(local_path(form["next"], "/"))
-    set_cookie(answer, session_cookie(), token, max_age_s=int(accounts.SESSION_LIFE.total_seconds()))
+    set_cookie(answer, "session", token, max_age_s=int(accounts.SESSION_LIFE.total_seconds()))
     return answer
 
 
@@ -85,7 +86,7 @@ def log_out(reader: Reader, session: DbSession) -> Response:
     answer = reader.to("/")
     # Pages that the browser kept must not be readable by who uses it next.
     answer.headers["Clear-Site-Data"] = '"cache"'
-    set_cookie(answer, session_cookie(), "", max_age_s=0)
+    set_cookie(answer, "session", "", max_age_s=0)
     return answer
 
 

@@ -158,7 +158,7 @@ def delete(reader: Reader, session: DbSession, user: CurrentUser, model_id: int)
     model = library.get_model(session, model_id, user=user)
     library.delete_model(session, model=model, actor=user, now=reader.now)
     undo = f"/print/{model.id}/restore"
-    return reader.to("/print", N_("“{name}” is removed from your files."), undo=undo, name=model.name)
+    return reader.to_with_undo("/print", undo, N_("“{name}” is removed from your files."), name=model.name)
 
 
 @router.post("/print/{model_id}/restore")

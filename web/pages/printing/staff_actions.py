@@ -51,7 +51,8 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
         return draw_staff_page(reader, session, form, status=form.status)
     back = local_path(form["next"], "/staff")
     undo = f"/staff/printers/{printer.id}/unclear"
-    return reader.to(back, N_("{printer}: plate cleared by {name}."), undo=undo, printer=printer.name, name=user.name)
+    message = N_("{printer}: plate cleared by {name}.")
+    return reader.to_with_undo(back, undo, message, printer=printer.name, name=user.name)
 
 
 @router.post("/staff/printers/{printer_id}/unclear")
@@ -87,7 +88,7 @@ def _change_job(
         verb(session, job=job, actor=user, now=reader.now, **more)
     if form.errors:
         return draw_staff_page(reader, session, form, status=form.status)
-    return reader.to(local_path(form["next"], "/staff"), message, undo=undo, name=job.model.name)
+    return reader.to_with_undo(local_path(form["next"], "/staff"), undo, message, name=job.model.name)
 
 
 @router.post("/staff/jobs/{job_id}/approve")
