@@ -29,6 +29,7 @@ def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
         url,
         pool_size=pool_size,
         max_overflow=0,
+        hide_parameters=True,  # else an error, and so the log, shows the values of the statement
         connect_args={"options": "-c timezone=UTC -c statement_timeout=30000 -c lock_timeout=10000"},
     )
     event.listen(engine, "checkout", _check_connection)

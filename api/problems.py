@@ -136,7 +136,7 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
         return await last_resort(request, error)
 
     async def last_resort(request: Request, error: Exception) -> Response:
-        log.error("request failed", path=request.url.path, request_id=_request_id(request), exc_info=error)
+        log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
         return answer(request, OurFault(), status=500)
 
     app.add_exception_handler(DomainError, domain_error)

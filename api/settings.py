@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -26,6 +27,9 @@ class Settings(BaseSettings):
     port: int = 8000
     web_processes: int = Field(
         default=1, ge=1, le=32, description="Processes that serve pages; `etabli up` takes 2 where there are 2 cores."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged. `debug` writes a line for each look at a printer."
     )
     demo: bool = False
     installation: str = Field(default="etabli", description="Name that the printers' servers see.")

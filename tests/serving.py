@@ -9,12 +9,14 @@ from typing import Any
 import httpx
 import uvicorn
 
+from web.serve import make_config
+
 
 @contextmanager
 def served(app: Any) -> Iterator[str]:  # Any: every ASGI app, wrapped in middleware or not.
     """The address of `app` while the block runs."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=2))
+    server = uvicorn.Server(make_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Security headers and a request id on every answer, and a size limit on every request. Pure ASGI."""
+"""Security headers and a request id on every answer, a size limit on every request, and the end of every error. Pure ASGI."""
 
 from __future__ import annotations
 
@@ -7,9 +7,15 @@ import secrets
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.deps import token_of
+from api.logs import hiding
 from api.settings import settings
+
+log = structlog.get_logger()
 
 MB = 1_000_000
 FORM_LIMIT_BYTES = 2 * MB
@@ -50,14 +56,31 @@ class Hardened:
             return
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        is_answered = False
 
         async def send_hardened(message: Message) -> None:
+            nonlocal is_answered
             if message["type"] == "http.response.start":
+                is_answered = True
                 _harden(MutableHeaders(scope=message), request_id)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self.app(scope, _limited(scope, receive), send_hardened)
+        with structlog.contextvars.bound_contextvars(request_id=request_id), hiding(_credentials(Request(scope))):
+            try:
+                await self.app(scope, _limited(scope, receive), send_hardened)
+            except Exception:
+                # Starlette raises an error again after `problems.install` has logged and answered it; uvicorn would
+                # log it once more and close the connection.
+                if not is_answered:
+                    log.exception("an error could not be shown", path=scope["path"])
+                    await PlainTextResponse("Internal Server Error", 500)(scope, receive, send_hardened)
+
+
+def _credentials(request: Request) -> list[str]:
+    """What a request sends to prove who it is, and a log must not hold."""
+    headers = (token_of(request), request.headers.get("x-csrf-token"), request.headers.get("authorization"))
+    # A short cookie is a choice, such as the language, whose word stands in many lines.
+    return [*(cookie for cookie in request.cookies.values() if len(cookie) > 20), *filter(None, headers)]
 
 
 def _harden(headers: MutableHeaders, request_id: str) -> None:

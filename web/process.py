@@ -13,12 +13,14 @@ import socket
 import sys
 from pathlib import Path
 
+from api.logs import configure_logs
 from web.installation import join_database
 from web.supervisor import die_with_parent
 
 
 def main(name: str, arguments: list[str]) -> None:
     """`web FD`, `printers`, or `tasks CONCURRENCY QUEUE...`, on the data directory of the environment."""
+    configure_logs()
     # The supervisor has started and migrated the database; here it is only joined.
     join_database(Path(os.environ["ETABLI_DATA_DIR"]))
     if name == "web":

@@ -5,6 +5,7 @@ import socket
 
 import uvicorn
 from sqlalchemy.orm import configure_mappers
+from starlette.types import ASGIApp
 
 APPLICATION = "web.app"
 # Live pages keep their stream open for ever, so a shutdown does not wait longer than this for open requests.
@@ -19,7 +20,16 @@ def load() -> None:
 
 def serve(listening: socket.socket) -> None:
     """Until SIGTERM, in this one process; ETABLI_WEB_PROCESSES says how many the supervisor starts."""
-    config = uvicorn.Config(
-        f"{APPLICATION}:app", access_log=False, timeout_graceful_shutdown=GRACE_S, server_header=False
+    uvicorn.Server(make_config(f"{APPLICATION}:app")).run(sockets=[listening])
+
+
+def make_config(app: ASGIApp | str) -> uvicorn.Config:
+    """How `app` is served, here and in the tests."""
+    # Without a configuration of its own, uvicorn logs through ours (`api.logs`).
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[listening])

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from api.adapters.postgres import PostgresUnusable
+from api.logs import configure_logs
 from printers.lab import LabFailed
 from web.command import invoice, maintenance, printer, site, user
 from web.command.errors import CommandError
@@ -45,6 +46,7 @@ def main() -> None:
     """The console script: an expected error is printed in one line, without a traceback."""
     # Before anything slow: if the supervisor is already gone, nobody would ever end this process.
     die_with_parent()
+    configure_logs()
     try:
         app()
     except EXPECTED as error:
