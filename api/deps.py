@@ -17,13 +17,15 @@ from fastapi import Depends, Header, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
-from api import db
+from api import db, logs
 from api.domain.core import idempotency
 from api.domain.core.errors import Invalid, NotAllowed
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, User
 from api.settings import settings
 
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+Value = TypeVar("Value")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -62,7 +64,26 @@ def connection_limit(request: Request) -> asyncio.Semaphore:
     return limit
 
 
+async def read_body(request: Request) -> None:
+    """Receive the whole body: from then on `request.form()` and `request.body()` give it without waiting."""
+    if request.method in SAFE_METHODS:
+        return
+    # The files of a form go to the disk as they come; everything else is short.
+    if not is_form(request):
+        await request.body()
+    else:
+        for name, value in (await request.form()).multi_items():
+            if isinstance(value, str) and logs.SECRET_NAMES.search(name):
+                logs.hide(value)
+
+
+def is_form(request: Request) -> bool:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() in FORMS
+
+
 async def within_connection_limit(request: Request) -> AsyncIterator[None]:
+    # Before a place is taken: 24 clients that began a form and sent no more of it stopped the site.
+    await read_body(request)
     async with connection_limit(request):
         yield
 
@@ -84,6 +105,11 @@ async def clock() -> datetime:
 
 
 Now = Annotated[datetime, Depends(clock)]
+
+
+def cookie_name(name: str) -> str:
+    """`__Host-` ties a cookie to this very host, and needs https."""
+    return f"__Host-{name}" if settings().secure_cookies else name
 
 
 def session_cookie() -> str:
@@ -125,11 +151,6 @@ async def get_current_user(user: MaybeUser) -> User:
 
 CurrentUser = Annotated[User, Depends(get_current_user)]
 
-def cookie_name(name: str) -> str:
-    """`__Host-` ties a cookie to this very host, and needs https."""
-    return f"__Host-{name}" if settings().secure_cookies else name
-
-
 
 async def refuse_forgery(request: Request) -> AsyncIterator[None]:
     """Protects against CSRF: an unsafe method with a session cookie must come from our own page; raises ForgedRequest.
@@ -148,6 +169,7 @@ async def _require_our_page(request: Request) -> None:
     if not _is_from_us(request):
         raise ForgedRequest()
     if cookie := request.cookies.get(session_cookie()):
+        await read_body(request)
         token = request.headers.get("x-csrf-token") or (await request.form()).get("csrf") or ""
         if not isinstance(token, str) or not hmac.compare_digest(token.encode(), accounts.csrf_of(cookie).encode()):
             raise ForgedRequest()

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound, fill
 from api.settings import settings
@@ -21,7 +22,15 @@ log = structlog.get_logger()
 
 FAMILIES = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "busy": 429}
 # Errors that have a number of their own, by code.
-OWN_NUMBER = {"login-needed": 401, "too-large": 413, "database-busy": 503, "webhook-forged": 400}
+OWN_NUMBER = {
+    "database-busy": 503,
+    "disk-full": 507,
+    "login-needed": 401,
+    "too-large": 413,
+    "too-much-waiting": 503,
+    "too-slow": 408,
+    "webhook-forged": 400,
+}
 TITLES = {
     "not_found": NotFound.msgid(),
     "not_allowed": NotAllowed.msgid(),
@@ -37,6 +46,10 @@ class TooLarge(Invalid):
     """This file is larger than {limit_mb} MB, the maximum."""
 
     field = "file"
+
+
+class TooSlow(Invalid):
+    """This was sent too slowly: check the connection, then try again."""
 
 
 class DatabaseBusy(Busy):
@@ -122,7 +135,8 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-        ours = {404: NoSuchPage(), 405: WrongMethod(), 413: TooLarge(limit_mb=settings().upload_limit_mb)}
+        limit_mb = getattr(request.state, "limit_mb", settings().upload_limit_mb)
+        ours = {404: NoSuchPage(), 405: WrongMethod(), 408: TooSlow(), 413: TooLarge(limit_mb=limit_mb)}
         response = answer(request, ours.get(error.status_code, Invalid()), status=error.status_code)
         response.headers.update(error.headers or {})
         return response
@@ -135,6 +149,11 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
             return answer(request, Invalid())
         return await last_resort(request, error)
 
+    async def client_left(request: Request, error: Exception) -> Response:
+        # Nobody reads this answer: a phone that leaves the valley is no fault of ours.
+        log.info("the client left", method=request.method, path=request.url.path)
+        return Response(status_code=400)
+
     async def last_resort(request: Request, error: Exception) -> Response:
         log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
         return answer(request, OurFault(), status=500)
@@ -143,6 +162,7 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
     app.add_exception_handler(RequestValidationError, not_understood)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, database_error)
+    app.add_exception_handler(ClientDisconnect, client_left)
     app.add_exception_handler(Exception, last_resort)
 
 

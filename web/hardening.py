@@ -1,4 +1,4 @@
-"""Security headers and a request id on every answer, a size limit on every request, and the end of every error. Pure ASGI."""
+"""Security headers and a request id on every answer, limits of every body, and the end of every error. Pure ASGI."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import secrets
 
 import structlog
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,11 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.deps import token_of
 from api.logs import hiding
 from api.settings import settings
+from web.bodies import GuardedBody
 
 log = structlog.get_logger()
-
-MB = 1_000_000
-FORM_LIMIT_BYTES = 2 * MB
 
 # Nothing from other hosts and no inline script: what an upload or a name smuggles into a page cannot run.
 CSP = "; ".join(
@@ -41,6 +38,8 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+# For pages as for programs: when to come again after "too many" and "too busy".
+RETRY_AFTER_S = {429: "10", 503: "3"}
 HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -62,12 +61,12 @@ class Hardened:
             nonlocal is_answered
             if message["type"] == "http.response.start":
                 is_answered = True
-                _harden(MutableHeaders(scope=message), request_id)
+                _harden(MutableHeaders(scope=message), request_id, message["status"])
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id), hiding(_credentials(Request(scope))):
             try:
-                await self.app(scope, _limited(scope, receive), send_hardened)
+                await self.app(scope, GuardedBody(scope, receive), send_hardened)
             except Exception:
                 # Starlette raises an error again after `problems.install` has logged and answered it; uvicorn would
                 # log it once more and close the connection.
@@ -83,40 +82,11 @@ def _credentials(request: Request) -> list[str]:
     return [*(cookie for cookie in request.cookies.values() if len(cookie) > 20), *filter(None, headers)]
 
 
-def _harden(headers: MutableHeaders, request_id: str) -> None:
+def _harden(headers: MutableHeaders, request_id: str, status: int) -> None:
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
+    if status in RETRY_AFTER_S:
+        headers.setdefault("Retry-After", RETRY_AFTER_S[status])
     headers["X-Request-Id"] = request_id
     if settings().secure_cookies:
         headers["Strict-Transport-Security"] = HSTS
-
-
-def limit_bytes(scope: Scope) -> int:
-    """What a body may have: a form 2 MB, one upload what the installation allows, a quote several files at once."""
-    content_type = dict(scope["headers"]).get(b"content-type", b"").decode("latin-1")
-    upload_bytes = settings().upload_limit_mb * MB + MB  # One more for the other fields of the form.
-    if not content_type.startswith(("multipart/form-data", "application/octet-stream", "model/")):
-        return FORM_LIMIT_BYTES
-    return 5 * upload_bytes if scope["path"].startswith("/quotes") else upload_bytes
-
-
-def _limited(scope: Scope, receive: Receive) -> Receive:
-    """Raises 413 as soon as a body is too long."""
-    # Counted as it arrives, because a chunked body declares no length and a declared one may be a lie.
-    limit, seen = limit_bytes(scope), 0
-    declared = dict(scope["headers"]).get(b"content-length", b"0")
-
-    async def receive_limited() -> Message:
-        nonlocal seen
-        if seen > limit:  # 413 was raised already; whoever reads on gets a closed connection, not a second error.
-            return {"type": "http.disconnect"}
-        if declared.isdigit() and int(declared) > limit:
-            seen = int(declared)
-            raise HTTPException(413)
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > limit:
-            raise HTTPException(413)
-        return message
-
-    return receive_limited

@@ -7,6 +7,8 @@ import uvicorn
 from sqlalchemy.orm import configure_mappers
 from starlette.types import ASGIApp
 
+from web.protocol import LimitedProtocol
+
 APPLICATION = "web.app"
 # Live pages keep their stream open for ever, so a shutdown does not wait longer than this for open requests.
 GRACE_S = 2
@@ -28,6 +30,7 @@ def make_config(app: ASGIApp | str) -> uvicorn.Config:
     # Without a configuration of its own, uvicorn logs through ours (`api.logs`).
     return uvicorn.Config(
         app,
+        http=LimitedProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=GRACE_S,

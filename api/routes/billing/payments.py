@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
-from api.deps import CurrentUser, DbSession, Idempotent, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now, is_form
 from api.domain.billing import invoices, payments
 from api.domain.billing.payments import (
     BankLine,
@@ -277,8 +277,8 @@ def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, g
 
 
 async def raw_body(request: Request) -> bytes:
-    """What was signed, byte by byte; WebhookForged for more than any gateway sends."""
-    if int(request.headers.get("content-length") or 0) > MOST_WEBHOOK_BYTES:
+    """What was signed, byte by byte; WebhookForged for what no gateway sends."""
+    if int(request.headers.get("content-length") or 0) > MOST_WEBHOOK_BYTES or is_form(request):
         raise payments.WebhookForged()
     return await request.body()
 
