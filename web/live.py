@@ -11,6 +11,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import psycopg
 import structlog
@@ -22,7 +23,9 @@ log = structlog.get_logger()
 CHANNEL = "etabli_live"
 # A comment line this often keeps proxies from closing a silent stream, and shows that a browser has gone.
 HEARTBEAT_S = 15.0
-MOST_STREAMS = 400
+# In one process. Strangers have a small part of them, and no network or person can take all: the others are for whoever
+# is logged in.
+MOST_STREAMS, STRANGERS_STREAMS, STREAMS_EACH = 400, 100, 25
 # Pushed when the connection is (again) there: notices may have been missed, so whatever is shown may be old.
 EVERYTHING = "*"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
@@ -32,11 +35,19 @@ class TooManyStreams(Busy):
     """Too many live pages are open: this one refreshes every few seconds instead."""
 
 
+class Listener(NamedTuple):
+    """Who holds a stream: a person, or the network of somebody who is not logged in."""
+
+    is_known: bool
+    name: str
+
+
 @dataclass(eq=False)
 class Stream:
     """The subjects that one browser subscribes to, and what is still to be sent to it."""
 
     subjects: frozenset[str]
+    listener: Listener
     queue: asyncio.Queue[str] = field(default_factory=lambda: asyncio.Queue(maxsize=100))
 
     def push(self, subject: str) -> None:
@@ -54,9 +65,17 @@ class Live:
         self.streams: set[Stream] = set()
         self.listener: asyncio.Task[None] | None = None
 
-    async def events(self, subjects: frozenset[str]) -> AsyncIterator[str]:
+    def require_room(self, listener: Listener) -> None:
+        """Raises TooManyStreams."""
+        theirs = sum(stream.listener == listener for stream in self.streams)
+        strangers = sum(not stream.listener.is_known for stream in self.streams)
+        is_crowded = not listener.is_known and strangers >= STRANGERS_STREAMS
+        if theirs >= STREAMS_EACH or is_crowded or len(self.streams) >= MOST_STREAMS:
+            raise TooManyStreams()
+
+    async def events(self, subjects: frozenset[str], listener: Listener) -> AsyncIterator[str]:
         """Server-sent events about `subjects`, for as long as the browser stays."""
-        stream = Stream(subjects)
+        stream = Stream(subjects, listener)
         self.streams.add(stream)
         # Done: an error that is not of the database ended it. The next browser starts it again.
         if self.listener is None or self.listener.done():

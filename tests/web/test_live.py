@@ -13,7 +13,19 @@ from api import deps, outbox
 from api.domain.core.changes import publish
 from tests.serving import served
 from web.app import make_app
-from web.live import EVERYTHING, Live, Stream, subjects_of
+from web.live import (
+    EVERYTHING,
+    MOST_STREAMS,
+    STRANGERS_STREAMS,
+    STREAMS_EACH,
+    Listener,
+    Live,
+    Stream,
+    TooManyStreams,
+    subjects_of,
+)
+
+STRANGER = Listener(False, "192.0.2.1")
 
 
 @pytest.mark.parametrize(
@@ -25,14 +37,14 @@ def test_a_notice_names_its_subjects(payload: str, subjects: list[str]) -> None:
 
 
 def test_a_browser_hears_only_what_it_asked_for() -> None:
-    stream = Stream(frozenset({"job:5"}))
+    stream = Stream(frozenset({"job:5"}), STRANGER)
     for subject in ("job:6", "job:5", EVERYTHING):
         stream.push(subject)
     assert [stream.queue.get_nowait() for _ in range(stream.queue.qsize())] == ["job:5", EVERYTHING]
 
 
 def test_a_slow_browser_loses_words_and_not_the_server() -> None:
-    stream = Stream(frozenset({"job:5"}))
+    stream = Stream(frozenset({"job:5"}), STRANGER)
     for _ in range(1000):
         stream.push("job:5")
     assert stream.queue.qsize() == 100
@@ -42,13 +54,40 @@ def test_the_listener_ends_with_the_last_browser() -> None:
     live = Live(lambda: "host=/nowhere")
 
     async def come_and_go() -> None:
-        events = live.events(frozenset())
+        events = live.events(frozenset(), STRANGER)
         await anext(events)
         assert live.listener is not None
         await events.aclose()  # type: ignore[attr-defined]  # an async generator
 
     asyncio.run(come_and_go())
     assert (live.streams, live.listener) == (set(), None)
+
+
+def streams_of(*listeners: Listener) -> Live:
+    live = Live(lambda: "host=/nowhere")
+    live.streams = {Stream(frozenset(), listener) for listener in listeners}
+    return live
+
+
+def test_strangers_cannot_take_the_streams_of_members() -> None:
+    live = streams_of(*(Listener(False, f"192.0.2.{number}") for number in range(STRANGERS_STREAMS)))
+    with pytest.raises(TooManyStreams):
+        live.require_room(STRANGER)
+    live.require_room(Listener(True, "1"))
+
+
+@pytest.mark.parametrize("listener", [STRANGER, Listener(True, "1")])
+def test_one_network_or_person_has_a_part_only(listener: Listener) -> None:
+    live = streams_of(*[listener] * STREAMS_EACH)
+    with pytest.raises(TooManyStreams):
+        live.require_room(listener)
+    live.require_room(Listener(listener.is_known, "another"))
+
+
+def test_all_streams_together_have_an_end() -> None:
+    live = streams_of(*(Listener(True, str(number)) for number in range(MOST_STREAMS)))
+    with pytest.raises(TooManyStreams):
+        live.require_room(Listener(True, "another"))
 
 
 @pytest.fixture

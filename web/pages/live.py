@@ -11,7 +11,8 @@ from api.deps import DbSession, LoginNeeded, MaybeUser
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.printing import jobs
-from web.live import MOST_STREAMS, Live, TooManyStreams
+from web.live import Listener, Live
+from web.throttle import network_of
 
 router = APIRouter(include_in_schema=False)
 
@@ -25,10 +26,10 @@ def live(request: Request, session: DbSession, user: MaybeUser, about: str = "")
     for subject in subjects:
         check_subject(session, subject, user)
     broadcaster: Live = request.app.state.live
-    if len(broadcaster.streams) >= MOST_STREAMS:
-        raise TooManyStreams()
+    listener = Listener(True, str(user.id)) if user else Listener(False, network_of(request))
+    broadcaster.require_room(listener)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(broadcaster.events(subjects), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(broadcaster.events(subjects, listener), media_type="text/event-stream", headers=headers)
 
 
 def check_subject(session: DbSession, subject: str, user: User | None) -> None:
