@@ -101,12 +101,11 @@ Words = Callable[[Request, str, dict[str, Any]], str]
 
 
 def as_json(request: Request, problem: Problem) -> Response:
-    headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "10"}, 503: {"Retry-After": "3"}}
     return JSONResponse(
         problem.as_dict(),
         status_code=problem.status,
         media_type="application/problem+json",
-        headers=headers.get(problem.status),
+        headers={"WWW-Authenticate": "Bearer"} if problem.status == 401 else None,
     )
 
 

@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from api import db, deps
+from api import deps
 
 # As `Header(min_length=1, max_length=200)` of `deps.idempotent_call`.
 KEY_LENGTHS = range(1, 201)
@@ -58,10 +56,8 @@ class SingleThreadRoute(APIRoute):
     def _answer(self, *, request: Request, body: BaseModel, key: str | None, now: Any) -> Response:
         response = Response(status_code=self.status_code or 200, media_type="application/json")
         # The transaction ends before the answer leaves, as with `DbSession`.
-        with _transaction(request) as session:
-            user = deps.find_current_user(request, session, now)
-            if user is None:
-                raise deps.LoginNeeded()
+        with deps.transaction_of(request) as session:
+            user = deps.require_user(request, session, now)
             call = deps.IdempotentCall.of(request, response, session=session, user=user, now=now, key=key)
             out: BaseModel = self.endpoint(body=body, session=session, user=user, now=now, idempotent=call)
         response.body = out.model_dump_json().encode()
@@ -80,14 +76,7 @@ async def _read_body(request: Request, model: type[BaseModel]) -> BaseModel | No
         return None
 
 
-# FastAPI would solve these two; tests put their own in their place, as for every other route.
-
-
-def _transaction(request: Request) -> AbstractContextManager[Session]:
-    override = request.app.dependency_overrides.get(deps.session)
-    return contextmanager(override)() if override else db.transaction()
-
-
+# FastAPI would solve it; tests put their own in its place, as for every other route.
 async def _now(request: Request) -> Any:
     clock: Callable[[], Awaitable[object]] = request.app.dependency_overrides.get(deps.clock, deps.clock)
     return await clock()

@@ -1,11 +1,11 @@
-"""From an uploaded file to a Model: measured in another process, stored as a clean copy. A refusal leaves nothing."""
+"""From uploaded files to models: measured in another process, stored as clean copies. A refusal leaves nothing."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,31 +17,49 @@ from api.adapters import files
 from api.adapters.measure import measure_untrusted
 from api.domain.people.accounts import User
 from api.domain.printing.library import Model, add_model
-from api.domain.printing.mesh import Unit
+from api.domain.printing.mesh import Measures, Unit
 
 
-def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, now: datetime) -> Model:
-    """Measure and keep an STL; raises a MeshRefused that says what is wrong with it."""
+@dataclass(frozen=True)
+class Upload:
+    """An STL that passed the gate: its clean copy is in the file store, no row knows of it yet."""
+
+    name: str
+    # Of the file as it came, by which a repeated upload is known.
+    sent_sha256: str
+    sha256: str
+    stl_key: str
+    size_bytes: int
+    measures: Measures
+
+
+def measure_upload(name: str, file: BinaryIO) -> Upload:
+    """Measure and store an STL, without a session; raises a MeshRefused that says what is wrong with it."""
     with tempfile.TemporaryDirectory(prefix="etabli-upload-") as folder:
         arrived, clean = Path(folder) / "arrived", Path(folder) / "model.stl"
         with arrived.open("wb") as copy:
             shutil.copyfileobj(file, copy, 1 << 20)
         measures = measure_untrusted(arrived, clean)
         # The upload itself is dropped: what is stored, shown and sliced is our own binary copy.
-        digest = _sha256(clean)
-        key = files.new_key("models", "stl")
-        files.put(key, clean)
-        size_bytes = clean.stat().st_size
+        key, size_bytes = files.new_key("models", "stl"), clean.stat().st_size
+        upload = Upload(name, _sha256(arrived), _sha256(clean), key, size_bytes, measures)
+        files.put(upload.stl_key, clean)
+    return upload
+
+
+def keep_upload(session: Session, *, owner: User, upload: Upload, now: datetime) -> Model:
+    """The model of an upload."""
+    measures = upload.measures
     x, y, z = measures.size_mm
     unit = measures.likely_unit
     return add_model(
         session,
         owner=owner,
-        name=name,
+        name=upload.name,
         now=now,
-        sha256=digest,
-        stl_key=key,
-        bytes=size_bytes,
+        sha256=upload.sha256,
+        stl_key=upload.stl_key,
+        bytes=upload.size_bytes,
         triangles=measures.triangles,
         size_x_mm=x,
         size_y_mm=y,
@@ -53,6 +71,10 @@ def receive_model(session: Session, *, owner: User, name: str, file: BinaryIO, n
         measures=asdict(measures) | {"likely_unit": unit},
         suggested_scale=None if unit == Unit.MM else Decimal(str(unit.in_mm)),
     )
+
+
+def discard_upload(upload: Upload) -> None:
+    files.delete(upload.stl_key)
 
 
 def _sha256(path: Path) -> str:

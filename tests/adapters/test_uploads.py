@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.adapters.uploads import receive_model
+from api.adapters.uploads import keep_upload, measure_upload
 from api.domain.printing import mesh
 from api.domain.printing.library import Model
 from api.domain.printing.mesh.gate import measure
@@ -17,7 +17,8 @@ from tests.world import NOW, make_user
 
 
 def receive(session: Session, content: bytes, name: str = "cube.stl") -> Model:
-    return receive_model(session, owner=make_user(session), name=name, file=BytesIO(content), now=NOW)
+    upload = measure_upload(name, BytesIO(content))
+    return keep_upload(session, owner=make_user(session), upload=upload, now=NOW)
 
 
 def test_a_cube_is_measured_and_kept(session: Session, data_dir: Path) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from api.db import transaction
 from api.domain.core.errors import DomainError
-from api.domain.people.accounts import find_user, issue_token, sign_up
+from api.domain.people.accounts import find_user, issue_token, prepare_account, sign_up
 from web.command.errors import CommandError
 
 
@@ -17,8 +17,9 @@ class CannotAddUser(CommandError):
 def add_user(*, email: str, name: str, password: str, admin: bool) -> None:
     """Raises CannotAddUser with the text of what is wrong."""
     try:
+        account = prepare_account(email=email, name=name, password=password)
         with transaction() as session:
-            user = sign_up(session, email=email, name=name, password=password, now=datetime.now(UTC))
+            user = sign_up(session, account=account, now=datetime.now(UTC))
             user.is_admin = admin  # Nobody can grant this on a page: it needs access to the machine.
     except DomainError as error:
         raise CannotAddUser(str(error)) from error

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from api.domain.people.accounts import add_organisation, find_token_user, find_user, issue_token, sign_up
+from api.domain.people.accounts import (
+    add_organisation,
+    find_token_user,
+    find_user,
+    issue_token,
+    prepare_account,
+    sign_up,
+)
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import list_sites
 
@@ -22,7 +29,7 @@ PEOPLE = {
 
 def seed_people(session: Session, now: datetime) -> None:
     for role, (email, name) in PEOPLE.items():
-        user = sign_up(session, email=email, name=name, password=PASSWORD, now=now)
+        user = sign_up(session, account=prepare_account(email=email, name=name, password=PASSWORD), now=now)
         for site in list_sites(session):
             grant(session, user=user, site_id=site.id, level=Level.MEMBER, now=now)
             if role == "staff":

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import threading
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
-from pwdlib import PasswordHash
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, bindparam, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -20,14 +19,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.core.text import one_line
+from api.domain.people.passwords import check_password, hash_password, verify_password
 
 SESSION_IDLE = timedelta(days=14)
 SESSION_LIFE = timedelta(days=60)
-PASSWORD_MIN, PASSWORD_MAX = 10, 256
-
-# One argon2id hash takes 64 MiB and a quarter of a second of a core: two at a time bound what a flood of logins takes.
-_hasher = PasswordHash.recommended()
-_hashing = threading.Semaphore(2)
 
 
 class Locale(StrEnum):
@@ -51,24 +47,6 @@ class NameMissing(Invalid):
     """Enter a name."""
 
     field = "name"
-
-
-class PasswordTooShort(Invalid):
-    """Choose a password of at least {minimum} characters."""
-
-    field = "password"
-
-
-class PasswordTooLong(Invalid):
-    """Choose a password of at most {maximum} characters."""
-
-    field = "password"
-
-
-class PasswordTooEasy(Invalid):
-    """This password is too easy to guess: choose another one."""
-
-    field = "password"
 
 
 class LoginFailed(NotAllowed):
@@ -170,34 +148,28 @@ def clean_email(text: str) -> str:
         raise EmailWrong() from error
 
 
-def check_password(password: str, *, about: str = "") -> None:
-    """Raises PasswordTooShort, PasswordTooLong, PasswordTooEasy; `about` is the address of the account."""
-    # Length counts, not composition (ASVS 6.2): rules about signs and digits only make passwords predictable.
-    if len(password) < PASSWORD_MIN:
-        raise PasswordTooShort(minimum=PASSWORD_MIN)
-    if len(password) > PASSWORD_MAX:
-        raise PasswordTooLong(maximum=PASSWORD_MAX)
-    lower = password.lower()
-    if len(set(lower)) < 4 or lower in {about.lower(), "motdepasse", "password123", "1234567890", "azertyuiop"}:
-        raise PasswordTooEasy()
+class NewAccount(NamedTuple):
+    """Who signs up, with the password hashed already."""
+
+    email: str
+    name: str
+    password_hash: str
 
 
-def _hash(password: str) -> str:
-    with _hashing:
-        return _hasher.hash(password)
-
-
-def sign_up(
-    session: Session, *, email: str, name: str, password: str, now: datetime, locale: Locale = Locale.FR
-) -> User:
-    """A new account; raises EmailTaken, EmailWrong, NameMissing, and what `check_password` raises."""
+def prepare_account(*, email: str, name: str, password: str) -> NewAccount:
+    """Check and hash, without a session; raises EmailWrong, NameMissing, and what `check_password` raises."""
     email = clean_email(email)
-    if not (name := name.strip()[:120]):
+    if not (name := one_line(name)[:120]):
         raise NameMissing()
     check_password(password, about=email)
-    if find_user(session, email=email):
+    return NewAccount(email, name, hash_password(password))
+
+
+def sign_up(session: Session, *, account: NewAccount, now: datetime, locale: Locale = Locale.FR) -> User:
+    """Add the account; raises EmailTaken."""
+    if find_user(session, email=account.email):
         raise EmailTaken()
-    user = User(email=email, name=name, password_hash=_hash(password), locale=locale, created_at=now)
+    user = User(**account._asdict(), locale=locale, created_at=now)
     try:
         with session.begin_nested():
             session.add(user)
@@ -218,21 +190,39 @@ def get_user(session: Session, user_id: int) -> User:
     raise NotFound()
 
 
-def log_in(session: Session, *, email: str, password: str, now: datetime, agent: str = "") -> tuple[User, str]:
-    """The user and a new session token; raises LoginFailed."""
+class Login(NamedTuple):
+    """Whom an address belongs to, and the hash of their password; None for nobody who can log in."""
+
+    user_id: int | None
+    password_hash: str | None
+
+
+def find_login(session: Session, *, email: str) -> Login:
     user = find_user(session, email=email)
-    if not user or not user.password_hash or user.disabled_at:
+    return Login(user.id, user.password_hash) if user and not user.disabled_at else Login(None, None)
+
+
+def check_login(login: Login, password: str) -> str:
+    """The hash to keep from now on, worked out without a session; raises LoginFailed."""
+    if login.password_hash is None:
         # As slow as a wrong password, so that nobody can find out by the clock who has an account here.
-        _hash(password[:PASSWORD_MAX])
+        hash_password(password)
         raise LoginFailed()
-    with _hashing:
-        good, better_hash = _hasher.verify_and_update(password[:PASSWORD_MAX], user.password_hash)
-    if not good:
+    password_hash = verify_password(password, login.password_hash)
+    if password_hash is None:
         raise LoginFailed()
-    # The hash was made with weaker parameters than those of today: the password is at hand now, so make a new one.
-    if better_hash:
-        user.password_hash = better_hash
-    return user, open_session(session, user=user, now=now, agent=agent)
+    return password_hash
+
+
+def log_in(session: Session, *, login: Login, password_hash: str, now: datetime, agent: str = "") -> str:
+    """A new session token for a login that `check_login` has checked; raises LoginFailed."""
+    user = session.get(User, login.user_id, with_for_update=True) if login.user_id else None
+    # The account may have been closed, or its password changed, while the old one was checked.
+    if user is None or user.disabled_at or user.password_hash != login.password_hash:
+        raise LoginFailed()
+    if password_hash != user.password_hash:
+        user.password_hash = password_hash
+    return open_session(session, user=user, now=now, agent=agent)
 
 
 def open_session(session: Session, *, user: User, now: datetime, agent: str = "") -> str:
@@ -293,7 +283,11 @@ def issue_token(session: Session, *, user: User, name: str, now: datetime) -> st
     token = "etb_" + secrets.token_urlsafe(32)
     session.add(
         ApiToken(
-            user_id=user.id, name=name.strip()[:80] or "API", hint=token[:8], token_hash=_digest(token), created_at=now
+            user_id=user.id,
+            name=one_line(name)[:80] or "API",
+            hint=token[:8],
+            token_hash=_digest(token),
+            created_at=now,
         )
     )
     record(session, noun="user", noun_id=user.id, verb="token_issued", now=now, actor_id=user.id)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import BinaryIO
+from typing import Annotated
 
-from fastapi import APIRouter, Response, UploadFile, status
+from fastapi import APIRouter, Depends, Request, Response, UploadFile, status
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from api.adapters import files
-from api.adapters.uploads import receive_model
+from api.adapters.receiving import Batch, receive
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.printing import mesh
 from api.domain.printing.library import Model, delete_model, get_model, list_models
@@ -74,25 +74,29 @@ def _volumes(session: DbSession) -> dict[int, tuple[float, float, float]]:
     return {printer.id: printer.kind.volume_mm for printer in list_printers(session)}
 
 
+async def measured_file(request: Request, file: UploadFile, now: Now) -> AsyncIterator[Batch]:
+    async with receive(request, now) as batch:
+        await batch.measure(file)
+        yield batch
+
+
+# The batch stands before the session: measuring takes seconds, in which no database connection may be held.
 @router.post("", status_code=status.HTTP_201_CREATED)
-def upload(file: UploadFile, session: DbSession, user: CurrentUser, now: Now, idempotent: Idempotent) -> ModelOut:
+def upload(
+    batch: Annotated[Batch, Depends(measured_file)],
+    session: DbSession,
+    user: CurrentUser,
+    now: Now,
+    idempotent: Idempotent,
+) -> ModelOut:
     """Upload one STL (binary or ASCII, multipart field `file`). 413 above the size limit, 422 says what is wrong."""
 
     def make() -> ModelOut:
-        model = receive_model(session, owner=user, name=file.filename or "model.stl", file=file.file, now=now)
+        model = batch.keep(session, owner=user, now=now)[0]
         return ModelOut.of(model, volumes=_volumes(session))
 
-    # Hashed only when a key asks whether it is the same request: the file is read once more for it.
-    return idempotent(ModelOut, make, content=f"{file.filename} {_digest(file.file) if idempotent.key else ''}")
-
-
-def _digest(file: BinaryIO) -> str:
-    """What the Idempotency-Key stands for; leaves the file at its start."""
-    digest = hashlib.sha256()
-    while chunk := file.read(1 << 20):
-        digest.update(chunk)
-    file.seek(0)
-    return digest.hexdigest()
+    file = batch.uploads[0]
+    return idempotent(ModelOut, make, content=f"{file.name} {file.sent_sha256}")
 
 
 @router.get("")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first, require_user
+from api.domain.billing.facturx import DeliveryNote
 from api.domain.core.errors import NotFound
 from api.domain.places.sites import list_staffed_sites
 from api.domain.sales import orders
 from api.domain.sales.orders import Order, OrderStatus, Part, PartProgress
 from api.routes.billing.invoices import InvoiceOut
+from api.slow_work import PAPERS
 
 router = APIRouter(prefix="/api/v1/orders", tags=["orders"])
 
@@ -152,12 +154,16 @@ def deliver(order_id: int, session: DbSession, user: CurrentUser, now: Now) -> O
 
 
 @router.get("/{order_id}/delivery-note")
-def download_note(order_id: int, session: DbSession, user: CurrentUser) -> Response:
-    order = orders.get_order(session, order_id, user=user)
+async def download_note(order_id: int, request: Request, now: Now) -> Response:
+    def read(session: Session) -> tuple[str | None, DeliveryNote, datetime]:
+        order = orders.get_order(session, order_id, user=require_user(request, session, now))
+        return order.note_number, orders.read_note(order), order.placed_at
+
+    number, note, stamp = await read_first(request, read)
     # Drawn from the frozen note at each download; with a fixed stamp it is the same file each time.
-    document = pdf.render_delivery_note(orders.read_note(order), stamp=order.placed_at)
-    name = f'inline; filename="{order.note_number}.pdf"'
-    return Response(document, media_type="application/pdf", headers={"Content-Disposition": name})
+    drawn = await PAPERS.run(request, lambda: pdf.render_delivery_note(note, stamp=stamp))
+    name = f'inline; filename="{number}.pdf"'
+    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
 
 
 @router.post("/{order_id}/deposit", status_code=status.HTTP_201_CREATED)

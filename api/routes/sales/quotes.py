@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Request, Response, status
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first, require_user
+from api.domain.billing.facturx import QuoteDocument
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User
 from api.domain.places.sites import Site, get_default_site, get_site, list_staffed_sites
@@ -20,6 +21,7 @@ from api.domain.printing.library import get_model
 from api.domain.sales import orders, quotes
 from api.domain.sales.quotes import Quote, QuoteLine, QuoteStatus, RequestedLine
 from api.routes.sales.orders import OrderOut
+from api.slow_work import PAPERS
 
 router = APIRouter(prefix="/api/v1/quotes", tags=["quotes"])
 
@@ -186,13 +188,18 @@ def read(quote_id: int, session: DbSession, user: CurrentUser, now: Now) -> Quot
 
 
 @router.get("/{quote_id}/pdf")
-def download(quote_id: int, session: DbSession, user: CurrentUser) -> Response:
+async def download(quote_id: int, request: Request, now: Now) -> Response:
     """The *devis*, drawn from what was frozen."""
+
+    def read(session: Session) -> tuple[str, QuoteDocument, datetime]:
+        quote = quotes.get_quote(session, quote_id, user=require_user(request, session, now))
+        return quote.number, quote.document, quote.created_at
+
+    number, document, stamp = await read_first(request, read)
     # With the time of creation as stamp each download is the same file.
-    quote = quotes.get_quote(session, quote_id, user=user)
-    document = pdf.render_quote(quote.document, stamp=quote.created_at)
-    name = f'inline; filename="{quote.number}.pdf"'
-    return Response(document, media_type="application/pdf", headers={"Content-Disposition": name})
+    drawn = await PAPERS.run(request, lambda: pdf.render_quote(document, stamp=stamp))
+    name = f'inline; filename="{number}.pdf"'
+    return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
 
 
 @router.post("/{quote_id}/accept", status_code=status.HTTP_201_CREATED)

@@ -53,11 +53,11 @@ def test_a_guesser_is_slowed_and_other_accounts_are_not(
 ) -> None:
     verified: list[str] = []
 
-    def refuse(_: Session, *, email: str, **more: object) -> None:
-        verified.append(email)
+    def refuse(_: accounts.Login, password: str) -> str:
+        verified.append(password)
         raise accounts.LoginFailed()
 
-    monkeypatch.setattr("web.pages.people.accounts.accounts.log_in", refuse)
+    monkeypatch.setattr("web.pages.people.accounts.accounts.check_login", refuse)
     answers = [anonymous.post("/login", data={"email": "a@example.org", "password": "x"}) for _ in range(14)]
     assert len(verified) == 10
     assert [a.status_code for a in answers][-4:] == [429] * 4

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
 
-from api.deps import CurrentUser, DbSession, Now, session_cookie
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.deps import CurrentUser, DbSession, Now, read_first, session_cookie
+from api.domain.core.errors import DomainError
 from api.domain.people import accounts
-from api.domain.people.accounts import Locale, User
+from api.domain.people.accounts import Locale, Login, NewAccount, User
+from api.slow_work import PASSWORDS
 from web import i18n, throttle
+from web.cookies import set_cookie
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.render import PageReader, Reader, local_path
 
-from web.cookies import set_cookie
 router = APIRouter(include_in_schema=False)
 
 YEAR_S = 365 * 86400
@@ -25,15 +29,42 @@ def log_in_page(reader: Reader, next: str = "/") -> Response:  # noqa: A002  # t
     return reader.page("people/login.html", form=Form(reader.request), next=local_path(next))
 
 
+# The two dependencies below stand before the reader in their routes: FastAPI solves parameters in their order, and the
+# reader takes a database connection, which must not be held while a password is hashed.
+
+
+async def check_login(request: Request, form: Sent) -> tuple[Login, str] | None:
+    """Whom the address belongs to and the hash to keep; None when the form holds an error."""
+    try:
+        throttle.count_try(request, account=form["email"])
+        login = await read_first(request, lambda session: accounts.find_login(session, email=form["email"]))
+        return login, await PASSWORDS.run(request, lambda: accounts.check_login(login, form.typed("password")))
+    except DomainError as error:
+        form.refuse(error)
+        return None
+
+
+async def check_account(request: Request, form: Sent) -> NewAccount | None:
+    """What is typed, with the password hashed; None when the form holds an error."""
+    facts = {name: form.typed(name) for name in ("email", "name", "password")}
+    try:
+        throttle.count_try(request, account=form["email"])
+        return await PASSWORDS.run(request, lambda: accounts.prepare_account(**facts))
+    except DomainError as error:
+        form.refuse(error)
+        return None
+
+
 @router.post("/login")
-def log_in(reader: Reader, session: DbSession, form: Sent) -> Response:
+def log_in(
+    checked: Annotated[tuple[Login, str] | None, Depends(check_login)], reader: Reader, session: DbSession, form: Sent
+) -> Response:
     token = ""
     with trying(session, form):
-        throttle.count_try(reader.request, account=form["email"])
-        agent = name_of_browser(reader.request)
-        _, token = accounts.log_in(
-            session, email=form["email"], password=form.typed("password"), now=reader.now, agent=agent
-        )
+        if checked:
+            login, password_hash = checked
+            agent = name_of_browser(reader.request)
+            token = accounts.log_in(session, login=login, password_hash=password_hash, now=reader.now, agent=agent)
     if form.errors:
         return reader.page("people/login.html", status=_shown(form), form=form, next=local_path(form["next"]))
     # Whoever knows the password has not been guessing.
@@ -47,19 +78,14 @@ def sign_up_page(reader: Reader, next: str = "/") -> Response:  # noqa: A002  # 
 
 
 @router.post("/signup")
-def sign_up(reader: Reader, session: DbSession, form: Sent) -> Response:
+def sign_up(
+    account: Annotated[NewAccount | None, Depends(check_account)], reader: Reader, session: DbSession, form: Sent
+) -> Response:
     token = ""
     with trying(session, form):
-        throttle.count_try(reader.request, account=form["email"])
-        user = accounts.sign_up(
-            session,
-            email=form["email"],
-            name=form["name"],
-            password=form.typed("password"),
-            now=reader.now,
-            locale=reader.locale,
-        )
-        token = accounts.open_session(session, user=user, now=reader.now, agent=name_of_browser(reader.request))
+        if account:
+            user = accounts.sign_up(session, account=account, now=reader.now, locale=reader.locale)
+            token = accounts.open_session(session, user=user, now=reader.now, agent=name_of_browser(reader.request))
     if form.errors:
         return reader.page("people/signup.html", status=_shown(form), form=form, next=local_path(form["next"]))
     return _enter(reader, session, token, form)
@@ -67,7 +93,7 @@ def sign_up(reader: Reader, session: DbSession, form: Sent) -> Response:
 
 def _shown(form: Form) -> int:
     # 422, not the 403 of LoginFailed: on a page, a wrong password is a mistake in a form.
-    return 429 if form.status == 429 else 422
+    return form.status if form.status in (429, 503) else 422
 
 
 def _enter(reader: PageReader, session: DbSession, token: str, form: Form) -> Response:

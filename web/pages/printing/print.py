@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.adapters.uploads import receive_model
-from api.deps import CurrentUser, DbSession
+from api.adapters.receiving import Batch, receive
+from api.deps import CurrentUser, DbSession, Now
 from api.domain.core.errors import DomainError, Invalid
 from api.domain.people.accounts import User, list_organisations, may_buy_for
 from api.domain.places.sites import Site
@@ -84,16 +85,27 @@ def _drop_zone(reader: PageReader, session: Session, user: User, form: Form, *, 
     return reader.page("printing/drop.html", status=status, form=form, models=models, limit_mb=limit)
 
 
+async def measured_file(request: Request, form: Sent, now: Now) -> AsyncIterator[Batch]:
+    """The file of the form, measured; what is wrong with it stands in the form."""
+    async with receive(request, now) as batch:
+        try:
+            if (file := form.file("file")) is None:
+                raise FileMissing()
+            await batch.measure(file)
+        except DomainError as error:
+            form.refuse(error)
+        yield batch
+
+
+# The batch stands before the reader: measuring takes seconds, in which no database connection may be held.
 @router.post("/print")
-def upload(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+def upload(
+    batch: Annotated[Batch, Depends(measured_file)], reader: Reader, session: DbSession, user: CurrentUser, form: Sent
+) -> Response:
     """One STL; a refused one leaves nothing behind but the reason."""
-    file = form.file("file")
-    with trying(session, form):
-        if file is None:
-            raise FileMissing()
-        model = receive_model(session, owner=user, name=file.filename or "", file=file.file, now=reader.now)
     if form.errors:
         return _drop_zone(reader, session, user, form, status=form.status)
+    model = batch.keep(session, owner=user, now=reader.now)[0]
     return reader.to(f"/print/{model.id}")
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
-from api.adapters.uploads import receive_model
-from api.deps import CurrentUser, DbSession, Paging
+from api.adapters.receiving import Batch, receive
+from api.deps import CurrentUser, DbSession, Now, Paging
 from api.domain.billing.organisations import CostCentre, list_cost_centres
-from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.errors import DomainError, Invalid, NotFound
 from api.domain.people.accounts import Organisation, User, list_organisations, may_buy_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Site, get_site
@@ -95,22 +96,34 @@ def new_page(
     return _draw_new(reader, session, user, Form(reader.request), _models(session, user, models))
 
 
-@router.post("/quotes/files")
-def upload(reader: Reader, request: Request, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Several STL files at once; when one of them is refused, none is kept."""
+async def measured_files(request: Request, form: Sent, now: Now) -> AsyncIterator[Batch]:
+    """The files of the form, measured; what is wrong with one of them stands in the form."""
     uploads = [each for each in form.data.getlist("files") if isinstance(each, UploadFile) and each.filename]
-    models: list[Model] = []
-    with trying(session, form):
-        if not 1 <= len(uploads) <= MOST_FILES:
-            raise FilesMissing(most=MOST_FILES)
-        models = [
-            receive_model(session, owner=user, name=file.filename or "", file=file.file, now=reader.now)
-            for file in uploads
-        ]
+    async with receive(request, now) as batch:
+        try:
+            if not 1 <= len(uploads) <= MOST_FILES:
+                raise FilesMissing(most=MOST_FILES)
+            for file in uploads:
+                await batch.measure(file)
+        except DomainError as error:
+            # The error names a field of a single upload; this form has one field for all files.
+            form.refuse(error, field="files")
+        yield batch
+
+
+# The batch stands before the reader: measuring takes seconds, in which no database connection may be held.
+@router.post("/quotes/files")
+def upload(
+    batch: Annotated[Batch, Depends(measured_files)],
+    reader: Reader,
+    session: DbSession,
+    user: CurrentUser,
+    form: Sent,
+) -> Response:
+    """Several STL files at once; when one of them is refused, none is kept."""
     if form.errors:
-        # The error names a field of a single upload; this form has one field for all files.
-        form.errors = {"files": next(iter(form.errors.values()))}
         return _draw_new(reader, session, user, form, [], status=form.status)
+    models = batch.keep(session, owner=user, now=reader.now)
     return reader.to("/quotes/new?models=" + ",".join(str(model.id) for model in models))
 
 

@@ -1,0 +1,19 @@
+"""What people type, made safe to show, to print and to put into a letter's header."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control characters but tab and line feed, and those that turn the direction of text, by which a name can lie.
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def one_line(text: str) -> str:
+    """A name or title: NFC, no control characters, single spaces."""
+    return _HIDDEN.sub("", " ".join(unicodedata.normalize("NFC", text).split())).strip()
+
+
+def prose(text: str) -> str:
+    """A note, which keeps its lines: NFC, no other control characters."""
+    return _HIDDEN.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n"))).strip()
