@@ -14,6 +14,8 @@ from api.domain.core.errors import DomainError, NotFound
 from api.problems import status_of
 from web.render import text_for
 
+MOST_NUMBER = 2**31
+
 
 class Form:
     """`form["email"]` is the typed value or "", `form.errors` what is wrong with it, translated."""
@@ -43,9 +45,11 @@ class Form:
     def int(self, name: str, *, otherwise: int = 0) -> int:
         """A whole number, or `otherwise`; the range is checked by the verb."""
         try:
-            return int(self[name])
+            number = int(self[name])
         except ValueError:
             return otherwise
+        # Beyond it the number fits no column, and no sum with a date.
+        return number if abs(number) < MOST_NUMBER else otherwise
 
     def refuse(self, error: DomainError, *, field: str | None = None) -> None:
         """Put the error beside its field; an error without a field is kept under "", above the form."""

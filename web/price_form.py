@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from api.bounds import day_of
 from api.domain.core.errors import Invalid
 from api.domain.people.roles import Level
 from api.domain.pricing.materials import Material
@@ -101,7 +102,7 @@ def read_tariff(form: Form, materials: Sequence[Material]) -> Tariff | None:
 def read_day(form: Form, name: str) -> date | None:
     """The day typed, or None with its error."""
     try:
-        return date.fromisoformat(form[name])
+        return day_of(form[name])
     except ValueError:
         form.refuse(DayUnreadable(field=name))
         return None

@@ -81,7 +81,7 @@ def read_policy(form: Form) -> Policy:
     return Policy(
         **values,
         late_fee_cents=int(read_amount(form, "late_fee") * 100),
-        skill_id=int(form["skill_id"]) if form["skill_id"].isdigit() else None,
+        skill_id=form.int("skill_id", otherwise=-1) if form["skill_id"] else None,
         rates=_rates(form),
     )
 

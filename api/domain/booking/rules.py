@@ -25,6 +25,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
 from api.domain.places.calendar import Calendar, ClosedDays, WeeklyHours
 from api.domain.places.sites import Resource, ResourceKind, Site
+from api.domain.places.skills import Skill
 from api.domain.pricing.prices import BookingRates
 from api.domain.pricing.prices.parts import BadTariff
 
@@ -206,6 +207,8 @@ def set_rule(
         require_manager(session, user=actor, site_id=site.id)
     if resource is not None and resource.site_id != site.id:
         raise RuleContradicts(what=N_("the equipment belongs to another place"), field="resource_id")
+    if policy.skill_id is not None and session.get(Skill, policy.skill_id) is None:
+        raise RuleContradicts(what=N_("this training does not exist"), field="skill_id")
     # The row is kept: bookings name the rule under which they were made.
     rule = _find_rule_of(session, site, kind, resource) or Rule(site_id=site.id)
     rule.kind = None if resource else kind

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response, status
 from pydantic import BaseModel, ConfigDict
 
 from api.adapters import ereporting, sheets
+from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.billing import invoices, ledger
 from api.domain.billing.invoices import DayTotal
@@ -22,7 +23,7 @@ router = APIRouter(prefix="/api/v1", tags=["invoices"])
 class CloseIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    until: date
+    until: Day
 
 
 class DayTotalOut(BaseModel):
@@ -51,7 +52,7 @@ def close(seller_id: int, body: CloseIn, session: DbSession, user: CurrentUser, 
 
 
 @router.get("/sellers/{seller_id}/fec")
-def download_fec(seller_id: int, start: date, end: date, session: DbSession, user: CurrentUser) -> Response:
+def download_fec(seller_id: int, start: Day, end: Day, session: DbSession, user: CurrentUser) -> Response:
     """The *fichier des écritures comptables* of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
     # The name is part of the format: an inspector's program reads SIREN and last day from it.
@@ -62,7 +63,7 @@ def download_fec(seller_id: int, start: date, end: date, session: DbSession, use
 
 @router.get("/sellers/{seller_id}/ledger.{form}")
 def download_ledger(
-    seller_id: int, form: Literal["csv", "xlsx"], start: date, end: date, session: DbSession, user: CurrentUser
+    seller_id: int, form: Literal["csv", "xlsx"], start: Day, end: Day, session: DbSession, user: CurrentUser
 ) -> Response:
     """The entries of `[start, end)` as a table."""
     seller = get_seller(session, seller_id, user=user)
@@ -90,9 +91,7 @@ def download_ledger(
 
 
 @router.get("/sellers/{seller_id}/e-reporting")
-def read_e_reporting(
-    seller_id: int, start: date, end: date, session: DbSession, user: CurrentUser
-) -> list[DayTotalOut]:
+def read_e_reporting(seller_id: int, start: Day, end: Day, session: DbSession, user: CurrentUser) -> list[DayTotalOut]:
     """Sales to consumers per day, category and VAT rate, of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
     totals = invoices.list_consumer_totals(session, seller_id=seller.id, start=start, end=end)
@@ -101,7 +100,7 @@ def read_e_reporting(
 
 @router.get("/sellers/{seller_id}/e-reporting.{form}")
 def download_e_reporting(
-    seller_id: int, form: Literal["csv", "xml"], start: date, end: date, session: DbSession, user: CurrentUser, now: Now
+    seller_id: int, form: Literal["csv", "xml"], start: Day, end: Day, session: DbSession, user: CurrentUser, now: Now
 ) -> Response:
     """The same as a table, or as the XML of flux 10 for the platform."""
     seller = get_seller(session, seller_id, user=user)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
+from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now, is_form
 from api.domain.billing import invoices, payments
 from api.domain.billing.payments import (
@@ -60,7 +61,7 @@ class PaymentIn(BaseModel):
 
     means: PaymentMeans
     cents: int
-    received_on: date | None = Field(default=None, description="Without it: today.")
+    received_on: Day | None = Field(default=None, description="Without it: today.")
     reference: str = Field(default="", max_length=200)
 
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bounds import Moment
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, Wait, WaitStatus
@@ -37,8 +38,8 @@ class BookingIn(BaseModel):
 
     # A number beyond a bigint would be an error of the database instead of a 422.
     resource_id: int = Field(ge=1, le=2**63 - 1)
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
     user_id: int | None = Field(default=None, description="Staff may book for another person.")
     organisation_id: int | None = None
     note: str = Field(default="", max_length=2000)
@@ -97,8 +98,8 @@ class BookingsOut(BaseModel):
 class BookingChange(BaseModel):
     """What is left out stays as it is."""
 
-    start: datetime | None = None
-    end: datetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
     note: str | None = Field(default=None, max_length=2000)
 
 
@@ -194,7 +195,7 @@ def _get_user(session: Session, user_id: int) -> User:
 
 
 @router.get("/bookings")
-def list_own(session: DbSession, user: CurrentUser, now: Now, since: datetime | None = None) -> BookingsOut:
+def list_own(session: DbSession, user: CurrentUser, now: Now, since: Moment | None = None) -> BookingsOut:
     """One's own bookings that are not over, in order of time."""
     own = bookings.list_own_bookings(session, user_id=user.id, start=since or now)
     return BookingsOut(items=[BookingOut.of(booking) for booking in own])
@@ -303,8 +304,8 @@ def leave(wait_id: int, session: DbSession, user: CurrentUser, now: Now) -> Wait
 def calendar(
     session: DbSession,
     user: CurrentUser,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: Annotated[Moment, Query(alias="from")],
+    end: Annotated[Moment, Query(alias="to")],
     site_id: int | None = None,
     kind: ResourceKind | None = None,
 ) -> Response:

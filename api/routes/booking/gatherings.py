@@ -7,6 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from api.bounds import Moment
 from api.deps import CurrentUser, DbSession, Idempotent, MaybeUser, Now
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, RegistrationStatus
@@ -23,8 +24,8 @@ class GatheringIn(BaseModel):
     site_id: int
     title: str = Field(max_length=160)
     about: str = Field(default="", max_length=20_000)
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
     seats: int
     price_cents: int = Field(default=0, ge=0)
     skill_id: int | None = None

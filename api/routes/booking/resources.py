@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
+from api.bounds import Moment
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.booking import bookings
 from api.domain.booking.bookings import BookingTerms
@@ -130,8 +131,8 @@ def availability(
     resource_id: int,
     session: DbSession,
     user: CurrentUser,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: Annotated[Moment, Query(alias="from")],
+    end: Annotated[Moment, Query(alias="to")],
 ) -> AvailabilityOut:
     """When it is free and when not, in `[from, to)`; at most 62 days."""
     check_range(start, end)
@@ -153,8 +154,8 @@ def free_slots(
     session: DbSession,
     user: CurrentUser,
     now: Now,
-    start: Annotated[datetime, Query(alias="from")],
-    end: Annotated[datetime, Query(alias="to")],
+    start: Annotated[Moment, Query(alias="from")],
+    end: Annotated[Moment, Query(alias="to")],
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,  # 31 days, the longest booking that a rule may allow
     site_id: int | None = None,
     kind: ResourceKind | None = None,

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from api.bounds import AwareMoment
 from api.deps import DbSession, Now
 from api.domain.booking.door_reports import CodeAttempt, check_signature, record_report
 from api.domain.places.doors import get_door
@@ -21,7 +22,7 @@ class TryIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    at: AwareDatetime
+    at: AwareMoment
     accepted: bool
     hint: str = Field(pattern=r"^[0-9]{0,2}$")
 

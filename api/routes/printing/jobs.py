@@ -7,9 +7,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from fastapi import APIRouter, status
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api.bounds import AwareMoment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.people.accounts import User
 from api.domain.places.sites import get_default_site, get_site
@@ -40,7 +41,7 @@ class JobIn(BaseModel):
     copies: int = Field(default=1, description="1 to 500.")
     scale: Decimal = Field(default=Decimal(1), description="1 is the size of the file.", max_digits=8, decimal_places=4)
     note: str = Field(default="", max_length=2000)
-    due_at: AwareDatetime | None = None
+    due_at: AwareMoment | None = None
     organisation_id: int | None = None
     submit: bool = Field(default=True, description="False keeps a draft, to be submitted later.")
 

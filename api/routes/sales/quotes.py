@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
+from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first, require_user
 from api.domain.billing.facturx import QuoteDocument
 from api.domain.core.errors import NotFound
@@ -36,7 +37,7 @@ class LineIn(BaseModel):
     quantity: int = Field(default=1, description="1 to 500.")
     scale: Decimal = Field(default=Decimal(1), max_digits=8, decimal_places=4)
     rush: str = Field(default="standard", max_length=30)
-    wanted_on: date | None = None
+    wanted_on: Day | None = None
 
 
 class QuoteIn(BaseModel):
@@ -48,7 +49,7 @@ class QuoteIn(BaseModel):
     site_id: int | None = None
     lines: list[LineIn] = Field(max_length=200)
     note: str = Field(default="", max_length=500)
-    wanted_on: date | None = None
+    wanted_on: Day | None = None
     cost_centre_id: int | None = None
 
 

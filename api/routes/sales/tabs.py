@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
+from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices
 from api.domain.billing.facturx import Address, PaymentMeansCode
@@ -72,7 +73,7 @@ class BillIn(Chosen):
     organisation_id: int
     cost_centre_id: int | None = None
     order_ids: list[int] | None = None
-    until: date | None = Field(default=None, description="Up to and including this day; without it: all.")
+    until: Day | None = Field(default=None, description="Up to and including this day; without it: all.")
     purchase_order: str | None = Field(default=None, max_length=100)
 
 
@@ -104,9 +105,7 @@ class TillOut(BaseModel):
 
 
 @router.get("/sellers/{seller_id}/tabs")
-def list_all(
-    seller_id: int, session: DbSession, user: CurrentUser, now: Now, until: date | None = None
-) -> list[TabOut]:
+def list_all(seller_id: int, session: DbSession, user: CurrentUser, now: Now, until: Day | None = None) -> list[TabOut]:
     """What can be invoiced to organisations, by organisation and cost centre."""
     seller = get_seller(session, seller_id, user=user)
     return [TabOut.of(tab) for tab in tabs.list_tabs(session, seller=seller, now=now, until=until)]
@@ -197,7 +196,7 @@ def _owed(session: Session, seller: Seller, body: SaleIn, now: Now) -> list[Owed
 
 
 @router.get("/sellers/{seller_id}/till")
-def read_till(seller_id: int, session: DbSession, user: CurrentUser, now: Now, on: date | None = None) -> TillOut:
+def read_till(seller_id: int, session: DbSession, user: CurrentUser, now: Now, on: Day | None = None) -> TillOut:
     """Cash and cards of a day, for the count in the evening."""
     seller = get_seller(session, seller_id, user=user)
     cents = tabs.till_cents(session, seller=seller, on=on or today(now))

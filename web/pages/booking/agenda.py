@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.photos import keep_photo
+from api.bounds import Moment
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings, gatherings
 from api.domain.booking.bookings import (
@@ -95,7 +96,7 @@ def booking_page(
     session: DbSession,
     user: CurrentUser,
     booking_id: int,
-    start: datetime | None = None,
+    start: Moment | None = None,
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
     week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:

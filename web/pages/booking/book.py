@@ -6,12 +6,13 @@ Works without JavaScript and from the keyboard: every slot is a link, every choi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
+from api.bounds import Moment, day_of, moment_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
@@ -171,7 +172,7 @@ def booking_form_page(
     session: DbSession,
     user: CurrentUser,
     resource_id: int,
-    start: datetime | None = None,
+    start: Moment | None = None,
     minutes: Annotated[int, Query(ge=5, le=44640)] = 60,
     week: Annotated[int | None, Query(ge=0, le=52)] = None,
 ) -> Response:
@@ -228,7 +229,7 @@ def show_booking_form(
 def weeks_ahead_of(reader: PageReader, terms: BookingTerms, form: Form) -> int:
     """How many weeks ahead the day in the form is; 0 without one."""
     try:
-        ahead = date.fromisoformat(form["day"]) - reader.now.astimezone(terms.zone).date()
+        ahead = day_of(form["day"]) - reader.now.astimezone(terms.zone).date()
     except ValueError:
         return 0
     return min(max(ahead.days // 7, 0), 52)  # the limits of `week` in the address
@@ -291,7 +292,7 @@ def _find_missing_skill(session: Session, terms: BookingTerms, user: User, now: 
 def request_of(terms: BookingTerms, form: Form) -> BookingRequest:
     """The request in the form, in wall time of the site; raises TimeMissing, NoSuchTime."""
     try:
-        start = datetime.fromisoformat(f"{form['day']}T{form['at']}{_offset_of(form)}")
+        start = moment_of(f"{form['day']}T{form['at']}{_offset_of(form)}")
     except ValueError as error:
         raise TimeMissing() from error
     try:

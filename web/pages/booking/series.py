@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
+from api.bounds import day_of, moment_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
@@ -92,7 +93,7 @@ def rule_of(form: Form) -> str:
 
 def _last_day(form: Form) -> date:
     try:
-        first, last = (date.fromisoformat(form[name]) for name in ("day", "until"))
+        first, last = (day_of(form[name]) for name in ("day", "until"))
     except ValueError as error:
         raise LastDayWrong() from error
     if last < first:
@@ -106,7 +107,7 @@ def choices_of(form: Form) -> dict[int, Choice]:
     # The form says how many there are: the series itself is only known after its rule has been read.
     for name in list(form.data):
         index = str(name).removeprefix("choice-")
-        if not str(name).startswith("choice-") or not index.isdigit():
+        if not str(name).startswith("choice-") or not (index.isdecimal() and len(index) < 5):
             continue
         if form[name] == SKIP:
             choices[int(index)] = SKIP
@@ -117,7 +118,7 @@ def choices_of(form: Form) -> dict[int, Choice]:
 
 def _moved_to(form: Form, index: str) -> datetime:
     try:
-        return datetime.fromisoformat(f"{form[f'day-{index}']}T{form[f'at-{index}']}").replace(tzinfo=None)
+        return moment_of(f"{form[f'day-{index}']}T{form[f'at-{index}']}").replace(tzinfo=None)
     except ValueError as error:
         raise TimeMissing() from error
 

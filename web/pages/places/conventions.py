@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.bounds import day_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking.bookings import Booking
 from api.domain.core.errors import Invalid, NotFound
@@ -150,7 +151,7 @@ def _person(session: Session, email: str) -> User:
 
 
 def _areas(session: Session, site: Site, form: Form) -> list[Resource]:
-    ids = [int(each) for each in _many(form, "areas") if each.isdigit()]
+    ids = [int(each) for each in _many(form, "areas") if each.isdecimal() and len(each) < 10]
     # Ids of other sites, which only a forged form has, are passed over.
     query = select(Resource).where(Resource.id.in_(ids), Resource.site_id == site.id)
     return list(session.scalars(query.order_by(Resource.id)))
@@ -158,7 +159,7 @@ def _areas(session: Session, site: Site, form: Form) -> list[Resource]:
 
 def _day(form: Form, name: str) -> date:
     try:
-        return date.fromisoformat(form[name])
+        return day_of(form[name])
     except ValueError as error:
         raise DatesWrong(field=name) from error
 

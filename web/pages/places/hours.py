@@ -7,6 +7,7 @@ from datetime import date
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
+from api.bounds import day_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings
 from api.domain.booking.bookings import DaysWrong
@@ -103,8 +104,8 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
 
 def _days(form: Form) -> tuple[date, date]:
     try:
-        first_on = date.fromisoformat(form["first_on"])
-        return first_on, date.fromisoformat(form.get("last_on", form["first_on"]))
+        first_on = day_of(form["first_on"])
+        return first_on, day_of(form.get("last_on", form["first_on"]))
     except ValueError as error:
         raise DaysWrong(field="first_on") from error
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from api.adapters.receiving import Batch, receive
+from api.bounds import day_of
 from api.deps import CurrentUser, DbSession, Now, Paging
 from api.domain.billing.organisations import CostCentre, list_cost_centres
 from api.domain.core.errors import DomainError, Invalid, NotFound
@@ -177,7 +178,7 @@ def _centre_id(session: Session, form: Form) -> int | None:
 
 def _date(text: str) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        return day_of(text) if text else None
     except ValueError as e:
         raise DateUnreadable() from e
 
