@@ -17,6 +17,7 @@ from api.domain.billing.invoices import Invoice, require_released
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 
 
@@ -151,7 +152,7 @@ def note_status(
         raise RefusalWithoutReason()
     actor_id = actor.id if actor else None
     flow.status = status
-    session.add(FlowEvent(flow_id=flow.id, status=status, reason=reason.strip()[:300], at=now, typed_by=actor_id))
+    session.add(FlowEvent(flow_id=flow.id, status=status, reason=one_line(reason)[:300], at=now, typed_by=actor_id))
     session.flush()
     record(session, noun="invoice", noun_id=flow.invoice_id, verb=f"flow_{status}", now=now, actor_id=actor_id)
 

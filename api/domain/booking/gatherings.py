@@ -16,6 +16,7 @@ from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.core.slugs import free_slug
+from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.sites import Resource, Site
@@ -142,13 +143,13 @@ def announce(
 ) -> Gathering:
     """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong."""
     require_staff(session, user=actor, site_id=site.id)
-    title = title.strip()[:160]
+    title = one_line(title)[:160]
     _require_sound(title, start, end, seats)
     gathering = Gathering(
         site_id=site.id,
         slug=_free_slug(session, title),
         title=title,
-        about=about.strip(),
+        about=prose(about),
         start_at=start,
         end_at=end,
         seats=seats,

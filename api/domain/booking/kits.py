@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Cents, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
@@ -120,7 +121,7 @@ def take_out_of_service(
         item.damaged_at, item.damage = now, why[:300]
     # A second damage keeps the first instant, so that nobody gets the letter about it twice.
     kit.out_of_service_at = kit.out_of_service_at or now
-    kit.out_of_service_why = why.strip()[:200]
+    kit.out_of_service_why = one_line(why)[:200]
     _record(session, kit, "out_of_service", now, actor, why=why[:200], item=item.serial if item else None)
 
 

@@ -18,6 +18,7 @@ from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.intervals import merge_intervals
+from api.domain.core.text import one_line
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import may_staff, require_manager
 from api.domain.places.calendar import Calendar, Interval, WeeklyHours, local_instant, open_intervals
@@ -127,7 +128,7 @@ def sign_convention(
     _check(site, people, areas, hours, (signed_on, starts_on, ends_on))
     convention = Convention(
         site_id=site.id,
-        reference=reference.strip()[:60],
+        reference=one_line(reference)[:60],
         user_id=party.id if isinstance(party, User) else None,
         organisation_id=party.id if isinstance(party, Organisation) else None,
         signed_on=signed_on,

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotAllowed, NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places import doorcode
@@ -68,7 +69,7 @@ class DoorUse(Base):
 
 def add_door(session: Session, *, site: Site, name: str, actor: User, now: datetime) -> Door:
     require_manager(session, user=actor, site_id=site.id)
-    door = Door(site_id=site.id, name=name.strip()[:120], created_at=now)
+    door = Door(site_id=site.id, name=one_line(name)[:120], created_at=now)
     session.add(door)
     session.flush()
     record(session, noun="door", noun_id=door.id, verb="added", now=now, actor_id=actor.id, site_id=site.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import Membership, User
 
 # So long a removed model can be had back.
@@ -61,11 +60,8 @@ class Model(Base):
 
 
 def clean_name(name: str) -> str:
-    """What people see of a file name: NFC, no path, no control characters, at most 200 characters."""
-    name = unicodedata.normalize("NFC", name).replace("\\", "/").rsplit("/", 1)[-1]
-    # Control characters, and those that turn the direction of text, by which a name can hide how it ends.
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e]", "", name).strip()
-    return name[:200] or "model.stl"
+    """What people see of a file name: one line, no path, at most 200 characters."""
+    return one_line(name.replace("\\", "/").rsplit("/", 1)[-1])[:200] or "model.stl"
 
 
 def add_model(session: Session, *, owner: User, name: str, now: datetime, **facts: Any) -> Model:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
@@ -273,7 +274,7 @@ def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime
 def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, actor: User, now: datetime) -> None:
     """Take the printer out of the queue, or put it back."""
     printer.in_maintenance = on
-    printer.maintenance_note = note.strip()[:200] if on else ""
+    printer.maintenance_note = one_line(note)[:200] if on else ""
     record(
         session,
         noun="printer",

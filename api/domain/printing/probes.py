@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
@@ -129,7 +130,7 @@ def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, 
     Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown.
     """
     require_staff(session, user=actor, site_id=probe.site_id)
-    if not (name := name.strip()[:120]):
+    if not (name := one_line(name)[:120]):
         raise PrinterNameMissing()
     if probe.status != ProbeStatus.ANSWERED:
         raise ProbeNotAnswered()

@@ -17,7 +17,7 @@ from tests.world import NOW, World, make_model, make_user
         ("C:\\parts\\hook.stl", "hook.stl"),
         ("e\u0301tabli.stl", "établi.stl"),
         ("evil\u202elts.exe", "evillts.exe"),
-        (" a\x00\r\nb.stl ", "ab.stl"),
+        (" a\x00\r\nb.stl ", "a b.stl"),
         ("", "model.stl"),
         ("parts/", "model.stl"),
         ("x" * 300, "x" * 200),

@@ -22,6 +22,14 @@ def test_signing_up_logs_in(world: World, anonymous: httpx.Client) -> None:
     assert "Dana" in anonymous.get("/me").text
 
 
+def test_a_name_is_kept_without_control_characters(world: World, anonymous: httpx.Client, session: Session) -> None:
+    form = {"name": "a\x01b\r\nc", "email": "dana@example.org", "password": PASSWORD}
+    assert anonymous.post("/signup", data=form).status_code == 303
+    user = accounts.find_user(session, email="dana@example.org")
+    assert user is not None
+    assert user.name == "ab c"
+
+
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [

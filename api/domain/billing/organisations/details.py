@@ -14,6 +14,7 @@ from api.domain.billing.sellers import pack_address, today, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import N_, Invalid, NotAllowed, NotFound
 from api.domain.core.slugs import free_slug
+from api.domain.core.text import one_line
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
 from api.domain.pricing.legal import CustomerType, longest_term_days
 
@@ -79,7 +80,7 @@ class BillingDetails:
         """With SIREN, SIRET and VAT number as they are checked and stored."""
         return replace(
             self,
-            name=self.name.strip(),
+            name=one_line(self.name),
             siren=_clean(self.siren),
             siret=_clean(self.siret),
             vat_number=_clean(self.vat_number),

@@ -14,6 +14,7 @@ from api.domain.billing.organisations.details import find_membership, require_bu
 from api.domain.billing.organisations.table import CostCentre, Invitation, SpendingLimit
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.text import one_line
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User, clean_email
 
 INVITATION_LIFE = timedelta(days=14)
@@ -204,13 +205,13 @@ def _get_member(session: Session, organisation: Organisation, user_id: int) -> M
 def add_cost_centre(session: Session, *, organisation: Organisation, actor: User, code: str, name: str) -> CostCentre:
     """Raises CostCentreWrong, and DuplicateCostCentre also for the code of a closed one."""
     require_buyer(session, user=actor, organisation=organisation)
-    if not re.fullmatch(r"[\w.\-]{1,30}", code) or not name.strip():
+    if not re.fullmatch(r"[\w.\-]{1,30}", code) or not one_line(name):
         raise CostCentreWrong()
     # Closed ones count too: invoices that were charged to them carry the code.
     same = select(CostCentre.id).where(CostCentre.organisation_id == organisation.id, CostCentre.code == code)
     if session.scalar(same) is not None:
         raise DuplicateCostCentre(code=code)
-    centre = CostCentre(organisation_id=organisation.id, code=code, name=name.strip()[:120])
+    centre = CostCentre(organisation_id=organisation.id, code=code, name=one_line(name)[:120])
     session.add(centre)
     session.flush()
     return centre

@@ -32,6 +32,7 @@ from api.domain.booking.bookings.terms import (
     price_of,
 )
 from api.domain.core.errors import N_, DomainError, NotFound
+from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.people.roles import require_staff
 from api.domain.places.calendar import Interval
@@ -320,7 +321,7 @@ def _row_of(
         "start_at": draft.start,
         "end_at": draft.end,
         "status": BookingStatus.REQUESTED if draft.needs_approval else BookingStatus.CONFIRMED,
-        "note": request.note.strip()[:2000],
+        "note": prose(request.note)[:2000],
         "youngest_age": request.youngest_age,
         "guardian_consent": request.guardian_consent,
         "net_cents": draft.net_cents,

@@ -27,6 +27,7 @@ from api.domain.booking.bookings.waitlist import offer_freed
 from api.domain.booking.rules import DEFAULT, Policy, Rule
 from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.errors import Conflict, NotAllowed
+from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.timeline import Hold, Taken, move_hold, release_hold, span
@@ -261,5 +262,5 @@ def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> N
     _require_own(session, booking, actor)
     if booking.status not in LIVE:
         raise ForbiddenMove(old=booking.status, new=booking.status)
-    booking.note = text.strip()[:2000]
+    booking.note = prose(text)[:2000]
     session.flush()

@@ -15,6 +15,7 @@ from api.domain.booking.bookings.change import cancel_all
 from api.domain.booking.bookings.table import Booking
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places.calendar import local_instant
@@ -35,7 +36,7 @@ def close_days(
     require_manager(session, user=actor, site_id=site.id)
     if last_on < first_on:
         raise DaysWrong()
-    site.closures.append(Closure(first_on=first_on, last_on=last_on, reason=reason.strip()[:200]))
+    site.closures.append(Closure(first_on=first_on, last_on=last_on, reason=one_line(reason)[:200]))
     session.flush()
     facts = {"first_on": first_on.isoformat(), "last_on": last_on.isoformat(), "reason": reason[:200]}
     record(session, noun="site", noun_id=site.id, verb="closed", now=now, actor_id=actor.id, site_id=site.id, **facts)

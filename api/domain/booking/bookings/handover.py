@@ -20,6 +20,7 @@ from api.domain.booking.bookings.table import LIVE, Booking, lock_booking, recor
 from api.domain.booking.kits import Kit, get_kit, take_out_of_service
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid
+from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 
@@ -155,7 +156,7 @@ def _write(
         booking_id=booking.id,
         direction=direction,
         items=[{"serial": serial, "name": names[serial], "condition": conditions[serial]} for serial in conditions],
-        note=text.strip()[:2000],
+        note=prose(text)[:2000],
         photo=photo,
         # Taken once, when the kit goes out; what the kit asks for may be another amount by the time it comes back.
         deposit_cents=kit.deposit_cents if direction == Direction.OUT else 0,

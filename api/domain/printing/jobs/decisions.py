@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.domain.core.base import ForbiddenMove
+from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.printing.jobs.submit import queue_if_allowed, wake_printers
@@ -52,4 +53,4 @@ def collect(session: Session, *, job: Job, actor: User, now: datetime) -> None:
 
 
 def _as_reason(text: str) -> dict[str, Any]:
-    return {"text": text.strip()[:500]}
+    return {"text": prose(text)[:500]}

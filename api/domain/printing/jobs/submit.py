@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.pricing.prices import price_part, vat_cents
 from api.domain.pricing.tariffs import TariffRow, for_customer, unpack
@@ -41,7 +42,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
         copies=request.copies,
         copies_per_plate=most_per_plate(request, estimate.kinds),
         scale=request.scale,
-        note=request.note.strip()[:2000],
+        note=prose(request.note)[:2000],
         due_at=request.due_at,
         confidential=request.model.confidential,
         created_at=now,

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.core.errors import Invalid
+from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.timeline import release_hold
@@ -156,7 +157,7 @@ def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor
         now=now,
         actor_id=actor.id,
         resolved_by=actor.id,
-        resolution=resolution.strip()[:300],
+        resolution=prose(resolution)[:300],
     )
     if printed:
         _charge(session, run, now)

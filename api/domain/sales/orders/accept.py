@@ -15,6 +15,7 @@ from api.domain.billing.sellers import PARIS, today
 from api.domain.core.base import advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
+from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.printing import jobs
 from api.domain.printing.jobs import Job, JobRequest
@@ -71,7 +72,7 @@ def accept(
     """
     require_buyer(session, user=actor, organisation=quote.organisation)
     lock_quote(session, quote)
-    purchase_order = (purchase_order or "").strip() or None
+    purchase_order = one_line(purchase_order or "") or None
     _require_acceptable(session, quote, actor, purchase_order, shown_total_cents, now)
     values = {"accepted_at": now, "accepted_by": actor.id, "purchase_order": purchase_order}
     advance(session, quote, QuoteStatus.ACCEPTED, moves=NEXT, status=Quote.status, **values)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.base import advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
+from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.printing import jobs, runs
@@ -61,7 +62,7 @@ def check_part(
     waiting = [each for each in part.prints if each.job.status in PRINTED and each.checked_at is None]
     if order.status is not OrderStatus.IN_PRODUCTION or not waiting:
         raise NotPrinted()
-    bad, text = _count_bad(waiting, good), text.strip()
+    bad, text = _count_bad(waiting, good), prose(text)
     if bad and not text:
         raise CauseMissing()
     _mark_checked(waiting, bad, now)

@@ -18,6 +18,7 @@ from api.domain.core.base import advance
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Invalid
 from api.domain.core.frozen import freeze
+from api.domain.core.text import prose
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
@@ -67,10 +68,10 @@ def create_quote(
     centre = get_cost_centre(session, cost_centre_id, organisation_id=organisation.id) if cost_centre_id else None
     terms = _read_terms(session, site, organisation, actor, now)
     priced, total = price_lines(session, tariff=terms.tariff, lines=lines)
-    devis = _make_document(session, terms, priced, total, note.strip()[:500])
+    devis = _make_document(session, terms, priced, total, prose(note)[:500])
     quote = _make_quote(terms, devis, total)
     quote.lines = [_make_line(position, line, devis) for position, line in enumerate(priced, start=1)]
-    quote.note, quote.wanted_on, quote.cost_centre_id = note.strip()[:2000], wanted_on, centre.id if centre else None
+    quote.note, quote.wanted_on, quote.cost_centre_id = prose(note)[:2000], wanted_on, centre.id if centre else None
     rule = get_rule(session, site_id=site.id)
     quote.status = _first_status(rule.review, quote.total_cents, rule.above_cents, devis.promised_on)
     quote.offered_at = now if quote.status is QuoteStatus.OFFERED else None
@@ -202,7 +203,7 @@ def offer(session: Session, *, quote: Quote, actor: User, now: datetime) -> None
 def decline(session: Session, *, quote: Quote, actor: User, reason: str, now: datetime) -> None:
     """Staff cannot print this; the buyer gets the reason by mail."""
     require_staff(session, user=actor, site_id=quote.site_id)
-    _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=reason.strip()[:500])
+    _move(session, quote, QuoteStatus.DECLINED, actor, now, reviewed_by=actor.id, reason=prose(reason)[:500])
     enqueue(session, "notify_quote", quote_id=quote.id, verb=QuoteStatus.DECLINED.value)
 
 
