@@ -150,7 +150,7 @@ def _draw(
         document=document,
         lines=list(zip(document.lines, sums.line_net_cents, strict=True)),
         reductions=[(off.reason, -off.amount_cents) for off in document.allowances],
-        open_cents=payments.open_cents(session, invoice=invoice),
+        balance=payments.read_balances(session, bills=[invoice])[invoice.id],
         notes=invoices.list_credit_notes(session, invoice=invoice),
         # What was reversed, and the reversal itself, cannot be taken back again.
         taken=[(each, each.cents > 0 and each.id not in reversed_ids) for each in taken],

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, ledger, organisations, payments
-from api.domain.billing.facturx import Address, DeliverTo, DocumentKind
+from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import list_sellers
@@ -262,6 +262,7 @@ def _read_people(session: Session, user: User, row: Organisation, reader: PageRe
 def _read_purchases(session: Session, user: User, row: Organisation, reader: PageReader) -> dict[str, Any]:
     """Quotes, orders and invoices, and the account with each seller that has one."""
     bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
+    balances = payments.read_balances(session, bills=bills)
     party = party_code(organisation_id=row.id, user_id=None)
     statements = [
         (seller, ledger.list_statement_lines(session, seller_id=seller.id, party=party))
@@ -272,8 +273,6 @@ def _read_purchases(session: Session, user: User, row: Organisation, reader: Pag
     return {
         "quotes": [(quote, state_of(quote, reader)) for quote in recent_quotes],
         "orders": [(order, STATES[order.status]) for order in recent_orders],
-        "bills": [(bill, payments.open_cents(session, invoice=bill)) for bill in bills],
-        # An invoice that has a credit note and nothing open was credited, not paid.
-        "credited": {bill.original_id for bill in bills if bill.kind is DocumentKind.CREDIT_NOTE},
+        "bills": [(bill, balances[bill.id]) for bill in bills],
         "statements": [(seller, lines) for seller, lines in statements if lines],
     }

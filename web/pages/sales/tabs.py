@@ -164,14 +164,22 @@ def _address(form: Form) -> Address:
 
 @router.get("/invoices")
 def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
-    """What one was invoiced, and what one may pay at the till."""
+    """What one was invoiced, what one may pay at the till, and where the invoices of one's organisations are."""
     owed = [
         each
         for seller in list_sellers(session)
         for each in tabs.list_owed(session, seller=seller, now=reader.now, user_id=user.id)
     ]
     bills = invoices.list_invoices(session, user_id=user.id, limit=100)
-    return reader.page("billing/invoices.html", owed=owed, bills=bills)
+    companies = accounts.list_organisations(session, user=user)
+    counts = payments.count_bills(session, organisation_ids=[each.id for each in companies])
+    return reader.page(
+        "billing/invoices.html",
+        owed=owed,
+        bills=bills,
+        balances=payments.read_balances(session, bills=bills),
+        companies=[(each, *counts[each.id]) for each in companies if each.id in counts],
+    )
 
 
 @router.get("/org/{slug}/bookings")

@@ -1,5 +1,8 @@
 """Money in: at the desk, by transfer, online, from prepaid credit; each posted once, and never changed."""
 
+from api.domain.billing.payments.balances import Balance as Balance
+from api.domain.billing.payments.balances import count_bills as count_bills
+from api.domain.billing.payments.balances import read_balances as read_balances
 from api.domain.billing.payments.bank import BankLine as BankLine
 from api.domain.billing.payments.bank import LineStatus as LineStatus
 from api.domain.billing.payments.bank import MatchQuality as MatchQuality

@@ -1,0 +1,81 @@
+"""How an invoice stands, on its page and in the lists of those who pay it."""
+
+import pytest
+from sqlalchemy.orm import Session
+
+from api.domain.billing import invoices, payments
+from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments import PaymentMeans
+from tests.world import NOW
+from tests.world.billing import TODAY, Shop, accept_all, issue
+from tests.world.browsers import Browser
+from tests.world.queries import count_statements
+
+pytestmark = pytest.mark.usefixtures("data_dir")
+
+
+def settle(session: Session, bill: Invoice, cents: int) -> None:
+    facts = {"means": PaymentMeans.TRANSFER, "received_on": TODAY, "key": f"test:{bill.id}"}
+    payments.pay(session, invoice=bill, cents=cents, now=NOW, **facts)  # type: ignore[arg-type]
+
+
+def credit(session: Session, bill: Invoice, **part: object) -> Invoice:
+    facts = {"reason": "Rayée", "judge": accept_all, "now": NOW, "today": TODAY, **part}
+    return invoices.credit(session, invoice=bill, **facts)  # type: ignore[arg-type]
+
+
+def badges(browser: Browser, shop: Shop, bill: Invoice) -> set[str]:
+    """What the page of the invoice and the list of the organisation say of it."""
+    of_page = browser.get(f"/invoices/{bill.id}").text
+    of_list = browser.get(f"/org/{shop.company.slug}").text.partition('id="invoices"')[2]
+    row = of_list.partition(f"/invoices/{bill.id}")[2].partition("</li>")[0]
+    names = ("Paid", "Credited", "to pay", "credit notes:")
+    return {name for name in names for text in (of_page, row) if name in text}
+
+
+@pytest.mark.parametrize("part_is_credited", [False, True])
+def test_a_paid_invoice_is_paid_also_when_a_part_of_it_is_credited(
+    session: Session, shop: Shop, alice: Browser, part_is_credited: bool
+) -> None:
+    bill = issue(session, shop)
+    note = credit(session, bill, quantities={0: bill.document.lines[0].quantity}) if part_is_credited else None
+    settle(session, bill, bill.total_cents - (note.total_cents if note else 0))
+
+    assert badges(alice, shop, bill) == {"Paid"} | ({"credit notes:"} if part_is_credited else set())
+
+
+def test_an_invoice_that_is_credited_as_a_whole_is_no_sale_any_more(
+    session: Session, shop: Shop, alice: Browser
+) -> None:
+    bill = issue(session, shop)
+    assert badges(alice, shop, bill) == {"to pay"}
+    note = credit(session, bill)
+
+    assert badges(alice, shop, bill) == {"Credited"}
+    assert "Credit note" in alice.get(f"/invoices/{note.id}").text
+
+
+def test_who_buys_for_an_organisation_finds_its_invoices_from_their_own(
+    session: Session, shop: Shop, alice: Browser, bob: Browser
+) -> None:
+    issue(session, shop)
+    settle(session, issue(session, shop), 1)
+    page = alice.get("/invoices").text
+
+    assert f'href="/org/{shop.company.slug}#invoices"' in page
+    assert "2 invoices" in page
+    assert "2 to pay" in page
+    assert "No invoices yet" not in page
+    assert shop.company.name not in bob.get("/invoices").text
+
+
+def test_a_long_list_asks_the_database_as_often_as_a_short_one(session: Session, shop: Shop, alice: Browser) -> None:
+    issue(session, shop)
+    with count_statements(session) as short:
+        alice.get(f"/org/{shop.company.slug}")
+    for _ in range(8):
+        settle(session, issue(session, shop), 1)
+    with count_statements(session) as long:
+        alice.get(f"/org/{shop.company.slug}")
+
+    assert long.count == short.count
