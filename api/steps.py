@@ -39,5 +39,6 @@ STEPS = {
     "send_mail": Step("api.adapters.mail:send_mail"),
     "notify_job": Step("api.domain.messages.notifications:notify_job", is_verb=True),
     "notify_quote": Step("api.domain.messages.notifications:notify_quote", is_verb=True),
+    "notify_promise": Step("api.domain.messages.dunning:notify_promise", is_verb=True),
     "warn_overrun": Step("api.domain.messages.reminders:warn_overrun", is_verb=True),
 }

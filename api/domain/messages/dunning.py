@@ -18,7 +18,7 @@ from api.domain.core.changes import record
 from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
-from api.domain.sales.orders import Order, list_open_orders, move_promise
+from api.domain.sales.orders import MoveCause, Order, list_moves, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
 AFTER_DAYS = (1, 15, 30)
@@ -43,18 +43,27 @@ LETTERS.update(
         },
         "promise_moved": {
             _L.FR: Letter(
-                "Commande {number} : nouvelle date de livraison",
-                "Bonjour {name},\n\nUne impression de votre commande {number} est à refaire, à nos frais. "
-                "La nouvelle date de livraison est le {promised_on}.\n",
+                "Commande {number} : nouvelle date de livraison",
+                "Bonjour {name},\n\n{why} La nouvelle date de livraison de votre commande {number} est le "
+                "{promised_on}.\n",
             ),
             _L.EN: Letter(
                 "Order {number}: new delivery date",
-                "Hello {name},\n\nA print of your order {number} has to be made again, at our expense. "
-                "The new delivery date is {promised_on}.\n",
+                "Hello {name},\n\n{why} The new delivery date of your order {number} is {promised_on}.\n",
             ),
         },
     }
 )
+MOVE_CAUSES = {
+    MoveCause.REPRINT: {
+        _L.FR: "Une impression est à refaire, à nos frais.",
+        _L.EN: "A print has to be made again, at our expense.",
+    },
+    MoveCause.DELAY: {
+        _L.FR: "La production prend plus de temps que prévu.",
+        _L.EN: "Production takes longer than planned.",
+    },
+}
 
 
 class Reminder(Base):
@@ -78,7 +87,7 @@ def sweep_billing(session: Session, *, now: datetime) -> None:
         enqueue_document(session, invoice_id)
     for seller in session.scalars(select(Seller).order_by(Seller.id)):
         remind(session, seller=seller, now=now)
-    announce_moved_promises(session, now=now)
+    move_promises(session, now=now)
 
 
 def list_overdue(session: Session, *, seller: Seller, on: date) -> list[tuple[Invoice, int, int]]:
@@ -137,22 +146,25 @@ def _recipients(session: Session, invoice: Invoice) -> list[User]:
     return list(session.scalars(query.order_by(User.id)))
 
 
-def announce_moved_promises(session: Session, *, now: datetime) -> list[Order]:
-    """Compare the promises of all open orders with the plan; write to the buyers of those that had to move."""
-    moved = []
-    for order in list_open_orders(session):
-        days = move_promise(session, order=order, now=now)
-        if days is None or days[0] is None:
-            continue  # Not moved, or promised for the first time.
-        moved.append(order)
-        write_letter(
-            session,
-            user=session.get_one(User, order.placed_by),
-            kind="promise_moved",
-            about=f"order:{order.id}:{days[1]}",
-            now=now,
-            site=order.site,
-            number=order.number,
-            promised_on=days[1],
-        )
-    return moved
+def move_promises(session: Session, *, now: datetime) -> list[Order]:
+    """Compare the promises of all open orders with the plan; those that had to move. Their buyers are written to."""
+    return [order for order in list_open_orders(session) if move_promise(session, order=order, now=now)]
+
+
+def notify_promise(session: Session, *, order_id: int, promised_on: str, now: datetime) -> None:
+    """Write to the buyer that the order is promised for another day (ISO 8601), and why."""
+    order = session.get_one(Order, order_id)
+    move = next((each for each in list_moves(session, order=order) if each.facts["new"] == promised_on), None)
+    buyer = session.get_one(User, order.placed_by)
+    cause = MoveCause(move.facts.get("cause", MoveCause.DELAY)) if move else MoveCause.DELAY
+    write_letter(
+        session,
+        user=buyer,
+        kind="promise_moved",
+        about=f"order:{order.id}:{promised_on}",
+        now=now,
+        site=order.site,
+        number=order.number,
+        why=MOVE_CAUSES[cause][buyer.locale],
+        promised_on=date_text(date.fromisoformat(promised_on), buyer.locale),
+    )

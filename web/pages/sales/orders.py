@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, PageRequest, Paging
 from api.domain.billing import payments
-from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
@@ -31,6 +30,10 @@ STATES = {
     OrderStatus.DELIVERED: State("over", N_("Delivered")),
     OrderStatus.INVOICED: State("over", N_("Invoiced")),
     OrderStatus.CANCELLED: State("over", N_("Cancelled")),
+}
+MOVES = {
+    orders.MoveCause.REPRINT: N_("New delivery date: a print has to be made again, at our expense."),
+    orders.MoveCause.DELAY: N_("New delivery date: production takes longer than planned."),
 }
 
 
@@ -119,9 +122,10 @@ def _after(reader: PageReader, session: Session, user: User, order: Order, form:
 
 
 def _draw(reader: PageReader, session: Session, user: User, order: Order, form: Form, *, status: int = 200) -> Response:
-    deposits = orders.list_deposits(session, order=order)
+    deposits, bill = orders.list_deposits(session, order=order), order.invoice
+    bills = [deposit for deposit, _ in deposits] + ([bill] if bill else [])
     living = [deposit.id for deposit, credited_cents in deposits if credited_cents < deposit.total_cents]
-    bill, staffs = order.invoice, may_staff(session, user=user, site_id=order.site_id)
+    staffs, moves = may_staff(session, user=user, site_id=order.site_id), orders.list_moves(session, order=order)
     return reader.page(
         "sales/order.html",
         status=status,
@@ -130,10 +134,9 @@ def _draw(reader: PageReader, session: Session, user: User, order: Order, form: 
         state=STATES[order.status],
         parts=orders.list_progress(session, order=order, now=reader.now),
         bill=bill,
-        deposits=[(deposit, payments.open_cents(session, invoice=deposit)) for deposit, _ in deposits],
-        living=living,
+        deposits=[deposit for deposit, _ in deposits],
+        balances=payments.read_balances(session, bills=bills),
         may_ask_deposit=staffs and order.status in orders.OPEN and not living,
-        open_cents=payments.open_cents(session, invoice=bill) if bill else 0,
         is_staff=staffs,
-        moved=[each for each in list_changes(session, noun="order", noun_id=order.id) if each.verb == "promise_moved"],
+        moves=[(MOVES[orders.MoveCause(each.facts.get("cause", "delay"))], each.at) for each in moves],
     )

@@ -16,7 +16,8 @@ from api.domain.sales.orders.production import check_part as check_part
 from api.domain.sales.orders.production import replace_lost as replace_lost
 from api.domain.sales.orders.progress import PartProgress as PartProgress
 from api.domain.sales.orders.progress import list_progress as list_progress
-from api.domain.sales.orders.promise import failed_runs as failed_runs
+from api.domain.sales.orders.promise import MoveCause as MoveCause
+from api.domain.sales.orders.promise import list_moves as list_moves
 from api.domain.sales.orders.promise import move_promise as move_promise
 from api.domain.sales.orders.table import OPEN as OPEN
 from api.domain.sales.orders.table import Cause as Cause

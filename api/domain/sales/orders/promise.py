@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.sellers import today
-from api.domain.core.changes import record
+from api.domain.core.changes import Change, enqueue, list_changes, record
 from api.domain.printing.runs import Run, RunStatus
 from api.domain.sales.orders.progress import list_progress
-from api.domain.sales.orders.table import OPEN, Order
+from api.domain.sales.orders.table import OPEN, Cause, Order
 from api.domain.sales.quotes.price import FINISHING
 
 
+class MoveCause(StrEnum):
+    """Why a promise moved, as the buyer is told."""
+
+    REPRINT = "reprint"  # a print failed, was lost or did not pass its check: made again at our expense
+    DELAY = "delay"  # the queue is longer, a printer is away: nothing was printed in vain
+
+
 def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date | None, date] | None:
-    """Compare the promise with the plan: (old, new) when it had to move to a later day, else None."""
+    """Compare the promise with the plan: (old, new) when it had to move to a later day, else None.
+
+    The buyer is written to by a background step, unless this is the first promise.
+    """
     if order.status not in OPEN:
         return None
     etas = [part.eta_p90 for part in list_progress(session, order=order, now=now) if part.eta_p90]
@@ -30,6 +41,16 @@ def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date
     if order.first_promised_on is None:
         order.first_promised_on = new
     session.flush()
+    _record(session, order, old, new, now)
+    if old is not None:
+        enqueue(session, "notify_promise", order_id=order.id, promised_on=new.isoformat())
+    return old, new
+
+
+def _record(session: Session, order: Order, old: date | None, new: date, now: datetime) -> None:
+    reprints, moves = _count_reprints(session, order), list_moves(session, order=order)
+    # What was printed in vain before the last move is told already: this one has another cause.
+    earlier = max((move.facts.get("reprints", 0) for move in moves), default=0)
     record(
         session,
         noun="order",
@@ -39,13 +60,21 @@ def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date
         site_id=order.site_id,
         old=old.isoformat() if old else None,
         new=new.isoformat(),
-        failed_runs=failed_runs(session, order=order),
+        reprints=reprints,
+        cause=MoveCause.REPRINT if reprints > earlier else MoveCause.DELAY,
     )
-    return old, new
+    session.flush()
 
 
-def failed_runs(session: Session, *, order: Order) -> list[str]:
-    """The reasons of failed runs of this order, oldest first: why copies had to be printed again."""
-    ids = [each.job_id for part in order.parts for each in part.prints]
-    query = select(Run.reason).where(Run.job_id.in_(ids), Run.status == RunStatus.FAILED)
-    return list(session.scalars(query.order_by(Run.ended_at)))
+def _count_reprints(session: Session, order: Order) -> int:
+    """Runs that failed, and prints that replace copies that were lost or did not pass their check."""
+    prints = [each for part in order.parts for each in part.prints]
+    query = select(func.count()).select_from(Run)
+    failed = query.where(Run.job_id.in_([each.job_id for each in prints]), Run.status == RunStatus.FAILED)
+    return int(session.scalar(failed) or 0) + sum(each.cause is not Cause.ORDERED for each in prints)
+
+
+def list_moves(session: Session, *, order: Order) -> list[Change]:
+    """Each time that a promise moved, with its cause, the oldest first; the first promise is no move."""
+    changes = list_changes(session, noun="order", noun_id=order.id)
+    return [change for change in changes if change.verb == "promise_moved" and change.facts.get("old")]
