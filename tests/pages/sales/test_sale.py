@@ -1,5 +1,8 @@
 """The pages of selling: enter an organisation, ask, accept, check, deliver, invoice, match; strangers find nothing."""
 
+import re
+from decimal import Decimal
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,7 +12,7 @@ from api.domain.billing.payments import open_cents
 from api.domain.people.accounts import Organisation
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
-from tests.world import make_model
+from tests.world import make_model, make_tariff
 from tests.world.billing import FIELDS, Shop, ask, issue
 from tests.world.browsers import Browser
 from tests.world.documents import make_siren
@@ -142,3 +145,15 @@ def test_strangers_and_members_are_kept_out(session: Session, alice: Browser, ch
         assert charlie.post(f"{path}/x").status_code in {404, 405}
     assert alice.get("/staff/money").status_code == 403
     assert alice.post(f"/orders/{order.id}/deliver").status_code == 403
+
+
+@pytest.mark.parametrize("least", [0, 50])
+def test_the_amounts_of_a_quote_add_up_on_its_page(session: Session, shop: Shop, alice: Browser, least: int) -> None:
+    make_tariff(session, shop.world.site, min_order=Decimal(least))
+    quote = ask(session, shop)
+    page = alice.get(f"/quotes/{quote.id}").text
+    rows = page.partition('class="list card flush"')[2].partition("</section>")[0]
+    amounts = [Decimal(each) for each in re.findall(r'<span class="num">\+?€([\d.,]+)</span>', rows)]
+
+    assert sum(amounts) * 100 == quote.net_cents
+    assert ("Order minimum" in page) == (least > 0)

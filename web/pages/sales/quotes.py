@@ -286,6 +286,8 @@ def _decide(session: Session, quote: Quote, verb: str, form: Form, user: User, n
 def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: Form, *, status: int = 200) -> Response:
     is_buyer = may_buy_for(session, user=user, organisation_id=quote.organisation_id)
     is_staff = may_staff(session, user=user, site_id=quote.site_id)
+    adjustments = quotes.list_adjustments(session, quote=quote)
+    lines_cents = sum(line.net_cents for line in quote.lines)
     return reader.page(
         "sales/quote.html",
         status=status,
@@ -299,7 +301,9 @@ def _draw(reader: PageReader, session: Session, user: User, quote: Quote, form: 
         is_staff=is_staff,
         centre=session.get(CostCentre, quote.cost_centre_id) if quote.cost_centre_id else None,
         accepted_by=session.get(User, quote.accepted_by) if quote.accepted_by else None,
-        adjustments=quotes.list_adjustments(session, quote=quote),
+        adjustments=adjustments,
+        # What the lines and the staff's changes leave: the minimum of the whole order belongs to no line.
+        minimum_cents=quote.net_cents - lines_cents - sum(cents for _, cents in adjustments),
         lines=[(line, [_step(reader, step) for step in line.trace]) for line in quote.lines],
     )
 
