@@ -148,11 +148,6 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
             return answer(request, Invalid())
         return await last_resort(request, error)
 
-    async def client_left(request: Request, error: Exception) -> Response:
-        # Nobody reads this answer: a phone that leaves the valley is no fault of ours.
-        log.info("the client left", method=request.method, path=request.url.path)
-        return Response(status_code=400)
-
     async def last_resort(request: Request, error: Exception) -> Response:
         log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
         return answer(request, OurFault(), status=500)
@@ -161,8 +156,14 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
     app.add_exception_handler(RequestValidationError, not_understood)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(DBAPIError, database_error)
-    app.add_exception_handler(ClientDisconnect, client_left)
+    app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, last_resort)
+
+
+async def _client_left(request: Request, error: Exception) -> Response:
+    # Nobody reads this answer: a phone that leaves the valley is no fault of ours.
+    log.info("the client left", method=request.method, path=request.url.path)
+    return Response(status_code=400)
 
 
 def describe(
