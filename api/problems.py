@@ -134,9 +134,7 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-        limit_mb = getattr(request.state, "limit_mb", settings().upload_limit_mb)
-        ours = {404: NoSuchPage(), 405: WrongMethod(), 408: TooSlow(), 413: TooLarge(limit_mb=limit_mb)}
-        response = answer(request, ours.get(error.status_code, Invalid()), status=error.status_code)
+        response = answer(request, _error_of(request, error.status_code), status=error.status_code)
         response.headers.update(error.headers or {})
         return response
 
@@ -158,6 +156,13 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
     app.add_exception_handler(DBAPIError, database_error)
     app.add_exception_handler(ClientDisconnect, _client_left)
     app.add_exception_handler(Exception, last_resort)
+
+
+def _error_of(request: Request, status: int) -> DomainError:
+    """The words for what Starlette or the guard of bodies has refused."""
+    limit_mb = getattr(request.state, "limit_mb", settings().upload_limit_mb)
+    errors = {404: NoSuchPage(), 405: WrongMethod(), 408: TooSlow(), 413: TooLarge(limit_mb=limit_mb)}
+    return errors.get(status, Invalid())
 
 
 async def _client_left(request: Request, error: Exception) -> Response:
