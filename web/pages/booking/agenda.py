@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.photos import keep_photo
+from api.addresses import address_of
 from api.bounds import Moment
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings, gatherings
@@ -85,9 +86,9 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respon
 def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     """A new secret address for a calendar program, shown once."""
     # A POST, because the address before it stops working.
-    # Without a public address in the settings, it is the one by which this browser came.
     secret = open_feed(session, user=user, now=reader.now)
-    return reader.page("booking/feed.html", url=f"{settings().base_url or reader.request.base_url}feeds/{secret}.ics")
+    url = address_of(f"/feeds/{secret}.ics", origin=reader.request.base_url)
+    return reader.page("booking/feed.html", url=url)
 
 
 @router.get("/bookings/{booking_id}")
