@@ -325,11 +325,11 @@ def _lock_rows(session: Session, *rows: Gathering | Registration) -> None:
 def withdraw(session: Session, *, seat: Registration, now: datetime) -> Registration | None:
     """Give the seat back, or leave the line; answers who gets the seat. Raises ForbiddenMove."""
     _lock_rows(session, seat.gathering, seat)
-    had_seat = seat.status == RegistrationStatus.REGISTERED
+    had_seat, gathering = seat.status == RegistrationStatus.REGISTERED, seat.gathering
     _move_seat(session, seat, RegistrationStatus.WITHDRAWN, now=now, actor_id=seat.user_id)
-    # Nobody moves up once it has begun.
-    may_move_up = had_seat and seat.gathering.start_at > now
-    return _move_up(session, seat.gathering, now) if may_move_up else None
+    # Nobody moves up once it has begun, or at what will not take place.
+    takes_place = gathering.status == GatheringStatus.PUBLISHED and gathering.start_at > now
+    return _move_up(session, gathering, now) if had_seat and takes_place else None
 
 
 def _move_up(session: Session, gathering: Gathering, now: datetime) -> Registration | None:
