@@ -81,11 +81,11 @@ def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: C
 def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: BookingWorld) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
-        request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
-        wait_id = bookings.join_waitlist(session, request=request, user=user, now=NOW).id
-    with connect.begin() as session:
         booking = session.get_one(Booking, booking_id)
         do(connect, world, booking_id, move_to(14))
+        with connect.begin() as other:
+            request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), other.get_one(User, world.charlie.id)
+            wait_id = bookings.join_waitlist(other, request=request, user=user, now=NOW).id
         cancel(session, world, booking)
     with connect() as session:
         assert session.get_one(Wait, wait_id).status == WaitStatus.OFFERED
@@ -195,6 +195,8 @@ def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: C
 
 
 def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, world: BookingWorld) -> None:
+    book(connect, world)
+
     def join(session: Session, barrier: threading.Barrier) -> str:
         user = session.get_one(User, world.charlie.id)
         barrier.wait()
@@ -202,7 +204,7 @@ def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, w
         bookings.join_waitlist(session, request=request, user=user, now=NOW)
         return "done"
 
-    outcomes = race_sessions(connect, [join] * 4)
+    outcomes = race_sessions(connect, [join] * 8)
 
     assert outcomes.count("done") == 1
     assert all(each == "done" or isinstance(each, bookings.AlreadyWaiting) for each in outcomes)
