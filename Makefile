@@ -7,7 +7,7 @@ COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
 # Compiled modules are kept: without them each process compiles for seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-invoice drill lock clean
+.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-free bench-invoice drill lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ bench-mesh: setup ## Gate and measures of STL files against trimesh and admesh
 
 bench-booking: setup ## A thousand people want one slot
 	@$(PYTHON) -m bench.booking $(ARGS)
+
+bench-free: setup ## What is offered can be booked, and nothing is hidden, in random worlds (ARGS=10000)
+	@$(PYTHON) -m bench.free $(ARGS)
 
 bench-invoice: setup ## Invoices per second, validated
 	@$(PYTHON) -m bench.invoice $(ARGS)

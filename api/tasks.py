@@ -19,7 +19,7 @@ from procrastinate.jobs import Status
 from sqlalchemy import select
 
 from api.db import conninfo, transaction
-from api.domain.booking.bookings import sweep_times
+from api.domain.booking.bookings import review_line, sweep_times
 from api.domain.messages.dunning import sweep_billing
 from api.domain.messages.notifications import enqueue_unsent
 from api.domain.messages.purges import enqueue_purges
@@ -160,9 +160,12 @@ def _sweep() -> None:
 
 
 def sweep_bookings() -> None:
-    """No-shows, offers that ran out, and every letter that is due; either transaction may be repeated."""
+    """No-shows, offers, what became free for those in line, every letter that is due; each part may be repeated."""
     now = datetime.now(UTC)
+    # Each in a transaction of its own: together their locks would not come in one order.
     with transaction() as session:
         sweep_times(session, now=now)
+    with transaction() as session:
+        review_line(session, now=now)
     with transaction() as session:
         send_due(session, now=now)

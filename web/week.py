@@ -5,7 +5,7 @@ All times are wall time of the site.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -47,10 +47,16 @@ class Stretch:
     rows: int
     occupancy: Occupancy
     taken: TakenSpan | None = None
+    # Of a free one: what a click on it books; None when its person may book nothing there.
+    slot: Interval | None = None
 
     @property
     def minutes(self) -> int:
         return int((self.end - self.start) / timedelta(minutes=1))
+
+
+# What may be booked within a free stretch.
+Fit = Callable[[datetime, datetime], Interval | None]
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,12 @@ def build_week(
     taken: Sequence[TakenSpan],
     bookable: Interval,
     needs: SlotNeeds,
+    fit: Fit,
 ) -> Week:
     """The table of these days. `bookable` is from the notice to the horizon: nothing is free outside of it."""
     first, last = _hours(opening, zone)
     free = _free(opening, taken, bookable, needs)
-    columns = [_column(_quarters(day, zone, first, last), free, taken, zone) for day in days]
+    columns = [_column(_quarters(day, zone, first, last), free, taken, zone, fit) for day in days]
     rows = []
     for n in range((last - first) * ROWS_AN_HOUR):
         at = time(first + n // ROWS_AN_HOUR) if n % ROWS_AN_HOUR == 0 else None
@@ -124,7 +131,7 @@ def _quarters(day: date, zone: ZoneInfo, first: int, last: int) -> list[datetime
 
 
 def _column(
-    quarters: list[datetime], free: Sequence[Interval], taken: Sequence[TakenSpan], zone: ZoneInfo
+    quarters: list[datetime], free: Sequence[Interval], taken: Sequence[TakenSpan], zone: ZoneInfo, fit: Fit
 ) -> dict[int, Stretch]:
     """row -> the stretch that begins there."""
     states = [_quarter_at(start, free, taken) for start in quarters]
@@ -134,7 +141,9 @@ def _column(
         rows = len(list(group))
         start = quarters[row]
         end = (start.replace(tzinfo=None) + rows * ROW).replace(tzinfo=zone)
-        column[row] = Stretch(start, end, rows, occupancy, span)
+        is_free = occupancy == Occupancy.FREE
+        slot = fit(start.astimezone(UTC), end.astimezone(UTC)) if is_free else None
+        column[row] = Stretch(start, end, rows, occupancy, span, slot)
         row += rows
     return column
 
@@ -147,12 +156,3 @@ def _quarter_at(start: datetime, free: Sequence[Interval], taken: Sequence[Taken
             return Quarter(start, Occupancy.TAKEN, span)
     is_free = any(free_from <= begin and end <= free_to for free_from, free_to in free)
     return Quarter(start, Occupancy.FREE if is_free else Occupancy.CLOSED)
-
-
-def drop_duplicates(taken: Sequence[TakenSpan]) -> list[TakenSpan]:
-    """Each time once and in order: the holds of a kit and of its members for one booking are alike."""
-    # One's own first: it carries the booking to which the page links.
-    kept: dict[Interval, TakenSpan] = {}
-    for span in sorted(taken, key=lambda span: (span.start, not span.is_own)):
-        kept.setdefault((span.start, span.end), span)
-    return list(kept.values())

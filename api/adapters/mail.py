@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
+from api.addresses import address_of
 from api.db import transaction
 from api.domain.booking.feeds import ics_of_letter
 from api.domain.messages.notifications import Mail
@@ -51,8 +52,8 @@ PAGES = {"booking": "/bookings/{}", "wait": "/waits/{}", "job": "/jobs/{}"}
 def _link(mail: Mail) -> str:
     """The page of what the letter is about, as its last line; empty where `base_url` is not set."""
     noun, number, *_ = [*mail.about.split(":"), ""]
-    base = settings().base_url.rstrip("/")
-    return f"\n{base}{PAGES[noun].format(number)}\n" if base and noun in PAGES and number.isdigit() else ""
+    address = address_of(PAGES[noun].format(number)) if noun in PAGES and number.isdigit() else ""
+    return f"\n{address}\n" if address else ""
 
 
 def _attach(message: EmailMessage, method: str, calendar: bytes) -> None:

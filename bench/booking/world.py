@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from datetime import time as wall_time
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT
 
@@ -27,7 +28,7 @@ from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level, grant
-from api.domain.places.sites import ResourceKind, create_resource, create_site
+from api.domain.places.sites import ResourceKind, create_resource, create_site, set_hours
 from web.sockets import listen, second_socket
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,6 +132,7 @@ def seed(url: str, *, resources: int, people: int) -> tuple[list[int], list[str]
         site = create_site(
             session, slug="bench", name="Bench", now=NOW, timezone="Europe/Paris", closed_on_holidays=False
         )
+        set_hours(session, site=site, rows=[(day, wall_time(0), wall_time(0), True) for day in range(7)])
         rooms = [
             create_resource(session, site=site, kind=ResourceKind.ROOM, name=f"Room {n}", now=NOW)
             for n in range(resources)

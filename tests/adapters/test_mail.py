@@ -150,10 +150,13 @@ def test_a_letter_that_must_go_encrypted_never_goes_plain(
     assert look(letter_id).trouble
 
 
+@pytest.mark.parametrize(
+    "base", ["https://etabli.example", "https://etabli.example/", "https://etabli.example/atelier"]
+)
 def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
-    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    monkeypatch.setattr(settings(), "base_url", "https://etabli.example/")
+    monkeypatch.setattr(settings(), "base_url", base)
     with transaction() as session:
         letter = session.get_one(Mail, letter_id)
         letter.user.email = "elsewhere@example.org"
@@ -165,6 +168,6 @@ def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
 
     (arrived,) = postman.letters
     words, calendar = arrived.iter_parts()
-    assert words.get_content().rstrip().endswith(f"https://etabli.example/bookings/{booking.id}")
+    assert words.get_content().rstrip().endswith(f"{base.rstrip('/')}/bookings/{booking.id}")
     assert (calendar.get_content_type(), calendar.get_param("method")) == ("text/calendar", "PUBLISH")
     assert f"UID:booking-{booking.id}@" in calendar.get_content()

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from api.domain.booking.bookings import TakenSpan
-from web.week import Occupancy, SlotNeeds, Stretch, Week, build_week, drop_duplicates
+from web.week import Occupancy, SlotNeeds, Stretch, Week, build_week
 
 PARIS = ZoneInfo("Europe/Paris")
 MONDAY = date(2026, 11, 23)
@@ -21,7 +21,12 @@ def taken(start: datetime, end: datetime, reason: str = "booking", *, booking_id
 
 
 def lay(*held: TakenSpan, needs: SlotNeeds = PLAIN, bookable: tuple[datetime, datetime] = NEVER) -> Week:
-    return build_week([MONDAY], PARIS, opening=[(at(9), at(12))], taken=list(held), bookable=bookable, needs=needs)
+    opening, spans = [(at(9), at(12))], list(held)
+    return build_week([MONDAY], PARIS, opening=opening, taken=spans, bookable=bookable, needs=needs, fit=whole)
+
+
+def whole(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    return start, end
 
 
 def said(week: Week) -> list[tuple[str, str]]:
@@ -60,12 +65,7 @@ def test_what_is_over_or_shorter_than_the_shortest_booking_is_not_offered() -> N
 def test_every_row_of_every_day_is_covered_exactly_once_also_when_the_clocks_change() -> None:
     days = [date(2026, 10, 24) + timedelta(days=n) for n in range(3)]
     opening = [(datetime(2026, 10, 23, 22, tzinfo=UTC), datetime(2026, 10, 26, 23, tzinfo=UTC))]
-    week = build_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, needs=PLAIN)
+    week = build_week(days, PARIS, opening=opening, taken=[], bookable=NEVER, needs=PLAIN, fit=whole)
     assert len(week.rows) == 96
     assert sum(cell.rows for _, cells in week.rows for cell in cells) == 3 * 96
     assert {cell.occupancy for _, cells in week.rows for cell in cells} == {Occupancy.FREE}
-
-
-def test_the_holds_of_a_kit_and_its_members_are_drawn_once() -> None:
-    own, other = taken(at(9), at(10), booking_id=7), taken(at(9), at(10))
-    assert drop_duplicates([other, own, other]) == [own]

@@ -18,6 +18,8 @@ from api.domain.places.sites import Resource, ResourceKind, Site, create_resourc
 from tests.world import make_user
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+#: The hours of a week that is open day and night.
+ALWAYS = [(day, time(0), time(0), True) for day in range(7)]
 
 
 @dataclass
@@ -46,9 +48,10 @@ class BookingWorld:
 def make_booking_world(
     session: Session, *, timezone: str = "Europe/Paris", hours: bool = True, slug: str = "atelier"
 ) -> BookingWorld:
+    """Open on weekdays and Saturdays from 8 to 20; without `hours` day and night."""
     site = create_site(session, slug=slug, name="Atelier", now=NOW, timezone=timezone)
-    if hours:
-        set_hours(session, site=site, rows=[(day, time(8), time(20), True) for day in range(6)])
+    week = [(day, time(8), time(20), True) for day in range(6)] if hours else ALWAYS
+    set_hours(session, site=site, rows=week)
     room = create_resource(session, site=site, kind=ResourceKind.ROOM, name="Salle", now=NOW)
     alice, bob, charlie = (
         make_user(session, name, email=f"{name.lower()}@example.org") for name in ("Alice", "Bob", "Charlie")

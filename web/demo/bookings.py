@@ -123,7 +123,7 @@ def _announce_gatherings(session: Session, site: Site, staff: User, now: datetim
 
 def _book_one(session: Session, kit: Resource, member: User, now: datetime) -> None:
     terms = get_terms(session, resource_id=kit.id, user=member)
-    slots = find_slots(session, terms=[terms], minutes=60, start=now, end=now + timedelta(days=14), count=1)
+    slots = find_slots(session, terms=[terms], minutes=60, start=now, end=now + timedelta(days=14), now=now, count=1)
     # The first free slot, whatever day and hour the demo is started.
     for start, end in slots[kit.id]:
         book(session, request=BookingRequest(kit.id, start, end, youngest_age=30), user=member, now=now)

@@ -12,6 +12,9 @@ from enum import StrEnum
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
+from api.domain.booking.bookings.table import FreedTime
+from api.domain.booking.bookings.waitlist import offer_freed
+from api.domain.booking.kits import list_held_ids
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
@@ -181,11 +184,14 @@ def _hold_resources(
 ) -> None:
     if any(resource.site_id != gathering.site_id for resource in resources):
         raise HeldElsewhere()
-    # In the order of the ids: two announcements of the same rooms never wait for each other.
-    for resource in lock_resources(session, [resource.id for resource in resources]):
+    # Of a kit its parts too: they may belong to another kit, and are used at the event. Locked in the order of the ids:
+    # two announcements of the same rooms never wait for each other.
+    ids = list_held_ids(session, [resource.id for resource in resources])
+    lock_resources(session, ids)
+    for resource_id in ids:
         create_hold(
             session,
-            resource_id=resource.id,
+            resource_id=resource_id,
             start=gathering.start_at,
             end=gathering.end_at,
             reason=HoldReason.EVENT,
@@ -225,8 +231,12 @@ def move_gathering(session: Session, *, gathering: Gathering, new: GatheringStat
     require_staff(session, user=actor, site_id=gathering.site_id)
     advance(session, gathering, new, moves=NEXT, status=Gathering.status)
     if new == GatheringStatus.CANCELLED:
-        for hold in _list_holds(session, gathering):
+        holds = _list_holds(session, gathering)
+        lock_resources(session, [hold.resource_id for hold in holds])
+        freed = FreedTime.of(holds)
+        for hold in holds:
             release_hold(session, hold=hold, now=now)
+        offer_freed(session, freed=freed, now=now)
         # One UPDATE instead of row by row: a letter may have been written since this session read the rows.
         query = update(Registration).where(Registration.gathering_id == gathering.id)
         session.execute(query.values(told_at=None))
@@ -257,6 +267,18 @@ def list_gatherings(
     if site_id is not None:
         query = query.where(Gathering.site_id == site_id)
     return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(limit)))
+
+
+def lock_gatherings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Gathering]:
+    """Drafts and published ones of a site that touch `[start, end)`, by id, locked."""
+    query = select(Gathering).where(
+        Gathering.site_id == site_id,
+        Gathering.start_at < end,
+        Gathering.end_at > start,
+        Gathering.status != GatheringStatus.CANCELLED,
+    )
+    locked = query.order_by(Gathering.id).with_for_update(key_share=True).execution_options(populate_existing=True)
+    return list(session.scalars(locked))
 
 
 def list_announced(session: Session, *, site_ids: list[int], since: datetime) -> list[Gathering]:
@@ -325,11 +347,11 @@ def _lock_rows(session: Session, *rows: Gathering | Registration) -> None:
 def withdraw(session: Session, *, seat: Registration, now: datetime) -> Registration | None:
     """Give the seat back, or leave the line; answers who gets the seat. Raises ForbiddenMove."""
     _lock_rows(session, seat.gathering, seat)
-    had_seat = seat.status == RegistrationStatus.REGISTERED
+    had_seat, gathering = seat.status == RegistrationStatus.REGISTERED, seat.gathering
     _move_seat(session, seat, RegistrationStatus.WITHDRAWN, now=now, actor_id=seat.user_id)
-    # Nobody moves up once it has begun.
-    may_move_up = had_seat and seat.gathering.start_at > now
-    return _move_up(session, seat.gathering, now) if may_move_up else None
+    # Nobody moves up once it has begun, or at what will not take place.
+    takes_place = gathering.status == GatheringStatus.PUBLISHED and gathering.start_at > now
+    return _move_up(session, gathering, now) if had_seat and takes_place else None
 
 
 def _move_up(session: Session, gathering: Gathering, now: datetime) -> Registration | None:

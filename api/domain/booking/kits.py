@@ -157,3 +157,9 @@ def _record(session: Session, kit: Kit, verb: str, now: datetime, actor: User, *
 def list_kits(session: Session, *, site_id: int) -> list[Kit]:
     query = select(Kit).join(Resource).where(Resource.site_id == site_id, Resource.retired_at.is_(None))
     return list(session.scalars(query.order_by(Kit.id)))
+
+
+def list_held_ids(session: Session, resource_ids: Iterable[int]) -> list[int]:
+    """These resources and, of kits among them, the parts: all that is held with them, in the order of locking."""
+    ids = set(resource_ids)
+    return sorted(ids.union(session.scalars(select(KitMember.resource_id).where(KitMember.kit_id.in_(ids)))))

@@ -247,7 +247,9 @@ def read_policy(row_json: str) -> tuple[int | None, Policy]:
 
 
 @lru_cache(maxsize=2000)
-def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, closures_json: str) -> Calendar:
+def read_calendar(
+    timezone: str, closed_on_holidays: bool, holiday_region: str, hours_json: str, closures_json: str
+) -> Calendar:
     """From JSON as PostgreSQL writes it: hours `[[weekday, opens, closes], ..]`, closures `[[first, last], ..]`."""
     return Calendar(
         zone=ZoneInfo(timezone),
@@ -260,4 +262,5 @@ def read_calendar(timezone: str, closed_on_holidays: bool, hours_json: str, clos
             for first, last in json.loads(closures_json or "[]")
         ),
         closed_on_holidays=closed_on_holidays,
+        holiday_region=holiday_region,
     )

@@ -72,6 +72,16 @@ LETTERS.update(
             ("Un créneau s’est libéré : {thing}, {when}", "{thing} à {site}, {when}, vous est gardé jusqu’au {until}."),
             ("A slot is free: {thing}, {when}", "{thing} at {site}, {when}, is kept for you until {until}."),
         ),
+        "wait_withdrawn": _letters(
+            (
+                "Créneau retiré : {thing}, {when}",
+                "{thing} à {site}, {when}, ne peut plus vous être proposé. Vous restez sur la liste d’attente.",
+            ),
+            (
+                "Offer withdrawn: {thing}, {when}",
+                "{thing} at {site}, {when}, can no longer be offered to you. You stay on the waitlist.",
+            ),
+        ),
         "kit_out": _letters(
             ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
             ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
@@ -157,19 +167,25 @@ def _write_for_booking(session: Session, booking: Booking, now: datetime) -> Non
 
 
 def _write_for_offers(session: Session, now: datetime) -> None:
-    query = select(Wait).where(Wait.status == WaitStatus.OFFERED, Wait.told_at.is_(None)).limit(BATCH)
+    """To those who are made an offer, and to those whose offer is withdrawn, who wait again."""
+    # Who waits and was never made an offer has no letter to come.
+    is_due = (Wait.status == WaitStatus.OFFERED) | (
+        (Wait.status == WaitStatus.WAITING) & Wait.offered_until.is_not(None)
+    )
+    query = select(Wait).where(is_due, Wait.told_at.is_(None)).order_by(Wait.id).limit(BATCH)
     for wait in session.scalars(query.with_for_update(skip_locked=True)):
-        site, locale = wait.resource.site, wait.user.locale
+        site, locale, until = wait.resource.site, wait.user.locale, wait.offered_until or wait.start_at
         write_letter(
             session,
             user=wait.user,
-            kind="wait_offered",
-            about=f"wait:{wait.id}",
+            kind="wait_offered" if wait.status == WaitStatus.OFFERED else "wait_withdrawn",
+            # By the time of the offer, because a second one is another letter.
+            about=f"wait:{wait.id}:{until:%y%m%d%H%M%S}",
             now=now,
             site=site,
             thing=wait.resource.name,
             when=_local_time(wait.start_at, site=site, locale=locale),
-            until=_local_time(wait.offered_until or wait.start_at, site=site, locale=locale),
+            until=_local_time(until, site=site, locale=locale),
         )
         wait.told_at = now
     session.flush()

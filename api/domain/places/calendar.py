@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,10 +14,30 @@ from api.domain.core.intervals import merge_intervals
 from api.domain.places.sites import Site
 
 Interval = tuple[datetime, datetime]
+# Where public holidays differ from those of all France; the keys are those of the library `holidays`.
+REGIONS = {
+    "": "France",
+    "6AE": "Alsace",
+    "57": "Moselle",
+    "971": "Guadeloupe",
+    "972": "Martinique",
+    "973": "Guyane",
+    "974": "La Réunion",
+    "976": "Mayotte",
+    "BL": "Saint-Barthélemy",
+    "MF": "Saint-Martin",
+    "PM": "Saint-Pierre-et-Miquelon",
+    "NC": "Nouvelle-Calédonie",
+    "PF": "Polynésie française",
+    "WF": "Wallis-et-Futuna",
+}
 
 
 class WeeklyHours(NamedTuple):
-    """One stretch of a weekday (0 = Monday), in local time; `closes` 00:00 means midnight at its end."""
+    """One stretch of a weekday (0 = Monday), in local time.
+
+    One that closes at or before the time at which it opens ends on the next day, and belongs to the day of its start.
+    """
 
     weekday: int
     opens: time
@@ -39,10 +60,11 @@ class Calendar:
     """
 
     zone: ZoneInfo
-    # Empty while nobody has entered them; callers then count the place as open.
+    # Empty means closed.
     hours: tuple[WeeklyHours, ...] = ()
     closures: tuple[ClosedDays, ...] = ()
     closed_on_holidays: bool = True
+    holiday_region: str = ""
 
 
 def calendar_of(site: Site) -> Calendar:
@@ -51,6 +73,7 @@ def calendar_of(site: Site) -> Calendar:
         hours=tuple(WeeklyHours(row.weekday, row.opens, row.closes, row.staffed) for row in site.hours),
         closures=tuple(ClosedDays(row.first_on, row.last_on) for row in site.closures),
         closed_on_holidays=site.closed_on_holidays,
+        holiday_region=site.holiday_region,
     )
 
 
@@ -62,20 +85,16 @@ def local_instant(zone: ZoneInfo, day: date, at: time) -> datetime:
 
 
 def is_closed_on(calendar: Calendar, day: date) -> bool:
-    """Closed by a closure, or by a French public holiday where the place keeps those."""
+    """Closed by a closure, or by a French public holiday of its region where the place keeps those."""
     if any(first_on <= day <= last_on for first_on, last_on in calendar.closures):
         return True
-    return calendar.closed_on_holidays and day in _holidays(day.year)
+    return calendar.closed_on_holidays and day in _holidays(calendar.holiday_region, day.year)
 
 
-# Kept by year: a search for free slots asks for hundreds of days.
-_YEARS: dict[int, holidays.HolidayBase] = {}
-
-
-def _holidays(year: int) -> holidays.HolidayBase:
-    if year not in _YEARS:
-        _YEARS[year] = holidays.country_holidays("FR", years=year)
-    return _YEARS[year]
+# Kept: a search for free slots asks for hundreds of days.
+@lru_cache(maxsize=200)
+def _holidays(region: str, year: int) -> holidays.HolidayBase:
+    return holidays.country_holidays("FR", subdiv=region or None, years=year)
 
 
 def open_intervals(calendar: Calendar, *, start: datetime, end: datetime, staffed_only: bool = False) -> list[Interval]:
@@ -94,8 +113,7 @@ def open_intervals(calendar: Calendar, *, start: datetime, end: datetime, staffe
 
 
 def _on_day(zone: ZoneInfo, day: date, hours: WeeklyHours) -> Interval:
-    # Midnight at the end of the day is the first instant of the next.
-    closing_day = day + timedelta(days=1) if hours.closes == time(0) else day
+    closing_day = day + timedelta(days=1) if hours.closes <= hours.opens or hours.closes == time(0) else day
     return local_instant(zone, day, hours.opens), local_instant(zone, closing_day, hours.closes)
 
 

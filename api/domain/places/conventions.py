@@ -5,14 +5,16 @@ A convention that is over or suspended allows nothing. The door code of each boo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
@@ -209,73 +211,66 @@ def list_own_conventions(session: Session, *, user_id: int, on: date) -> list[Co
     return list(session.scalars(query.order_by(Convention.ends_on)))
 
 
-def find_cover(
-    session: Session,
-    *,
-    user_id: int,
-    site_id: int,
-    resource_id: int,
-    calendar: Calendar,
-    start: datetime,
-    end: datetime,
-) -> Convention | None:
-    """The oldest convention that, with the opening hours, lets this person in for all of `[start, end)`."""
-    first_on = start.astimezone(calendar.zone).date()
-    # Half-open: a booking that ends at midnight does not touch the next day.
-    last_on = (end - timedelta(microseconds=1)).astimezone(calendar.zone).date()
-    for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
-        in_force = convention.starts_on <= first_on and last_on <= convention.ends_on
-        if in_force and _is_covered(convention, calendar, start=start, end=end):
-            return convention
-    return None
+@dataclass(frozen=True, slots=True)
+class ConventionHours:
+    """When one convention lets its people in, as a value: from `starts_on` to `ends_on`, both included."""
+
+    convention_id: int
+    starts_on: date
+    ends_on: date
+    hours: tuple[WeeklyHours, ...]
+    on_closed_days: bool
 
 
-def _list_for(session: Session, *, user_id: int, site_id: int, resource_id: int) -> list[Convention]:
-    """Those not suspended that name this person and open this resource, the oldest first."""
-    query = (
-        select(Convention)
-        .join(ConventionPerson)
-        .where(Convention.site_id == site_id, ConventionPerson.user_id == user_id, Convention.suspended_at.is_(None))
-        .options(selectinload(Convention.areas))
-        .order_by(Convention.id)
+# The key is the text itself, which changes with the rows: no entry is ever stale.
+@lru_cache(maxsize=2000)
+def read_conventions(rows_json: str) -> tuple[ConventionHours, ...]:
+    """From JSON as PostgreSQL writes it: `[[id, starts_on, ends_on, hours, on_closed_days], ..]`; "" means none."""
+    return tuple(
+        ConventionHours(number, date.fromisoformat(first), date.fromisoformat(last), _weekly(hours), on_closed_days)
+        for number, first, last, hours, on_closed_days in json.loads(rows_json or "[]")
     )
-    conventions = list(session.scalars(query))
-    return [each for each in conventions if not each.areas or resource_id in {area.resource_id for area in each.areas}]
 
 
-def list_open_for(
-    session: Session,
-    *,
-    user_id: int,
-    site_id: int,
-    resource_id: int,
-    calendar: Calendar,
-    start: datetime,
-    end: datetime,
+def _weekly(hours: list[Any]) -> tuple[WeeklyHours, ...]:
+    return tuple(
+        WeeklyHours(weekday, time.fromisoformat(opens), time.fromisoformat(closes), staffed=False)
+        for weekday, opens, closes in hours
+    )
+
+
+def open_with_conventions(
+    calendar: Calendar, conventions: Iterable[ConventionHours], *, start: datetime, end: datetime
 ) -> list[Interval]:
-    """When this person may be there within `[start, end)`: the opening hours, and those of their conventions."""
-    # A place whose hours nobody has entered yet counts as open, as in bookings/terms.
-    if not calendar.hours:
-        return [(start, end)]
+    """When somebody with these conventions may be there within `[start, end)`: opening hours and theirs. Pure."""
     intervals = open_intervals(calendar, start=start, end=end)
-    for convention in _list_for(session, user_id=user_id, site_id=site_id, resource_id=resource_id):
-        first = max(start, local_instant(calendar.zone, convention.starts_on, time(0)))
-        last = min(end, local_instant(calendar.zone, convention.ends_on + timedelta(days=1), time(0)))
-        if first < last:
-            intervals += open_intervals(_with_hours(convention, calendar), start=first, end=last)
+    for convention in conventions:
+        intervals += _open_under(convention, calendar, start=start, end=end)
     return merge_intervals(intervals)
 
 
-def _is_covered(convention: Convention, calendar: Calendar, *, start: datetime, end: datetime) -> bool:
-    # One calendar of both, not two looked at apart: a booking may begin in the one and end in the other.
-    return open_intervals(_with_hours(convention, calendar), start=start, end=end) == [(start, end)]
+def _open_under(convention: ConventionHours, calendar: Calendar, *, start: datetime, end: datetime) -> list[Interval]:
+    """The opening hours and those of the convention while it is in force."""
+    first = max(start, local_instant(calendar.zone, convention.starts_on, time(0)))
+    last = min(end, local_instant(calendar.zone, convention.ends_on + timedelta(days=1), time(0)))
+    # One calendar of both, because `on_closed_days` opens the hours of the place too.
+    both = replace(calendar, hours=(*calendar.hours, *convention.hours))
+    if convention.on_closed_days:
+        both = replace(both, closures=(), closed_on_holidays=False)
+    return open_intervals(both, start=first, end=last) if first < last else []
 
 
-def _with_hours(convention: Convention, calendar: Calendar) -> Calendar:
-    """The opening hours and those of the convention."""
-    own = (
-        WeeklyHours(weekday, time.fromisoformat(opens), time.fromisoformat(closes), staffed=False)
-        for weekday, opens, closes in convention.hours
-    )
-    both = replace(calendar, hours=(*calendar.hours, *own))
-    return replace(both, closures=(), closed_on_holidays=False) if convention.on_closed_days else both
+def find_cover(
+    calendar: Calendar, conventions: Sequence[ConventionHours], *, start: datetime, end: datetime
+) -> int | None:
+    """The id of the convention under which `[start, end)` is open; None when none opens it, or none is needed. Pure."""
+    if open_intervals(calendar, start=start, end=end) == [(start, end)]:
+        return None
+    for convention in conventions:
+        if _open_under(convention, calendar, start=start, end=end) == [(start, end)]:
+            return convention.convention_id
+    # One may end at midnight where its renewal begins: the night is covered by both, and named by the first.
+    if open_with_conventions(calendar, conventions, start=start, end=end) != [(start, end)]:
+        return None
+    parts = (each.convention_id for each in conventions if _open_under(each, calendar, start=start, end=end))
+    return next(parts, None)

@@ -20,6 +20,10 @@ from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import RANK, Level, Role
 
+MINUTES_A_DAY = 24 * 60
+# The most minutes that a stretch past midnight lasts.
+LONGEST_NIGHT = 16 * 60
+
 
 class Site(Base):
     """A place."""
@@ -35,6 +39,8 @@ class Site(Base):
     # Hours are kept as wall time of this zone: as instants they would be an hour off after each change of the clocks.
     timezone: Mapped[str] = mapped_column(String(60), default="Europe/Paris")
     closed_on_holidays: Mapped[bool] = mapped_column(Boolean, default=True)
+    # A key of `calendar.REGIONS`: Alsace, Moselle and the places overseas have holidays of their own.
+    holiday_region: Mapped[str] = mapped_column(String(10), default="")
     # A print waits for a member of staff before it may run.
     approves_prints: Mapped[bool] = mapped_column(Boolean, default=True)
     # Seconds between two heat-ups, where several at once would trip the breaker; 0 means none.
@@ -55,7 +61,7 @@ class Site(Base):
 
 
 class OpeningHours(Base):
-    """One stretch of a weekday (0 = Monday), in local time; `closes` 00:00 means midnight at its end."""
+    """One stretch of a weekday (0 = Monday), in local time; one that closes at 02:00 does so in the night after it."""
 
     __tablename__ = "opening_hours"
     __table_args__ = (CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),)
@@ -110,7 +116,7 @@ class Resource(Base):
 
 
 class HoursWrong(Invalid):
-    """Closing time must be after opening time."""
+    """Closing time must be after opening time; past midnight, at most 16 hours later."""
 
     field = "closes"
 
@@ -172,8 +178,10 @@ def set_hours(session: Session, *, site: Site, rows: Iterable[tuple[int, time, t
 
 
 def check_hours(opens: time, closes: time, *, field: str | None = None) -> None:
-    """Raises HoursWrong unless the stretch ends after it begins. A night is two stretches, one for each of its days."""
-    if closes != time(0) and closes <= opens:
+    """Raises HoursWrong for a stretch that ends when it begins, or too late in the night to be meant so."""
+    start, end = (at.hour * 60 + at.minute for at in (opens, closes))
+    # Who types 08:00-07:00 has mistyped it; 00:00-00:00 is a whole day.
+    if closes != time(0) and (start == end or (end < start and end + MINUTES_A_DAY - start > LONGEST_NIGHT)):
         raise HoursWrong(field=field)
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
+from api.addresses import address_of
 from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now, is_form
 from api.domain.billing import invoices, payments
@@ -257,7 +258,9 @@ def ignore(seller_id: int, line_id: int, session: DbSession, user: CurrentUser, 
 
 
 @router.post("/invoices/{invoice_id}/checkout", status_code=status.HTTP_201_CREATED)
-def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, gateway: Gateway) -> CheckoutOut:
+def checkout(
+    invoice_id: int, request: Request, session: DbSession, user: CurrentUser, now: Now, gateway: Gateway
+) -> CheckoutOut:
     """Where to pay what is open by card. Nothing is paid until the gateway's signed message comes."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     cents = payments.require_open(session, invoice=invoice)
@@ -269,7 +272,7 @@ def checkout(invoice_id: int, session: DbSession, user: CurrentUser, now: Now, g
             email=user.email,
             # A second click is the same checkout; after a part was paid, the rest is another one.
             key=f"invoice-{invoice.id}-{cents}",
-            back_url=f"{settings().base_url}/invoices/{invoice.id}",
+            back_url=address_of(f"/invoices/{invoice.id}", origin=request.base_url),
         )
     except payments.GatewayTrouble as e:
         raise GatewayAway() from e

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from api.addresses import address_of
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.booking import feeds
 from api.domain.places.sites import get_resource, get_site_by_slug
-from api.settings import settings
 
 router = APIRouter(tags=["feeds"])
 
@@ -28,10 +28,10 @@ class FeedOut(BaseModel):
 
 
 @router.post("/api/v1/feeds", status_code=201)
-def open_feed(body: FeedIn, session: DbSession, user: CurrentUser, now: Now) -> FeedOut:
+def open_feed(body: FeedIn, request: Request, session: DbSession, user: CurrentUser, now: Now) -> FeedOut:
     resource = get_resource(session, body.resource_id) if body.resource_id else None
     secret = feeds.open_feed(session, user=user, resource=resource, now=now)
-    return FeedOut(url=f"{settings().base_url}/feeds/{secret}.ics")
+    return FeedOut(url=address_of(f"/feeds/{secret}.ics", origin=request.base_url))
 
 
 @router.get("/feeds/sites/{slug}.ics")

@@ -95,7 +95,7 @@ class TakenOut(StretchOut):
 
 
 class AvailabilityOut(BaseModel):
-    """`free` is open and not taken; its rule decides whether a booking fits there."""
+    """`free` is open to this person, not taken, and not before the notice; its rule decides what fits there."""
 
     resource_id: int
     free: list[StretchOut]
@@ -131,14 +131,15 @@ def availability(
     resource_id: int,
     session: DbSession,
     user: CurrentUser,
+    now: Now,
     start: Annotated[Moment, Query(alias="from")],
     end: Annotated[Moment, Query(alias="to")],
 ) -> AvailabilityOut:
-    """When it is free and when not, in `[from, to)`; at most 62 days."""
+    """When it is free for this person and when not, in `[from, to)`; at most 62 days. A kit is taken with its parts."""
     check_range(start, end)
     terms = bookings.get_terms(session, resource_id=resource_id, user=user)
-    taken = bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
-    free = bookings.list_free(terms, taken, start=start, end=end)
+    taken = bookings.list_taken(session, terms=terms, start=start, end=end)
+    free = bookings.list_free(terms, taken, start=start, end=end, now=now)
     return AvailabilityOut(
         resource_id=resource_id,
         free=[StretchOut(start=a, end=b) for a, b in free],
@@ -161,10 +162,10 @@ def free_slots(
     kind: ResourceKind | None = None,
     count: Annotated[int, Query(ge=1, le=10)] = 3,
 ) -> FoundOut:
-    """The next free slots of so many minutes in `[from, to)`, of all resources or those of a site or kind."""
+    """The next slots of so many minutes in `[from, to)` that this person may book, of a site or kind or all."""
     check_range(start, end)
     bookable = bookings.list_bookable(session, user=user, site_id=site_id, kind=kind)
-    slots = bookings.find_slots(session, terms=bookable, minutes=minutes, start=max(start, now), end=end, count=count)
+    slots = bookings.find_slots(session, terms=bookable, minutes=minutes, start=start, end=end, now=now, count=count)
     return FoundOut(
         items=[
             SlotsOut(

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection, Engine, create_engine, select
 from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings
+from api.domain.booking import bookings, closing
 from api.domain.booking.bookings import (
     Booking,
     BookingRequest,
@@ -203,7 +203,7 @@ class Bookings(RuleBasedStateMachine):
     def close(self, day: tuple[int, int]) -> None:
         """The place shuts for a day: bookings of that local day are cancelled, runs go on."""
         date = datetime(2026, *day).date()  # noqa: DTZ001
-        hit = bookings.close_days(
+        closed = closing.close_days(
             self.session,
             site=self.world.site,
             first_on=date,
@@ -215,7 +215,7 @@ class Bookings(RuleBasedStateMachine):
         self.closed.add(date)
         midnights = [datetime(2026, *day, tzinfo=PARIS) + timedelta(days=n) for n in (0, 1)]
         gone = {k for k, (_, (a, b)) in self.booked.items() if a < midnights[1] and b > midnights[0]}
-        assert {booking.id for booking in hit} == gone
+        assert {booking.id for booking in closed.bookings} == gone
         for key in gone:
             del self.booked[key]
 

@@ -15,6 +15,7 @@ from api.domain.booking.bookings import (
     TooEarly,
     policy_of,
 )
+from api.domain.booking.bookings.change import clear_time
 from api.domain.booking.rules import DEFAULT
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotAllowed
@@ -162,6 +163,6 @@ def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: BookingWo
     later = world.book(at(3, 14), at(3, 15))
     elsewhen = world.book(at(5, 14), at(5, 15))
     span = {"start": booking.start_at, "end": later.end_at}
-    hit = bookings.cancel_all(world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, **span)
-    assert hit == [later]
+    cleared = clear_time(world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, **span)
+    assert cleared.bookings == [later]
     assert [each.status for each in (booking, later, elsewhen)] == ["confirmed", "cancelled", "confirmed"]

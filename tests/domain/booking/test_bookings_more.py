@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings
+from api.domain.booking import bookings, closing
 from api.domain.booking.bookings import (
     SKIP,
     AlreadyWaiting,
@@ -156,6 +156,7 @@ def test_an_offer_that_ran_out_goes_to_the_next_in_line(world: BookingWorld) -> 
 
 
 def test_one_stands_in_line_once_and_may_leave(world: BookingWorld) -> None:
+    world.book(at(3, 10), at(3, 11))
     wait = wait_for(world)
 
     with pytest.raises(AlreadyWaiting):
@@ -262,7 +263,7 @@ def test_maintenance_cancels_bookings(world: BookingWorld) -> None:
     booking = world.book(at(3, 10), at(3, 11))
     start = datetime(2026, 3, 3, 7, tzinfo=UTC)
 
-    bookings.maintain(
+    closing.maintain(
         world.session,
         resource=world.room,
         start=start,

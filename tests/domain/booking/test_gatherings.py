@@ -17,6 +17,7 @@ from api.domain.booking.gatherings import (
     SeatsWrong,
     TitleMissing,
 )
+from api.domain.booking.kits import create_kit
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.messages.notifications import Mail
@@ -52,6 +53,14 @@ def test_a_gathering_takes_no_room_that_is_booked(world: BookingWorld) -> None:
 
     with pytest.raises(Taken):
         announce(world, resources=[world.room])
+
+
+def test_an_event_that_holds_a_kit_holds_its_parts(world: BookingWorld) -> None:
+    kit = create_kit(world.session, site=world.site, name="VR", members=[world.room], items=[], now=NOW)
+    announce(world, resources=[kit.resource])
+
+    with pytest.raises(Taken):
+        world.book(at(3, 9), at(3, 10))
 
 
 @pytest.mark.parametrize(

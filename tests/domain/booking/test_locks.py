@@ -5,27 +5,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings, gatherings
+from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, ItemCheck, Wait, WaitStatus
-from api.domain.booking.gatherings import Gathering, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit, create_kit, put_in_service, take_out_of_service
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.people.accounts import User
 from api.domain.places.timeline import Hold
-from tests.world import HOUR, make_user
+from tests.world import HOUR
 from tests.world.booking import NOW, BookingWorld, at, make_booking_world
+from tests.world.races import Connect, race_sessions
 
-Connect = sessionmaker[Session]
 Act = Callable[[Session, BookingWorld, Booking], object]
-
-
-@pytest.fixture
-def connect(committed: Engine) -> Connect:
-    return sessionmaker(committed, expire_on_commit=False)
 
 
 @pytest.fixture
@@ -87,36 +81,14 @@ def test_who_read_a_booking_before_it_moved_moves_it_from_where_it_is(connect: C
 def test_who_read_a_booking_before_it_moved_cancels_it_where_it_is(connect: Connect, world: BookingWorld) -> None:
     booking_id = book(connect, world)
     with connect.begin() as session:
-        request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), session.get_one(User, world.charlie.id)
-        wait_id = bookings.join_waitlist(session, request=request, user=user, now=NOW).id
-    with connect.begin() as session:
         booking = session.get_one(Booking, booking_id)
         do(connect, world, booking_id, move_to(14))
+        with connect.begin() as other:
+            request, user = BookingRequest(world.room.id, at(3, 14), at(3, 15)), other.get_one(User, world.charlie.id)
+            wait_id = bookings.join_waitlist(other, request=request, user=user, now=NOW).id
         cancel(session, world, booking)
     with connect() as session:
         assert session.get_one(Wait, wait_id).status == WaitStatus.OFFERED
-
-
-def race(connect: Connect, works: list[Callable[[Session, threading.Barrier], object]]) -> list[object]:
-    """Each in a thread and a transaction of its own; what each answered or raised, in the order of `works`.
-
-    A work reads what it needs, waits at the barrier, and then acts: nobody knows what the others do.
-    """
-    barrier, outcomes = threading.Barrier(len(works), timeout=30), [object()] * len(works)
-
-    def run(n: int) -> None:
-        try:
-            with connect.begin() as session:
-                outcomes[n] = works[n](session, barrier)
-        except Exception as error:  # a race may raise anything; the test looks at it
-            outcomes[n] = error
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(len(works))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return outcomes
 
 
 @pytest.mark.parametrize(
@@ -138,7 +110,7 @@ def test_two_verbs_at_once_on_one_booking_leave_one_right_outcome(
 
         return run
 
-    outcomes = race(connect, [work(act) for act in acts])
+    outcomes = race_sessions(connect, [work(act) for act in acts])
 
     assert outcomes.count("done") in winners
     assert all(each == "done" or isinstance(each, ForbiddenMove) for each in outcomes)
@@ -165,7 +137,7 @@ def test_a_kit_is_handed_out_once(connect: Connect, world: BookingWorld) -> None
         bookings.hand_out(session, booking=booking, checks=[ItemCheck("S-1")], actor=actor, now=booking.start_at)
         return "done"
 
-    outcomes = race(connect, [hand_out, hand_out])
+    outcomes = race_sessions(connect, [hand_out, hand_out])
 
     assert sorted(type(each) for each in outcomes if each != "done") == [ForbiddenMove]
 
@@ -223,6 +195,8 @@ def test_who_leaves_the_line_as_the_offer_comes_leaves_it_to_the_next(connect: C
 
 
 def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, world: BookingWorld) -> None:
+    book(connect, world)
+
     def join(session: Session, barrier: threading.Barrier) -> str:
         user = session.get_one(User, world.charlie.id)
         barrier.wait()
@@ -230,69 +204,7 @@ def test_one_person_joins_a_line_once_whatever_comes_at_once(connect: Connect, w
         bookings.join_waitlist(session, request=request, user=user, now=NOW)
         return "done"
 
-    outcomes = race(connect, [join] * 4)
+    outcomes = race_sessions(connect, [join] * 8)
 
     assert outcomes.count("done") == 1
     assert all(each == "done" or isinstance(each, bookings.AlreadyWaiting) for each in outcomes)
-
-
-@pytest.fixture
-def gathering_id(connect: Connect, world: BookingWorld) -> int:
-    """Tomorrow, with one seat."""
-    with connect.begin() as session:
-        facts: dict[str, Any] = {"title": "Laser", "start": NOW + 24 * HOUR, "end": NOW + 25 * HOUR, "seats": 1}
-        site, bob = session.merge(world.site), session.get_one(User, world.bob.id)
-        return gatherings.announce(session, site=site, actor=bob, now=NOW, **facts).id
-
-
-def test_seats_are_never_oversold(connect: Connect, gathering_id: int) -> None:
-    with connect.begin() as session:
-        user_ids = [make_user(session, f"p{n}").id for n in range(6)]
-
-    def register(user_id: int) -> Callable[[Session, threading.Barrier], object]:
-        def run(session: Session, barrier: threading.Barrier) -> RegistrationStatus:
-            gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, user_id)
-            barrier.wait()
-            return gatherings.register(session, gathering=gathering, user=user, now=NOW).status
-
-        return run
-
-    outcomes = race(connect, [register(user_id) for user_id in user_ids])
-
-    assert sorted(map(str, outcomes)) == ["registered"] + ["waiting"] * 5
-
-
-def test_a_seat_is_given_back_once_and_to_one(connect: Connect, world: BookingWorld, gathering_id: int) -> None:
-    with connect.begin() as session:
-        gathering = session.get_one(Gathering, gathering_id)
-        users = [session.get_one(User, each.id) for each in (world.alice, world.bob, world.charlie)]
-        seat_ids = [gatherings.register(session, gathering=gathering, user=user, now=NOW).id for user in users]
-
-    with connect() as session:
-        seat = session.get_one(Registration, seat_ids[0])
-        with connect.begin() as other:
-            gatherings.withdraw(other, seat=other.get_one(Registration, seat_ids[0]), now=NOW)
-        with pytest.raises(ForbiddenMove):
-            gatherings.withdraw(session, seat=seat, now=NOW)
-        session.rollback()
-        with pytest.raises(ForbiddenMove):
-            gatherings.mark_attended(session, seat=seat, actor=world.bob, now=NOW)
-    with connect() as session:
-        statuses = [session.get_one(Registration, seat_id).status for seat_id in seat_ids]
-        assert [str(each) for each in statuses] == ["withdrawn", "registered", "waiting"]
-
-
-def test_who_read_the_list_before_a_seat_was_given_back_registers_again(
-    connect: Connect, world: BookingWorld, gathering_id: int
-) -> None:
-    with connect.begin() as session:
-        gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, world.alice.id)
-        gatherings.register(session, gathering=gathering, user=user, now=NOW)
-    with connect.begin() as session:
-        gathering, user = session.get_one(Gathering, gathering_id), session.get_one(User, world.alice.id)
-        seat = gatherings.find_registration(session, gathering=gathering, user=user)
-        assert seat is not None
-        with connect.begin() as other:
-            gatherings.withdraw(other, seat=other.get_one(Registration, seat.id), now=NOW)
-        again = gatherings.register(session, gathering=gathering, user=user, now=NOW)
-        assert again.status == RegistrationStatus.REGISTERED

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from api.domain.booking import bookings
+from api.domain.booking import bookings, closing
 from api.domain.booking.bookings import (
     AgeMissing,
     BookingStatus,
@@ -101,7 +101,7 @@ def test_only_managers_set_rules(world: BookingWorld) -> None:
 
 
 def test_a_closed_day_and_a_public_holiday_are_named(world: BookingWorld) -> None:
-    bookings.close_days(
+    closing.close_days(
         world.session, site=world.site, first_on=date(2026, 3, 4), last_on=date(2026, 3, 5), reason="x",
         actor=world.bob, now=NOW,
     )  # fmt: skip
@@ -116,12 +116,12 @@ def test_a_closure_cancels_what_stood_there_without_fee(world: BookingWorld) -> 
     world.rule(cancel_minutes=10_000, late_fee_cents=500)
     booking = world.book(at(4, 10), at(4, 11))
 
-    hit = bookings.close_days(
+    closed = closing.close_days(
         world.session, site=world.site, first_on=date(2026, 3, 4), last_on=date(2026, 3, 4), reason="x",
         actor=world.bob, now=NOW,
     )  # fmt: skip
 
-    assert hit == [booking]
+    assert (closed.bookings, closed.gatherings) == ([booking], [])
     assert (booking.status, booking.fee_cents) == (BookingStatus.CANCELLED, 0)
     assert bookings.list_holds_of(world.session, booking) == []
 

@@ -41,7 +41,7 @@ def test_who_is_offered_a_freed_slot_hears_until_when_once(world: BookingWorld) 
         send_due(world.session, now=NOW)
 
     (letter,) = letters(world.session, "wait_offered")
-    assert (letter.user_id, letter.about) == (world.charlie.id, f"wait:{wait.id}")
+    assert (letter.user_id, letter.about) == (world.charlie.id, f"wait:{wait.id}:260302100000")
     assert "kept for you until Monday 2 March 2026 at 11:00" in letter.body
     assert world.session.get_one(Wait, wait.id).status == WaitStatus.OFFERED
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings
+from api.domain.booking import bookings, closing
 from api.domain.booking.bookings import ClosedThen, OutsideHours
 from api.domain.core.errors import DomainError, NotFound
 from api.domain.people.roles import StaffOnly
@@ -91,7 +91,7 @@ def test_a_suspended_convention_allows_nothing_until_it_is_resumed(world: Bookin
 
 def test_a_closed_day_stays_closed_unless_the_convention_says_otherwise(world: BookingWorld) -> None:
     sign(world)
-    bookings.close_days(
+    closing.close_days(
         world.session,
         site=world.site,
         first_on=date(2026, 3, 10),

@@ -1,13 +1,22 @@
 """Places and their hours: local wall time made instants, across summer time, holidays, closures and midnight."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.core.errors import NotFound
 from api.domain.people.roles import Level, grant
-from api.domain.places.calendar import calendar_of, is_open_at, local_instant, open_intervals
+from api.domain.places.calendar import (
+    REGIONS,
+    Calendar,
+    calendar_of,
+    is_closed_on,
+    is_open_at,
+    local_instant,
+    open_intervals,
+)
 from api.domain.places.sites import (
     Closure,
     HoursWrong,
@@ -114,9 +123,44 @@ def test_hours_replace_the_week_and_must_end_after_they_begin(session: Session) 
     site = a_site(session, (time(9), time(18)))
     set_hours(session, site=site, rows=[(0, time(10), time(12), True)])
     assert len(site.hours) == 1
-    with pytest.raises(HoursWrong):
-        set_hours(session, site=site, rows=[(0, time(22), time(2), True)])
+    for opens, closes in ((time(9), time(9)), (time(8), time(7)), (time(12), time(5))):
+        with pytest.raises(HoursWrong):
+            set_hours(session, site=site, rows=[(0, opens, closes, True)])
     assert len(site.hours) == 1
+
+
+def test_hours_past_midnight_belong_to_the_day_on_which_they_begin(session: Session) -> None:
+    site = make_site(session)
+    set_hours(session, site=site, rows=[(3, time(18), time(2), True)])  # Thursdays
+    assert day_of(site, date(2026, 1, 15)) == [("15 17:00", "15 23:00")]
+    assert day_of(site, date(2026, 1, 16)) == [("15 23:00", "16 01:00")]
+    # 30 April 2026 is a Thursday, and the day after it a holiday: the night is that of Thursday.
+    assert day_of(site, date(2026, 5, 1)) == [("30 22:00", "01 00:00")]
+    session.add(Closure(site_id=site.id, first_on=date(2026, 1, 15), last_on=date(2026, 1, 15), reason="Works"))
+    session.flush()
+    session.refresh(site)
+    assert day_of(site, date(2026, 1, 16)) == []
+
+
+@pytest.mark.parametrize(
+    ("region", "day"),
+    [
+        ("6AE", date(2026, 12, 26)),
+        ("57", date(2026, 4, 3)),
+        ("971", date(2026, 5, 27)),
+        ("974", date(2027, 12, 20)),
+        ("972", date(2026, 5, 22)),
+        ("973", date(2026, 6, 10)),
+    ],
+)
+def test_a_place_keeps_the_holidays_of_its_region(session: Session, region: str, day: date) -> None:
+    here, elsewhere = make_site(session, holiday_region=region), make_site(session)
+    assert [is_closed_on(calendar_of(site), day) for site in (here, elsewhere)] == [True, False]
+
+
+def test_every_region_is_known_to_the_calendar_of_holidays() -> None:
+    for region in REGIONS:
+        assert is_closed_on(Calendar(zone=ZoneInfo("Europe/Paris"), holiday_region=region), date(2026, 7, 14))
 
 
 def test_open_now(session: Session) -> None:

@@ -39,6 +39,26 @@ def test_wrong_hours_are_said_at_their_day(manager: Browser, world: World, close
     assert len(world.site.hours) == 7
 
 
+def test_holidays_are_switched_off_and_given_a_region(
+    manager: Browser, alice: Browser, session: Session, world: World
+) -> None:
+    assert alice.post("/staff/holidays", {"region": "6AE"}).status_code in (403, 404)
+    assert manager.post("/staff/holidays", {"region": "BZH"}).status_code == 422
+    assert manager.post("/staff/holidays", {"region": "6AE", "closed_on_holidays": "yes"}).status_code == 303
+    session.refresh(world.site)
+    assert (world.site.closed_on_holidays, world.site.holiday_region) == (True, "6AE")
+    assert '<option value="6AE" selected>' in manager.get("/staff/hours").text
+    manager.post("/staff/holidays", {"region": ""})
+    session.refresh(world.site)
+    assert (world.site.closed_on_holidays, world.site.holiday_region) == (False, "")
+
+
+def test_without_hours_the_page_says_that_nothing_can_be_booked(manager: Browser) -> None:
+    assert "nothing can be booked" not in manager.get("/staff/hours").text
+    manager.post("/staff/hours", {})
+    assert "nothing can be booked" in manager.get("/staff/hours").text
+
+
 def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
     manager: Browser, session: Session, world: World, room: Resource
 ) -> None:

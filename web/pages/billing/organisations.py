@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
+from api.addresses import address_of
 from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, ledger, organisations, payments
 from api.domain.billing.facturx import Address, DeliverTo
@@ -16,7 +17,6 @@ from api.domain.billing.sellers import list_sellers
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation, User
 from api.domain.sales import orders, quotes
-from api.settings import settings
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.sales.orders import STATES
@@ -230,14 +230,13 @@ def _draw(
     token: str = "",
     status: int = 200,
 ) -> Response:
-    base_url = (settings().base_url or str(reader.request.base_url)).rstrip("/")
     return reader.page(
         "billing/organisation.html",
         status=status,
         form=form,
         row=row,
         details=organisations.find_details(session, organisation=row),
-        join_url=f"{base_url}/org/join?token={token}",
+        join_url=address_of(f"/org/join?token={token}", origin=reader.request.base_url),
         invited=bool(token),
         **_read_people(session, user, row, reader),
         **_read_purchases(session, user, row, reader),

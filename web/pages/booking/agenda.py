@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.photos import keep_photo
+from api.addresses import address_of
 from api.bounds import Moment
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import bookings, gatherings
@@ -85,9 +87,8 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respon
 def feed(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     """A new secret address for a calendar program, shown once."""
     # A POST, because the address before it stops working.
-    # Without a public address in the settings, it is the one by which this browser came.
     secret = open_feed(session, user=user, now=reader.now)
-    return reader.page("booking/feed.html", url=f"{settings().base_url or reader.request.base_url}feeds/{secret}.ics")
+    return reader.page("booking/feed.html", url=address_of(f"/feeds/{secret}.ics", origin=reader.request.base_url))
 
 
 @router.get("/bookings/{booking_id}")
@@ -141,11 +142,13 @@ def _moving(
     context: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or weeks_ahead is not None, "week": None}
     movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
     # The resource may have been retired since, or kept to members: then there is no week to show.
-    resources = bookings.list_terms(session, resource_ids=[booking.resource_id], user=user) if movable else []
-    for terms in resources:
+    # The rules are those of the person who booked, whoever moves it; "yours" is what belongs to the reader.
+    resources = bookings.list_terms(session, resource_ids=[booking.resource_id], user=booking.user) if movable else []
+    for terms in (replace(each, user_id=user.id) for each in resources):
         if weeks_ahead is None:
             weeks_ahead = weeks_ahead_of(reader, terms, Form(reader.request, {"day": form["day"] or day}))
-        week = week_of(session, reader, terms, user, weeks_ahead)
+        minutes = int((booking.end_at - booking.start_at).total_seconds() // 60)
+        week = week_of(session, reader, terms, weeks_ahead, minutes)
         context |= {"terms": terms, "week": week, "weeks_ahead": weeks_ahead, "reasons": REASONS}
     return context
 

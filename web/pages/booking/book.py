@@ -22,13 +22,11 @@ from api.domain.booking.bookings import (
     NoSuchTime,
     SkillMissing,
     as_instant,
-    is_staff,
     price_of,
 )
 from api.domain.core.errors import DomainError, Invalid
 from api.domain.people.accounts import User
 from api.domain.places.calendar import Interval, local_instant
-from api.domain.places.conventions import list_open_for
 from api.domain.places.sites import ResourceKind
 from api.domain.places.skills import get_skill, has_skill
 from api.domain.places.timeline import Taken
@@ -36,7 +34,7 @@ from api.domain.pricing.prices import Price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.render import PageReader, Reader, text_for
-from web.week import SlotNeeds, Week, build_week, drop_duplicates
+from web.week import SlotNeeds, Week, build_week
 
 router = APIRouter(include_in_schema=False)
 
@@ -77,10 +75,11 @@ class TimeMissing(Invalid):
 
 @dataclass(frozen=True)
 class ResourceSlots:
-    """A resource and its next free slots."""
+    """A resource and its next free slots, or why this person can book it at no time."""
 
     terms: BookingTerms
     slots: list[Interval]
+    hindrance: str
 
 
 @router.get("/book")
@@ -107,7 +106,7 @@ def book_page(
         lengths=_lengths(of_kind, minutes),
         resource_slots=_list_slots(session, reader, of_kind, minutes),
         shown=shown,
-        week=week_of(session, reader, shown, user, week) if shown else None,
+        week=week_of(session, reader, shown, week, minutes) if shown else None,
         weeks_ahead=week,
         reasons=REASONS,
     )
@@ -129,40 +128,42 @@ def _list_slots(
 ) -> list[ResourceSlots]:
     now = reader.now
     # 30 days, as the page says where nothing is free.
-    slots = bookings.find_slots(session, terms=resources, minutes=minutes, start=now, end=now + timedelta(days=30))
-    return [ResourceSlots(terms, slots.get(terms.resource_id, [])) for terms in resources]
+    end = now + timedelta(days=30)
+    slots = bookings.find_slots(session, terms=resources, minutes=minutes, start=now, end=end, now=now)
+    return [
+        ResourceSlots(terms, own, "" if own else _hindrance(session, reader, terms))
+        for terms in resources
+        for own in [slots[terms.resource_id]]
+    ]
 
 
-def week_of(session: Session, reader: PageReader, terms: BookingTerms, user: User, weeks_ahead: int) -> Week:
-    """Seven days from today on, or so many weeks later, as this person may book the resource."""
+def _hindrance(session: Session, reader: PageReader, terms: BookingTerms) -> str:
+    """Why this person can book it at no time, or ""."""
+    error = bookings.find_hindrance(session, terms=terms, now=reader.now)
+    return text_for(reader.request, error.msgid(), error.params) if error else ""
+
+
+def week_of(session: Session, reader: PageReader, terms: BookingTerms, weeks_ahead: int, minutes: int) -> Week:
+    """Seven days from today on, or so many weeks later, as this person may book the resource for so many minutes."""
     zone, now, policy = terms.zone, reader.now, terms.policy
     first = now.astimezone(zone).date() + timedelta(weeks=weeks_ahead)
     days = [first + timedelta(days=n) for n in range(7)]
     start, end = (local_instant(zone, day, time(0)) for day in (days[0], days[-1] + timedelta(days=1)))
-    # A kit is taken when one of its members is, by itself or with another kit.
-    taken = [
-        span
-        for resource_id in terms.held_ids
-        for span in bookings.list_taken(session, resource_id=resource_id, user=user, start=start, end=end)
-    ]
-    notice = timedelta(0) if is_staff(terms) else timedelta(minutes=policy.notice_minutes)
+    usages = bookings.read_usages(session, [terms], start=start, end=end, now=now)
+
+    def fit(free_from: datetime, free_to: datetime) -> Interval | None:
+        return bookings.fit_slot(terms, usages, start=free_from, end=free_to, minutes=minutes, now=now)
+
     return build_week(
         days,
         zone,
-        opening=list_open_for(
-            session,
-            user_id=user.id,
-            site_id=terms.site_id,
-            resource_id=terms.resource_id,
-            calendar=terms.calendar,
-            start=start,
-            end=end,
-        ),
-        taken=drop_duplicates(taken),
-        bookable=(now + notice, now + timedelta(days=policy.horizon_days)),
+        opening=[] if terms.out_of_service else bookings.open_times(terms, start=start, end=end),
+        taken=bookings.list_taken(session, terms=terms, start=start, end=end),
+        bookable=bookings.bookable_within(terms, now),
         needs=SlotNeeds(
             *(timedelta(minutes=n) for n in (policy.min_minutes, policy.before_minutes, policy.after_minutes))
         ),
+        fit=fit,
     )
 
 
@@ -219,7 +220,7 @@ def show_booking_form(
         form=form,
         missing_skill=_find_missing_skill(session, terms, user, reader.now),
         offer=_offer(reader, session, user, terms, form),
-        week=week_of(session, reader, terms, user, weeks_ahead),
+        week=week_of(session, reader, terms, weeks_ahead, form.int("minutes", otherwise=60)),
         weeks_ahead=weeks_ahead,
         reasons=REASONS,
         repeats=REPEATS,

@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from api.bounds import day_of
 from api.deps import CurrentUser, DbSession
-from api.domain.booking import bookings
-from api.domain.booking.bookings import DaysWrong
+from api.domain.booking import closing
+from api.domain.booking.closing import DaysWrong
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage
+from api.domain.places.calendar import REGIONS
 from api.domain.places.sites import Closure, Site
 from web.forms import Form, Sent, trying
 from web.hours_form import WEEKDAYS, hours_as_typed, read_hours
@@ -59,6 +60,7 @@ def _show(reader: PageReader, session: Session, user: User, form: Form) -> Respo
         place=site,
         weekdays=WEEKDAYS,
         a_day=A_DAY,
+        regions=REGIONS,
         closures=[each for each in site.closures if each.last_on >= today],
         is_manager=may_manage(session, user=user, site_id=site.id),
     )
@@ -70,15 +72,27 @@ def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, for
     site = staffed_site(reader)
     with trying(session, form):
         rows = [(*stretch, form[f"staffed-{name}"] == "yes") for name, stretch in read_hours(form, a_day=A_DAY)]
-        bookings.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
+        closing.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
     if form.errors:
         return _show(reader, session, user, form)
     return reader.to("/staff/hours", N_("Opening hours saved."))
 
 
+@router.post("/staff/holidays")
+def keep_holidays(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    site = staffed_site(reader)
+    form.data = {**_typed(site), **dict(form.data)}
+    with trying(session, form):
+        is_closed, region = form["closed_on_holidays"] == "yes", form["region"]
+        closing.keep_holidays(session, site=site, is_closed=is_closed, region=region, actor=user, now=reader.now)
+    if form.errors:
+        return _show(reader, session, user, form)
+    return reader.to("/staff/hours", N_("Public holidays saved."))
+
+
 @router.post("/staff/closures")
 def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Close the site on whole days; bookings on them are cancelled without fee, and their people are written to."""
+    """Close the site on whole days; bookings and events on them are cancelled, and their people are written to."""
     site = staffed_site(reader)
     # The page has two forms; the hours that this one does not send are shown as they stand, if it comes back.
     form.data = {**_typed(site), **dict(form.data)}
@@ -86,7 +100,7 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
         if not form["reason"]:
             raise ClosureReasonMissing()
         first_on, last_on = _days(form)
-        cancelled = bookings.close_days(
+        closed = closing.close_days(
             session,
             site=site,
             first_on=first_on,
@@ -94,11 +108,15 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
             reason=form["reason"],
             actor=user,
             now=reader.now,
+            call_off=form["keep_events"] != "yes",
         )
     if form.errors:
         return _show(reader, session, user, form)
     return reader.to(
-        "/staff/hours", N_("Closure saved; bookings cancelled free of charge: {count}."), count=len(cancelled)
+        "/staff/hours",
+        N_("Closure saved; bookings cancelled free of charge: {count}, events cancelled: {events}."),
+        count=len(closed.bookings),
+        events=len(closed.gatherings),
     )
 
 
@@ -115,5 +133,5 @@ def reopen(reader: StaffReader, session: DbSession, user: CurrentUser, closure_i
     closure = session.get(Closure, closure_id)
     if closure is None or closure.site_id not in site_ids(reader):
         raise NotFound()
-    bookings.reopen(session, closure=closure, actor=user, now=reader.now)
+    closing.reopen(session, closure=closure, actor=user, now=reader.now)
     return reader.to("/staff/hours", N_("Closure removed."))

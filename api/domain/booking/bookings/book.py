@@ -6,39 +6,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from dateutil.relativedelta import relativedelta
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 from sqlalchemy.types import BigInteger
 
-from api.domain.booking.bookings.table import COUNTED, LIVE, Booking, BookingStatus
+from api.domain.booking.bookings.quotas import Usages, check_quota, has_quota, read_usages
+from api.domain.booking.bookings.table import Booking, BookingStatus, Holder
 from api.domain.booking.bookings.terms import (
     BookingTerms,
-    ClosedThen,
-    OutsideHours,
-    QuotaUsedUp,
-    SkillMissing,
-    TooManyAtOnce,
     as_instant,
-    check_person,
+    check_age,
+    check_hours,
+    check_skill,
     check_time,
-    find_closed_day,
     get_terms,
-    is_open,
     is_staff,
     price_of,
 )
-from api.domain.core.errors import N_, DomainError, NotFound
+from api.domain.booking.kits import OutOfService
+from api.domain.core.errors import DomainError, NotFound
 from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.people.roles import require_staff
-from api.domain.places.calendar import Interval
-from api.domain.places.conventions import find_cover
-from api.domain.places.skills import has_skill
-from api.domain.places.timeline import Hold, Taken, lock_resources, span
+from api.domain.places.timeline import Hold, HoldReason, Taken, lock_resources, span
 
 
 @dataclass(frozen=True)
@@ -159,15 +152,16 @@ def draft_booking(
         require_staff(session, user=actor, site_id=terms.site_id)
     start = as_instant(request.start, zone=terms.zone)
     end = as_instant(request.end, zone=terms.zone, field="end")
-    check_time(terms, start=start, end=end, now=now)
-    check_person(terms, youngest_age=request.youngest_age, guardian_consent=request.guardian_consent)
     organisation_id = request.organisation_id
     if organisation_id is not None and not may_buy_for(session, user=user, organisation_id=organisation_id):
         raise NotFound(field="organisation_id")
-    convention_id = _check_hours(session, terms, user, start, end)
-    _check_skill(session, terms, user, end)
-    if terms.policy.has_quota and not is_staff(terms):
-        check_quota(session, terms, user=user, start=start, end=end, now=now, locking=locking, ignore_id=ignore_id)
+    # Before anything is read around this time: at the ends of the calendar there is no time around.
+    check_time(terms, start=start, end=end, now=now)
+    if locking and has_quota(terms):
+        lock_person(session, user.id)
+    usages = read_usages(session, [terms], start=start, end=start, now=now, ignore_id=ignore_id)
+    convention_id = check_rules(terms, usages, start=start, end=end, now=now)
+    check_age(terms, youngest_age=request.youngest_age, guardian_consent=request.guardian_consent)
     price = price_of(terms, start=start, end=end, for_organisation=organisation_id is not None)
     return BookingDraft(
         terms=terms,
@@ -180,8 +174,27 @@ def draft_booking(
     )
 
 
-def find_refusal(session: Session, *, request: BookingRequest, user: User, now: datetime) -> DomainError | None:
-    """The error that booking would raise at this moment; somebody may still be faster."""
+def check_rules(terms: BookingTerms, usages: Usages, *, start: datetime, end: datetime, now: datetime) -> int | None:
+    """May this person book this time, when it is free? The convention that it needs, if any. Pure.
+
+    Booking, search, offers, week and series all ask this. Raises the error of the first rule that is broken.
+    """
+    check_time(terms, start=start, end=end, now=now)
+    if terms.out_of_service:
+        raise OutOfService(name=terms.name, why=terms.out_of_service)
+    convention_id = check_hours(terms, start=start, end=end)
+    check_skill(terms, end=end)
+    check_quota(terms, usages, start=start, end=end)
+    return convention_id
+
+
+def find_refusal(
+    session: Session, *, request: BookingRequest, user: User, now: datetime, holder: Holder | None = None
+) -> DomainError | None:
+    """The error that booking would raise at this moment; somebody may still be faster.
+
+    The holds of `holder` (an offer that this person was made) do not stand in their own way.
+    """
     try:
         draft = draft_booking(session, request=request, user=user, now=now)
     except DomainError as error:
@@ -190,107 +203,15 @@ def find_refusal(session: Session, *, request: BookingRequest, user: User, now: 
     holds = select(Hold.id).where(
         Hold.resource_id.in_(draft.terms.held_ids), Hold.released_at.is_(None), Hold.during.op("&&")(during)
     )
+    if holder is not None:
+        is_own = (Hold.reason == HoldReason.BOOKING) & (Hold.about_id == holder.hold_key)
+        holds = holds.where(or_(~is_own, Hold.about_id.is_(None)))
     return Taken() if session.scalar(holds.limit(1)) else None
 
 
-def _check_hours(session: Session, terms: BookingTerms, user: User, start: datetime, end: datetime) -> int | None:
-    """None inside the opening hours; else the id of the convention that covers it. Raises ClosedThen, OutsideHours."""
-    if is_open(terms, start=start, end=end):
-        return None
-    cover = find_cover(
-        session,
-        user_id=user.id,
-        site_id=terms.site_id,
-        resource_id=terms.resource_id,
-        calendar=terms.calendar,
-        start=start,
-        end=end,
-    )
-    if cover is not None:
-        return cover.id
-    if day := find_closed_day(terms, start=start, end=end):
-        raise ClosedThen(day=day)
-    raise OutsideHours()
-
-
-def _check_skill(session: Session, terms: BookingTerms, user: User, end: datetime) -> None:
-    """The authorisation must last to the end of the booking. Staff need none."""
-    skill_id = terms.policy.skill_id
-    if skill_id is None or is_staff(terms):
-        return
-    if not has_skill(session, user_id=user.id, skill_id=skill_id, at=end):
-        raise SkillMissing()
-
-
-def check_quota(
-    session: Session,
-    terms: BookingTerms,
-    *,
-    user: User,
-    start: datetime,
-    end: datetime,
-    now: datetime,
-    locking: bool,
-    ignore_id: int | None = None,
-) -> None:
-    """Minutes per local day, week (from Monday) and month in which it starts, and bookings that are not over.
-
-    Raises QuotaUsedUp, TooManyAtOnce.
-    """
-    if locking:
-        # Without the lock, two requests of one person at once would each count without the other.
-        lock_person(session, user.id)
-    policy, minutes = terms.policy, int((end - start).total_seconds() // 60)
-    for period, limit, (first, last) in _periods(terms, start):
-        if limit is not None:
-            used = _minutes_booked(session, terms, user.id, first, last, ignore_id)
-            if used + minutes > limit:
-                raise QuotaUsedUp(minutes=limit, period=period)
-    if policy.at_once is not None and _open_bookings(session, terms, user.id, now, ignore_id) >= policy.at_once:
-        raise TooManyAtOnce(count=policy.at_once)
-
-
 def lock_person(session: Session, user_id: int) -> None:
+    """For quotas: without it, two requests of one person at once would each count without the other."""
     session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
-
-
-def _periods(terms: BookingTerms, start: datetime) -> list[tuple[str, int | None, Interval]]:
-    """(name, limit in minutes, first and last midnight of the wall clock) of each period with a quota."""
-    # Adding to a local datetime moves the wall clock: a day of 23 or 25 hours ends at midnight too.
-    day = start.astimezone(terms.zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
-    week, month = day - timedelta(days=day.weekday()), day.replace(day=1)
-    policy = terms.policy
-    return [
-        (N_("day"), policy.quota_day_minutes, (day, day + timedelta(days=1))),
-        (N_("week"), policy.quota_week_minutes, (week, week + timedelta(days=7))),
-        (N_("month"), policy.quota_month_minutes, (month, month + relativedelta(months=1))),
-    ]
-
-
-def _minutes_booked(
-    session: Session, terms: BookingTerms, user_id: int, first: datetime, last: datetime, ignore_id: int | None
-) -> float:
-    seconds = func.sum(func.extract("epoch", Booking.end_at - Booking.start_at))
-    query = select(func.coalesce(seconds, 0)).where(
-        Booking.user_id == user_id,
-        Booking.rule_id == terms.rule_id,
-        Booking.start_at >= first,
-        Booking.start_at < last,
-        Booking.status.in_(COUNTED),
-        Booking.id != (ignore_id or 0),
-    )
-    return float(session.scalar(query) or 0) / 60
-
-
-def _open_bookings(session: Session, terms: BookingTerms, user_id: int, now: datetime, ignore_id: int | None) -> int:
-    query = select(func.count()).where(
-        Booking.user_id == user_id,
-        Booking.rule_id == terms.rule_id,
-        Booking.end_at > now,
-        Booking.status.in_(LIVE),
-        Booking.id != (ignore_id or 0),
-    )
-    return session.scalar(query) or 0
 
 
 def _row_of(

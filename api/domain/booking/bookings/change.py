@@ -5,10 +5,12 @@ Each verb locks the booking before it checks anything, so callers may have read 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import String, and_, cast, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,22 +20,26 @@ from api.domain.booking.bookings.table import (
     NEXT,
     Booking,
     BookingStatus,
+    FreedTime,
+    list_holds_of,
     lock_booking,
     lock_holds_of,
     move_booking,
     record_booking,
 )
-from api.domain.booking.bookings.waitlist import offer_freed
+from api.domain.booking.bookings.waitlist import lock_offers, offer_freed, withdraw_offer
 from api.domain.booking.rules import DEFAULT, Policy, Rule
 from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places.timeline import Hold, Taken, move_hold, release_hold, span
+from api.domain.places.timeline import Hold, HoldReason, Taken, lock_resources, move_hold, release_hold, span
 
 # How long before the start one may check in.
 CHECK_IN_EARLY = timedelta(minutes=30)
+# The longest booking that a rule may allow, with its buffers.
+LONGEST_HOLD = timedelta(days=33)
 
 
 class BookingOfAnother(NotAllowed):
@@ -88,7 +94,7 @@ def move(
         locking=True,
         ignore_id=booking.id,
     )
-    _move_holds(session, booking, draft)
+    freed = _move_holds(session, booking, draft)
     _write_move(session, booking, draft, now)
     record_booking(
         session,
@@ -99,7 +105,7 @@ def move(
         old=[old_start.isoformat(), old_end.isoformat()],
         new=[draft.start.isoformat(), draft.end.isoformat()],
     )
-    offer_freed(session, resource_id=booking.resource_id, start=old_start, end=old_end, now=now)
+    offer_freed(session, freed=freed, now=now)
 
 
 def _request_of(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
@@ -114,16 +120,18 @@ def _request_of(booking: Booking, start: datetime, end: datetime) -> BookingRequ
     )
 
 
-def _move_holds(session: Session, booking: Booking, draft: BookingDraft) -> None:
-    """All of them or none; raises Taken."""
+def _move_holds(session: Session, booking: Booking, draft: BookingDraft) -> FreedTime | None:
+    """All of them or none, raises Taken; where they were."""
     during = span(*draft.terms.with_buffers(draft.start, draft.end))
     holds = lock_holds_of(session, booking)
+    freed = FreedTime.of(holds)
     try:
         # An UPDATE has no ON CONFLICT: the savepoint saves the transaction from the violated constraint.
         with session.begin_nested():
             session.execute(update(Hold).where(Hold.id.in_([hold.id for hold in holds])).values(during=during))
     except IntegrityError as error:
         raise Taken() from error
+    return freed
 
 
 def _write_move(session: Session, booking: Booking, draft: BookingDraft, now: datetime) -> None:
@@ -158,24 +166,30 @@ def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at
 
     Raises BookingOfAnother, AlreadyOver, ForbiddenMove.
     """
+    offer_freed(session, freed=_cancel(session, booking, actor, now, is_ours=at_our_fault), now=now)
+
+
+def _cancel(session: Session, booking: Booking, actor: User, now: datetime, *, is_ours: bool) -> FreedTime | None:
+    """Without offering what is freed."""
     lock_booking(session, booking)
     _require_own(session, booking, actor)
     if booking.end_at <= now:
         raise AlreadyOver()
-    is_ours = at_our_fault or booking.user_id != actor.id
-    is_free = is_ours or may_cancel_free(session, booking=booking, now=now)
+    is_free = is_ours or booking.user_id != actor.id or may_cancel_free(session, booking=booking, now=now)
     fee_cents = 0 if is_free else policy_of(session, booking).late_fee_cents
-    _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
+    return _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
 
 
 def _end_booking(
     session: Session, booking: Booking, new: BookingStatus, *, now: datetime, actor_id: int | None, **values: object
-) -> None:
-    """To a status without holds; what is freed is offered to the waitlist."""
+) -> FreedTime | None:
+    """To a status without holds; what is free by that."""
     move_booking(session, booking, new, now=now, actor_id=actor_id, **values)
-    for hold in lock_holds_of(session, booking):
+    holds = lock_holds_of(session, booking)
+    freed = FreedTime.of(holds)
+    for hold in holds:
         release_hold(session, hold=hold, now=now)
-    offer_freed(session, resource_id=booking.resource_id, start=booking.start_at, end=booking.end_at, now=now)
+    return freed
 
 
 def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
@@ -187,7 +201,8 @@ def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -
 def reject(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
     lock_booking(session, booking)
     require_staff(session, user=actor, site_id=booking.site_id)
-    _end_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=actor.id, decided_by=actor.id)
+    freed = _end_booking(session, booking, BookingStatus.REJECTED, now=now, actor_id=actor.id, decided_by=actor.id)
+    offer_freed(session, freed=freed, now=now)
 
 
 def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
@@ -208,10 +223,11 @@ def check_out(session: Session, *, booking: Booking, actor: User, now: datetime)
     move_booking(session, booking, BookingStatus.CHECKED_OUT, now=now, actor_id=actor.id, checked_out_at=now)
     # Checked in early and out before the start: the buffer counts from the start.
     until = max(now, booking.start_at) + timedelta(minutes=policy_of(session, booking).after_minutes)
-    for hold in lock_holds_of(session, booking):
-        if hold.start < until < hold.end:
-            move_hold(session, hold=hold, start=hold.start, end=until)
-    offer_freed(session, resource_id=booking.resource_id, start=until, end=booking.end_at, now=now)
+    holds = [hold for hold in lock_holds_of(session, booking) if hold.start < until < hold.end]
+    freed = FreedTime.of(holds)
+    for hold in holds:
+        move_hold(session, hold=hold, start=hold.start, end=until)
+    offer_freed(session, freed=freed, now=now)
 
 
 def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: User | None = None) -> None:
@@ -227,33 +243,64 @@ def mark_missed(session: Session, *, booking: Booking, now: datetime, actor: Use
     if now < booking.start_at + grace:
         raise NotMissed()
     actor_id = actor.id if actor else None
-    _end_booking(session, booking, BookingStatus.NO_SHOW, now=now, actor_id=actor_id, no_show_at=now)
+    freed = _end_booking(session, booking, BookingStatus.NO_SHOW, now=now, actor_id=actor_id, no_show_at=now)
+    offer_freed(session, freed=freed, now=now)
 
 
-def cancel_all(
-    session: Session, *, resource_ids: list[int], start: datetime, end: datetime, actor: User, now: datetime
-) -> list[Booking]:
-    """The site cancels what touches `[start, end)` and is not over, without fee; answers what it cancelled.
+@dataclass(frozen=True)
+class ClearedTime:
+    """Bookings that the site cancelled to take time for itself, and what is free by that and by withdrawn offers."""
 
-    Their people get a letter. Bookings in use stay.
+    bookings: list[Booking]
+    freed: list[FreedTime]
+
+
+def clear_time(
+    session: Session,
+    *,
+    resource_ids: Collection[int],
+    start: datetime,
+    end: datetime,
+    actor: User,
+    now: datetime,
+    is_kept: Callable[[Booking], bool] = lambda booking: False,
+) -> ClearedTime:
+    """The site cancels what touches `[start, end)` and is not over, without fee, and withdraws the offers there.
+
+    Their people get a letter. Bookings in use stay, and those that `is_kept` names. Nothing is offered to the waitlist:
+    the caller first takes the time, and then calls `offer_rest`.
     """
     query = (
         select(Booking)
+        .join(Hold, and_(Hold.reason == HoldReason.BOOKING, Hold.about_id == cast(Booking.id, String)))
         .where(
-            Booking.resource_id.in_(resource_ids),
+            # By the holds, not by the resource: a kit is hit when a part of it is.
+            Hold.resource_id.in_(set(resource_ids)),
+            Hold.released_at.is_(None),
+            # Without it, the index would give the whole past of each resource.
+            func.lower(Hold.during).between(start - LONGEST_HOLD, end),
             Booking.start_at < end,
             Booking.end_at > max(start, now),
             Booking.status.in_([BookingStatus.REQUESTED, BookingStatus.CONFIRMED]),
         )
         .order_by(Booking.id)
-        .with_for_update(key_share=True)
+        .with_for_update(of=Booking, key_share=True)
+        .execution_options(populate_existing=True)
     )
-    bookings = list(session.scalars(query))
+    bookings = [booking for booking in session.scalars(query).unique() if not is_kept(booking)]
+    offers = lock_offers(session, resource_ids=resource_ids, start=start, end=end)
     # All resources at once, in the order of their ids; taken booking by booking they would come in any order.
-    lock_holds_of(session, *bookings)
-    for booking in bookings:
-        cancel(session, booking=booking, actor=actor, now=now, at_our_fault=True)
-    return bookings
+    held_ids = {hold.resource_id for hold in list_holds_of(session, *bookings, *offers)}
+    lock_resources(session, held_ids.union(resource_ids))
+    freed = [_cancel(session, booking, actor, now, is_ours=True) for booking in bookings]
+    freed += [withdraw_offer(session, wait=wait, now=now) for wait in offers]
+    return ClearedTime(bookings, [each for each in freed if each is not None])
+
+
+def offer_rest(session: Session, cleared: ClearedTime, *, now: datetime) -> None:
+    """Offer what the site cleared and did not take."""
+    for freed in cleared.freed:
+        offer_freed(session, freed=freed, now=now)
 
 
 def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -139,7 +141,7 @@ def record_booking(
 # The order of row locks in this package, in `gatherings` and in `kits`; rows of one table in the order of their ids.
 # Transactions that keep to it never wait for each other in a circle.
 #   1. gathering, then registration; booking; place in line (`waits`)
-#   2. person (`users`): for quotas, and for standing in line once
+#   2. person (`users`): for quotas
 #   3. resources, then their holds
 #   4. kit
 # The next in line is locked out of this order, but with SKIP LOCKED, which never waits.
@@ -190,6 +192,23 @@ class Holder(Protocol):
     @property
     def hold_key(self) -> str:
         """The `about_id` of its holds."""
+
+
+@dataclass(frozen=True)
+class FreedTime:
+    """What became free at once: `[start, end)` of these resources."""
+
+    resource_ids: tuple[int, ...]
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, holds: Sequence[Hold]) -> FreedTime | None:
+        """The time of these holds, which stand for one thing; None without any."""
+        if not holds:
+            return None
+        ids = tuple(hold.resource_id for hold in holds)
+        return cls(ids, min(hold.start for hold in holds), max(hold.end for hold in holds))
 
 
 def list_holds_of(session: Session, *holders: Holder) -> list[Hold]:

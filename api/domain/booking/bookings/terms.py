@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import column, select, text
 from sqlalchemy.orm import Session
 
-from api.domain.booking.kits import OutOfService
 from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
-from api.domain.places.calendar import Calendar, Interval, is_closed_on, open_intervals
+from api.domain.places.calendar import Calendar, Interval, is_closed_on
+from api.domain.places.conventions import ConventionHours, find_cover, open_with_conventions, read_conventions
 from api.domain.places.sites import Resource, ResourceKind
 from api.domain.places.timeline import EndsBeforeStart
 from api.domain.pricing.prices import Price, price_booking
@@ -120,6 +120,7 @@ class TooManyAtOnce(Conflict):
 class BookingTerms:
     """What decides about a booking of this resource by this person. `level` is theirs at its site."""
 
+    user_id: int
     resource_id: int
     name: str
     kind: ResourceKind
@@ -128,6 +129,9 @@ class BookingTerms:
     rule_id: int | None
     policy: Policy
     level: Level | None
+    conventions: tuple[ConventionHours, ...]
+    # Until when the person has the skill of the rule; None without it, or where the rule asks for none.
+    skill_until: datetime | None
     member_ids: tuple[int, ...]
     min_age: int
     deposit_cents: int
@@ -162,19 +166,26 @@ ACCESS = """
     ) access
 """
 # With the columns named, SQLAlchemy need not learn the shape of the answer at each booking.
-_COLUMNS = """id name kind site_id timezone closed_on_holidays hours closures rule level members
-            min_age deposit_cents is_out out_of_service_why"""
+_COLUMNS = """id name kind site_id timezone closed_on_holidays holiday_region hours closures rule level
+            conventions skill_until members min_age deposit_cents is_out out_of_service_why"""
 # A resource may have hours of its own (a person has); they count instead of the site's. Hours, closures and rule come
 # as JSON text, because `read_policy` and `read_calendar` keep what they parsed by its text.
 FIND_TERMS = text(
     f"""
-    SELECT r.id, r.name, r.kind, r.site_id, s.timezone, s.closed_on_holidays,
+    SELECT r.id, r.name, r.kind, r.site_id, s.timezone, s.closed_on_holidays, s.holiday_region,
       coalesce((r.facts -> 'hours')::text, (
          SELECT json_agg(json_build_array(o.weekday, o.opens, o.closes) ORDER BY o.id)
          FROM opening_hours o WHERE o.site_id = s.id)::text, '') AS hours,
       coalesce((SELECT json_agg(json_build_array(c.first_on, c.last_on) ORDER BY c.id)
          FROM closures c WHERE c.site_id = s.id)::text, '') AS closures,
       coalesce(row_to_json(rule)::text, '') AS rule, role.level,
+      coalesce((SELECT json_agg(json_build_array(c.id, c.starts_on, c.ends_on, c.hours, c.on_closed_days) ORDER BY c.id)
+         FROM convention_people p JOIN conventions c ON c.id = p.convention_id
+         WHERE p.user_id = :user_id AND c.site_id = r.site_id AND c.suspended_at IS NULL
+           AND (r.id IN (SELECT a.resource_id FROM convention_areas a WHERE a.convention_id = c.id)
+                OR NOT EXISTS (SELECT FROM convention_areas a WHERE a.convention_id = c.id)))::text, '') AS conventions,
+      (SELECT max(coalesce(a.expires_at, '9999-12-31T00:00Z')) FROM authorisations a
+         WHERE a.user_id = :user_id AND a.skill_id = rule.skill_id AND a.revoked_at IS NULL) AS skill_until,
       ARRAY(SELECT m.resource_id FROM kit_members m WHERE m.kit_id = r.id) AS members,
       k.min_age, k.deposit_cents, k.out_of_service_at IS NOT NULL AS is_out, k.out_of_service_why
     FROM resources r JOIN sites s ON s.id = r.site_id LEFT JOIN kits k ON k.id = r.id
@@ -194,14 +205,19 @@ def list_terms(session: Session, *, resource_ids: list[int], user: User) -> list
         level = Level.MANAGER if user.is_admin else Level(row.level) if row.level else None
         terms.append(
             BookingTerms(
+                user_id=user.id,
                 resource_id=row.id,
                 name=row.name,
                 kind=ResourceKind(row.kind),
                 site_id=row.site_id,
-                calendar=read_calendar(row.timezone, row.closed_on_holidays, row.hours, row.closures),
+                calendar=read_calendar(
+                    row.timezone, row.closed_on_holidays, row.holiday_region, row.hours, row.closures
+                ),
                 rule_id=rule_id,
                 policy=policy,
                 level=level,
+                conventions=read_conventions(row.conventions),
+                skill_until=row.skill_until,
                 member_ids=tuple(row.members),
                 min_age=row.min_age or 0,
                 deposit_cents=row.deposit_cents or 0,
@@ -276,6 +292,12 @@ def check_time(terms: BookingTerms, *, start: datetime, end: datetime, now: date
         raise TooFarAhead(days=policy.horizon_days)
 
 
+def bookable_within(terms: BookingTerms, now: datetime) -> Interval:
+    """The first and the last instant at which a booking by this person may start: from the notice to the horizon."""
+    notice = timedelta(0) if is_staff(terms) else timedelta(minutes=terms.policy.notice_minutes)
+    return now + notice, now + timedelta(days=terms.policy.horizon_days)
+
+
 def is_on_grid(when: datetime, terms: BookingTerms) -> bool:
     """The grid counts from the full hour on the wall clock of the site."""
     wall = when.astimezone(terms.zone)
@@ -298,18 +320,32 @@ def find_closed_day(terms: BookingTerms, *, start: datetime, end: datetime) -> s
     return None
 
 
-def is_open(terms: BookingTerms, *, start: datetime, end: datetime) -> bool:
-    """Open for all of `[start, end)`."""
-    # A site without hours on record has not entered them yet: it counts as open, but on its closed days.
-    if not terms.calendar.hours:
-        return find_closed_day(terms, start=start, end=end) is None
-    return open_intervals(terms.calendar, start=start, end=end) == [(start, end)]
+def open_times(terms: BookingTerms, *, start: datetime, end: datetime) -> list[Interval]:
+    """When this person may use it within `[start, end)`: opening hours, and those of their conventions."""
+    return open_with_conventions(terms.calendar, terms.conventions, start=start, end=end)
 
 
-def check_person(terms: BookingTerms, *, youngest_age: int | None, guardian_consent: bool) -> None:
-    """Age or consent, and whether the kit is in service; raises OutOfService, AgeMissing, TooYoung."""
-    if terms.out_of_service:
-        raise OutOfService(name=terms.name, why=terms.out_of_service)
+def check_hours(terms: BookingTerms, *, start: datetime, end: datetime) -> int | None:
+    """The convention that covers it, None inside the opening hours; raises ClosedThen, OutsideHours."""
+    if open_times(terms, start=start, end=end) == [(start, end)]:
+        return find_cover(terms.calendar, terms.conventions, start=start, end=end)
+    if day := find_closed_day(terms, start=start, end=end):
+        raise ClosedThen(day=day)
+    raise OutsideHours()
+
+
+def check_skill(terms: BookingTerms, *, end: datetime) -> None:
+    """The authorisation must last beyond the end of the booking. Staff need none. Raises SkillMissing."""
+    if needs_skill(terms) and (terms.skill_until is None or terms.skill_until <= end):
+        raise SkillMissing()
+
+
+def needs_skill(terms: BookingTerms) -> bool:
+    return terms.policy.skill_id is not None and not is_staff(terms)
+
+
+def check_age(terms: BookingTerms, *, youngest_age: int | None, guardian_consent: bool) -> None:
+    """Age or consent; raises AgeMissing, TooYoung."""
     if terms.min_age and youngest_age is None:
         raise AgeMissing()
     if youngest_age is not None and youngest_age < terms.min_age and not guardian_consent:

@@ -1,25 +1,29 @@
 """The waitlist: a slot that becomes free is kept for the first in line, who takes it or leaves it.
 
-An offer holds its slot on the timeline, as a booking does. One that runs out goes to the next in line.
+An offer holds its slot on the timeline, as a booking does, and is made only of what the person may book at that moment.
+One that runs out goes to the next in line; one whose slot is closed meanwhile is withdrawn.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, select, text
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, func, or_, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.booking.bookings.book import BookingRequest, book, lock_person
-from api.domain.booking.bookings.table import Booking, lock_holds_of
-from api.domain.booking.bookings.terms import as_instant, check_time, get_terms
+from api.domain.booking.bookings.book import BookingRequest, book, find_refusal, lock_person
+from api.domain.booking.bookings.table import Booking, FreedTime, lock_holds_of
+from api.domain.booking.bookings.terms import BookingTerms, as_instant, get_terms, is_staff
+from api.domain.booking.kits import KitMember
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource
-from api.domain.places.timeline import HoldReason, Taken, create_hold, release_hold
+from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, release_hold, span
 
 # How long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
@@ -36,12 +40,19 @@ class WaitStatus(StrEnum):
 _S = WaitStatus
 NEXT: dict[WaitStatus, frozenset[WaitStatus]] = {
     _S.WAITING: frozenset({_S.OFFERED, _S.EXPIRED, _S.WITHDRAWN}),
-    _S.OFFERED: frozenset({_S.TAKEN, _S.EXPIRED, _S.WITHDRAWN}),
+    # Back to waiting: the slot of an offer was closed, so the offer is withdrawn.
+    _S.OFFERED: frozenset({_S.TAKEN, _S.EXPIRED, _S.WITHDRAWN, _S.WAITING}),
 }
 
 
 class AlreadyWaiting(Conflict):
     """You are already on the waitlist for this slot."""
+
+
+class NotTaken(Conflict):
+    """This slot is free: book it."""
+
+    field = "start"
 
 
 class NoOffer(Conflict):
@@ -60,6 +71,14 @@ class Wait(Base):
             "start_at",
             postgresql_where=text("status IN ('waiting', 'offered')"),
         ),
+        Index(
+            "uq_waits_open",
+            "user_id",
+            "resource_id",
+            "start_at",
+            unique=True,
+            postgresql_where=text("status IN ('waiting', 'offered')"),
+        ),
         Index("ix_waits_user_id", "user_id"),
     )
 
@@ -71,6 +90,7 @@ class Wait(Base):
     youngest_age: Mapped[int | None]
     guardian_consent: Mapped[bool] = mapped_column(default=False)
     status: Mapped[WaitStatus] = mapped_column(EnumText(WaitStatus), default=WaitStatus.WAITING)
+    # Of the last offer, also after it was withdrawn.
     offered_until: Mapped[Instant | None]
     created_at: Mapped[Instant]
     told_at: Mapped[Instant | None]
@@ -85,38 +105,33 @@ class Wait(Base):
 
 
 def join_waitlist(session: Session, *, request: BookingRequest, user: User, now: datetime) -> Wait:
-    """Stand in line for a slot; raises AlreadyWaiting, and what `check_time` raises.
+    """Stand in line for a slot that is taken and that the person could else book.
 
-    The other rules are checked when the offer is taken. Locks the person.
+    Raises AlreadyWaiting, NotTaken, and what `book` raises but for Taken.
     """
+    refusal = find_refusal(session, request=request, user=user, now=now)
+    if refusal is None:
+        raise NotTaken()
+    if not isinstance(refusal, Taken):
+        raise refusal
     terms = get_terms(session, resource_id=request.resource_id, user=user)
-    start = as_instant(request.start, zone=terms.zone)
-    end = as_instant(request.end, zone=terms.zone, field="end")
-    check_time(terms, start=start, end=end, now=now)
-    # The same request sent twice at once: the second waits here, and then sees the place of the first.
-    lock_person(session, user.id)
-    duplicate = select(Wait.id).where(
-        Wait.user_id == user.id, Wait.resource_id == terms.resource_id, Wait.start_at == start, _is_open()
-    )
-    if session.scalar(duplicate):
-        raise AlreadyWaiting()
     wait = Wait(
         user_id=user.id,
         resource_id=terms.resource_id,
-        start_at=start,
-        end_at=end,
+        start_at=as_instant(request.start, zone=terms.zone),
+        end_at=as_instant(request.end, zone=terms.zone, field="end"),
         youngest_age=request.youngest_age,
         guardian_consent=request.guardian_consent,
         created_at=now,
     )
-    session.add(wait)
-    session.flush()
+    try:
+        # The same request sent twice at once: the second waits here for the first, and then breaks uq_waits_open.
+        with session.begin_nested():
+            session.add(wait)
+    except IntegrityError as error:
+        raise AlreadyWaiting() from error
     record(session, noun="wait", noun_id=wait.id, verb="joined", now=now, actor_id=user.id, site_id=terms.site_id)
     return wait
-
-
-def _is_open() -> ColumnElement[bool]:
-    return Wait.status.in_([WaitStatus.WAITING, WaitStatus.OFFERED])
 
 
 def get_wait(session: Session, *, wait_id: int, user: User) -> Wait:
@@ -132,36 +147,53 @@ def _lock_wait(session: Session, wait: Wait) -> None:
 
 
 def list_own_waits(session: Session, *, user_id: int, now: datetime) -> list[Wait]:
-    query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, _is_open())
+    is_open = Wait.status.in_([WaitStatus.WAITING, WaitStatus.OFFERED])
+    query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, is_open)
     return list(session.scalars(query.order_by(Wait.start_at, Wait.id)))
 
 
-def offer_freed(session: Session, *, resource_id: int, start: datetime, end: datetime, now: datetime) -> None:
-    """Offer what became free in `[start, end)` to those who wait for a part of it, the first in line first."""
+def offer_freed(session: Session, *, freed: FreedTime | None, now: datetime) -> None:
+    """Offer time that became free to those who wait for a part of it, the first in line first.
+
+    Those who wait for a kit are asked too when one of its parts is free, and the other way round.
+    """
+    if freed is None:
+        return
+    kits = select(KitMember.kit_id).where(KitMember.resource_id.in_(freed.resource_ids))
+    _offer_to(
+        session,
+        or_(Wait.resource_id.in_(freed.resource_ids), Wait.resource_id.in_(kits)),
+        Wait.start_at < freed.end,
+        Wait.end_at > freed.start,
+        now=now,
+    )
+
+
+def _offer_to(session: Session, *conditions: ColumnElement[bool], now: datetime, limit: int | None = None) -> int:
+    """Ask those in line, in their order; how many got an offer."""
     # Places that others work on are skipped: whoever holds them waits perhaps for the resources that we hold.
     query = (
         select(Wait)
-        .where(
-            Wait.resource_id == resource_id,
-            Wait.start_at < end,
-            Wait.end_at > start,
-            Wait.start_at > now,
-            Wait.status == WaitStatus.WAITING,
-        )
+        .where(*conditions, Wait.start_at > now, Wait.status == WaitStatus.WAITING)
         .order_by(Wait.id)
+        .limit(limit)
         .with_for_update(skip_locked=True)
         .execution_options(populate_existing=True)
     )
-    for wait in session.scalars(query):
-        _offer(session, wait, now)
+    return sum(_offer(session, wait, now) for wait in session.scalars(query).all())
 
 
-def _offer(session: Session, wait: Wait, now: datetime) -> None:
-    """Keep the slot for this person; nothing, when it is not free after all or the resource is gone."""
+def _offer(session: Session, wait: Wait, now: datetime) -> bool:
+    """Keep the slot for this person, if they may book it at this moment."""
+    if find_refusal(session, request=_request_of(wait), user=wait.user, now=now):
+        return False
+    terms = get_terms(session, resource_id=wait.resource_id, user=wait.user)
+    until = min(now + OFFERED_FOR, wait.start_at - _notice_of(terms))
+    if until <= now:
+        return False
+    start, end = terms.with_buffers(wait.start_at, wait.end_at)
     try:
-        terms = get_terms(session, resource_id=wait.resource_id, user=wait.user)
-        start, end = terms.with_buffers(wait.start_at, wait.end_at)
-        # What was freed may be shorter than the slot, or only a member of a kit: then the savepoint takes all back.
+        # Somebody may have been faster: then the savepoint takes the holds of the other parts back.
         with session.begin_nested():
             for resource_id in terms.held_ids:
                 create_hold(
@@ -174,10 +206,25 @@ def _offer(session: Session, wait: Wait, now: datetime) -> None:
                     about_id=wait.hold_key,
                     created_by=wait.user_id,
                 )
-    except (Taken, NotFound):
-        return
-    until = min(now + OFFERED_FOR, wait.start_at)
+    except Taken:
+        return False
     _move(session, wait, WaitStatus.OFFERED, now=now, offered_until=until, told_at=None)
+    return True
+
+
+def _notice_of(terms: BookingTerms) -> timedelta:
+    """An offer that is taken is a booking: it must be taken while the notice is kept."""
+    return timedelta(0) if is_staff(terms) else timedelta(minutes=terms.policy.notice_minutes)
+
+
+def _request_of(wait: Wait) -> BookingRequest:
+    return BookingRequest(
+        resource_id=wait.resource_id,
+        start=wait.start_at,
+        end=wait.end_at,
+        youngest_age=wait.youngest_age,
+        guardian_consent=wait.guardian_consent,
+    )
 
 
 def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **values: object) -> None:
@@ -185,10 +232,13 @@ def _move(session: Session, wait: Wait, new: WaitStatus, *, now: datetime, **val
     record(session, noun="wait", noun_id=wait.id, verb=new, now=now, actor_id=wait.user_id)
 
 
-def _release_offer(session: Session, wait: Wait, now: datetime) -> None:
-    for hold in lock_holds_of(session, wait):
+def _release_offer(session: Session, wait: Wait, now: datetime) -> FreedTime | None:
+    holds = lock_holds_of(session, wait)
+    freed = FreedTime.of(holds)
+    for hold in holds:
         # As if it were not later than its start: nobody used the time, so no part of it stays on the timeline.
         release_hold(session, hold=hold, now=min(now, hold.start))
+    return freed
 
 
 def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
@@ -201,14 +251,7 @@ def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
     lock_person(session, wait.user_id)
     # The hold of the offer would stand in the way of the booking.
     _release_offer(session, wait, now)
-    request = BookingRequest(
-        resource_id=wait.resource_id,
-        start=wait.start_at,
-        end=wait.end_at,
-        youngest_age=wait.youngest_age,
-        guardian_consent=wait.guardian_consent,
-    )
-    return book(session, request=request, user=wait.user, now=now)
+    return book(session, request=_request_of(wait), user=wait.user, now=now)
 
 
 def leave_waitlist(session: Session, *, wait: Wait, now: datetime) -> None:
@@ -221,8 +264,58 @@ def _end_wait(session: Session, wait: Wait, new: WaitStatus, now: datetime) -> N
     was_offered = wait.status == WaitStatus.OFFERED
     _move(session, wait, new, now=now)
     if was_offered:
-        _release_offer(session, wait, now)
-        offer_freed(session, resource_id=wait.resource_id, start=wait.start_at, end=wait.end_at, now=now)
+        offer_freed(session, freed=_release_offer(session, wait, now), now=now)
+
+
+def lock_offers(session: Session, *, resource_ids: Iterable[int], start: datetime, end: datetime) -> list[Wait]:
+    """The offers that hold any of this time, locked."""
+    keys = select(Hold.about_id).where(
+        Hold.resource_id.in_(set(resource_ids)),
+        Hold.reason == HoldReason.BOOKING,
+        Hold.released_at.is_(None),
+        Hold.during.op("&&")(span(start, end)),
+        Hold.about_id.startswith("offer:"),
+    )
+    wait_ids = {int(key.removeprefix("offer:")) for key in session.scalars(keys) if key}
+    query = select(Wait).where(Wait.id.in_(wait_ids), Wait.status == WaitStatus.OFFERED).order_by(Wait.id)
+    locked = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return list(session.scalars(locked)) if wait_ids else []
+
+
+def withdraw_offer(session: Session, *, wait: Wait, now: datetime) -> FreedTime | None:
+    """Its slot cannot be had any more: the person stays in line and gets a letter; nothing is offered to others."""
+    # Who has not been written to about the offer need not read that it is withdrawn.
+    told_at = None if wait.told_at else now
+    _move(session, wait, WaitStatus.WAITING, now=now, told_at=told_at)
+    return _release_offer(session, wait, now)
+
+
+def review_line(session: Session, *, now: datetime, limit: int = 200) -> int:
+    """Withdraw offers that cannot be taken any more, and offer what became free by itself; how many changed.
+
+    Verbs that free time offer it at once. This is for all else: a print ended early, maintenance is over, a rule or the
+    hours were changed, a training was passed.
+    """
+    query = select(Wait).where(Wait.status == WaitStatus.OFFERED, Wait.offered_until > now).order_by(Wait.id)
+    offers = session.scalars(query.limit(limit).with_for_update(skip_locked=True)).all()
+    withdrawn = [wait for wait in offers if _is_unsound(session, wait, now)]
+    # The resources of all of them at once, in the order of their ids, as in `sweep_times`.
+    lock_holds_of(session, *withdrawn)
+    for wait in withdrawn:
+        offer_freed(session, freed=withdraw_offer(session, wait=wait, now=now), now=now)
+    parts = select(KitMember.resource_id).where(KitMember.kit_id == Wait.resource_id).correlate(Wait)
+    holds = select(Hold.id).where(
+        or_(Hold.resource_id == Wait.resource_id, Hold.resource_id.in_(parts)),
+        Hold.released_at.is_(None),
+        Hold.during.op("&&")(func.tstzrange(Wait.start_at, Wait.end_at)),
+    )
+    in_the_way = holds.correlate(Wait).exists()
+    return len(withdrawn) + _offer_to(session, ~in_the_way, now=now, limit=limit)
+
+
+def _is_unsound(session: Session, wait: Wait, now: datetime) -> bool:
+    refusal = find_refusal(session, request=_request_of(wait), user=wait.user, now=now, holder=wait)
+    return refusal is not None
 
 
 def lock_due_waits(session: Session, *, now: datetime, limit: int) -> list[Wait]:
