@@ -113,6 +113,12 @@ def job_text(reader: PageReader, job: Job) -> str:
     return error_text(reader, str(job.reason.get("code", "")), dict(job.reason.get("params", {})))
 
 
+def slice_text(reader: PageReader, job: Job) -> str:
+    """Why a job has no slice yet, where an attempt failed and will be repeated."""
+    error = next((each.slice.error for each in job.slices if each.slice.error), None)
+    return error_text(reader, str(error.get("code", "")), dict(error.get("params", {}))) if error else ""
+
+
 def run_text(reader: PageReader, run: Run) -> str:
     return error_text(reader, run.reason, {}) if run.reason else ""
 

@@ -1,5 +1,7 @@
 """The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from sqlalchemy.orm import Session
@@ -11,7 +13,10 @@ from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
 from api.domain.printing.runs import RunCommand, RunStatus
-from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
+from api.domain.printing.slices import mark_failed
+from printers import slicer
+from printers.reconcile import utc_now
+from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced, make_submitted
 from tests.world.browsers import Browser
 
 
@@ -46,6 +51,25 @@ def test_staff_approve_where_the_place_wants_it(bob: Browser, session: Session, 
     assert "To approve" in bob.get("/staff").text
     bob.post(f"/staff/jobs/{job.id}/approve")
     assert job.status == JobStatus.QUEUED
+
+
+def test_a_job_that_waits_long_for_its_slices_is_shown_with_the_reason(
+    bob: Browser, session: Session, world: World
+) -> None:
+    job, recent = make_submitted(session, world.site, world.alice), make_submitted(session, world.site, world.alice)
+    job.submitted_at, recent.submitted_at = utc_now() - timedelta(minutes=16), utc_now() - timedelta(minutes=14)
+    code = slicer.SlicerMissing.code()
+    mark_failed(session, slice_=job.slices[0].slice, code=code, params={}, again=True, now=utc_now())
+    page = bob.get("/staff").text
+    assert "Not sliced after 15 minutes" in page
+    assert "is not installed on this server" in page
+    assert (f"/jobs/{job.id}" in page, f"/jobs/{recent.id}" in page) == (True, False)
+
+
+def test_a_job_that_only_waits_for_approval_is_not_slow(bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    make_sliced(session, world.site, world.alice).submitted_at = utc_now() - timedelta(days=1)
+    assert "Not sliced" not in bob.get("/staff").text
 
 
 def test_a_refusal_reaches_its_owner_in_its_words(alice: Browser, bob: Browser, session: Session, world: World) -> None:

@@ -140,6 +140,13 @@ def move_job(
         enqueue(session, "notify_job", job_id=job.id, verb=new.value)
 
 
+def lock_job(session: Session, job_id: int) -> Job:
+    """The job as it is now, locked until the transaction ends. A verb that decides by what it reads begins here."""
+    # Always the job first, then its runs and printers: in one order, no two transactions can deadlock.
+    query = select(Job).where(Job.id == job_id).with_for_update(of=Job).execution_options(populate_existing=True)
+    return session.scalars(query).one()
+
+
 def get_job(session: Session, job_id: int, *, user: User) -> Job:
     """One's own job, one of an organisation that one belongs to, or one at a site that one staffs; else NotFound."""
     job = session.get(Job, job_id)

@@ -16,8 +16,8 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.timeline import release_hold
 from api.domain.pricing.prices import round_cents
-from api.domain.printing.jobs import Job, JobStatus, move_job, require_may_change
-from api.domain.printing.jobs.submit import wake_printers
+from api.domain.printing.jobs import Job, JobStatus, lock_job, move_job, require_may_change
+from api.domain.printing.jobs.settle import wake_printers
 from api.domain.printing.printers import enqueue_reconcile, fill_plate
 from api.domain.printing.runs.site_plan import remaining_plates
 from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
@@ -45,7 +45,7 @@ def finish(
     actor_id: int | None = None,
 ) -> None:
     """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
-    _lock_job(session, run.job_id)
+    lock_job(session, run.job_id)
     # A run that was only claimed or being uploaded left the plate as it was.
     touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
     values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
@@ -63,12 +63,6 @@ def finish(
         _charge(session, run, now)
     _advance_job(session, run, now)
     enqueue_reconcile(session, run.printer_id)
-
-
-def _lock_job(session: Session, job_id: int) -> Job:
-    # The job first, then its runs: cancelling takes them in the same order, so that the two cannot deadlock.
-    query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    return session.scalars(query).one()
 
 
 def _charge(session: Session, run: Run, now: datetime) -> None:
@@ -101,7 +95,7 @@ def _charge(session: Session, run: Run, now: datetime) -> None:
 
 def _advance_job(session: Session, run: Run, now: datetime) -> None:
     """What the job does after one of its plates ended. Whatever it waits for, its last good plate makes it printed."""
-    job = _lock_job(session, run.job_id)
+    job = lock_job(session, run.job_id)
     if job.status not in (JobStatus.PRINTING, JobStatus.QUEUED, JobStatus.ON_HOLD):
         return
     statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
@@ -136,7 +130,9 @@ def _needs_person(session: Session, run: Run) -> bool:
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: ForbiddenMove."""
     require_may_change(session, job=job, user=actor)
-    # The job first: whatever becomes of its runs, none of its plates can be claimed any more.
+    # The job first: whatever becomes of its runs, none of its plates can be claimed any more. One that is just being
+    # queued or claimed is waited for, and cancelled as what it then is.
+    lock_job(session, job.id)
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
         request_command(session, run=run, command=RunCommand.CANCEL, actor_id=actor.id, now=now)
@@ -148,7 +144,7 @@ def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor
     if not resolution.strip():
         raise DoubtReasonMissing()
     outcome = RunStatus.DONE if printed else RunStatus.FAILED
-    _lock_job(session, run.job_id)
+    lock_job(session, run.job_id)
     move_run(
         session,
         run,
