@@ -106,11 +106,12 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
         return _record_unreached(facts, error, clock())
     if live is None or view is None:
         return _without_run(facts, observation, port, clock)
-    decision = decide(live.stored, view)
+    decision = decide(live.stored, replace(view, fault=facts.fault_in(observation)))
     log.debug("decided", printer=printer_id, run=str(live.run_id), act=decision.action, machine=observation.machine)
     with transaction() as session:
-        save_observation(session, facts, observation, clock())
+        # The run before its printer, in the order in which `finish` locks them.
         save_progress(session, live, observation, decision, clock())
+        save_observation(session, facts, observation, clock())
     return _act(facts, live, decision, view, port, clock)
 
 

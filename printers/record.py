@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.db import transaction
 from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
+from api.domain.printing.faults import has_fault, record_fault
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import back_off, get_printer, record_observation
 from api.domain.printing.runs import (
@@ -30,8 +31,9 @@ from api.domain.printing.runs import (
     move_run,
     record_progress,
 )
-from api.domain.printing.states import ACTIVE
+from api.domain.printing.states import ACTIVE, FaultCode
 from printers.decide import Action, Decision, PrinterView, StoredRun
+from printers.faults import find_fault
 from printers.port import Observation, PrinterError
 
 # A printer that gave a plate back takes no other for so long; meanwhile another printer can take that one.
@@ -60,7 +62,7 @@ class UnfiledRun:
 
 @dataclass(frozen=True)
 class PrinterFacts:
-    """What one step needs to know. `claims`: whether our table lets this printer take a plate."""
+    """What one step needs to know. `claims`: whether our table lets this printer take a plate; `fault`: as recorded."""
 
     printer_id: int
     url: str
@@ -69,15 +71,28 @@ class PrinterFacts:
     claims: bool
     live: LiveRun | None
     unfiled: tuple[UnfiledRun, ...] = ()
+    fault: FaultCode | None = None
+
+    @property
+    def was_printing(self) -> bool:
+        """Whether something printed at the last look, or may have begun since."""
+        started = self.live is not None and self.live.stored.status not in BEFORE_START
+        return started or self.machine in ACTIVE
+
+    def fault_in(self, observation: Observation) -> FaultCode | None:
+        """The fault that stands recorded, or that this look shows."""
+        return self.fault or find_fault(observation, was_printing=self.was_printing)
 
 
 def read_facts(session: Session, printer_id: int, now: datetime) -> PrinterFacts:
     printer = get_printer(session, printer_id)
-    claims = printer.plate_clear and not printer.in_maintenance and printer.resource.retired_at is None
+    fault = FaultCode(printer.fault) if printer.fault else None
+    is_in_service = not printer.in_maintenance and printer.resource.retired_at is None
+    claims = printer.plate_clear and is_in_service and fault is None
     runs = list_unfiled(session, printer_id=printer_id)
     live = next((to_live_run(run, now) for run in runs if run.status in LIVE), None)
     unfiled = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in runs if run.status not in LIVE)
-    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled)
+    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled, fault)
 
 
 def to_live_run(run: Run, now: datetime) -> LiveRun:
@@ -105,6 +120,9 @@ def save_observation(session: Session, facts: PrinterFacts, observation: Observa
         progress=observation.progress,
         left_s=observation.left_s,
     )
+    fault = find_fault(observation, was_printing=facts.was_printing)
+    if fault is not None and facts.fault is None:
+        record_fault(session, printer_id=facts.printer_id, fault=fault, text=observation.error, now=now)
     if observation.machine != facts.machine:
         publish(session, printer=facts.printer_id)
 
@@ -151,8 +169,8 @@ def commit_start(live: LiveRun, now: datetime) -> None:
     """
     with transaction() as session:
         run = get_unchanged(session, live)
-        # A cancel may have come after we decided. This is the last moment at which it still prevents the start.
-        if run.command == RunCommand.CANCEL:
+        # A cancel or a fault may have come after we decided. This is the last moment at which it prevents the start.
+        if run.command == RunCommand.CANCEL or has_fault(session, printer_id=run.printer_id):
             raise Stale()
         if run.status != RunStatus.STARTING:
             move_run(session, run, RunStatus.STARTING, now=now, started_at=now)

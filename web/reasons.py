@@ -11,7 +11,7 @@ from api.domain.printing.jobs import Job
 from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run
-from api.domain.printing.states import PrinterState
+from api.domain.printing.states import FaultCode, PrinterState
 from web.formats import named, relative
 from web.i18n import N_, translate_count
 from web.render import PageReader
@@ -37,6 +37,7 @@ ENDS: dict[str, str] = {
     "printed": N_("The printer finished normally."),
     "cancelled": N_("Cancelled by someone."),
     "cancelled_at_printer": N_("Stopped at the printer."),
+    "emergency_stop": N_("Stopped by an emergency stop (M112)."),
     "printer_taken": N_("Somebody else started a print on the printer."),
     "printer_error": N_("The printer reported an error."),
     "printer_lost": N_("The connection to the printer was lost during the print: the result is unknown."),
@@ -69,6 +70,22 @@ TROUBLES: dict[str, str] = {
     "not_found": N_("OctoPrint is no longer at this address: check whether it has moved."),
     "bad_answer": N_("OctoPrint is no longer at this address: check whether it has moved."),
 }
+
+
+# What stopped a printer until a person says that it is mended.
+FAULTS: dict[FaultCode, str] = {
+    FaultCode.EMERGENCY_STOP: N_("Emergency stop (M112)."),
+    FaultCode.FIRMWARE: N_("The printer stopped because of an error in its hardware."),
+    FaultCode.CONNECTION_LOST: N_("The connection to the printer was lost during a print."),
+}
+UNTIL_MENDED = N_("Nothing is printed here until staff confirm that the fault is mended.")
+
+
+def fault_text(reader: PageReader, printer: Printer) -> str:
+    """What stopped the printer, and who lets it go on; "" without a fault. Names no person and no file."""
+    if not printer.fault:
+        return ""
+    return f"{reader.text(FAULTS[FaultCode(printer.fault)])} {reader.text(UNTIL_MENDED)}"
 
 
 def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:

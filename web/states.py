@@ -143,6 +143,8 @@ LOG_VERBS = {
     "expired": N_("expired"),
     "failed": N_("failed"),
     "feed_opened": N_("calendar subscription"),
+    "fault_found": N_("stopped by a fault"),
+    "fault_mended": N_("fault mended"),
     "filament_loaded": N_("filament changed"),
     "flow_blocked": N_("sending blocked"),
     "founded": N_("created"),

@@ -98,6 +98,7 @@ class PrinterSummary:
     badge: State
     run: Run | None
     trouble: str
+    fault: str = ""
 
     @property
     def must_be_cleared(self) -> bool:
@@ -112,4 +113,5 @@ def summarise_printers(session: Session, reader: PageReader, fleet: list[Printer
 
 def summarise_printer(reader: PageReader, printer: Printer, run: Run | None) -> PrinterSummary:
     state = printers.state_of(printer, has_run=run is not None, now=reader.now)
-    return PrinterSummary(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
+    trouble, fault = reasons.trouble_text(reader, printer), reasons.fault_text(reader, printer)
+    return PrinterSummary(printer, state, PRINTERS[state], run, trouble, fault)

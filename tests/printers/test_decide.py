@@ -1,12 +1,13 @@
 """The Decider: properties over every pair of stored state and observation, then the cases of octoprint.md 2.1."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunCommand, RunStatus
-from api.domain.printing.states import ACTIVE, Machine
+from api.domain.printing.states import ACTIVE, FaultCode, Machine
 from printers.decide import SETTLE_S, Action, Decision, PrinterView, StoredRun, decide
 from printers.port import Observation, StoredFile
 
@@ -114,6 +115,23 @@ def test_a_first_start_is_of_a_verified_upload() -> None:
             or (was.status == S.SELECTED and seen.file and seen.file.size == SIZE)
         )
     )
+
+
+def test_with_a_fault_nothing_is_started_and_nothing_goes_on() -> None:
+    forward = (Action.START, Action.SELECT, Action.UPLOAD)
+    for fault in FaultCode:
+        assert not [(was, seen) for was, seen, _ in PAIRS if decide(was, replace(seen, fault=fault)).action in forward]
+
+
+def test_an_emergency_stop_is_a_cancel_by_a_person_and_any_other_fault_a_failure() -> None:
+    def end(fault: FaultCode | None, machine: Machine) -> tuple[RunStatus | None, str]:
+        decision = decide(stored(S.PRINTING), replace(look(machine, None, "none", "bad"), fault=fault))
+        return decision.status, decision.reason
+
+    assert end(FaultCode.EMERGENCY_STOP, Machine.ERROR) == (S.CANCELLED, "emergency_stop")
+    assert end(FaultCode.EMERGENCY_STOP, Machine.IDLE) == (S.CANCELLED, "emergency_stop")
+    assert end(FaultCode.FIRMWARE, Machine.IDLE) == (S.FAILED, "printer_error")
+    assert end(None, Machine.IDLE) == (S.CANCELLED, "cancelled_at_printer")
 
 
 def test_a_second_start_waits_for_the_grace() -> None:

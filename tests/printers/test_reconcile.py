@@ -6,10 +6,11 @@ import pytest
 
 from api.db import transaction
 from api.domain.core.changes import list_changes
+from api.domain.printing.faults import record_fault
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import RunStatus
-from api.domain.printing.states import PrinterState
+from api.domain.printing.states import FaultCode, PrinterState
 from printers.fleet import open_printer
 from printers.port import PrinterError
 from printers.simulator import Mode
@@ -158,6 +159,75 @@ def test_a_firmware_error_fails_the_run_and_prints_it_again_elsewhere_or_later(w
     assert state_of(workshop.printer(), has_run=False, now=workshop.clock.now) == PrinterState.NEEDS_ATTENTION
 
 
+@pytest.mark.parametrize(
+    ("error", "ends", "becomes"),
+    [
+        ("Thermal Runaway, system stopped!", (S.FAILED, "printer_error"), JobStatus.QUEUED),
+        ("Emergency stop M112", (S.CANCELLED, "emergency_stop"), JobStatus.ON_HOLD),
+        ("SerialTimeoutException: Write timeout", (S.FAILED, "printer_error"), JobStatus.QUEUED),
+    ],
+)
+def test_after_a_fault_nothing_starts_before_a_person_has_said_that_it_is_mended(
+    workshop: Workshop, error: str, ends: tuple[RunStatus, str], becomes: JobStatus
+) -> None:
+    job_id, waiting = workshop.printing(), workshop.queue()
+    workshop.sim.printer.break_down(error)
+    workshop.reconcile()
+    run = workshop.run(job_id)
+    assert ((run.status, run.reason), workshop.job(job_id).status) == (ends, becomes)
+    workshop.clear()
+    workshop.sim.printer.connect()
+    for _ in range(3):
+        workshop.reconcile()
+    assert (len(workshop.sim.printer.started), workshop.runs(waiting)) == (1, [])
+    workshop.mend()
+    workshop.reconcile()
+    assert len(workshop.sim.printer.started) == 2
+
+
+def test_a_printer_that_is_switched_off_while_idle_has_no_fault(workshop: Workshop) -> None:
+    workshop.sim.printer.break_down("SerialException: device disconnected")
+    workshop.reconcile()
+    workshop.sim.printer.connect()
+    job_id = workshop.queue()
+    workshop.reconcile()
+    assert workshop.run(job_id).status == S.PRINTING
+
+
+@pytest.mark.parametrize("status", [S.CLAIMED, S.UPLOADING, S.SELECTED])
+def test_a_fault_before_the_start_gives_the_plate_back_though_the_printer_looks_well_again(
+    workshop: Workshop, status: RunStatus
+) -> None:
+    job_id = workshop.at(status)
+    with transaction() as session:
+        fault = FaultCode.FIRMWARE
+        record_fault(session, printer_id=workshop.printer_id, fault=fault, text="Halted", now=workshop.clock.now)
+    workshop.reconcile()
+    assert (workshop.run(job_id).reason, workshop.job(job_id).status) == ("printer_error", JobStatus.QUEUED)
+    assert workshop.sim.printer.started == []
+
+
+def test_a_fault_that_comes_after_the_decision_still_prevents_the_start(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def opener(url: str, key: str) -> Any:
+        client = workshop.open(url, key)
+        select = client.select
+
+        def select_and_break(path: str) -> None:
+            select(path)
+            with transaction() as session:
+                fault, now = FaultCode.FIRMWARE, workshop.clock.now
+                record_fault(session, printer_id=workshop.printer_id, fault=fault, text="Halted", now=now)
+
+        monkeypatch.setattr(client, "select", select_and_break)
+        return client
+
+    job_id = workshop.queue()
+    workshop.reconcile(opener=opener)
+    assert (workshop.sim.printer.started, workshop.run(job_id).reason) == ([], "printer_error")
+
+
 def test_a_plate_that_fails_three_times_waits_for_a_person(workshop: Workshop) -> None:
     job_id = workshop.queue()
     for _ in range(3):
@@ -167,6 +237,7 @@ def test_a_plate_that_fails_three_times_waits_for_a_person(workshop: Workshop) -
         workshop.sim.printer.connect()
         workshop.reconcile()
         workshop.clear()
+        workshop.mend()
     assert [run.status for run in workshop.runs(job_id)] == [S.FAILED] * 3
     assert workshop.job(job_id).status == JobStatus.ON_HOLD
 

@@ -64,6 +64,11 @@ class Printer(Base):
     plate_changed_at: Mapped[Instant | None]
     plate_changed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
+    # A fault that stays until a person says that it is mended (printing/faults.py); `fault` is a FaultCode, or "".
+    fault: Mapped[str] = mapped_column(String(20), default="")
+    fault_text: Mapped[str] = mapped_column(String(300), default="")
+    fault_at: Mapped[Instant | None]
+
     # What was last seen; `machine` is a Machine as text, "" before the first look.
     looked_at: Mapped[Instant | None]
     reached_at: Mapped[Instant | None]
@@ -106,6 +111,9 @@ def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     # In the order of what a person must know first. It is computed and not stored: silence alone changes it.
     if printer.in_maintenance:
         return PrinterState.MAINTENANCE
+    # Whatever its server says now: a reconnect makes a printer idle again that has just run away.
+    if printer.fault:
+        return PrinterState.NEEDS_ATTENTION
     if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
         return PrinterState.OFFLINE
     if printer.machine == Machine.ERROR:

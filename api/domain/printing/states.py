@@ -35,6 +35,14 @@ ACTIVE = frozenset(
 )
 
 
+class FaultCode(StrEnum):
+    """Why nothing may start on a printer before a named person has said that it is mended."""
+
+    EMERGENCY_STOP = "emergency_stop"  # somebody sent M112
+    FIRMWARE = "firmware"  # its firmware stopped it: thermal runaway, a heater, a broken link inside
+    CONNECTION_LOST = "connection_lost"  # in the middle of a print: nobody knows what its heaters do
+
+
 class PrinterState(StrEnum):
     """What people see of a printer; `printers.state_of` computes it, it is not stored."""
 

@@ -8,12 +8,13 @@ from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.domain.core.changes import list_changes
-from api.domain.printing import probes
+from api.domain.printing import faults, probes
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
 from api.domain.printing.runs import RunCommand, RunStatus
 from api.domain.printing.slices import mark_failed
+from api.domain.printing.states import FaultCode
 from printers import slicer
 from printers.reconcile import utc_now
 from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced, make_submitted
@@ -33,6 +34,40 @@ def test_a_full_plate_comes_first_and_one_click_clears_it_by_name(bob: Browser, 
     assert world.printer.plate_clear
     change = list_changes(session, noun="printer", noun_id=world.printer.id)[-1]
     assert (change.verb, change.actor_id) == ("plate_cleared", bob.user.id)
+
+
+def test_a_fault_is_said_everywhere_and_ended_by_name(
+    anonymous: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    fault = FaultCode.EMERGENCY_STOP
+    faults.record_fault(session, printer_id=world.printer.id, fault=fault, text="stop M112 by Eve", now=NOW)
+    pages = {path: bob.get(path).text for path in ("/staff", f"/staff/printers/{world.printer.id}")}
+    for page in (*pages.values(), anonymous.get("/wall").text):
+        assert "Emergency stop (M112). Nothing is printed here until staff confirm" in page
+        assert "Needs attention" in page
+    assert "Faults to mend" in pages["/staff"]
+    assert "by Eve" not in anonymous.get("/wall").text
+    answer = bob.post(f"/staff/printers/{world.printer.id}/mend")
+    assert answer.status_code == 303
+    change = list_changes(session, noun="printer", noun_id=world.printer.id)[-1]
+    assert (change.verb, change.actor_id, world.printer.fault) == ("fault_mended", bob.user.id, "")
+    assert "fault mended" in bob.get("/staff/log").text
+
+
+def test_a_fault_that_the_printer_still_reports_is_not_mended(bob: Browser, session: Session, world: World) -> None:
+    world.printer.machine = "error"
+    faults.record_fault(session, printer_id=world.printer.id, fault=FaultCode.FIRMWARE, text="Halted", now=NOW)
+    answer = bob.post(f"/staff/printers/{world.printer.id}/mend")
+    assert (answer.status_code, "still reports an error" in answer.text) == (409, True)
+
+
+def test_members_and_strangers_do_not_say_that_a_fault_is_mended(
+    alice: Browser, charlie: Browser, session: Session, world: World
+) -> None:
+    faults.record_fault(session, printer_id=world.printer.id, fault=FaultCode.FIRMWARE, text="", now=NOW)
+    assert alice.post(f"/staff/printers/{world.printer.id}/mend").status_code == 403
+    assert charlie.post(f"/staff/printers/{world.printer.id}/mend").status_code == 404
+    assert world.printer.fault == FaultCode.FIRMWARE
 
 
 def test_a_plate_is_not_cleared_under_a_print(bob: Browser, session: Session, world: World) -> None:

@@ -116,7 +116,7 @@ def _needs_person(session: Session, run: Run) -> bool:
     """Whether a person must look first: somebody cancelled it at the machine, or the plate failed too often."""
     if run.status == RunStatus.CANCELLED:
         # Who stops a print at the machine has a reason that we cannot see: printing it again would ignore them.
-        return run.reason == "cancelled_at_printer"
+        return run.reason in ("cancelled_at_printer", "emergency_stop")
     if run.status != RunStatus.FAILED:
         return False
     failures = session.scalar(

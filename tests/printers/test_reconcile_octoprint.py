@@ -1,0 +1,87 @@
+"""Acting on a real OctoPrint: what happens after it has stopped for good, and when its plug-ins touch our files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import pytest
+
+from api.adapters import files
+from api.db import transaction
+from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.printers import Printer
+from api.domain.printing.runs import RunStatus
+from api.domain.printing.states import FaultCode
+from printers.lab import OctoPrintServer, prints_started
+from tests.octoprints import reconnect, wait_until
+from tests.world.workshop import Workshop
+
+pytestmark = pytest.mark.real
+
+# A minute of printing, in lines of a tenth of a second.
+LONG = b"G4 P100\n" * 600
+
+
+@dataclass
+class Bench:
+    """The workshop, whose printer is a real OctoPrint."""
+
+    workshop: Workshop
+    server: OctoPrintServer
+
+    def queue(self) -> int:
+        """A job of a minute."""
+        job_id, key = self.workshop.queue(), files.new_key("gcode", "gcode")
+        files.put(key, LONG)
+        with transaction() as session:
+            for each in session.get_one(Job, job_id).slices:
+                slice_ = each.slice
+                slice_.gcode_key, slice_.size = key, len(LONG)
+                slice_.sha1 = hashlib.sha1(LONG, usedforsecurity=False).hexdigest()
+        return job_id
+
+    def wait_for(self, job_id: int, status: RunStatus) -> None:
+        def is_there() -> bool:
+            self.workshop.reconcile()
+            runs = self.workshop.runs(job_id)
+            return bool(runs) and runs[-1].status == status
+
+        wait_until(is_there, timeout_s=30)
+
+
+@pytest.fixture
+def bench(workshop: Workshop, octoprint: OctoPrintServer) -> Bench:
+    with transaction() as session:
+        printer = session.get_one(Printer, workshop.printer_id)
+        printer.url, printer.sealed_key = octoprint.url, octoprint.key
+    return Bench(workshop, octoprint)
+
+
+@pytest.mark.parametrize(
+    ("command", "fault", "ends", "becomes"),
+    [
+        ("M112", FaultCode.EMERGENCY_STOP, RunStatus.CANCELLED, JobStatus.ON_HOLD),
+        ("!!DEBUG:trigger_fatal_error_marlin", FaultCode.FIRMWARE, RunStatus.FAILED, JobStatus.QUEUED),
+        ("!!DEBUG:trigger_fatal_error_repetier", FaultCode.FIRMWARE, RunStatus.FAILED, JobStatus.QUEUED),
+        ("!!DEBUG:toggle_klipper_connection", FaultCode.FIRMWARE, RunStatus.FAILED, JobStatus.QUEUED),
+        ("!!DEBUG:drop_connection", FaultCode.CONNECTION_LOST, RunStatus.FAILED, JobStatus.QUEUED),
+    ],
+)
+def test_nothing_starts_after_a_stop_before_a_person_has_said_that_it_is_mended(
+    bench: Bench, command: str, fault: FaultCode, ends: RunStatus, becomes: JobStatus
+) -> None:
+    job_id, waiting = bench.queue(), bench.queue()
+    bench.wait_for(job_id, RunStatus.PRINTING)
+    before = len(prints_started(bench.server))
+    bench.server.command(command)
+    bench.wait_for(job_id, ends)
+    assert (bench.workshop.printer().fault, bench.workshop.job(job_id).status) == (fault, becomes)
+    bench.workshop.clear()
+    reconnect(bench.server)
+    for _ in range(5):
+        bench.workshop.reconcile()
+    assert (len(prints_started(bench.server)), bench.workshop.runs(waiting)) == (before, [])
+    bench.workshop.mend()
+    bench.workshop.reconcile()
+    wait_until(lambda: len(prints_started(bench.server)) == before + 1)
