@@ -141,6 +141,8 @@ def save_progress(session: Session, live: LiveRun, observation: Observation, dec
                 progress=observation.progress,
                 left_s=observation.left_s,
                 print_s=observation.elapsed_s,
+                filepos=observation.filepos,
+                now=now,
             )
             keep_hold(session, run=run, now=now)
 

@@ -10,7 +10,7 @@ from api.domain.core.errors import DomainError, fill
 from api.domain.printing.jobs import Job
 from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Run
+from api.domain.printing.runs import Run, Stall, find_stall
 from api.domain.printing.states import FaultCode, PrinterState
 from web.formats import named, relative
 from web.i18n import N_, translate_count
@@ -72,6 +72,12 @@ TROUBLES: dict[str, str] = {
 }
 
 
+STALLS: dict[Stall, str] = {
+    Stall.PAUSED: N_("The print is paused: look at the printer, then resume or stop the print."),
+    Stall.STUCK: N_("The print is stuck between two states: go and look."),
+    Stall.HANGING: N_("The print no longer moves and reports no error: go and look."),
+}
+
 # What stopped a printer until a person says that it is mended.
 FAULTS: dict[FaultCode, str] = {
     FaultCode.EMERGENCY_STOP: N_("Emergency stop (M112)."),
@@ -86,6 +92,12 @@ def fault_text(reader: PageReader, printer: Printer) -> str:
     if not printer.fault:
         return ""
     return f"{reader.text(FAULTS[FaultCode(printer.fault)])} {reader.text(UNTIL_MENDED)}"
+
+
+def stall_text(reader: PageReader, run: Run) -> str:
+    """How a print stands still, for the staff; "" while it moves."""
+    stall = find_stall(run, now=reader.now)
+    return reader.text(STALLS[stall]) if stall else ""
 
 
 def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:

@@ -61,6 +61,7 @@ RUNS = {
 PRINTERS = {
     PrinterState.READY: State("good", N_("Ready")),
     PrinterState.BUSY: State("good", N_("Printing")),
+    PrinterState.PAUSED: State("needs", N_("Paused")),
     PrinterState.NEEDS_CLEARING: State("needs", N_("Plate to clear")),
     PrinterState.OFFLINE: State("broken", N_("Offline")),
     PrinterState.IN_USE_BY_HAND: State("waiting", N_("In manual use")),

@@ -10,9 +10,9 @@ import pytest
 from api.adapters import files
 from api.db import transaction
 from api.domain.printing.jobs import Job, JobStatus
-from api.domain.printing.printers import Printer
-from api.domain.printing.runs import RunStatus
-from api.domain.printing.states import FaultCode
+from api.domain.printing.printers import Printer, state_of
+from api.domain.printing.runs import RunStatus, Stall, find_stall
+from api.domain.printing.states import FaultCode, PrinterState
 from printers.lab import OctoPrintServer, prints_started
 from tests.octoprints import reconnect, wait_until
 from tests.world.workshop import Workshop
@@ -85,3 +85,16 @@ def test_nothing_starts_after_a_stop_before_a_person_has_said_that_it_is_mended(
     bench.workshop.mend()
     bench.workshop.reconcile()
     wait_until(lambda: len(prints_started(bench.server)) == before + 1)
+
+
+def test_a_printer_that_pauses_by_itself_is_paused_in_our_table_too(bench: Bench) -> None:
+    job_id = bench.queue()
+    bench.wait_for(job_id, RunStatus.PRINTING)
+    bench.server.command("!!DEBUG:action_pause")
+    bench.wait_for(job_id, RunStatus.PAUSED)
+    run, printer = bench.workshop.run(job_id), bench.workshop.printer()
+    with transaction() as session:
+        assert find_stall(session.merge(run), now=bench.workshop.clock.now) == Stall.PAUSED
+    assert state_of(printer, has_run=True, now=bench.workshop.clock.now) == PrinterState.PAUSED
+    assert run.filepos is not None
+    assert run.filepos > 0

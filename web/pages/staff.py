@@ -49,6 +49,7 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
         held=[(job, job_text(reader, job)) for job in held],
         slow=[(job, slice_text(reader, job)) for job in slow],
         slow_minutes=int(jobs.SLOW_AFTER.total_seconds() // 60),
+        stalled=[each for each in tiles if each.stall],
         faulty=[each for each in tiles if each.fault],
         troubled=[each for each in tiles if each.state in TROUBLED and not each.fault],
         queue=[summarise_job(session, reader, job) for job in active],

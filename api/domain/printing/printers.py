@@ -75,6 +75,7 @@ class Printer(Base):
     trouble: Mapped[str] = mapped_column(String(300), default="")
     trouble_reason: Mapped[str] = mapped_column(String(20), default="")
     machine: Mapped[str] = mapped_column(String(20), default="")
+    machine_since: Mapped[Instant | None]
     seen_path: Mapped[str] = mapped_column(String(300), default="")
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
@@ -121,7 +122,7 @@ def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     if printer.machine in (Machine.OFFLINE, Machine.CONNECTING, ""):
         return PrinterState.OFFLINE
     if has_run:
-        return PrinterState.BUSY
+        return PrinterState.PAUSED if printer.machine in (Machine.PAUSING, Machine.PAUSED) else PrinterState.BUSY
     if printer.machine in ACTIVE:
         return PrinterState.IN_USE_BY_HAND
     return PrinterState.READY if printer.plate_clear else PrinterState.NEEDS_CLEARING
@@ -337,6 +338,7 @@ def record_observation(
             looked_at=now,
             reached_at=now,
             machine=machine,
+            machine_since=case((Printer.machine == machine, Printer.machine_since), else_=now),
             seen_path=(path or "")[:300],
             trouble=case((backed_off, Printer.trouble), else_=error[:300]),
             # It answered, so whatever kept us from reaching it is over.

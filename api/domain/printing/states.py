@@ -48,6 +48,7 @@ class PrinterState(StrEnum):
 
     READY = "ready"
     BUSY = "busy"
+    PAUSED = "paused"  # our print; somebody, or the printer itself, must let it go on
     NEEDS_CLEARING = "needs_clearing"
     OFFLINE = "offline"
     IN_USE_BY_HAND = "in_use_by_hand"

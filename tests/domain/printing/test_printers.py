@@ -29,6 +29,8 @@ def verbs(session: Session, printer: Printer) -> list[str]:
         ({}, True, S.BUSY),
         ({"plate_clear": False}, False, S.NEEDS_CLEARING),
         ({"machine": "printing"}, True, S.BUSY),
+        ({"machine": "paused"}, True, S.PAUSED),
+        ({"machine": "paused"}, False, S.IN_USE_BY_HAND),
         ({"machine": "printing"}, False, S.IN_USE_BY_HAND),
         ({"machine": "error"}, True, S.NEEDS_ATTENTION),
         ({"machine": "offline"}, True, S.OFFLINE),

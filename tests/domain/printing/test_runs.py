@@ -242,7 +242,7 @@ def test_progress_counts_copies(session: Session, world: World) -> None:
 def test_progress_wakes_the_pages_at_each_percent_only(session: Session, world: World) -> None:
     run = start_print(session, world)
     for progress in (0.101, 0.102, None, 0.2):
-        runs.record_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0)
+        runs.record_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0, now=NOW)
         session.refresh(run)
     assert (run.progress, run.left_s, run.print_s) == (0.2, 60.0, 10.0)
     assert runs.list_live_runs(session, printer_ids=[run.printer_id]) == {run.printer_id: run}

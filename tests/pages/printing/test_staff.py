@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.domain.core.changes import list_changes
-from api.domain.printing import faults, probes
+from api.domain.printing import faults, probes, runs
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
@@ -16,7 +16,6 @@ from api.domain.printing.runs import RunCommand, RunStatus
 from api.domain.printing.slices import mark_failed
 from api.domain.printing.states import FaultCode
 from printers import slicer
-from printers.reconcile import utc_now
 from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced, make_submitted
 from tests.world.browsers import Browser
 
@@ -70,6 +69,54 @@ def test_members_and_strangers_do_not_say_that_a_fault_is_mended(
     assert world.printer.fault == FaultCode.FIRMWARE
 
 
+def test_a_paused_print_reads_paused_everywhere_and_stands_under_what_needs_the_staff(
+    anonymous: Browser, alice: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, status=RunStatus.PAUSED, progress=0.25)
+    world.printer.machine, world.printer.reached_at = "paused", NOW
+    for page in (anonymous.get("/wall").text, alice.get(f"/jobs/{job.id}").text, alice.get("/jobs").text):
+        assert ">Paused<" in page
+        assert ">Printing<" not in page
+    page = bob.get("/staff").text
+    assert "Prints that stand still" in page
+    assert "The print is paused: look at the printer" in page
+    assert "The print is paused" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+def test_a_print_that_hangs_stands_under_what_needs_the_staff(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, moved_at=NOW - timedelta(minutes=30))
+    world.printer.machine, world.printer.machine_since = "printing", NOW - timedelta(hours=1)
+    assert "no longer moves" in bob.get("/staff").text
+    run.moved_at = NOW
+    assert "no longer moves" not in bob.get("/staff").text
+
+
+def test_a_doubt_is_not_called_printing_and_its_cancel_says_what_is_true(
+    alice: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, status=RunStatus.IN_DOUBT, reason="interrupted", ended_at=NOW)
+    for page in (alice.get(f"/jobs/{job.id}").text, alice.get("/jobs").text):
+        assert ">To check<" in page
+        assert ">Printing<" not in page
+        assert "stops within seconds" not in page
+    page = alice.get(f"/jobs/{job.id}").text
+    assert "nobody knows yet how it ended" in page
+    assert "Nothing more will be printed. What is already printed is charged." in page
+
+
+def test_a_job_of_which_a_plate_is_printed_is_not_free_to_cancel(
+    alice: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice, copies=100)
+    runs.finish(session, run=make_run(session, world.printer), outcome=RunStatus.DONE, now=NOW)
+    assert job.status == JobStatus.QUEUED
+    page = alice.get(f"/jobs/{job.id}").text
+    assert ("cancelling is free" in page, "What is already printed is charged." in page) == (False, True)
+
+
 def test_a_plate_is_not_cleared_under_a_print(bob: Browser, session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice)
     make_run(session, world.printer)
@@ -92,9 +139,9 @@ def test_a_job_that_waits_long_for_its_slices_is_shown_with_the_reason(
     bob: Browser, session: Session, world: World
 ) -> None:
     job, recent = make_submitted(session, world.site, world.alice), make_submitted(session, world.site, world.alice)
-    job.submitted_at, recent.submitted_at = utc_now() - timedelta(minutes=16), utc_now() - timedelta(minutes=14)
+    job.submitted_at, recent.submitted_at = NOW - timedelta(minutes=16), NOW - timedelta(minutes=14)
     code = slicer.SlicerMissing.code()
-    mark_failed(session, slice_=job.slices[0].slice, code=code, params={}, again=True, now=utc_now())
+    mark_failed(session, slice_=job.slices[0].slice, code=code, params={}, again=True, now=NOW)
     page = bob.get("/staff").text
     assert "Not sliced after 15 minutes" in page
     assert "is not installed on this server" in page
@@ -103,7 +150,7 @@ def test_a_job_that_waits_long_for_its_slices_is_shown_with_the_reason(
 
 def test_a_job_that_only_waits_for_approval_is_not_slow(bob: Browser, session: Session, world: World) -> None:
     world.site.approves_prints = True
-    make_sliced(session, world.site, world.alice).submitted_at = utc_now() - timedelta(days=1)
+    make_sliced(session, world.site, world.alice).submitted_at = NOW - timedelta(days=1)
     assert "Not sliced" not in bob.get("/staff").text
 
 

@@ -8,7 +8,20 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, Numeric, String, Uuid, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Numeric,
+    String,
+    Uuid,
+    case,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -103,6 +116,9 @@ class Run(Base):
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
     print_s: Mapped[float | None] = mapped_column(Float)
+    # Bytes of G-code sent, and when that number last changed: a print that hangs still reads "printing".
+    filepos: Mapped[int | None] = mapped_column(BigInteger)
+    moved_at: Mapped[Instant | None]
     resolved_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     resolution: Mapped[str] = mapped_column(String(300), default="")
 
@@ -204,13 +220,20 @@ def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
 
 
 def record_progress(
-    session: Session, *, run: Run, progress: float | None, left_s: float | None, print_s: float | None
+    session: Session,
+    *,
+    run: Run,
+    progress: float | None,
+    left_s: float | None,
+    print_s: float | None,
+    filepos: int | None = None,
+    now: datetime,
 ) -> None:
     """Keep the last figures seen of a print that is there (so it is not lost)."""
     old = run.progress
-    session.execute(
-        update(Run).where(Run.id == run.id).values(progress=progress, left_s=left_s, print_s=print_s, lost_at=None)
-    )
+    moved_at = case((Run.filepos.is_not_distinct_from(filepos), Run.moved_at), else_=now)
+    figures = {"progress": progress, "left_s": left_s, "print_s": print_s, "filepos": filepos, "moved_at": moved_at}
+    session.execute(update(Run).where(Run.id == run.id).values(lost_at=None, **figures))
     # Pages show whole percents: a look that changes none must not wake every browser.
     if progress is not None and (old is None or int(progress * 100) != int(old * 100)):
         publish(session, job=run.job_id, printer=run.printer_id)
