@@ -137,7 +137,8 @@ def _before_start(stored: StoredRun, view: PrinterView) -> Decision:
         return Decision(Action.UPLOAD)
     # A full disk leaves a file cut short, which OctoPrint lists and would print as if it were whole (measured).
     if (view.file.size, view.file.sha1) != (stored.size, stored.sha1):
-        return Decision(Action.END, _S.FAILED, "bad_upload")
+        # The fault of that printer's server and not of the plate, which another printer may take.
+        return Decision(Action.END, _S.CANCELLED, "bad_upload")
     if view.observation.machine != Machine.IDLE:
         return Decision(Action.WAIT)
     if stored.status == _S.SELECTED and view.observation.path == stored.path:

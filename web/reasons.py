@@ -67,6 +67,7 @@ TROUBLES: dict[str, str] = {
     "wrong_key": N_("OctoPrint no longer accepts the key: add the printer again to renew it."),
     "no_right": N_("The Établi user lacks a right in OctoPrint: grant it under Settings > Access Control."),
     "disk_full": N_("The OctoPrint disk is full: delete old files."),
+    "bad_upload": N_("A file arrived damaged: check the disk of OctoPrint, and its plug-ins."),
     "not_found": N_("OctoPrint is no longer at this address: check whether it has moved."),
     "bad_answer": N_("OctoPrint is no longer at this address: check whether it has moved."),
 }
@@ -82,6 +83,7 @@ STALLS: dict[Stall, str] = {
 FAULTS: dict[FaultCode, str] = {
     FaultCode.EMERGENCY_STOP: N_("Emergency stop (M112)."),
     FaultCode.FIRMWARE: N_("The printer stopped because of an error in its hardware."),
+    FaultCode.FILES_CHANGED: N_("OctoPrint changes the files that it receives: switch off the plug-in that does it."),
     FaultCode.CONNECTION_LOST: N_("The connection to the printer was lost during a print."),
 }
 UNTIL_MENDED = N_("Nothing is printed here until staff confirm that the fault is mended.")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +23,7 @@ from tests.world.workshop import Workshop
 pytestmark = pytest.mark.real
 
 # A minute of printing, in lines of a tenth of a second.
-LONG = b"G4 P100\n" * 600
+LONG = b";LAYER_CHANGE\n" + b"G4 P100\n" * 600
 
 
 @dataclass
@@ -29,6 +32,11 @@ class Bench:
 
     workshop: Workshop
     server: OctoPrintServer
+
+    def use(self) -> None:
+        with transaction() as session:
+            printer = session.get_one(Printer, self.workshop.printer_id)
+            printer.url, printer.sealed_key = self.server.url, self.server.key
 
     def queue(self) -> int:
         """A job of a minute."""
@@ -52,10 +60,9 @@ class Bench:
 
 @pytest.fixture
 def bench(workshop: Workshop, octoprint: OctoPrintServer) -> Bench:
-    with transaction() as session:
-        printer = session.get_one(Printer, workshop.printer_id)
-        printer.url, printer.sealed_key = octoprint.url, octoprint.key
-    return Bench(workshop, octoprint)
+    bench = Bench(workshop, octoprint)
+    bench.use()
+    return bench
 
 
 @pytest.mark.parametrize(
@@ -98,3 +105,30 @@ def test_a_printer_that_pauses_by_itself_is_paused_in_our_table_too(bench: Bench
     assert state_of(printer, has_run=True, now=bench.workshop.clock.now) == PrinterState.PAUSED
     assert run.filepos is not None
     assert run.filepos > 0
+
+
+@pytest.fixture
+def rewriting(tmp_path: Path) -> Iterator[OctoPrintServer]:
+    """An OctoPrint with a plug-in that changes each upload, as displays of layers and of objects do."""
+    server = OctoPrintServer(tmp_path / "rewriting")
+    plugins = server.base / "plugins"
+    plugins.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("rewrite_uploads.plugin"), plugins / "rewrite_uploads.py")
+    server.start()
+    server.wait_ready()
+    yield server
+    server.stop()
+
+
+def test_a_printer_with_a_plug_in_that_changes_our_files_is_set_aside_and_its_jobs_go_on(
+    workshop: Workshop, rewriting: OctoPrintServer
+) -> None:
+    bench = Bench(workshop, rewriting)
+    bench.use()
+    job_ids = [bench.queue() for _ in range(3)]
+    for _ in range(3):
+        workshop.reconcile()
+    printer = workshop.printer()
+    assert (printer.fault, printer.fault_text.split(" ")[0]) == (FaultCode.FILES_CHANGED, str(len(LONG)))
+    assert [workshop.job(job_id).status for job_id in job_ids] == [JobStatus.QUEUED] * 3
+    assert prints_started(rewriting) == []

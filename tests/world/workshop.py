@@ -211,9 +211,10 @@ class Workshop:
             job, alice = session.get_one(Job, job_id), session.get_one(User, self.alice_id)
             runs.cancel_job(session, job=job, actor=alice, now=self.clock.now)
 
-    def clear(self) -> None:
+    def clear(self, printer_id: int | None = None) -> None:
         with transaction() as session:
-            printer, bob = session.get_one(Printer, self.printer_id), session.get_one(User, self.bob_id)
+            printer = session.get_one(Printer, printer_id or self.printer_id)
+            bob = session.get_one(User, self.bob_id)
             printers.clear_plate(session, printer=printer, actor=bob, now=self.clock.now, has_run=False)
 
     def mend(self) -> None:

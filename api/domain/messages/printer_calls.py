@@ -20,7 +20,7 @@ from api.domain.printing.states import FaultCode
 _FR, _EN = Locale.FR, Locale.EN
 
 LETTERS["printer_call"] = {
-    _FR: Letter("{thing} a besoin de vous", "Bonjour {name},\n\n{thing}, à {site} : {why}\n"),
+    _FR: Letter("{thing} a besoin de vous", "Bonjour {name},\n\n{thing}, à {site} : {why}\n"),
     _EN: Letter("{thing} needs you", "Hello {name},\n\n{thing}, at {site}: {why}\n"),
 }
 WHYS: dict[str, dict[Locale, str]] = {
@@ -43,6 +43,10 @@ WHYS: dict[str, dict[Locale, str]] = {
     FaultCode.FIRMWARE: {
         _FR: "erreur matérielle. Rien ne s’y imprime tant que l’équipe n’a pas confirmé la réparation.",
         _EN: "an error in its hardware. Nothing is printed there until staff confirm that the fault is mended.",
+    },
+    FaultCode.FILES_CHANGED: {
+        _FR: "OctoPrint modifie les fichiers qu’il reçoit. Désactivez l’extension qui le fait, puis confirmez.",
+        _EN: "OctoPrint changes the files that it receives. Switch off the plug-in that does it, then confirm.",
     },
     FaultCode.CONNECTION_LOST: {
         _FR: "connexion perdue pendant une impression. Vérifiez sur place que rien ne chauffe.",

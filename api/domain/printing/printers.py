@@ -13,7 +13,7 @@ from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, ca
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
-from api.domain.core.changes import enqueue, record
+from api.domain.core.changes import Change, enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
@@ -115,9 +115,11 @@ def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     # Whatever its server says now: a reconnect makes a printer idle again that has just run away.
     if printer.fault:
         return PrinterState.NEEDS_ATTENTION
-    if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
+    is_resting = printer.not_before is not None and now < printer.not_before
+    is_unreached = bool(printer.trouble_reason) and not is_resting
+    if printer.reached_at is None or is_unreached or now - printer.reached_at > SILENT_AFTER:
         return PrinterState.OFFLINE
-    if printer.machine == Machine.ERROR:
+    if printer.machine == Machine.ERROR or (is_resting and not has_run):
         return PrinterState.NEEDS_ATTENTION
     if printer.machine in (Machine.OFFLINE, Machine.CONNECTING, ""):
         return PrinterState.OFFLINE
@@ -342,7 +344,7 @@ def record_observation(
             seen_path=(path or "")[:300],
             trouble=case((backed_off, Printer.trouble), else_=error[:300]),
             # It answered, so whatever kept us from reaching it is over.
-            trouble_reason="",
+            trouble_reason=case((backed_off, Printer.trouble_reason), else_=""),
             progress=progress,
             left_s=left_s,
         )
@@ -351,7 +353,13 @@ def record_observation(
 
 def back_off(session: Session, *, printer_id: int, until: datetime, now: datetime, reason: str, message: str) -> None:
     """A dispatch failed for a reason of the printer's: keep the reason, and give it no new plate before `until`."""
-    session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
+    values = {"not_before": until, "trouble": message[:300], "trouble_reason": reason[:20]}
+    session.execute(update(Printer).where(Printer.id == printer_id).values(values))
+    # Once for a reason that lasts: what is tried again each minute would fill the history.
+    query = select(Change).where(Change.noun == "printer", Change.noun_id == str(printer_id))
+    last = session.scalars(query.order_by(Change.id.desc()).limit(1)).first()
+    if last is not None and last.verb == "backed_off" and last.facts["reason"] == reason:
+        return
     record(
         session,
         noun="printer",

@@ -40,6 +40,7 @@ class FaultCode(StrEnum):
 
     EMERGENCY_STOP = "emergency_stop"  # somebody sent M112
     FIRMWARE = "firmware"  # its firmware stopped it: thermal runaway, a heater, a broken link inside
+    FILES_CHANGED = "files_changed"  # its server stores other files than it is sent
     CONNECTION_LOST = "connection_lost"  # in the middle of a print: nobody knows what its heaters do
 
 

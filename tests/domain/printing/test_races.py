@@ -13,7 +13,7 @@ from api.domain.core.base import ForbiddenMove
 from api.domain.people.accounts import User
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobRequest, JobSlice, JobStatus
-from api.domain.printing.runs import RunCommand, claim_next
+from api.domain.printing.runs import Charge, Run, RunCommand, RunStatus, claim_next
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready, request_slice
 from tests.world import NOW, World, make_job, make_kind, make_submitted, make_world
 
@@ -295,3 +295,50 @@ def test_of_two_who_hand_a_draft_in_one_does(connect: Connect, world: World) -> 
             jobs.submit(faster, job=faster.get_one(Job, job_id), actor=faster.get_one(User, alice.id), now=NOW)
         with pytest.raises(ForbiddenMove):
             jobs.submit(session, job=job, actor=alice, now=NOW)
+
+
+def test_a_pause_that_read_the_run_before_it_was_cancelled_does_not_wipe_the_cancel(
+    connect: Connect, world: World
+) -> None:
+    queued(connect, world)
+    claim(connect, world)
+    with connect() as session:
+        run = session.scalars(select(Run)).one()
+        with connect.begin() as other:
+            run_there = other.get_one(Run, run.id)
+            runs.request_command(other, run=run_there, command=RunCommand.CANCEL, actor_id=world.bob.id, now=NOW)
+        runs.request_command(session, run=run, command=RunCommand.PAUSE, actor_id=world.alice.id, now=NOW)
+        session.commit()
+        assert (run.command, run.commanded_by) == (RunCommand.CANCEL, world.bob.id)
+
+
+def test_a_command_that_read_the_run_before_it_ended_is_refused(connect: Connect, world: World) -> None:
+    queued(connect, world)
+    claim(connect, world)
+    with connect() as session:
+        run = session.scalars(select(Run)).one()
+        with connect.begin() as other:
+            runs.finish(other, run=other.get_one(Run, run.id), outcome=RunStatus.CANCELLED, now=NOW)
+        with pytest.raises(ForbiddenMove):
+            runs.request_command(session, run=run, command=RunCommand.PAUSE, actor_id=world.alice.id, now=NOW)
+
+
+def test_of_two_who_resolve_a_doubt_the_second_is_refused_and_nothing_is_charged_twice(
+    connect: Connect, world: World
+) -> None:
+    queued(connect, world)
+    claim(connect, world)
+    with connect.begin() as session:
+        runs.finish(session, run=session.scalars(select(Run)).one(), outcome=RunStatus.IN_DOUBT, now=NOW)
+    with connect() as session:
+        run, bob = session.scalars(select(Run)).one(), session.get_one(User, world.bob.id)
+        with connect.begin() as other:
+            resolve(other, other.get_one(Run, run.id), other.get_one(User, bob.id))
+        with pytest.raises(ForbiddenMove):
+            resolve(session, run, bob)
+    with connect() as session:
+        assert len(session.scalars(select(Charge)).all()) == 1
+
+
+def resolve(session: Session, run: Run, actor: User) -> None:
+    runs.resolve(session, run=run, printed=True, resolution="Seen", actor=actor, now=NOW)

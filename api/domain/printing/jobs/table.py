@@ -137,7 +137,8 @@ def move_job(
     record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
     publish(session, job=job.id)
     if new in MAILED_STATUSES:
-        enqueue(session, "notify_job", job_id=job.id, verb=new.value)
+        # By the time of the move: a job that is put on hold twice is told twice.
+        enqueue(session, "notify_job", job_id=job.id, verb=new.value, at=now.isoformat())
 
 
 def lock_job(session: Session, job_id: int) -> Job:

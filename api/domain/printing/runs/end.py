@@ -11,6 +11,7 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
@@ -20,7 +21,16 @@ from api.domain.printing.jobs import Job, JobStatus, lock_job, move_job, require
 from api.domain.printing.jobs.settle import wake_printers
 from api.domain.printing.printers import enqueue_reconcile, fill_plate
 from api.domain.printing.runs.site_plan import remaining_plates
-from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
+from api.domain.printing.runs.table import (
+    BEFORE_START,
+    LIVE,
+    Charge,
+    Run,
+    RunCommand,
+    RunStatus,
+    move_run,
+    request_command,
+)
 
 # After so many failed attempts at one plate the job waits for a person, instead of wasting more filament.
 MOST_FAILURES = 3
@@ -46,8 +56,8 @@ def finish(
 ) -> None:
     """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
     lock_job(session, run.job_id)
-    # A run that was only claimed or being uploaded left the plate as it was.
-    touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
+    # A run that was not started left the plate as it was: staff need not walk there.
+    touched = began or run.status not in BEFORE_START
     values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
     if outcome == RunStatus.DONE:
         values["progress"] = 1.0
@@ -139,12 +149,18 @@ def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> Non
 
 
 def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
-    """A named person says what became of a run in doubt: printed well, or not (then it is printed again)."""
+    """A named person says what became of a run in doubt: printed well, or not (then it is printed again).
+
+    Raises ForbiddenMove for any other run: the printer itself says how that one ends.
+    """
     require_staff(session, user=actor, site_id=run.job.site_id)
     if not resolution.strip():
         raise DoubtReasonMissing()
     outcome = RunStatus.DONE if printed else RunStatus.FAILED
     lock_job(session, run.job_id)
+    session.refresh(run)
+    if run.status != RunStatus.IN_DOUBT:
+        raise ForbiddenMove(old=run.status, new=outcome)
     move_run(
         session,
         run,

@@ -241,12 +241,18 @@ def record_progress(
 
 def request_command(session: Session, *, run: Run, command: RunCommand, actor_id: int, now: datetime) -> None:
     """Note what a person wants; the worker acts within a second. A cancel is not taken back by a later pause."""
+    # The conditions stand in the statement: a cancel of somebody else may come after this session read the run, and
+    # it may be the one that keeps the printer from printing into a full plate.
+    changing = update(Run).where(
+        Run.id == run.id, Run.status.in_(LIVE), Run.command.is_distinct_from(RunCommand.CANCEL)
+    )
+    values = {"command": command, "commanded_by": actor_id}
+    is_changed = session.scalar(changing.values(values).returning(Run.id)) is not None
+    session.refresh(run)
     if run.status not in LIVE:
         raise ForbiddenMove(old=run.status, new=command)
-    if run.command == RunCommand.CANCEL:
+    if not is_changed:
         return
-    session.execute(update(Run).where(Run.id == run.id).values(command=command, commanded_by=actor_id))
-    session.refresh(run)
     record(
         session,
         noun="run",
