@@ -84,6 +84,8 @@ def reconcile(
             result = _step(printer_id, clock, opener)
         except (Stale, ForbiddenMove):
             log.info("another worker was faster", printer=printer_id)
+            # Its transaction needs a moment; to plan the site again at once would only slow it down.
+            time.sleep(PEEK_S)
             continue
         except OperationalError as error:
             # For example a deadlock, of which PostgreSQL ends one side: the next round reads what the other wrote.

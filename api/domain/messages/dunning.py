@@ -18,6 +18,7 @@ from api.domain.core.changes import record
 from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
+from api.domain.printing.runs import SitePlans
 from api.domain.sales.orders import Order, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
@@ -139,9 +140,9 @@ def _recipients(session: Session, invoice: Invoice) -> list[User]:
 
 def announce_moved_promises(session: Session, *, now: datetime) -> list[Order]:
     """Compare the promises of all open orders with the plan; write to the buyers of those that had to move."""
-    moved = []
+    moved, plans = [], SitePlans(session, now=now)
     for order in list_open_orders(session):
-        days = move_promise(session, order=order, now=now)
+        days = move_promise(session, order=order, now=now, plans=plans)
         if days is None or days[0] is None:
             continue  # Not moved, or promised for the first time.
         moved.append(order)

@@ -5,6 +5,7 @@ from api.domain.printing.runs.end import cancel_job as cancel_job
 from api.domain.printing.runs.end import finish as finish
 from api.domain.printing.runs.end import resolve as resolve
 from api.domain.printing.runs.overrun import keep_hold as keep_hold
+from api.domain.printing.runs.site_plan import SitePlans as SitePlans
 from api.domain.printing.runs.site_plan import find_plan as find_plan
 from api.domain.printing.runs.site_plan import plan_site as plan_site
 from api.domain.printing.runs.stalls import Stall as Stall

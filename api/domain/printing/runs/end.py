@@ -21,6 +21,7 @@ from api.domain.printing.jobs import Job, JobStatus, lock_job, move_job, require
 from api.domain.printing.jobs.settle import wake_printers
 from api.domain.printing.printers import enqueue_reconcile, fill_plate
 from api.domain.printing.runs.site_plan import remaining_plates
+from api.domain.printing.runs.statistics import update_statistics
 from api.domain.printing.runs.table import (
     BEFORE_START,
     LIVE,
@@ -71,6 +72,7 @@ def finish(
     # In the transaction of the end, and unique per run: a replayed end can neither charge twice nor forget to.
     if outcome == RunStatus.DONE:
         _charge(session, run, now)
+        update_statistics(session, printer=run.printer, now=now)
     _advance_job(session, run, now)
     enqueue_reconcile(session, run.printer_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -62,6 +62,8 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
 LIVE = (_S.CLAIMED, _S.UPLOADING, _S.SELECTED, _S.STARTING, _S.PRINTING, _S.PAUSED)
 # Nothing of such a run can have moved the printer: its plate may be given back at any time.
 BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
+# From this share of a print on, what its printer says is left counts for more than what the slicer said.
+LEAST_PROGRESS = 0.1
 # A plate with such a run is not given to another printer.
 FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
 
@@ -126,6 +128,13 @@ class Run(Base):
     printer: Mapped[Printer] = relationship()
     slice: Mapped[Slice] = relationship()
     hold: Mapped[Hold | None] = relationship()
+
+    @property
+    def time_left(self) -> timedelta | None:
+        """What the printer says is left, once it can know: at first it only guesses from the size of the file."""
+        if self.left_s is None or (self.progress or 0) < LEAST_PROGRESS:
+            return None
+        return timedelta(seconds=self.left_s)
 
     @property
     def path(self) -> str:

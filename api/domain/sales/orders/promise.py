@@ -9,17 +9,22 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.sellers import today
 from api.domain.core.changes import record
-from api.domain.printing.runs import Run, RunStatus
+from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.progress import list_progress
 from api.domain.sales.orders.table import OPEN, Order
 from api.domain.sales.quotes.price import FINISHING
 
 
-def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date | None, date] | None:
-    """Compare the promise with the plan: (old, new) when it had to move to a later day, else None."""
+def move_promise(
+    session: Session, *, order: Order, now: datetime, plans: SitePlans | None = None
+) -> tuple[date | None, date] | None:
+    """Compare the promise with the plan: (old, new) when it had to move to a later day, else None.
+
+    Whoever looks at several orders gives the same `plans` to all.
+    """
     if order.status not in OPEN:
         return None
-    etas = [part.eta_p90 for part in list_progress(session, order=order, now=now) if part.eta_p90]
+    etas = [part.eta_p90 for part in list_progress(session, order=order, now=now, plans=plans) if part.eta_p90]
     if not etas:
         return None
     # P90: a promise should hold in nine of ten cases.
