@@ -29,6 +29,7 @@ STEPS = {
     # Dispatch has a queue, and so a process, of its own: no slicer can delay a printer.
     "reconcile": Step("printers.reconcile:reconcile", queue=DISPATCH),
     "slice": Step("printers.slicing:make_slice"),
+    "settle_job": Step("api.domain.printing.jobs:settle_job", is_verb=True),
     "probe_printer": Step("printers.probing:probe_printer"),
     "tidy_printers": Step("printers.housekeeping:tidy_printers"),
     "render_invoice": Step("api.adapters.invoicing:render_invoice"),

@@ -16,7 +16,6 @@ import structlog
 from procrastinate import App, PsycopgConnector
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
-from sqlalchemy import select
 
 from api.db import conninfo, transaction
 from api.domain.booking.bookings import review_line, sweep_times
@@ -24,8 +23,9 @@ from api.domain.messages.dunning import sweep_billing
 from api.domain.messages.notifications import enqueue_unsent
 from api.domain.messages.purges import enqueue_purges
 from api.domain.messages.reminders import send_due
+from api.domain.printing.jobs import enqueue_unsettled
 from api.domain.printing.printers import enqueue_reconcile, list_printers
-from api.domain.printing.slices import Slice, SliceStatus, enqueue_slice
+from api.domain.printing.slices import enqueue_lost
 from api.domain.sales.tabs import enqueue_months
 from api.settings import settings
 from api.steps import BACKGROUND, DISPATCH, STEPS, Step
@@ -141,13 +141,9 @@ async def _sweep_forever(app: App) -> None:
 
 
 def _sweep() -> None:
-    # A slice that is PENDING for longer than slicing may take has lost its step; if it only waits in a long queue, its
-    # name keeps a twin out.
-    before = datetime.now(UTC) - timedelta(seconds=settings().slice_wall_s)
     with transaction() as session:
-        lost = select(Slice.id).where(Slice.status == SliceStatus.PENDING, Slice.created_at < before)
-        for slice_id in session.scalars(lost.limit(100)):
-            enqueue_slice(session, slice_id)
+        enqueue_lost(session, wall_s=settings().slice_wall_s, now=datetime.now(UTC))
+        enqueue_unsettled(session, now=datetime.now(UTC))
         enqueue_unsent(session, now=datetime.now(UTC))
     with transaction() as session:
         sweep_billing(session, now=datetime.now(UTC))

@@ -105,11 +105,13 @@ class Stage:
         return key
 
     def make_ready(self, slice_id: int, key: str, gcode: bytes, *, seconds: int) -> float:
-        """Do what the slicing step does when the slicer is done; returns when its commit began, in seconds since the
-        epoch: before that, no worker can see the slice."""
+        """Do what the slicing step does when the slicer is done; returns when its last commit began, in seconds since
+        the epoch: before that, no worker can see the job in the queue."""
+        from sqlalchemy import select
+
         from api.db import transaction
+        from api.domain.printing.jobs import JobSlice, settle_job
         from api.domain.printing.slices import Slice, mark_ready
-        from printers.slicing import update_jobs
 
         with transaction() as session:
             mark_ready(
@@ -122,7 +124,9 @@ class Stage:
                 sha1=hashlib.sha1(gcode, usedforsecurity=False).hexdigest(),
                 now=now(),
             )
-            update_jobs(session, slice_id, now())
+        with transaction() as session:
+            for job_id in session.scalars(select(JobSlice.job_id).where(JobSlice.slice_id == slice_id)):
+                settle_job(session, job_id=job_id, now=now())
             return time.time()
 
     def start_worker(self, *argv: str) -> subprocess.Popen[bytes]:

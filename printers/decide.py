@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from api.domain.printing.runs import RunCommand, RunStatus
-from api.domain.printing.states import ACTIVE, Machine
+from api.domain.printing.states import ACTIVE, FaultCode, Machine
 from printers.port import Observation, StoredFile
 
 # How long "nothing runs and no history" must last before it is believed. OctoPrint wrote a print's history at most
@@ -46,11 +46,15 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class PrinterView:
-    """What the printer shows: its state, our file where it was uploaded, and our file in done/."""
+    """What the printer shows: its state, our file where it was uploaded, and our file in done/.
+
+    `fault` is the one that it shows now, or that stands recorded: a reconnect makes its state look well again.
+    """
 
     observation: Observation
     file: StoredFile | None = None
     done: StoredFile | None = None
+    fault: FaultCode | None = None
 
     @property
     def history(self) -> StoredFile | None:
@@ -111,7 +115,10 @@ def _ended(stored: StoredRun, view: PrinterView) -> Decision:
         return Decision(Action.END, _S.DONE, "printed")
     if stored.command == RunCommand.CANCEL:
         return Decision(Action.END, _S.CANCELLED, "cancelled")
-    if view.observation.machine in (Machine.ERROR, Machine.OFFLINE):
+    # M112 is sent by a person, who had a reason: printing it again elsewhere would ignore them.
+    if view.fault is FaultCode.EMERGENCY_STOP:
+        return Decision(Action.END, _S.CANCELLED, "emergency_stop")
+    if view.fault is not None or view.observation.machine in (Machine.ERROR, Machine.OFFLINE):
         return Decision(Action.END, _S.FAILED, "printer_error")
     return Decision(Action.END, _S.CANCELLED, "cancelled_at_printer")
 
@@ -122,7 +129,7 @@ def _before_start(stored: StoredRun, view: PrinterView) -> Decision:
         return Decision(Action.END, _S.CANCELLED, "cancelled")
     if view.observation.machine in ACTIVE:
         return Decision(Action.END, _S.CANCELLED, "printer_taken")
-    if view.observation.machine == Machine.ERROR:
+    if view.fault is not None or view.observation.machine == Machine.ERROR:
         return Decision(Action.END, _S.CANCELLED, "printer_error")
     if view.file is None:
         if stored.status == _S.SELECTED:
@@ -130,7 +137,8 @@ def _before_start(stored: StoredRun, view: PrinterView) -> Decision:
         return Decision(Action.UPLOAD)
     # A full disk leaves a file cut short, which OctoPrint lists and would print as if it were whole (measured).
     if (view.file.size, view.file.sha1) != (stored.size, stored.sha1):
-        return Decision(Action.END, _S.FAILED, "bad_upload")
+        # The fault of that printer's server and not of the plate, which another printer may take.
+        return Decision(Action.END, _S.CANCELLED, "bad_upload")
     if view.observation.machine != Machine.IDLE:
         return Decision(Action.WAIT)
     if stored.status == _S.SELECTED and view.observation.path == stored.path:
@@ -152,6 +160,8 @@ def _missing(stored: StoredRun, view: PrinterView) -> Decision:
     if stored.status == _S.STARTING and never_began:
         if stored.command == RunCommand.CANCEL:
             return Decision(Action.END, _S.CANCELLED, "cancelled")
+        if view.fault is not None:
+            return Decision(Action.END, _S.CANCELLED, "printer_error")
         return Decision(Action.START)
     # Neither success nor failure can be assumed below: a person has to look at the plate.
     if view.observation.machine in ACTIVE:

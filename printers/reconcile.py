@@ -39,6 +39,7 @@ from printers.record import (
     give_back_plate,
     read_facts,
     record_outcome,
+    rest,
     save_observation,
     save_progress,
     save_step,
@@ -83,6 +84,8 @@ def reconcile(
             result = _step(printer_id, clock, opener)
         except (Stale, ForbiddenMove):
             log.info("another worker was faster", printer=printer_id)
+            # Its transaction needs a moment; to plan the site again at once would only slow it down.
+            time.sleep(PEEK_S)
             continue
         except OperationalError as error:
             # For example a deadlock, of which PostgreSQL ends one side: the next round reads what the other wrote.
@@ -106,11 +109,12 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
         return _record_unreached(facts, error, clock())
     if live is None or view is None:
         return _without_run(facts, observation, port, clock)
-    decision = decide(live.stored, view)
+    decision = decide(live.stored, replace(view, fault=facts.fault_in(observation)))
     log.debug("decided", printer=printer_id, run=str(live.run_id), act=decision.action, machine=observation.machine)
     with transaction() as session:
-        save_observation(session, facts, observation, clock())
+        # The run before its printer, in the order in which `finish` locks them.
         save_progress(session, live, observation, decision, clock())
+        save_observation(session, facts, observation, clock())
     return _act(facts, live, decision, view, port, clock)
 
 
@@ -141,7 +145,8 @@ def _view_files(live: LiveRun, observation: Observation, port: PrinterPort) -> P
 
 def _without_run(facts: PrinterFacts, observation: Observation, port: PrinterPort, clock: Clock) -> StepResult:
     """Nothing of ours runs: notice prints by hand, put old files away, and claim the next plate."""
-    all_filed = all(_file_away(run, port, clock()) for run in facts.unfiled)
+    # Each is tried: one that cannot be put away must not keep the others where a late start finds them.
+    failures = [error for run in facts.unfiled if (error := _file_away(run, port, clock())) is not None]
     now = clock()
     with transaction() as session:
         save_observation(session, facts, observation, now)
@@ -149,12 +154,16 @@ def _without_run(facts: PrinterFacts, observation: Observation, port: PrinterPor
         if observation.machine in ACTIVE:
             fill_plate(session, printer=get_printer(session, facts.printer_id), now=now)
         # While an old file lies at its upload path, a frozen worker could wake up and start it in the middle of ours.
-        claims = all_filed and facts.claims and observation.machine == Machine.IDLE
+        claims = not failures and facts.claims and observation.machine == Machine.IDLE
         run = claim_next(session, printer_id=facts.printer_id, now=now) if claims else None
-        if run is None:
-            return StepResult.IDLE
-        move_run(session, run, RunStatus.UPLOADING, now=now)
-        live = to_live_run(run, now)
+        if run is not None:
+            move_run(session, run, RunStatus.UPLOADING, now=now)
+        live = to_live_run(run, now) if run is not None else None
+    # `busy`: somebody prints that very file; it is put away when that ends.
+    if failures and failures[0].reason != "busy":
+        rest(facts, failures[0], now)
+    if live is None:
+        return StepResult.IDLE
     try:
         _dispatch(live, observation, port, clock)
     except PrinterError as error:
@@ -183,8 +192,8 @@ def _dispatch(live: LiveRun, observation: Observation, port: PrinterPort, clock:
     port.start(path)
 
 
-def _file_away(run: UnfiledRun, port: PrinterPort, now: datetime) -> bool:
-    """Move or delete an ended run's file, so that a late start finds nothing at its path; False if that fails."""
+def _file_away(run: UnfiledRun, port: PrinterPort, now: datetime) -> PrinterError | None:
+    """Move or delete an ended run's file, so that a late start finds nothing at its path; why it failed, if it did."""
     try:
         # What may have printed is kept as evidence; what was never started is not worth its room.
         if run.started:
@@ -194,10 +203,10 @@ def _file_away(run: UnfiledRun, port: PrinterPort, now: datetime) -> bool:
     except PrinterError as error:
         if error.reason != "not_found":
             log.warning("cannot put the file away", run=str(run.run_id), error=str(error))
-            return False
+            return error
     with transaction() as session:
         session.execute(update(Run).where(Run.id == run.run_id).values(filed_at=now))
-    return True
+    return None
 
 
 def _act(  # one call, all its facts

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.db import transaction
 from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
+from api.domain.printing.faults import has_fault, record_fault
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import back_off, get_printer, record_observation
 from api.domain.printing.runs import (
@@ -30,9 +31,10 @@ from api.domain.printing.runs import (
     move_run,
     record_progress,
 )
-from api.domain.printing.states import ACTIVE
+from api.domain.printing.states import ACTIVE, FaultCode
 from printers.decide import Action, Decision, PrinterView, StoredRun
-from printers.port import Observation, PrinterError
+from printers.faults import find_fault
+from printers.port import Observation, PrinterError, StoredFile
 
 # A printer that gave a plate back takes no other for so long; meanwhile another printer can take that one.
 BACK_OFF = timedelta(seconds=60)
@@ -60,7 +62,7 @@ class UnfiledRun:
 
 @dataclass(frozen=True)
 class PrinterFacts:
-    """What one step needs to know. `claims`: whether our table lets this printer take a plate."""
+    """What one step needs to know. `claims`: whether our table lets this printer take a plate; `fault`: as recorded."""
 
     printer_id: int
     url: str
@@ -69,15 +71,29 @@ class PrinterFacts:
     claims: bool
     live: LiveRun | None
     unfiled: tuple[UnfiledRun, ...] = ()
+    fault: FaultCode | None = None
+
+    @property
+    def was_printing(self) -> bool:
+        """Whether something printed at the last look, or may have begun since."""
+        started = self.live is not None and self.live.stored.status not in BEFORE_START
+        return started or self.machine in ACTIVE
+
+    def fault_in(self, observation: Observation) -> FaultCode | None:
+        """The fault that stands recorded, or that this look shows."""
+        return self.fault or find_fault(observation, was_printing=self.was_printing)
 
 
 def read_facts(session: Session, printer_id: int, now: datetime) -> PrinterFacts:
     printer = get_printer(session, printer_id)
-    claims = printer.plate_clear and not printer.in_maintenance and printer.resource.retired_at is None
+    fault = FaultCode(printer.fault) if printer.fault else None
+    is_in_service = not printer.in_maintenance and printer.resource.retired_at is None
+    is_resting = printer.not_before is not None and now < printer.not_before
+    claims = printer.plate_clear and is_in_service and fault is None and not is_resting
     runs = list_unfiled(session, printer_id=printer_id)
     live = next((to_live_run(run, now) for run in runs if run.status in LIVE), None)
     unfiled = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in runs if run.status not in LIVE)
-    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled)
+    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled, fault)
 
 
 def to_live_run(run: Run, now: datetime) -> LiveRun:
@@ -105,6 +121,9 @@ def save_observation(session: Session, facts: PrinterFacts, observation: Observa
         progress=observation.progress,
         left_s=observation.left_s,
     )
+    fault = find_fault(observation, was_printing=facts.was_printing)
+    if fault is not None and facts.fault is None:
+        record_fault(session, printer_id=facts.printer_id, fault=fault, text=observation.error, now=now)
     if observation.machine != facts.machine:
         publish(session, printer=facts.printer_id)
 
@@ -123,6 +142,8 @@ def save_progress(session: Session, live: LiveRun, observation: Observation, dec
                 progress=observation.progress,
                 left_s=observation.left_s,
                 print_s=observation.elapsed_s,
+                filepos=observation.filepos,
+                now=now,
             )
             keep_hold(session, run=run, now=now)
 
@@ -151,8 +172,8 @@ def commit_start(live: LiveRun, now: datetime) -> None:
     """
     with transaction() as session:
         run = get_unchanged(session, live)
-        # A cancel may have come after we decided. This is the last moment at which it still prevents the start.
-        if run.command == RunCommand.CANCEL:
+        # A cancel or a fault may have come after we decided. This is the last moment at which it prevents the start.
+        if run.command == RunCommand.CANCEL or has_fault(session, printer_id=run.printer_id):
             raise Stale()
         if run.status != RunStatus.STARTING:
             move_run(session, run, RunStatus.STARTING, now=now, started_at=now)
@@ -184,9 +205,28 @@ def record_outcome(live: LiveRun, decision: Decision, view: PrinterView, now: da
             print_s=history.last_print_s if history else None,
             began=history is not None,
         )
+        if decision.reason == "bad_upload" and view.file is not None:
+            _set_aside(session, run, view.file, now)
         # The file lies in done/ already: no later step has to put it away.
         if view.done is not None and view.file is None:
             run.filed_at = now
+
+
+def _set_aside(session: Session, run: Run, file: StoredFile, now: datetime) -> None:
+    """A printer whose server stored another file than it was sent gets no more plates that it would damage."""
+    text = f"{run.slice.size} B → {file.size} B"
+    # A file cut short may be a full disk, which staff free without coming here. One that is changed in any other way,
+    # or cut a second time in a row, is the work of a plug-in, and the next one will be damaged as well.
+    if file.size >= run.slice.size or _was_cut_before(session, run):
+        record_fault(session, printer_id=run.printer_id, fault=FaultCode.FILES_CHANGED, text=text, now=now)
+    else:
+        until = now + BACK_OFF
+        back_off(session, printer_id=run.printer_id, until=until, now=now, reason="bad_upload", message=text)
+
+
+def _was_cut_before(session: Session, run: Run) -> bool:
+    earlier = select(Run.reason).where(Run.printer_id == run.printer_id, Run.id != run.id)
+    return session.scalar(earlier.order_by(Run.claimed_at.desc()).limit(1)) == "bad_upload"
 
 
 def _clear_command(session: Session, run: Run) -> None:
@@ -197,6 +237,12 @@ def _clear_command(session: Session, run: Run) -> None:
         session.execute(clearing.values(command=None))
 
 
+def rest(facts: PrinterFacts, error: PrinterError, now: datetime) -> None:
+    """Give this printer no plate for a while, and keep the reason where staff read it."""
+    with transaction() as session:
+        _back_off(session, facts.printer_id, error, now)
+
+
 def give_back_plate(facts: PrinterFacts, live: LiveRun, error: PrinterError, now: datetime) -> None:
     """End a run that was not started, so that another printer can have its plate; this one rests for a while."""
     with transaction() as session:
@@ -205,5 +251,9 @@ def give_back_plate(facts: PrinterFacts, live: LiveRun, error: PrinterError, now
         if run.status not in BEFORE_START:
             raise Stale()
         finish(session, run=run, outcome=RunStatus.CANCELLED, now=now, reason=error.reason, detail=str(error))
-        until = now + BACK_OFF
-        back_off(session, printer_id=facts.printer_id, until=until, now=now, reason=error.reason, message=str(error))
+        _back_off(session, facts.printer_id, error, now)
+
+
+def _back_off(session: Session, printer_id: int, error: PrinterError, now: datetime) -> None:
+    until = now + BACK_OFF
+    back_off(session, printer_id=printer_id, until=until, now=now, reason=error.reason, message=str(error))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,23 +10,27 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.db import transaction
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Busy, DomainError, Stale
 from api.domain.pricing.materials import Material
-from api.domain.printing.jobs import Job, JobSlice, settle_slices
+from api.domain.printing.jobs import JobSlice, settle_job
 from api.domain.printing.mesh import fits
 from api.domain.printing.printers import PrinterKind
-from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
+from api.domain.printing.slices import MOST_ATTEMPTS, Slice, begin_attempt, mark_failed, mark_ready
 from api.settings import settings
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import SandboxLimits
 from printers.slicer import SlicedPlate, SliceTooComplex, slice_model
 
 log = structlog.get_logger()
+
+
+class SlicingInterrupted(Busy):
+    """Slicing was interrupted on this server: it will be tried again."""
+
 
 # Another worker made the slice meanwhile: before we looked, or between our look and our write.
 TOO_LATE = (ForbiddenMove, Stale)
@@ -46,12 +49,31 @@ class SliceTask:
 
 
 def make_slice(slice_id: int) -> None:
-    """Make the slice if it is still wanted. Running twice is harmless: the second result is dropped."""
+    """Make the slice if it is still wanted, then settle the jobs that need it.
+
+    Running twice is harmless: the second result is dropped.
+    """
+    task = _begin(slice_id)
+    if task is not None:
+        _make(slice_id, task)
+    # Also when another worker has made it: that one may have died before it came to the jobs.
+    settle_jobs(slice_id)
+
+
+def _begin(slice_id: int) -> SliceTask | None:
+    now = datetime.now(UTC)
     with transaction() as session:
-        slice_ = session.get(Slice, slice_id)
-        if slice_ is None or slice_.status != SliceStatus.PENDING:
-            return
-        task = _read_task(slice_)
+        slice_ = begin_attempt(session, slice_id=slice_id, now=now)
+        if slice_ is None:
+            return None
+        if slice_.attempts <= MOST_ATTEMPTS:
+            return _read_task(slice_)
+        # Each attempt before ended without a word, with its worker: it would take the next one along, too.
+        mark_failed(session, slice_=slice_, code=SliceTooComplex.code(), params={}, again=False, now=now)
+        return None
+
+
+def _make(slice_id: int, task: SliceTask) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="etabli-slice-") as folder, files.as_path(task.stl_key) as stl:
             sliced = _run(task, stl, Path(folder))
@@ -61,6 +83,10 @@ def make_slice(slice_id: int) -> None:
     except DomainError as error:
         log.info("not sliced", slice=slice_id, code=error.code())
         _record_failure(slice_id, error)
+        return
+    except OSError as error:  # above all a full disk, which staff free without knowing of this slice
+        log.exception("slicing interrupted", slice=slice_id)
+        _record_failure(slice_id, SlicingInterrupted(reason=type(error).__name__))
         return
     _record_success(slice_id, sliced, gcode_key)
 
@@ -126,24 +152,34 @@ def _record_success(slice_id: int, sliced: SlicedPlate, gcode_key: str) -> None:
                 sha1=sliced.sha1,
                 now=now,
             )
-            update_jobs(session, slice_id, now)
     except TOO_LATE:
         files.delete(gcode_key)  # another worker was faster, and its G-code is the one that the row names
 
 
 def _record_failure(slice_id: int, error: DomainError) -> None:
-    # A missing slicer or a time-out of a busy machine may pass; a model that cannot be sliced stays so.
-    again = isinstance(error, Busy | SliceTooComplex)
     now = datetime.now(UTC)
-    with contextlib.suppress(*TOO_LATE), transaction() as session:
-        slice_ = session.get_one(Slice, slice_id)
-        mark_failed(session, slice_=slice_, code=error.code(), params=error.params, again=again, now=now)
-        update_jobs(session, slice_id, now)
+    try:
+        with transaction() as session:
+            slice_ = session.get_one(Slice, slice_id)
+            # A missing slicer or a time-out of a busy machine may pass; a model that cannot be sliced stays so.
+            is_missing = isinstance(error, Busy)
+            again = is_missing or (isinstance(error, SliceTooComplex) and slice_.attempts < MOST_ATTEMPTS)
+            # What failed before the slicer saw the model is no attempt at it.
+            slice_.attempts = 0 if is_missing else slice_.attempts
+            mark_failed(session, slice_=slice_, code=error.code(), params=error.params, again=again, now=now)
+    except TOO_LATE:
+        log.info("another worker was faster", slice=slice_id)
 
 
-def update_jobs(session: Session, slice_id: int, now: datetime) -> None:
+def settle_jobs(slice_id: int) -> None:
     """Let each job that needs this slice price and queue itself, or be rejected."""
-    # In the order of their ids, so that two workers with the same jobs cannot lock them crosswise.
-    jobs = session.scalars(select(Job).join(JobSlice).where(JobSlice.slice_id == slice_id).order_by(Job.id))
-    for job in jobs.unique():
-        settle_slices(session, job=job, now=now)
+    with transaction() as session:
+        query = select(JobSlice.job_id).where(JobSlice.slice_id == slice_id).order_by(JobSlice.job_id)
+        job_ids = list(session.scalars(query))
+    # One transaction each: what goes wrong with one job may take neither the slice nor the other jobs back with it.
+    for job_id in job_ids:
+        try:
+            with transaction() as session:
+                settle_job(session, job_id=job_id, now=datetime.now(UTC))
+        except Exception:  # the sweep tries again, and staff are shown the job meanwhile
+            log.exception("job not settled", job=job_id, slice=slice_id)

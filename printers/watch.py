@@ -9,14 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psycopg
 import structlog
 
 from api.db import conninfo, transaction
+from api.domain.printing.faults import record_fault
 from api.domain.printing.printers import enqueue_reconcile, list_printers
+from api.domain.printing.states import Machine
+from printers.faults import find_fault
 from printers.fleet import unseal_key
-from printers.port import PrinterError
+from printers.port import Observation, PrinterError
 from printers.push import PushMessage, watch
 
 log = structlog.get_logger()
@@ -93,6 +97,9 @@ async def _watch(printer: WatchedPrinter) -> None:
     pushed = asyncio.Event()
 
     async def on_push(push: PushMessage) -> None:
+        # A plug-in may connect the printer again before we look: what it says of its fault now would then be lost.
+        if push.observation is not None and push.observation.machine is Machine.ERROR:
+            await asyncio.to_thread(_record_fault, printer.printer_id, push.observation)
         pushed.set()
 
     async with asyncio.TaskGroup() as tasks:
@@ -107,6 +114,15 @@ async def _enqueue_when(pushed: asyncio.Event, printer_id: int) -> None:
         # Cleared before the step is enqueued: a push that comes during it must lead to another look.
         pushed.clear()
         await asyncio.to_thread(_enqueue, printer_id)
+
+
+def _record_fault(printer_id: int, observation: Observation) -> None:
+    # Whether something printed is known to the look that follows: without it, a lost connection is no fault.
+    fault = find_fault(observation, was_printing=False)
+    if fault is None:
+        return
+    with transaction() as session:
+        record_fault(session, printer_id=printer_id, fault=fault, text=observation.error, now=datetime.now(UTC))
 
 
 def _enqueue(printer_id: int) -> None:

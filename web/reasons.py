@@ -10,8 +10,8 @@ from api.domain.core.errors import DomainError, fill
 from api.domain.printing.jobs import Job
 from api.domain.printing.plan import JobPlan, Why, WhyCode
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Run
-from api.domain.printing.states import PrinterState
+from api.domain.printing.runs import Run, Stall, find_stall
+from api.domain.printing.states import FaultCode, PrinterState
 from web.formats import named, relative
 from web.i18n import N_, translate_count
 from web.render import PageReader
@@ -37,6 +37,7 @@ ENDS: dict[str, str] = {
     "printed": N_("The printer finished normally."),
     "cancelled": N_("Cancelled by someone."),
     "cancelled_at_printer": N_("Stopped at the printer."),
+    "emergency_stop": N_("Stopped by an emergency stop (M112)."),
     "printer_taken": N_("Somebody else started a print on the printer."),
     "printer_error": N_("The printer reported an error."),
     "printer_lost": N_("The connection to the printer was lost during the print: the result is unknown."),
@@ -66,9 +67,39 @@ TROUBLES: dict[str, str] = {
     "wrong_key": N_("OctoPrint no longer accepts the key: add the printer again to renew it."),
     "no_right": N_("The Établi user lacks a right in OctoPrint: grant it under Settings > Access Control."),
     "disk_full": N_("The OctoPrint disk is full: delete old files."),
+    "bad_upload": N_("A file arrived damaged: check the disk of OctoPrint, and its plug-ins."),
     "not_found": N_("OctoPrint is no longer at this address: check whether it has moved."),
     "bad_answer": N_("OctoPrint is no longer at this address: check whether it has moved."),
 }
+
+
+STALLS: dict[Stall, str] = {
+    Stall.PAUSED: N_("The print is paused: look at the printer, then resume or stop the print."),
+    Stall.STUCK: N_("The print is stuck between two states: go and look."),
+    Stall.HANGING: N_("The print no longer moves and reports no error: go and look."),
+}
+
+# What stopped a printer until a person says that it is mended.
+FAULTS: dict[FaultCode, str] = {
+    FaultCode.EMERGENCY_STOP: N_("Emergency stop (M112)."),
+    FaultCode.FIRMWARE: N_("The printer stopped because of an error in its hardware."),
+    FaultCode.FILES_CHANGED: N_("OctoPrint changes the files that it receives: switch off the plug-in that does it."),
+    FaultCode.CONNECTION_LOST: N_("The connection to the printer was lost during a print."),
+}
+UNTIL_MENDED = N_("Nothing is printed here until staff confirm that the fault is mended.")
+
+
+def fault_text(reader: PageReader, printer: Printer) -> str:
+    """What stopped the printer, and who lets it go on; "" without a fault. Names no person and no file."""
+    if not printer.fault:
+        return ""
+    return f"{reader.text(FAULTS[FaultCode(printer.fault)])} {reader.text(UNTIL_MENDED)}"
+
+
+def stall_text(reader: PageReader, run: Run) -> str:
+    """How a print stands still, for the staff; "" while it moves."""
+    stall = find_stall(run, now=reader.now)
+    return reader.text(STALLS[stall]) if stall else ""
 
 
 def wait_text(reader: PageReader, why: Why, job: Job | None = None) -> str:
@@ -111,6 +142,12 @@ def job_text(reader: PageReader, job: Job) -> str:
     if text := job.reason.get("text"):
         return str(text)
     return error_text(reader, str(job.reason.get("code", "")), dict(job.reason.get("params", {})))
+
+
+def slice_text(reader: PageReader, job: Job) -> str:
+    """Why a job has no slice yet, where an attempt failed and will be repeated."""
+    error = next((each.slice.error for each in job.slices if each.slice.error), None)
+    return error_text(reader, str(error.get("code", "")), dict(error.get("params", {}))) if error else ""
 
 
 def run_text(reader: PageReader, run: Run) -> str:

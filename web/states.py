@@ -61,6 +61,7 @@ RUNS = {
 PRINTERS = {
     PrinterState.READY: State("good", N_("Ready")),
     PrinterState.BUSY: State("good", N_("Printing")),
+    PrinterState.PAUSED: State("needs", N_("Paused")),
     PrinterState.NEEDS_CLEARING: State("needs", N_("Plate to clear")),
     PrinterState.OFFLINE: State("broken", N_("Offline")),
     PrinterState.IN_USE_BY_HAND: State("waiting", N_("In manual use")),
@@ -143,6 +144,8 @@ LOG_VERBS = {
     "expired": N_("expired"),
     "failed": N_("failed"),
     "feed_opened": N_("calendar subscription"),
+    "fault_found": N_("stopped by a fault"),
+    "fault_mended": N_("fault mended"),
     "filament_loaded": N_("filament changed"),
     "flow_blocked": N_("sending blocked"),
     "founded": N_("created"),

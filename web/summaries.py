@@ -12,11 +12,11 @@ from api.domain.printing import jobs, printers, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import Run
+from api.domain.printing.runs import Run, RunStatus
 from api.domain.printing.states import ACTIVE, PrinterState
 from web import reasons
 from web.render import PageReader
-from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, State
+from web.states import JOBS, NEEDS_APPROVAL, PRINTERS, RUNS, State
 
 WAITING = (JobStatus.SUBMITTED, JobStatus.QUEUED, JobStatus.ON_HOLD)
 
@@ -40,7 +40,17 @@ class JobSummary:
 
     @property
     def is_printing(self) -> bool:
-        return self.job.status == JobStatus.PRINTING
+        return self.job.status == JobStatus.PRINTING and any(run.status in runs.LIVE for run in self.runs)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether all that it waits for is a person who looks at what was printed."""
+        return _is_in_doubt(self.job, self.runs)
+
+    @property
+    def has_printed(self) -> bool:
+        """Whether something of it may have to be paid, even when it is cancelled now."""
+        return any(run.status in (RunStatus.DONE, RunStatus.IN_DOUBT) for run in self.runs)
 
     @property
     def again_url(self) -> str:
@@ -67,7 +77,7 @@ def summarise_job(session: Session, reader: PageReader, job: Job, *, job_plan: J
     live = [run for run in attempts if run.status in runs.LIVE]
     return JobSummary(
         job=job,
-        state=state_of_job(job),
+        state=state_of_job(job, attempts),
         progress=runs.progress_of(job, attempts),
         # Of several plates at once the job is ready with the last.
         left_s=max((run.left_s for run in live if run.left_s is not None), default=None),
@@ -83,10 +93,21 @@ def summarise_job(session: Session, reader: PageReader, job: Job, *, job_plan: J
     )
 
 
-def state_of_job(job: Job) -> State:
+def state_of_job(job: Job, attempts: list[Run]) -> State:
+    """What people see of a job; more than its status where its plates say more."""
+    if job.status == JobStatus.PRINTING:
+        if any(run.status == RunStatus.PAUSED for run in attempts):
+            return RUNS[RunStatus.PAUSED]
+        if _is_in_doubt(job, attempts):
+            return RUNS[RunStatus.IN_DOUBT]
     # Submitted and sliced, where staff must approve, is a state of its own for people; the table has none for it.
     needs_approval = job.site.approves_prints and job.approved_at is None and job.sliced_at is not None
     return NEEDS_APPROVAL if job.status == JobStatus.SUBMITTED and needs_approval else JOBS[job.status]
+
+
+def _is_in_doubt(job: Job, attempts: list[Run]) -> bool:
+    statuses = {run.status for run in attempts}
+    return job.status == JobStatus.PRINTING and RunStatus.IN_DOUBT in statuses and statuses.isdisjoint(runs.LIVE)
 
 
 @dataclass(frozen=True)
@@ -98,6 +119,8 @@ class PrinterSummary:
     badge: State
     run: Run | None
     trouble: str
+    fault: str = ""
+    stall: str = ""
 
     @property
     def must_be_cleared(self) -> bool:
@@ -112,4 +135,6 @@ def summarise_printers(session: Session, reader: PageReader, fleet: list[Printer
 
 def summarise_printer(reader: PageReader, printer: Printer, run: Run | None) -> PrinterSummary:
     state = printers.state_of(printer, has_run=run is not None, now=reader.now)
-    return PrinterSummary(printer, state, PRINTERS[state], run, reasons.trouble_text(reader, printer))
+    trouble, fault = reasons.trouble_text(reader, printer), reasons.fault_text(reader, printer)
+    stall = reasons.stall_text(reader, run) if run else ""
+    return PrinterSummary(printer, state, PRINTERS[state], run, trouble, fault, stall)

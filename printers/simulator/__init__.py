@@ -29,6 +29,8 @@ class Mode(StrEnum):
     REFUSES = "refuses"  # answers `refusal_status` to everything; nothing is done
     WRONG_KEY = "wrong_key"
     LOST_REPLY = "lost_reply"  # does it, and drops the connection
+    UPLOAD_FAILS = "upload_fails"  # answers 500 to uploads; nothing is stored
+    REWRITES = "rewrites"  # a plug-in adds a line to each upload
     DISK_FULL = "disk_full"  # an upload is cut in half, stays listed, and is answered 500
 
 
@@ -159,6 +161,10 @@ class SimulatedOctoPrint:
         if self.mode is Mode.DISK_FULL:
             self.printer.store(path, content[: len(content) // 2])
             raise Refusal(500, "[Errno 28] No space left on device")
+        if self.mode is Mode.UPLOAD_FAILS:
+            raise Refusal(500, "The server encountered an internal error")
+        if self.mode is Mode.REWRITES:
+            content += b"M117 next layer\n"
         self.printer.store(path, content, overwrite=fields.get("noOverwrite") != b"true")
         return 201, {"done": True, "files": {"local": {"path": path, "origin": "local"}}}
 

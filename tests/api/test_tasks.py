@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -24,8 +25,9 @@ from api.domain.core.changes import enqueue
 from api.domain.core.errors import NotFound
 from api.domain.messages.notifications import Mail
 from api.domain.places.sites import Site
+from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import enqueue_reconcile
-from api.domain.printing.slices import Slice
+from api.domain.printing.slices import Slice, mark_ready
 from api.settings import settings
 from api.steps import BACKGROUND, DISPATCH, STEPS, Step
 from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
@@ -190,6 +192,25 @@ def test_a_slice_whose_step_was_lost_is_asked_for_again(installation: Path, age_
         session.info.pop("steps")
     tasks._sweep()
     assert len([step for step in steps() if step.startswith("slice:")]) == again
+
+
+def test_a_job_whose_slices_ended_while_nobody_looked_is_settled_by_a_step_of_its_own(installation: Path) -> None:
+    with transaction() as session:
+        world = make_world(session)
+        forgotten = make_submitted(session, world.site, world.alice)
+        make_submitted(session, world.site, world.alice)  # its slice is being made: nothing to settle
+        facts = {"gcode_key": "gcode/x", "size": 9, "sha1": "0" * 40, "grams": Decimal(5), "seconds": 60}
+        mark_ready(session, slice_=forgotten.slices[0].slice, now=NOW, **facts)  # type: ignore[arg-type]
+        session.info.pop("steps")
+    tasks._sweep()
+    assert [step for step in steps() if step.startswith("settle")] == [f"settle_job:job:{forgotten.id}"]
+    tasks.run_step(STEPS["settle_job"], job_id=forgotten.id)
+    with transaction() as session:
+        assert session.get_one(Job, forgotten.id).status == JobStatus.QUEUED
+    with transaction() as session:
+        session.connection().exec_driver_sql("DELETE FROM procrastinate_jobs")
+    tasks._sweep()
+    assert [step for step in steps() if step.startswith("settle")] == []
 
 
 # A whole worker.

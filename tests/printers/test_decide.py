@@ -1,12 +1,13 @@
 """The Decider: properties over every pair of stored state and observation, then the cases of octoprint.md 2.1."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
 from api.domain.printing.runs import BEFORE_START, LIVE, NEXT, RunCommand, RunStatus
-from api.domain.printing.states import ACTIVE, Machine
+from api.domain.printing.states import ACTIVE, FaultCode, Machine
 from printers.decide import SETTLE_S, Action, Decision, PrinterView, StoredRun, decide
 from printers.port import Observation, StoredFile
 
@@ -85,15 +86,16 @@ def test_done_is_only_what_the_history_calls_a_success() -> None:
     )
 
 
-def test_failed_has_a_history_of_failure_or_a_bad_upload_that_never_started() -> None:
-    def rule(was: StoredRun, seen: PrinterView, it: Decision) -> bool:
-        if it.status != S.FAILED:
-            return True
-        if it.reason == "bad_upload":
-            return was.status in BEFORE_START and seen.history is None
-        return seen.history is not None and not seen.history.last_success
+def test_failed_has_a_history_of_failure() -> None:
+    assert not wrong(
+        lambda was, seen, it: it.status != S.FAILED or (seen.history is not None and not seen.history.last_success)
+    )
 
-    assert not wrong(rule)
+
+def test_a_bad_upload_gives_the_plate_back_before_anything_was_started() -> None:
+    ends = [(was, seen, it) for was, seen, it in PAIRS if it.reason == "bad_upload"]
+    assert ends
+    assert all(it.status == S.CANCELLED and was.status in BEFORE_START and not seen.history for was, seen, it in ends)
 
 
 def test_a_start_needs_our_whole_file_selected_on_an_idle_printer_and_no_history() -> None:
@@ -114,6 +116,23 @@ def test_a_first_start_is_of_a_verified_upload() -> None:
             or (was.status == S.SELECTED and seen.file and seen.file.size == SIZE)
         )
     )
+
+
+def test_with_a_fault_nothing_is_started_and_nothing_goes_on() -> None:
+    forward = (Action.START, Action.SELECT, Action.UPLOAD)
+    for fault in FaultCode:
+        assert not [(was, seen) for was, seen, _ in PAIRS if decide(was, replace(seen, fault=fault)).action in forward]
+
+
+def test_an_emergency_stop_is_a_cancel_by_a_person_and_any_other_fault_a_failure() -> None:
+    def end(fault: FaultCode | None, machine: Machine) -> tuple[RunStatus | None, str]:
+        decision = decide(stored(S.PRINTING), replace(look(machine, None, "none", "bad"), fault=fault))
+        return decision.status, decision.reason
+
+    assert end(FaultCode.EMERGENCY_STOP, Machine.ERROR) == (S.CANCELLED, "emergency_stop")
+    assert end(FaultCode.EMERGENCY_STOP, Machine.IDLE) == (S.CANCELLED, "emergency_stop")
+    assert end(FaultCode.FIRMWARE, Machine.IDLE) == (S.FAILED, "printer_error")
+    assert end(None, Machine.IDLE) == (S.CANCELLED, "cancelled_at_printer")
 
 
 def test_a_second_start_waits_for_the_grace() -> None:
@@ -206,7 +225,7 @@ CASES = {
     "a claimed plate is uploaded": (stored(S.CLAIMED), look(path=None, file="none"), Action.UPLOAD, None),
     "an upload that was lost is done again": (stored(S.UPLOADING), look(path=None, file="none"), Action.UPLOAD, None),
     "a whole upload is selected": (stored(S.UPLOADING), look(path=None), Action.SELECT, None),
-    "a cut upload fails": (stored(S.UPLOADING), look(file="cut"), Action.END, S.FAILED),
+    "a cut upload gives the plate back": (stored(S.UPLOADING), look(file="cut"), Action.END, S.CANCELLED),
     "a selected file is started": (stored(S.SELECTED), look(), Action.START, None),
     "a selection that somebody took is made again": (stored(S.SELECTED), look(path=OTHER), Action.SELECT, None),
     "a selected file that vanished goes back": (stored(S.SELECTED), look(file="none"), Action.END, S.CANCELLED),
@@ -305,7 +324,7 @@ REASONS = {
     "a person prints by hand before our start": "printer_taken",
     "an error before the start gives the plate back": "printer_error",
     "a selected file that vanished goes back": "file_gone",
-    "a cut upload fails": "bad_upload",
+    "a cut upload gives the plate back": "bad_upload",
     "crash after start, printed and filed": "printed",
 }
 

@@ -1,7 +1,5 @@
 """Acting, on a real database and a simulated OctoPrint: the whole way, the plate gate, faults."""
 
-from typing import Any
-
 import pytest
 
 from api.db import transaction
@@ -11,7 +9,6 @@ from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import RunStatus
 from api.domain.printing.states import PrinterState
 from printers.fleet import open_printer
-from printers.port import PrinterError
 from printers.simulator import Mode
 from tests.world.workshop import Workshop
 
@@ -148,29 +145,6 @@ def test_a_person_resolves_a_doubt(workshop: Workshop, printed: bool) -> None:
     assert len(workshop.charges(job_id)) == printed
 
 
-def test_a_firmware_error_fails_the_run_and_prints_it_again_elsewhere_or_later(workshop: Workshop) -> None:
-    job_id = workshop.printing()
-    workshop.sim.printer.break_down()
-    workshop.reconcile()
-    run = workshop.run(job_id)
-    assert (run.status, run.reason, run.detail) == (S.FAILED, "printer_error", "Thermal Runaway, system stopped!")
-    assert workshop.job(job_id).status == JobStatus.QUEUED
-    assert state_of(workshop.printer(), has_run=False, now=workshop.clock.now) == PrinterState.NEEDS_ATTENTION
-
-
-def test_a_plate_that_fails_three_times_waits_for_a_person(workshop: Workshop) -> None:
-    job_id = workshop.queue()
-    for _ in range(3):
-        workshop.reconcile()
-        workshop.sim.printer.break_down()
-        workshop.reconcile()
-        workshop.sim.printer.connect()
-        workshop.reconcile()
-        workshop.clear()
-    assert [run.status for run in workshop.runs(job_id)] == [S.FAILED] * 3
-    assert workshop.job(job_id).status == JobStatus.ON_HOLD
-
-
 def test_a_printer_that_is_switched_off_mid_print_ends_as_its_history_says(workshop: Workshop) -> None:
     job_id = workshop.printing()
     workshop.sim.printer.disconnect()
@@ -191,34 +165,6 @@ def test_a_file_that_vanished_mid_print_is_a_doubt(workshop: Workshop) -> None:
     workshop.sim.printer.remove(workshop.run(job_id).path)
     workshop.reconcile()
     assert (workshop.run(job_id).status, workshop.run(job_id).reason) == (S.IN_DOUBT, "file_gone")
-
-
-def test_a_cut_upload_is_never_printed(workshop: Workshop) -> None:
-    job_id = workshop.at(S.UPLOADING)
-    workshop.sim.printer.store(workshop.run(job_id).path, b"G28\n", overwrite=True)
-    workshop.reconcile()
-    first, second = workshop.runs(job_id)
-    assert (first.status, first.reason) == (S.FAILED, "bad_upload")
-    assert workshop.sim.printer.started == [second.path]
-    assert first.path not in workshop.sim.printer.files
-
-
-def test_a_full_disk_gives_the_plate_back_and_the_printer_rests(workshop: Workshop) -> None:
-    job_id = workshop.queue()
-    with workshop.sim.behaving(Mode.DISK_FULL):
-        workshop.reconcile()
-        workshop.reconcile()
-    run, printer = workshop.run(job_id), workshop.printer()
-    assert (run.status, run.reason, len(workshop.runs(job_id))) == (S.CANCELLED, "disk_full", 1)
-    assert workshop.job(job_id).status == JobStatus.QUEUED
-    assert "no room" in printer.trouble
-    assert printer.not_before is not None
-    with transaction() as session:
-        backed_off = list_changes(session, noun="printer", noun_id=printer.id)[-1]
-    assert (backed_off.verb, backed_off.at < printer.not_before) == ("backed_off", True)
-    workshop.clock.pass_by(61)
-    workshop.reconcile()
-    assert workshop.run(job_id).status == S.PRINTING
 
 
 @pytest.mark.parametrize(
@@ -262,23 +208,6 @@ def test_a_printer_that_stays_away_keeps_a_plate_that_may_be_printing(workshop: 
     assert workshop.run(job_id).status == status
 
 
-def test_a_server_that_refuses_uploads_is_not_hammered(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
-        raise PrinterError("The printer's server failed (500)", reason="refused")
-
-    def opener(url: str, key: str) -> Any:
-        client = workshop.open(url, key)
-        monkeypatch.setattr(client, "upload", refuse)
-        return client
-
-    job_id = workshop.queue()
-    workshop.reconcile(opener=opener)
-    assert workshop.sim.requests.count("GET /api/job") == 3  # and as many uploads
-    workshop.clock.pass_by(61)
-    workshop.reconcile(opener=opener)
-    assert (workshop.run(job_id).reason, workshop.job(job_id).status) == ("refused", JobStatus.QUEUED)
-
-
 def test_a_printer_without_a_readable_key_says_so(workshop: Workshop) -> None:
     workshop.reconcile(opener=open_printer)
     assert "enter it again" in workshop.printer().trouble
@@ -292,40 +221,10 @@ def test_a_printer_in_maintenance_claims_nothing(workshop: Workshop) -> None:
     assert workshop.runs(job_id) == []
 
 
-def test_nothing_is_claimed_while_a_late_start_could_find_an_old_file(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise PrinterError("The key may not do this (403)", permanent=True, reason="no_right")
-
-    def opener(url: str, key: str) -> Any:
-        client = workshop.open(url, key)
-        monkeypatch.setattr(client, "delete", refuse)
-        return client
-
-    first = workshop.queue()
-    workshop.die_at(1, after=True)  # the upload
-    workshop.cancel(first)
-    second = workshop.queue()
-    workshop.reconcile(opener=opener)
-    assert (workshop.run(first).status, workshop.printer().plate_clear) == (S.CANCELLED, True)
-    assert (list(workshop.sim.printer.files), workshop.runs(second)) == ([workshop.run(first).path], [])
-    workshop.reconcile()
-    assert workshop.sim.printer.started == [workshop.run(second).path]
-
-
-def test_a_late_start_of_an_ended_run_shuts_the_plate_and_is_filed_when_it_ends(workshop: Workshop) -> None:
-    """A frozen worker woke up after its run was given back."""
-    job_id = workshop.at(S.SELECTED)
-    path = workshop.run(job_id).path
+@pytest.mark.parametrize(("status", "clear"), [(S.CLAIMED, True), (S.SELECTED, True), (S.PRINTING, False)])
+def test_a_cancel_before_the_start_costs_the_staff_no_walk(workshop: Workshop, status: RunStatus, clear: bool) -> None:
+    job_id = workshop.at(status)
     workshop.cancel(job_id)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("printers.reconcile._file_away", lambda *_: False)
-        workshop.reconcile()
-    workshop.clear()
-    workshop.sim.printer.select(path, start=True, user="dispatcher")
     workshop.reconcile()
-    assert not workshop.printer().plate_clear
-    workshop.sim.printer.finish()
     workshop.reconcile()
-    assert path not in workshop.sim.printer.files
+    assert (workshop.run(job_id).status, workshop.printer().plate_clear) == (S.CANCELLED, clear)

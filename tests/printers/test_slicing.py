@@ -1,8 +1,10 @@
 """The slicing step: one cube through the real slicer, every way to fail, and two workers on one slice."""
 
-from datetime import UTC, datetime
+import errno
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,13 +13,15 @@ from sqlalchemy import update
 from api.adapters import files
 from api.db import transaction
 from api.domain.core.errors import DomainError
+from api.domain.pricing.tariffs import TariffRow
 from api.domain.printing.jobs import Job, JobStatus
-from api.domain.printing.slices import Slice, SliceStatus, mark_ready
+from api.domain.printing.runs import cancel_job
+from api.domain.printing.slices import MOST_ATTEMPTS, Slice, SliceStatus, enqueue_lost, mark_ready
 from printers import slicer, slicing
 from printers.gcode import END_MARKER
 from printers.sandbox import SandboxLimits
 from printers.slicer import NothingToPrint, SlicedPlate, SlicerMissing, SliceTooComplex
-from printers.slicing import make_slice
+from printers.slicing import SlicingInterrupted, make_slice
 from tests.printers.parts import box
 from tests.world import NOW, make_kind, make_model, make_submitted, make_world
 
@@ -109,8 +113,7 @@ def test_too_slow_may_be_the_machines_fault_a_later_try_may_help(
     assert look(job_id, slice_id)[1].error == {"code": SliceTooComplex.code(), "params": {}, "again": True}
 
 
-@pytest.mark.xfail(strict=True, reason="a slice that failed for a passing reason must be tried again")
-@pytest.mark.parametrize("error", [SlicerMissing, SliceTooComplex])
+@pytest.mark.parametrize("error", [SlicerMissing, SliceTooComplex, SlicingInterrupted])
 def test_a_job_is_not_rejected_for_a_reason_that_may_pass(
     installation: Path, monkeypatch: pytest.MonkeyPatch, error: type[DomainError]
 ) -> None:
@@ -121,6 +124,119 @@ def test_a_job_is_not_rejected_for_a_reason_that_may_pass(
     job_id, slice_id = submit(cube(installation))
     make_slice(slice_id)
     assert look(job_id, slice_id)[0].status == JobStatus.SUBMITTED
+    sweep(minutes=6)
+    monkeypatch.setattr(slicing, "_run", lambda *_: sliced(installation))
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[0].status == JobStatus.QUEUED
+
+
+def sweep(*, minutes: float) -> None:
+    """As once a minute, so many minutes from now."""
+    with transaction() as session:
+        enqueue_lost(session, wall_s=600, now=datetime.now(UTC) + timedelta(minutes=minutes))
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes"), [(SliceTooComplex, JobStatus.REJECTED), (SlicerMissing, JobStatus.SUBMITTED)]
+)
+def test_a_model_that_takes_too_long_each_time_is_refused_a_missing_slicer_is_waited_for(
+    installation: Path, monkeypatch: pytest.MonkeyPatch, error: type[DomainError], becomes: JobStatus
+) -> None:
+    def fail(*_: object) -> SlicedPlate:
+        raise error()
+
+    monkeypatch.setattr(slicing, "_run", fail)
+    job_id, slice_id = submit(cube(installation))
+    for _ in range(4):
+        make_slice(slice_id)
+        sweep(minutes=6)
+    assert look(job_id, slice_id)[0].status == becomes
+
+
+def test_a_full_disk_is_no_fault_of_the_model(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> SlicedPlate:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(slicing, "_run", fail)
+    job_id, slice_id = submit(cube(installation))
+    make_slice(slice_id)
+    job, slice_ = look(job_id, slice_id)
+    assert (job.status, slice_.status, slice_.error and slice_.error["again"]) == ("submitted", "failed", True)
+
+
+def test_a_slice_that_takes_its_worker_along_is_given_up(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> SlicedPlate:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slicing, "_run", die)
+    job_id, slice_id = submit(cube(installation))
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(KeyboardInterrupt):
+            make_slice(slice_id)
+    assert look(job_id, slice_id)[0].status == JobStatus.SUBMITTED
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[0].status == JobStatus.REJECTED
+
+
+def test_a_job_that_was_cancelled_meanwhile_takes_no_slice_from_the_others(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, slice_id = submit(cube(installation))
+    with transaction() as session:
+        first = session.get_one(Job, job_id)
+        other_id = make_submitted(session, first.site, first.owner, model=first.model).id
+
+    def cancel_meanwhile(*_: object) -> SlicedPlate:
+        with transaction() as session:
+            job = session.get_one(Job, job_id)
+            cancel_job(session, job=job, actor=job.owner, now=NOW)
+        return sliced(installation)
+
+    monkeypatch.setattr(slicing, "_run", cancel_meanwhile)
+    make_slice(slice_id)
+    assert (look(job_id, slice_id)[0].status, look(other_id, slice_id)[0].status) == ("cancelled", "queued")
+    assert len(kept(installation)) == 1
+
+
+def test_a_job_that_cannot_be_priced_takes_no_slice_from_the_others(
+    installation: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id, slice_id = submit(cube(installation))
+    with transaction() as session:
+        first = session.get_one(Job, job_id)
+        other_id = make_submitted(session, first.site, first.owner, model=first.model).id
+        cheap = dict(session.get_one(TariffRow, first.tariff_id).body, per_gram={})
+        row = TariffRow(site_id=first.site_id, valid_from=NOW, body=cheap)
+        session.add(row)
+        session.flush()
+        first.tariff_id = row.id
+    monkeypatch.setattr(slicing, "_run", lambda *_: sliced(installation))
+    make_slice(slice_id)
+    assert (look(job_id, slice_id)[0].status, look(other_id, slice_id)[0].status) == ("submitted", "queued")
+
+
+def test_a_step_that_comes_again_settles_the_jobs_that_the_first_worker_left(installation: Path) -> None:
+    job_id, slice_id = submit(cube(installation))
+    another_is_faster(slice_id)
+    assert look(job_id, slice_id)[0].status == JobStatus.SUBMITTED
+    make_slice(slice_id)
+    assert look(job_id, slice_id)[0].status == JobStatus.QUEUED
+
+
+@pytest.mark.real
+def test_jobs_handed_in_all_along_a_slice_are_all_queued(installation: Path) -> None:
+    """One of them is being handed in when the slice becomes ready."""
+    for side in range(3):
+        first, slice_id = submit(cube(installation, 6 + side, 7, 3))
+        worker = Thread(target=make_slice, args=(slice_id,))
+        worker.start()
+        jobs = [first]
+        while worker.is_alive():
+            with transaction() as session:
+                job = session.get_one(Job, first)
+                jobs.append(make_submitted(session, job.site, job.owner, model=job.model).id)
+        worker.join()
+        assert {look(job_id, slice_id)[0].status for job_id in jobs} == {JobStatus.QUEUED}
 
 
 def sliced(folder: Path) -> SlicedPlate:

@@ -11,7 +11,9 @@ import pytest
 from api.adapters.seal import seal
 from api.db import conninfo, transaction
 from api.domain.printing.printers import Printer
+from api.domain.printing.states import Machine
 from printers import watch as watching
+from printers.port import Observation
 from printers.push import OnPush, PushKind, PushMessage
 from printers.watch import run_watchers
 from tests.world import NOW, make_printer, make_site
@@ -101,6 +103,29 @@ def test_whatever_is_heard_pokes_the_printer_once(sockets: Sockets) -> None:
 
     printer_id = add()
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("machine", "text", "fault"),
+    [
+        (Machine.ERROR, "Thermal Runaway", "firmware"),
+        (Machine.ERROR, "SerialException: gone", ""),
+        (Machine.IDLE, "", ""),
+    ],
+)
+def test_a_fault_that_is_heard_stays_though_the_printer_is_connected_again_at_once(
+    sockets: Sockets, machine: Machine, text: str, fault: str
+) -> None:
+    async def scenario() -> None:
+        async with watchers():
+            await until(lambda: sockets.urls() == [URL])
+            for look in (Observation(machine, error=text), Observation(Machine.IDLE)):
+                await sockets.open[URL, "key"](PushMessage(PushKind.STATE, observation=look))
+
+    printer_id = add()
+    asyncio.run(scenario())
+    with transaction() as session:
+        assert session.get_one(Printer, printer_id).fault == fault
 
 
 def test_a_printer_that_is_gone_or_has_moved_is_let_go_and_found_again(sockets: Sockets) -> None:

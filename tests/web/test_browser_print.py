@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.runs import list_runs, record_progress
 from api.domain.printing.slices import Slice, SliceStatus
+from printers.reconcile import utc_now
 from tests import corpus
 from tests.world import make_model, make_run, make_sliced
 from tests.world.chromium import House
@@ -100,7 +101,7 @@ def test_progress_arrives_without_a_reload(chromium: Browser, house: House) -> N
     page.wait_for_selector("text=10%")
     with Session(house.engine) as session, session.begin():
         run = list_runs(session, job_id=job_id)[0]
-        record_progress(session, run=run, progress=0.64, left_s=60, print_s=100)
+        record_progress(session, run=run, progress=0.64, left_s=60, print_s=100, now=utc_now())
     page.wait_for_selector("text=64%")
     assert page.evaluate("window.sameLoad")
 

@@ -19,13 +19,21 @@ OFFICE = Hours(tuple((NOW + day * 24 * HOUR, NOW + day * 24 * HOUR + 9 * HOUR) f
 
 
 def plan_printer(id_=1, **facts):
-    defaults = {"name": f"P{id_}", "site_id": 1, "volume_mm": (220, 220, 250), "nozzle_mm": 0.4, "material": "PLA"}
+    defaults = {
+        "name": f"P{id_}",
+        "site_id": 1,
+        "kind_id": 1,
+        "volume_mm": (220, 220, 250),
+        "nozzle_mm": 0.4,
+        "material": "PLA",
+    }
     return PlanPrinter(id_, **(defaults | {"colour": "black"} | facts))
 
 
-def plan_job(id_=1, *, hours=1.0, plates=1, size_mm=(50, 50, 50), **facts):
+def plan_job(id_=1, *, hours=1.0, plates=1, size_mm=(50, 50, 50), kinds=(1,), **facts):
     defaults = {"owner_id": id_, "material": "PLA", "queued_at": NOW - HOUR + id_ * timedelta(seconds=1)}
-    parts = tuple(Plate(no, round(hours * 3600), size_mm) for no in range(1, plates + 1))
+    seconds = dict.fromkeys(kinds, round(hours * 3600)) if not isinstance(kinds, dict) else kinds
+    parts = tuple(Plate(no, seconds, size_mm) for no in range(1, plates + 1))
     return PlanJob(id_, plates=parts, **(defaults | facts))
 
 

@@ -16,10 +16,10 @@ def start_print(session: Session, world: World, status: RunStatus = RunStatus.PR
     return make_run(session, world.printer, status=status)
 
 
-def print_one(session: Session, world: World) -> Run:
+def print_one(session: Session, world: World, *, print_s: float | None = None) -> Run:
     """A run that came and went at NOW; the plate is clear again."""
     run = start_print(session, world)
-    runs.finish(session, run=run, outcome=RunStatus.DONE, now=NOW)
+    runs.finish(session, run=run, outcome=RunStatus.DONE, print_s=print_s, now=NOW)
     session.execute(update(Printer).where(Printer.id == run.printer_id).values(plate_clear=True))
     return run
 

@@ -22,7 +22,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import Level
 from api.domain.places.sites import Site
 from api.domain.places.timeline import Hold
-from api.domain.printing import jobs, printers, runs, slices
+from api.domain.printing import faults, jobs, printers, runs, slices
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Charge, Run, RunCommand, RunStatus
@@ -211,10 +211,16 @@ class Workshop:
             job, alice = session.get_one(Job, job_id), session.get_one(User, self.alice_id)
             runs.cancel_job(session, job=job, actor=alice, now=self.clock.now)
 
-    def clear(self) -> None:
+    def clear(self, printer_id: int | None = None) -> None:
+        with transaction() as session:
+            printer = session.get_one(Printer, printer_id or self.printer_id)
+            bob = session.get_one(User, self.bob_id)
+            printers.clear_plate(session, printer=printer, actor=bob, now=self.clock.now, has_run=False)
+
+    def mend(self) -> None:
         with transaction() as session:
             printer, bob = session.get_one(Printer, self.printer_id), session.get_one(User, self.bob_id)
-            printers.clear_plate(session, printer=printer, actor=bob, now=self.clock.now, has_run=False)
+            faults.mend(session, printer=printer, actor=bob, now=self.clock.now)
 
     def resolve(self, run_id: UUID, *, printed: bool) -> None:
         with transaction() as session:

@@ -12,7 +12,7 @@ from api.domain.printing.printers import list_printers
 from api.domain.printing.states import PrinterState
 from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
-from web.reasons import job_text, run_text
+from web.reasons import job_text, run_text, slice_text
 from web.render import PageReader
 from web.summaries import summarise_job, summarise_printers
 
@@ -37,6 +37,7 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
     approvals = [j for j in waiting if j.status == JobStatus.SUBMITTED and j.site.approves_prints and not j.approved_at]
     held = [j for j in waiting if j.status == JobStatus.ON_HOLD]
     doubts = runs.list_doubts(session, site_ids=ids)
+    slow = jobs.list_slow(session, site_ids=ids, now=reader.now)
     return reader.page(
         "staff.html",
         status=status,
@@ -46,7 +47,11 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
         approvals=[summarise_job(session, reader, job) for job in approvals],
         doubts=[(run, run_text(reader, run)) for run in doubts],
         held=[(job, job_text(reader, job)) for job in held],
-        troubled=[each for each in tiles if each.state in TROUBLED],
+        slow=[(job, slice_text(reader, job)) for job in slow],
+        slow_minutes=int(jobs.SLOW_AFTER.total_seconds() // 60),
+        stalled=[each for each in tiles if each.stall],
+        faulty=[each for each in tiles if each.fault],
+        troubled=[each for each in tiles if each.state in TROUBLED and not each.fault],
         queue=[summarise_job(session, reader, job) for job in active],
         printed=printed,
         several=len(reader.staffs) > 1,

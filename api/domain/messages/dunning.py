@@ -18,6 +18,7 @@ from api.domain.core.changes import record
 from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
+from api.domain.printing.runs import SitePlans
 from api.domain.sales.orders import MoveCause, Order, list_moves, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
@@ -148,7 +149,8 @@ def _recipients(session: Session, invoice: Invoice) -> list[User]:
 
 def move_promises(session: Session, *, now: datetime) -> list[Order]:
     """Compare the promises of all open orders with the plan; those that had to move. Their buyers are written to."""
-    return [order for order in list_open_orders(session) if move_promise(session, order=order, now=now)]
+    plans = SitePlans(session, now=now)
+    return [o for o in list_open_orders(session) if move_promise(session, order=o, now=now, plans=plans)]
 
 
 def notify_promise(session: Session, *, order_id: int, promised_on: str, now: datetime) -> None:

@@ -16,8 +16,9 @@ from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
-from api.domain.people.accounts import Locale, User
-from api.domain.people.roles import RANK, Level, Role
+from api.domain.messages.printer_calls import call_staff
+from api.domain.people.accounts import Locale
+from api.domain.people.roles import list_staff
 from api.domain.places.conventions import Convention
 from api.domain.places.sites import Site, get_site
 from api.domain.places.skills import Authorisation, list_ending
@@ -130,6 +131,7 @@ def send_due(session: Session, *, now: datetime) -> None:
     _write_for_registrations(session, now)
     _write_for_kits(session, now)
     _write_for_endings(session, now)
+    call_staff(session, now=now)
 
 
 def _local_time(when: datetime, *, site: Site, locale: Locale) -> str:
@@ -279,7 +281,7 @@ def warn_overrun(session: Session, *, run_id: str, now: datetime) -> None:
     """Write to the staff that a print outlasts its hold, and to the person whose booking comes next, if any."""
     run = get_run(session, UUID(run_id))
     following = _next_booking(session, run, now)
-    people = _staff_of(session, run.job.site_id)
+    people = list_staff(session, site_id=run.job.site_id)
     if following is not None:
         people.append(following.user)
     site = get_site(session, run.job.site_id)
@@ -309,9 +311,3 @@ def _next_booking(session: Session, run: Run, now: datetime) -> Booking | None:
     hold = session.scalar(query.order_by(Hold.during).limit(1))
     about = (hold.about_id if hold else None) or ""
     return session.get(Booking, int(about)) if about.isdigit() else None
-
-
-def _staff_of(session: Session, site_id: int) -> list[User]:
-    levels = [level for level in Level if RANK[level] >= RANK[Level.STAFF]]
-    query = select(User).join(Role, Role.user_id == User.id).where(Role.site_id == site_id, Role.level.in_(levels))
-    return list(session.scalars(query.where(User.disabled_at.is_(None)).order_by(User.id)))

@@ -71,6 +71,13 @@ def require_manager(session: Session, *, user: User, site_id: int) -> None:
         raise StaffOnly()
 
 
+def list_staff(session: Session, *, site_id: int) -> list[User]:
+    """Those who staff or manage the site by a role of their own, and may log in."""
+    levels = [level for level in Level if RANK[level] >= RANK[Level.STAFF]]
+    query = select(User).join(Role, Role.user_id == User.id).where(Role.site_id == site_id, Role.level.in_(levels))
+    return list(session.scalars(query.where(User.disabled_at.is_(None)).order_by(User.id)))
+
+
 def grant(
     session: Session, *, user: User, site_id: int, level: Level, now: datetime, actor: User | None = None
 ) -> Role:

@@ -168,6 +168,14 @@ def list_holds(session: Session, *, resource_ids: Sequence[int], start: datetime
     return list(session.scalars(query))
 
 
+def find_next_hold(session: Session, hold: Hold) -> Hold | None:
+    """The live hold that comes after this one on the same resource."""
+    query = select(Hold).where(
+        Hold.resource_id == hold.resource_id, Hold.released_at.is_(None), func.lower(Hold.during) >= hold.end
+    )
+    return session.scalar(query.order_by(func.lower(Hold.during)).limit(1))
+
+
 def free_between(busy: Sequence[Interval], *, start: datetime, end: datetime) -> list[Interval]:
     """What is left of `[start, end)` without `busy`, which is in order and may touch or reach beyond. Pure."""
     free: list[Interval] = []

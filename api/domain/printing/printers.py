@@ -13,7 +13,7 @@ from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, ca
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
-from api.domain.core.changes import enqueue, record
+from api.domain.core.changes import Change, enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
@@ -65,12 +65,18 @@ class Printer(Base):
     plate_changed_at: Mapped[Instant | None]
     plate_changed_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
 
+    # A fault that stays until a person says that it is mended (printing/faults.py); `fault` is a FaultCode, or "".
+    fault: Mapped[str] = mapped_column(String(20), default="")
+    fault_text: Mapped[str] = mapped_column(String(300), default="")
+    fault_at: Mapped[Instant | None]
+
     # What was last seen; `machine` is a Machine as text, "" before the first look.
     looked_at: Mapped[Instant | None]
     reached_at: Mapped[Instant | None]
     trouble: Mapped[str] = mapped_column(String(300), default="")
     trouble_reason: Mapped[str] = mapped_column(String(20), default="")
     machine: Mapped[str] = mapped_column(String(20), default="")
+    machine_since: Mapped[Instant | None]
     seen_path: Mapped[str] = mapped_column(String(300), default="")
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
@@ -107,14 +113,19 @@ def state_of(printer: Printer, *, has_run: bool, now: datetime) -> PrinterState:
     # In the order of what a person must know first. It is computed and not stored: silence alone changes it.
     if printer.in_maintenance:
         return PrinterState.MAINTENANCE
-    if printer.reached_at is None or printer.trouble_reason or now - printer.reached_at > SILENT_AFTER:
+    # Whatever its server says now: a reconnect makes a printer idle again that has just run away.
+    if printer.fault:
+        return PrinterState.NEEDS_ATTENTION
+    is_resting = printer.not_before is not None and now < printer.not_before
+    is_unreached = bool(printer.trouble_reason) and not is_resting
+    if printer.reached_at is None or is_unreached or now - printer.reached_at > SILENT_AFTER:
         return PrinterState.OFFLINE
-    if printer.machine == Machine.ERROR:
+    if printer.machine == Machine.ERROR or (is_resting and not has_run):
         return PrinterState.NEEDS_ATTENTION
     if printer.machine in (Machine.OFFLINE, Machine.CONNECTING, ""):
         return PrinterState.OFFLINE
     if has_run:
-        return PrinterState.BUSY
+        return PrinterState.PAUSED if printer.machine in (Machine.PAUSING, Machine.PAUSED) else PrinterState.BUSY
     if printer.machine in ACTIVE:
         return PrinterState.IN_USE_BY_HAND
     return PrinterState.READY if printer.plate_clear else PrinterState.NEEDS_CLEARING
@@ -330,10 +341,11 @@ def record_observation(
             looked_at=now,
             reached_at=now,
             machine=machine,
+            machine_since=case((Printer.machine == machine, Printer.machine_since), else_=now),
             seen_path=(path or "")[:300],
             trouble=case((backed_off, Printer.trouble), else_=error[:300]),
             # It answered, so whatever kept us from reaching it is over.
-            trouble_reason="",
+            trouble_reason=case((backed_off, Printer.trouble_reason), else_=""),
             progress=progress,
             left_s=left_s,
         )
@@ -342,7 +354,13 @@ def record_observation(
 
 def back_off(session: Session, *, printer_id: int, until: datetime, now: datetime, reason: str, message: str) -> None:
     """A dispatch failed for a reason of the printer's: keep the reason, and give it no new plate before `until`."""
-    session.execute(update(Printer).where(Printer.id == printer_id).values(not_before=until, trouble=message[:300]))
+    values = {"not_before": until, "trouble": message[:300], "trouble_reason": reason[:20]}
+    session.execute(update(Printer).where(Printer.id == printer_id).values(values))
+    # Once for a reason that lasts: what is tried again each minute would fill the history.
+    query = select(Change).where(Change.noun == "printer", Change.noun_id == str(printer_id))
+    last = session.scalars(query.order_by(Change.id.desc()).limit(1)).first()
+    if last is not None and last.verb == "backed_off" and last.facts["reason"] == reason:
+        return
     record(
         session,
         noun="printer",

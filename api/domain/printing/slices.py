@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Numeric, String, select
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Numeric, String, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -24,6 +24,11 @@ from api.domain.printing.printers import PrinterKind
 
 # Raise when the profiles that printers/ renders change: old G-code is then not reused.
 PROFILE_VERSION = 1
+# A time-out may be the fault of a busy machine; the same model is not sliced more often than this, nor by a worker
+# that never came back from it.
+MOST_ATTEMPTS = 3
+# What failed for a passing reason is tried again after so long.
+RETRY_AFTER = timedelta(minutes=5)
 
 
 class SliceStatus(StrEnum):
@@ -66,7 +71,15 @@ class Slice(Base):
     # Why it failed: the name of a domain error and its parameters, shown in the reader's language.
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     created_at: Mapped[Instant]
+    # Of the latest attempt; `attempts` counts those since it was last requested by a person.
+    started_at: Mapped[Instant | None]
+    attempts: Mapped[int] = mapped_column(default=0)
     ended_at: Mapped[Instant | None]
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it failed, and will not be tried again."""
+        return self.status == SliceStatus.FAILED and not (self.error and self.error.get("again"))
 
     model: Mapped[Model] = relationship()
     kind: Mapped[PrinterKind] = relationship()
@@ -110,7 +123,10 @@ def request_slice(
     copies: int,
     now: datetime,
 ) -> Slice:
-    """The slice for these facts: the one that there is, or a new one whose making is enqueued in this transaction."""
+    """The slice for these facts: the one that there is, or a new one whose making is enqueued in this transaction.
+
+    It is locked (FOR SHARE) until the transaction ends.
+    """
     fingerprint = recipe_fingerprint(
         model=model, kind=kind, material=material, quality=quality, scale=scale, copies=copies
     )
@@ -129,9 +145,15 @@ def request_slice(
         )
         .on_conflict_do_nothing(index_elements=[Slice.fingerprint])
     )
-    slice_ = session.scalars(select(Slice).where(Slice.fingerprint == fingerprint)).one()
-    if slice_.status == SliceStatus.FAILED and slice_.error and slice_.error.get("again"):
-        advance(session, slice_, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None)
+    query = select(Slice).where(Slice.fingerprint == fingerprint).execution_options(populate_existing=True)
+    slice_ = session.scalars(query).one()
+    if slice_.status == SliceStatus.FAILED and not slice_.is_hopeless:
+        slice_ = session.scalars(query.with_for_update(of=Slice)).one()
+        if slice_.status == SliceStatus.FAILED:
+            advance(session, slice_, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None, attempts=0)
+    # The worker that ends it looks for the jobs that wait for it. Without the lock it could do so after we read
+    # "pending" and before our job can be seen: nobody would ever tell that job.
+    slice_ = session.scalars(query.with_for_update(read=True, of=Slice)).one()
     # Also for one that waits already: its step may have been lost, and a twin in the queue is not added.
     if slice_.status == SliceStatus.PENDING:
         enqueue_slice(session, slice_.id)
@@ -140,6 +162,34 @@ def request_slice(
 
 def enqueue_slice(session: Session, slice_id: int) -> None:
     enqueue(session, "slice", once=f"slice:{slice_id}", slice_id=slice_id)
+
+
+def begin_attempt(session: Session, *, slice_id: int, now: datetime) -> Slice | None:
+    """Count an attempt at a pending slice; None when there is nothing to make."""
+    slice_ = session.get(Slice, slice_id, with_for_update=True)
+    if slice_ is None or slice_.status != SliceStatus.PENDING:
+        return None
+    slice_.attempts, slice_.started_at = slice_.attempts + 1, now
+    session.flush()
+    return slice_
+
+
+def enqueue_lost(session: Session, *, wall_s: float, now: datetime) -> None:
+    """Enqueue slices whose step is lost (no attempt within `wall_s`), and those that failed for a passing reason."""
+    query = select(Slice).order_by(Slice.id).limit(100).with_for_update(skip_locked=True, of=Slice)
+    failed = query.where(
+        Slice.status == SliceStatus.FAILED,
+        Slice.error["again"].as_boolean(),
+        Slice.ended_at < now - RETRY_AFTER,
+    )
+    for slice_ in session.scalars(failed):
+        advance(session, slice_, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None)
+        enqueue_slice(session, slice_.id)
+    # If a step only waits in a long queue, its name keeps a twin out.
+    since = func.coalesce(Slice.started_at, Slice.created_at)
+    lost = query.where(Slice.status == SliceStatus.PENDING, since < now - timedelta(seconds=wall_s))
+    for slice_ in session.scalars(lost):
+        enqueue_slice(session, slice_.id)
 
 
 def mark_ready(

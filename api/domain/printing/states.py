@@ -35,11 +35,21 @@ ACTIVE = frozenset(
 )
 
 
+class FaultCode(StrEnum):
+    """Why nothing may start on a printer before a named person has said that it is mended."""
+
+    EMERGENCY_STOP = "emergency_stop"  # somebody sent M112
+    FIRMWARE = "firmware"  # its firmware stopped it: thermal runaway, a heater, a broken link inside
+    FILES_CHANGED = "files_changed"  # its server stores other files than it is sent
+    CONNECTION_LOST = "connection_lost"  # in the middle of a print: nobody knows what its heaters do
+
+
 class PrinterState(StrEnum):
     """What people see of a printer; `printers.state_of` computes it, it is not stored."""
 
     READY = "ready"
     BUSY = "busy"
+    PAUSED = "paused"  # our print; somebody, or the printer itself, must let it go on
     NEEDS_CLEARING = "needs_clearing"
     OFFLINE = "offline"
     IN_USE_BY_HAND = "in_use_by_hand"

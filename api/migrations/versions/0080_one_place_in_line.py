@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0080"
-down_revision = "0070"
+down_revision = "0079"
 branch_labels = None
 depends_on = None
 

@@ -13,10 +13,10 @@ from api.deps import CurrentUser, DbSession, Now
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.pricing.materials import get_colour, get_material
-from api.domain.printing import printers, runs
+from api.domain.printing import faults, printers, runs
 from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import Run
-from api.domain.printing.states import PrinterState
+from api.domain.printing.states import FaultCode, PrinterState
 
 router = APIRouter(prefix="/api/v1/printers", tags=["printers"])
 
@@ -35,6 +35,10 @@ class PrinterOut(BaseModel):
     progress: float | None = None
     left_s: float | None = None
     trouble: str = Field(default="", description="What the printer says is wrong; for staff.")
+    fault: FaultCode | None = Field(
+        default=None, description="Nothing is printed here until staff say that it is mended: POST .../mend."
+    )
+    fault_at: datetime | None = None
     seen_at: datetime | None = None
     job_id: int | None = Field(default=None, description="What prints now; for staff and the job's owner.")
     run_id: UUID | None = None
@@ -58,6 +62,8 @@ class PrinterOut(BaseModel):
             progress=run.progress if run else None,
             left_s=run.left_s if run else None,
             trouble=printer.trouble if staff else "",
+            fault=FaultCode(printer.fault) if printer.fault else None,
+            fault_at=printer.fault_at,
             seen_at=printer.reached_at,
             job_id=run.job_id if run and sees_job else None,
             run_id=run.id if run and sees_job else None,
@@ -104,6 +110,15 @@ def clear(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> P
     require_staff(session, user=user, site_id=printer.site_id)
     busy = runs.find_live_run(session, printer_id=printer.id) is not None
     printers.clear_plate(session, printer=printer, actor=user, now=now, has_run=busy)
+    return _out(session, printer, user, now)
+
+
+@router.post("/{printer_id}/mend")
+def mend(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> PrinterOut:
+    """Staff say, by their name, that the fault is mended. 409 while the printer still reports it."""
+    printer = printers.get_printer(session, printer_id)
+    require_staff(session, user=user, site_id=printer.site_id)
+    faults.mend(session, printer=printer, actor=user, now=now)
     return _out(session, printer, user, now)
 
 

@@ -15,6 +15,7 @@ from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first
 from api.domain.billing.facturx import DeliveryNote
 from api.domain.core.errors import NotFound
 from api.domain.places.sites import list_staffed_sites
+from api.domain.printing.runs import SitePlans
 from api.domain.sales import orders
 from api.domain.sales.orders import Order, OrderStatus, Part, PartProgress
 from api.routes.billing.invoices import InvoiceOut
@@ -72,10 +73,10 @@ class OrderOut(BaseModel):
     parts: list[PartOut]
 
     @classmethod
-    def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
+    def of(cls, session: Session, order: Order, now: datetime, plans: SitePlans | None = None) -> OrderOut:
         # All other fields are columns of the same name.
         plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
-        parts = orders.list_progress(session, order=order, now=now)
+        parts = orders.list_progress(session, order=order, now=now, plans=plans)
         return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(part) for part in parts], **plain)
 
 
@@ -110,8 +111,9 @@ def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> 
     # One more than the page shows: whether there is a next page.
     rows = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
     shown = rows[: page.limit]
+    plans = SitePlans(session, now=now)
     return OrderPage(
-        items=[OrderOut.of(session, order, now) for order in shown],
+        items=[OrderOut.of(session, order, now, plans) for order in shown],
         next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 

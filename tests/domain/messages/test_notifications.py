@@ -18,7 +18,8 @@ from api.domain.messages.notifications import (
     write_letter,
 )
 from api.domain.people.accounts import Locale, User
-from tests.world import NOW, make_job, make_model, make_site, make_user, make_world
+from api.domain.printing import jobs
+from tests.world import HOUR, NOW, make_job, make_model, make_site, make_sliced, make_user, make_world
 
 
 def write_printed(session: Session, user: User, about: str = "job:1") -> None:
@@ -60,11 +61,28 @@ def test_every_letter_is_written_in_every_language_with_the_same_facts() -> None
 def test_the_owner_hears_what_became_of_the_job_and_where(session: Session, verb: str) -> None:
     world = make_world(session)
     job = make_job(session, world.site, world.alice, model=make_model(session, world.alice, "hook {x}.stl"))
-    notify_job(session, job_id=job.id, verb=verb, now=NOW)
+    for _ in range(2):
+        notify_job(session, job_id=job.id, verb=verb, at="2026-11-23T12:00:00+00:00", now=NOW)
     (letter,) = list_mails(session, site_ids=[world.site.id])
-    assert (letter.user_id, letter.kind, letter.about) == (world.alice.id, f"job_{verb}", f"job:{job.id}")
+    assert (letter.user_id, letter.kind, letter.about) == (
+        world.alice.id,
+        f"job_{verb}",
+        f"job:{job.id}:2026-11-23T12:00:00+00:00",
+    )
     assert "hook {x}.stl" in letter.subject
     assert "L'Atelier" in letter.body
+
+
+def test_a_job_that_is_put_on_hold_a_second_time_is_told_a_second_time(session: Session) -> None:
+    world = make_world(session)
+    job = make_sliced(session, world.site, world.alice)
+    for hour in (1, 2):
+        jobs.put_on_hold(session, job=job, actor=world.bob, text="Wait", now=NOW + hour * HOUR)
+        jobs.resume(session, job=job, actor=world.bob, now=NOW + hour * HOUR)
+    for step, _, arguments in session.info["steps"]:
+        if step == "notify_job":
+            notify_job(session, **arguments, now=NOW)
+    assert [letter.kind for letter in list_mails(session, site_ids=[world.site.id])] == ["job_on_hold"] * 2
 
 
 def test_a_long_name_is_cut_in_the_subject(session: Session) -> None:

@@ -16,7 +16,8 @@ from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run, RunStatus, claim_next
-from api.domain.printing.runs.site_plan import ENOUGH_HISTORY, _plates_by_owner, plan_site, site_settings
+from api.domain.printing.runs.site_plan import _plates_by_owner, plan_site
+from api.domain.printing.runs.statistics import ENOUGH_HISTORY, PrintStatistics, site_settings
 from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced, make_user, make_world
 from tests.world.races import race
 from tests.world.runs import end_run, print_one, start_print
@@ -120,21 +121,33 @@ def test_who_printed_much_today_comes_after_who_did_not(session: Session, world:
     print_one(session, world)
     print_one(session, world).claimed_at = NOW - timedelta(days=2)
     session.flush()
-    assert _plates_by_owner(session, site=world.site, now=NOW) == {world.alice.id: 1}
+    assert _plates_by_owner(session, [world.printer], NOW) == {world.alice.id: 1}
     make_sliced(session, world.site, world.alice)
     other = make_sliced(session, world.site, make_user(session, "Dana"))
     run = make_run(session, world.printer)
     assert run.job_id == other.id
 
 
-def test_the_plan_learns_from_the_prints_of_the_place(session: Session, world: World) -> None:
-    assert site_settings(session, site=world.site).ratio_p50 == pytest.approx(1.05)
+def test_the_plan_learns_from_the_prints_of_a_kind_at_the_place(session: Session, world: World) -> None:
+    kind_id = world.printer.kind_id
+    assert site_settings(session, site=world.site).ratios_of(kind_id) == (1.05, 1.25)
     for _ in range(ENOUGH_HISTORY):
-        print_one(session, world).print_s = 1800 * 1.5
-    session.flush()
-    learnt = site_settings(session, site=world.site)
-    assert learnt.ratio_p50 == pytest.approx(1.5)
-    assert learnt.ratio_p90 == pytest.approx(1.5)
+        print_one(session, world, print_s=1800 * 1.5)
+    settings = site_settings(session, site=world.site)
+    assert settings.ratios_of(kind_id) == (pytest.approx(1.5), pytest.approx(1.5))
+    assert settings.ratios_of(kind_id + 1) == (1.05, 1.25)
+
+
+def test_prints_that_took_absurdly_long_or_short_teach_nothing(session: Session, world: World) -> None:
+    for factor in (0.01, 40, 1.2):
+        print_one(session, world, print_s=1800 * factor)
+    row = session.get_one(PrintStatistics, (world.site.id, world.printer.kind_id))
+    assert (row.count, row.ratio_p50) == (1, pytest.approx(1.2))
+
+
+def test_a_print_whose_time_nobody_knows_teaches_nothing(session: Session, world: World) -> None:
+    print_one(session, world)
+    assert session.scalars(select(PrintStatistics)).all() == []
 
 
 def test_a_job_knows_its_place_in_the_queue_while_it_waits(session: Session, world: World) -> None:

@@ -215,7 +215,7 @@ def test_an_empty_queue_starts_nothing():
         (plan_job(site_id=9), WhyCode.NO_SUITABLE_PRINTER),
         (plan_job(nozzle_mm=0.6), WhyCode.NO_SUITABLE_PRINTER),
         (plan_job(material="ABS"), WhyCode.NO_SUITABLE_PRINTER),
-        (plan_job(printer_ids=frozenset({2})), WhyCode.NO_SUITABLE_PRINTER),
+        (plan_job(kinds=(2,)), WhyCode.NO_SUITABLE_PRINTER),
         (plan_job(size_mm=(10, 230, 10)), WhyCode.FITS_NO_PRINTER),
         (plan_job(hours=800), WhyCode.BEYOND_HORIZON),
         (plan_job(hours=800, material="PETG"), WhyCode.BEYOND_HORIZON),

@@ -210,6 +210,16 @@ def test_a_doubt_is_resolved_by_staff_with_words_and_once(session: Session, worl
         runs.resolve(session, run=run, printed=False, resolution="Bad", actor=world.bob, now=NOW)
 
 
+@pytest.mark.parametrize("status", set(RunStatus) - {S.IN_DOUBT})
+def test_only_a_doubt_is_resolved(session: Session, world: World, status: RunStatus) -> None:
+    """A stale form or a call of the API must not end a print that runs, nor pay it twice."""
+    run = start_print(session, world, status)
+    with pytest.raises(ForbiddenMove):
+        runs.resolve(session, run=run, printed=True, resolution="Good", actor=world.bob, now=NOW)
+    assert run.status == status
+    assert session.scalars(select(Charge)).all() == []
+
+
 def test_a_doubt_keeps_the_job_open_while_its_other_plates_end(session: Session, world: World) -> None:
     job = make_sliced(session, world.site, world.alice, copies=100)
     first = make_run(session, world.printer)
@@ -242,7 +252,7 @@ def test_progress_counts_copies(session: Session, world: World) -> None:
 def test_progress_wakes_the_pages_at_each_percent_only(session: Session, world: World) -> None:
     run = start_print(session, world)
     for progress in (0.101, 0.102, None, 0.2):
-        runs.record_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0)
+        runs.record_progress(session, run=run, progress=progress, left_s=60.0, print_s=10.0, now=NOW)
         session.refresh(run)
     assert (run.progress, run.left_s, run.print_s) == (0.2, 60.0, 10.0)
     assert runs.list_live_runs(session, printer_ids=[run.printer_id]) == {run.printer_id: run}

@@ -10,7 +10,17 @@ from sqlalchemy.orm import Session
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.pricing.materials import Quality
-from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready, recipe_fingerprint, request_slice
+from api.domain.printing.slices import (
+    RETRY_AFTER,
+    Slice,
+    SliceStatus,
+    begin_attempt,
+    enqueue_lost,
+    mark_failed,
+    mark_ready,
+    recipe_fingerprint,
+    request_slice,
+)
 from tests.world import NOW, make_kind, make_material, make_model, make_user
 
 
@@ -94,3 +104,39 @@ def test_an_end_is_recorded_and_comes_once(session: Session, recipe: dict[str, A
     with pytest.raises(ForbiddenMove):
         mark_failed(session, slice_=found, code="late", params={}, again=False, now=NOW)
     assert [change.verb for change in list_changes(session, noun="slice", noun_id=found.id)] == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("again", "waited", "status"),
+    [
+        (True, RETRY_AFTER + timedelta(seconds=1), SliceStatus.PENDING),
+        (True, RETRY_AFTER - timedelta(seconds=1), SliceStatus.FAILED),
+        (False, timedelta(days=1), SliceStatus.FAILED),
+    ],
+)
+def test_the_sweep_tries_again_what_failed_for_a_passing_reason(
+    session: Session, recipe: dict[str, Any], again: bool, waited: timedelta, status: SliceStatus
+) -> None:
+    slice_ = request_slice(session, **recipe, now=NOW)
+    mark_failed(session, slice_=slice_, code="busy", params={}, again=again, now=NOW)
+    session.info.pop("steps")
+    enqueue_lost(session, wall_s=600, now=NOW + waited)
+    assert (slice_.status, bool(asked(session))) == (status, status == SliceStatus.PENDING)
+
+
+@pytest.mark.parametrize(("idle_s", "lost"), [(599, False), (601, True)])
+def test_a_slice_is_lost_when_no_attempt_began_for_longer_than_one_may_take(
+    session: Session, recipe: dict[str, Any], idle_s: int, lost: bool
+) -> None:
+    slice_ = request_slice(session, **recipe, now=NOW)
+    begin_attempt(session, slice_id=slice_.id, now=NOW + timedelta(hours=1))
+    session.info.pop("steps")
+    enqueue_lost(session, wall_s=600, now=NOW + timedelta(hours=1, seconds=idle_s))
+    assert bool(asked(session)) == lost
+
+
+def test_a_person_who_asks_for_it_again_gives_it_all_its_attempts(session: Session, recipe: dict[str, Any]) -> None:
+    slice_ = request_slice(session, **recipe, now=NOW)
+    begin_attempt(session, slice_id=slice_.id, now=NOW)
+    mark_failed(session, slice_=slice_, code="busy", params={}, again=True, now=NOW)
+    assert (request_slice(session, **recipe, now=NOW).status, slice_.attempts) == (SliceStatus.PENDING, 0)

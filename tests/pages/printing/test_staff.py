@@ -1,17 +1,22 @@
 """The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.domain.core.changes import list_changes
-from api.domain.printing import probes
+from api.domain.printing import faults, probes, runs
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
 from api.domain.printing.runs import RunCommand, RunStatus
-from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced
+from api.domain.printing.slices import mark_failed
+from api.domain.printing.states import FaultCode
+from printers import slicer
+from tests.world import NOW, World, make_printer, make_run, make_site, make_sliced, make_submitted
 from tests.world.browsers import Browser
 
 
@@ -30,6 +35,88 @@ def test_a_full_plate_comes_first_and_one_click_clears_it_by_name(bob: Browser, 
     assert (change.verb, change.actor_id) == ("plate_cleared", bob.user.id)
 
 
+def test_a_fault_is_said_everywhere_and_ended_by_name(
+    anonymous: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    fault = FaultCode.EMERGENCY_STOP
+    faults.record_fault(session, printer_id=world.printer.id, fault=fault, text="stop M112 by Eve", now=NOW)
+    pages = {path: bob.get(path).text for path in ("/staff", f"/staff/printers/{world.printer.id}")}
+    for page in (*pages.values(), anonymous.get("/wall").text):
+        assert "Emergency stop (M112). Nothing is printed here until staff confirm" in page
+        assert "Needs attention" in page
+    assert "Faults to mend" in pages["/staff"]
+    assert "by Eve" not in anonymous.get("/wall").text
+    answer = bob.post(f"/staff/printers/{world.printer.id}/mend")
+    assert answer.status_code == 303
+    change = list_changes(session, noun="printer", noun_id=world.printer.id)[-1]
+    assert (change.verb, change.actor_id, world.printer.fault) == ("fault_mended", bob.user.id, "")
+    assert "fault mended" in bob.get("/staff/log").text
+
+
+def test_a_fault_that_the_printer_still_reports_is_not_mended(bob: Browser, session: Session, world: World) -> None:
+    world.printer.machine = "error"
+    faults.record_fault(session, printer_id=world.printer.id, fault=FaultCode.FIRMWARE, text="Halted", now=NOW)
+    answer = bob.post(f"/staff/printers/{world.printer.id}/mend")
+    assert (answer.status_code, "still reports an error" in answer.text) == (409, True)
+
+
+def test_members_and_strangers_do_not_say_that_a_fault_is_mended(
+    alice: Browser, charlie: Browser, session: Session, world: World
+) -> None:
+    faults.record_fault(session, printer_id=world.printer.id, fault=FaultCode.FIRMWARE, text="", now=NOW)
+    assert alice.post(f"/staff/printers/{world.printer.id}/mend").status_code == 403
+    assert charlie.post(f"/staff/printers/{world.printer.id}/mend").status_code == 404
+    assert world.printer.fault == FaultCode.FIRMWARE
+
+
+def test_a_paused_print_reads_paused_everywhere_and_stands_under_what_needs_the_staff(
+    anonymous: Browser, alice: Browser, bob: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, status=RunStatus.PAUSED, progress=0.25)
+    world.printer.machine, world.printer.reached_at = "paused", NOW
+    for page in (anonymous.get("/wall").text, alice.get(f"/jobs/{job.id}").text, alice.get("/jobs").text):
+        assert ">Paused<" in page
+        assert ">Printing<" not in page
+    page = bob.get("/staff").text
+    assert "Prints that stand still" in page
+    assert "The print is paused: look at the printer" in page
+    assert "The print is paused" in bob.get(f"/staff/printers/{world.printer.id}").text
+
+
+def test_a_print_that_hangs_stands_under_what_needs_the_staff(bob: Browser, session: Session, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    run = make_run(session, world.printer, moved_at=NOW - timedelta(minutes=30))
+    world.printer.machine, world.printer.machine_since = "printing", NOW - timedelta(hours=1)
+    assert "no longer moves" in bob.get("/staff").text
+    run.moved_at = NOW
+    assert "no longer moves" not in bob.get("/staff").text
+
+
+def test_a_doubt_is_not_called_printing_and_its_cancel_says_what_is_true(
+    alice: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, status=RunStatus.IN_DOUBT, reason="interrupted", ended_at=NOW)
+    for page in (alice.get(f"/jobs/{job.id}").text, alice.get("/jobs").text):
+        assert ">To check<" in page
+        assert ">Printing<" not in page
+        assert "stops within seconds" not in page
+    page = alice.get(f"/jobs/{job.id}").text
+    assert "nobody knows yet how it ended" in page
+    assert "Nothing more will be printed. What is already printed is charged." in page
+
+
+def test_a_job_of_which_a_plate_is_printed_is_not_free_to_cancel(
+    alice: Browser, session: Session, world: World
+) -> None:
+    job = make_sliced(session, world.site, world.alice, copies=100)
+    runs.finish(session, run=make_run(session, world.printer), outcome=RunStatus.DONE, now=NOW)
+    assert job.status == JobStatus.QUEUED
+    page = alice.get(f"/jobs/{job.id}").text
+    assert ("cancelling is free" in page, "What is already printed is charged." in page) == (False, True)
+
+
 def test_a_plate_is_not_cleared_under_a_print(bob: Browser, session: Session, world: World) -> None:
     make_sliced(session, world.site, world.alice)
     make_run(session, world.printer)
@@ -46,6 +133,25 @@ def test_staff_approve_where_the_place_wants_it(bob: Browser, session: Session, 
     assert "To approve" in bob.get("/staff").text
     bob.post(f"/staff/jobs/{job.id}/approve")
     assert job.status == JobStatus.QUEUED
+
+
+def test_a_job_that_waits_long_for_its_slices_is_shown_with_the_reason(
+    bob: Browser, session: Session, world: World
+) -> None:
+    job, recent = make_submitted(session, world.site, world.alice), make_submitted(session, world.site, world.alice)
+    job.submitted_at, recent.submitted_at = NOW - timedelta(minutes=16), NOW - timedelta(minutes=14)
+    code = slicer.SlicerMissing.code()
+    mark_failed(session, slice_=job.slices[0].slice, code=code, params={}, again=True, now=NOW)
+    page = bob.get("/staff").text
+    assert "Not sliced after 15 minutes" in page
+    assert "is not installed on this server" in page
+    assert (f"/jobs/{job.id}" in page, f"/jobs/{recent.id}" in page) == (True, False)
+
+
+def test_a_job_that_only_waits_for_approval_is_not_slow(bob: Browser, session: Session, world: World) -> None:
+    world.site.approves_prints = True
+    make_sliced(session, world.site, world.alice).submitted_at = NOW - timedelta(days=1)
+    assert "Not sliced" not in bob.get("/staff").text
 
 
 def test_a_refusal_reaches_its_owner_in_its_words(alice: Browser, bob: Browser, session: Session, world: World) -> None:

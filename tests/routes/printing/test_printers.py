@@ -5,7 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.world import World, make_run, make_sliced
+from api.domain.core.changes import list_changes
+from api.domain.printing import faults
+from api.domain.printing.states import FaultCode
+from tests.world import NOW, World, make_run, make_sliced
 from tests.world.programs import Program
 
 
@@ -32,6 +35,7 @@ def test_who_prints_what_is_for_staff_and_the_owner(
 
 VERBS: dict[str, dict[str, Any]] = {
     "clear": {},
+    "mend": {},
     "load": {"json": {"material": "pla", "colour": "BLACK"}},
     "maintenance": {"json": {"on": True, "note": "Nozzle"}},
 }
@@ -53,6 +57,24 @@ def test_staff_clear_load_and_maintain(session: Session, bob: Program, world: Wo
     assert bob("POST", f"{path}/maintenance", **VERBS["maintenance"]).json()["state"] == "maintenance"
     assert bob("POST", f"{path}/maintenance", json={"on": False}).json()["state"] == "ready"
     assert world.printer.plate_changed_by == world.bob.id
+
+
+def test_a_fault_is_shown_and_ends_by_the_word_of_staff(
+    session: Session, alice: Program, bob: Program, world: World
+) -> None:
+    fault, path = FaultCode.EMERGENCY_STOP, f"/printers/{world.printer.id}"
+    faults.record_fault(session, printer_id=world.printer.id, fault=fault, text="Closing: M112", now=NOW)
+    seen = alice("GET", path).json()
+    assert (seen["state"], seen["fault"], seen["fault_at"][:10]) == ("needs_attention", "emergency_stop", "2026-11-23")
+    assert bob("POST", f"{path}/clear").json()["state"] == "needs_attention"
+    world.printer.machine = "error"
+    session.flush()
+    assert bob("POST", f"{path}/mend").status_code == 409
+    world.printer.machine = "idle"
+    session.flush()
+    seen = bob("POST", f"{path}/mend").json()
+    assert (seen["state"], seen["fault"], seen["fault_at"]) == ("ready", None, None)
+    assert list_changes(session, noun="printer", noun_id=world.printer.id)[-1].actor_id == world.bob.id
 
 
 def test_a_plate_is_not_cleared_while_something_prints(session: Session, bob: Program, world: World) -> None:

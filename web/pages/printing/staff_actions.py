@@ -12,7 +12,7 @@ from api.deps import CurrentUser, DbSession
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.printing import jobs, printers, runs
+from api.domain.printing import faults, jobs, printers, runs
 from api.domain.printing.jobs import Job
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import RunCommand
@@ -65,6 +65,18 @@ def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_
     printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
     message = N_("{printer}: the plate is not clear. Nothing will start on it.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
+
+
+@router.post("/staff/printers/{printer_id}/mend")
+def mend(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
+    """The person who clicks says that the fault is mended; it is recorded by their name."""
+    printer = get_staffed_printer(session, printer_id, user=user)
+    with trying(session, form):
+        faults.mend(session, printer=printer, actor=user, now=reader.now)
+    if form.errors:
+        return draw_staff_page(reader, session, form, status=form.status)
+    message = N_("{printer}: fault mended, confirmed by {name}.")
+    return reader.to(local_path(form["next"], "/staff"), message, printer=printer.name, name=user.name)
 
 
 JobVerb = Callable[..., None]

@@ -13,6 +13,7 @@ from api.domain.billing import payments
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
+from api.domain.printing.runs import SitePlans
 from api.domain.sales import orders
 from api.domain.sales.orders import Order, OrderStatus
 from web.forms import Form, Sent, trying
@@ -55,18 +56,19 @@ def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page:
 
 def _draw_list(reader: PageReader, session: Session, rows: list[Order], page: PageRequest, template: str) -> Response:
     shown = rows[: page.limit]  # One more than this was read: whether there is a next page.
+    plans = SitePlans(session, now=reader.now)
     return reader.page(
         template,
-        rows=[(order, STATES[order.status], _progress(session, order, reader)) for order in shown],
+        rows=[(order, STATES[order.status], _progress(session, order, reader, plans)) for order in shown],
         next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
     )
 
 
-def _progress(session: Session, order: Order, reader: PageReader) -> float | None:
+def _progress(session: Session, order: Order, reader: PageReader, plans: SitePlans) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
     if order.status is not OrderStatus.IN_PRODUCTION:
         return None  # Also spares a plan of the site for each order that is over.
-    parts = orders.list_progress(session, order=order, now=reader.now)
+    parts = orders.list_progress(session, order=order, now=reader.now, plans=plans)
     return sum(part.progress for part in parts) / len(parts) if parts else 0.0
 
 

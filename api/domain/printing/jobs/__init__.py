@@ -13,8 +13,12 @@ from api.domain.printing.jobs.exact import request_exact_price as request_exact_
 from api.domain.printing.jobs.preview import TariffPreview as TariffPreview
 from api.domain.printing.jobs.preview import preview_tariff as preview_tariff
 from api.domain.printing.jobs.request import JobRequest as JobRequest
+from api.domain.printing.jobs.settle import SLOW_AFTER as SLOW_AFTER
+from api.domain.printing.jobs.settle import enqueue_unsettled as enqueue_unsettled
+from api.domain.printing.jobs.settle import list_slow as list_slow
+from api.domain.printing.jobs.settle import settle_job as settle_job
+from api.domain.printing.jobs.settle import settle_slices as settle_slices
 from api.domain.printing.jobs.submit import create_job as create_job
-from api.domain.printing.jobs.submit import settle_slices as settle_slices
 from api.domain.printing.jobs.submit import submit as submit
 from api.domain.printing.jobs.table import NEXT as NEXT
 from api.domain.printing.jobs.table import Job as Job
@@ -24,5 +28,6 @@ from api.domain.printing.jobs.table import JobStatus as JobStatus
 from api.domain.printing.jobs.table import get_job as get_job
 from api.domain.printing.jobs.table import list_jobs as list_jobs
 from api.domain.printing.jobs.table import list_site_jobs as list_site_jobs
+from api.domain.printing.jobs.table import lock_job as lock_job
 from api.domain.printing.jobs.table import move_job as move_job
 from api.domain.printing.jobs.table import require_may_change as require_may_change

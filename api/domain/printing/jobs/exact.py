@@ -59,8 +59,8 @@ def request_exact_price(session: Session, *, request: JobRequest, now: datetime)
     if price.is_final:
         return price
     # One printer kind is enough for a price: the first that may still succeed. What failed is not tried again here, or
-    # a page that looks every two seconds would have it sliced without end.
-    kind = next(kind for kind, slices in slices_by_kind.items() if not _first_failed(slices.values()))
+    # a page that looks every two seconds would have it sliced without end; the sweep tries again what may pass.
+    kind = next(kind for kind, slices in slices_by_kind.items() if not _first_hopeless(slices.values()))
     missing = [copies for copies, slice_ in slices_by_kind[kind].items() if slice_ is None]
     if missing and _has_room(session, request.model, more=len(missing)):
         for copies in missing:
@@ -90,8 +90,8 @@ def _find_slices(session: Session, request: JobRequest) -> SlicesByKind:
     return {kind: {copies: slices.get(fingerprints[kind, copies]) for copies in plates} for kind in kinds}
 
 
-def _first_failed(slices: Iterable[Slice | None]) -> Slice | None:
-    return next((each for each in slices if each is not None and each.status == SliceStatus.FAILED), None)
+def _first_hopeless(slices: Iterable[Slice | None]) -> Slice | None:
+    return next((each for each in slices if each is not None and each.is_hopeless), None)
 
 
 def _price(session: Session, request: JobRequest, slices_by_kind: SlicesByKind, *, now: datetime) -> ExactPrice:
@@ -101,11 +101,14 @@ def _price(session: Session, request: JobRequest, slices_by_kind: SlicesByKind, 
         ready = [each for each in slices.values() if each is not None and each.status == SliceStatus.READY]
         if len(ready) == len(slices):
             return _price_slices(session, request, ready, now=now)
-    failed = [_first_failed(slices.values()) for slices in slices_by_kind.values()]
+    failed = [_first_hopeless(slices.values()) for slices in slices_by_kind.values()]
     if failed[0] is not None and all(failed):
         return ExactPrice(error=failed[0].error)
     every = [each for slices in slices_by_kind.values() for each in slices.values()]
-    return ExactPrice(is_pending=any(each is not None and each.status == SliceStatus.PENDING for each in every))
+    # What is no answer, and not hopeless, is being made or will be tried again.
+    return ExactPrice(
+        is_pending=any(s is not None and s.status != SliceStatus.READY and not s.is_hopeless for s in every)
+    )
 
 
 def _price_slices(session: Session, request: JobRequest, slices: list[Slice], *, now: datetime) -> ExactPrice:

@@ -88,7 +88,7 @@ def request_of(job: Job) -> JobRequest:
 
 
 def check_request(session: Session, request: JobRequest) -> list[PrinterKind]:
-    """The printer kinds of the site that can take the part; raises the error of the field that is wrong."""
+    """The printer kinds of the site that can take the part, by id; raises the error of the field that is wrong."""
     if not 1 <= request.copies <= MOST_COPIES:
         raise CopiesWrong(most=MOST_COPIES)
     if not SCALES[0] <= request.scale <= SCALES[1]:
@@ -99,7 +99,8 @@ def check_request(session: Session, request: JobRequest) -> list[PrinterKind]:
         raise NoPrinterHere()
     kinds = {printer.kind_id: printer.kind for printer in printers}
     fit = require_fit(request.size_mm, {kind_id: kind.volume_mm for kind_id, kind in kinds.items()})
-    return [kinds[kind_id] for kind_id in fit.printers]
+    # In one order everywhere: the slices of each are locked, and two jobs with the same ones must not do it crosswise.
+    return [kinds[kind_id] for kind_id in sorted(fit.printers)]
 
 
 def most_per_plate(request: JobRequest, kinds: list[PrinterKind]) -> int:

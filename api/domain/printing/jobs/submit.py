@@ -1,4 +1,4 @@
-"""From a request to the queue: the draft, handing it in, and what its slices decide once they are made."""
+"""From a request to what is handed in: the draft with its estimated price, and the slices that it then needs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,12 @@ from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
 from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
-from api.domain.pricing.prices import price_part, vat_cents
-from api.domain.pricing.tariffs import TariffRow, for_customer, unpack
-from api.domain.pricing.work import exact_work
 from api.domain.printing.jobs.estimate import estimate_price
 from api.domain.printing.jobs.request import JobRequest, check_request, most_per_plate, request_of
-from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, move_job, require_may_change
+from api.domain.printing.jobs.settle import settle_slices
+from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, lock_job, move_job, require_may_change
 from api.domain.printing.plates import distinct_plates
-from api.domain.printing.printers import enqueue_reconcile, list_printers
-from api.domain.printing.slices import Slice, SliceStatus, request_slice
+from api.domain.printing.slices import request_slice
 
 
 def create_job(session: Session, *, owner: User, request: JobRequest, now: datetime) -> Job:
@@ -62,6 +59,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
 def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Hand it in: its slices are requested, and it queues by itself once they are there and nobody must approve."""
     require_may_change(session, job=job, user=actor)
+    lock_job(session, job.id)
     if job.status != JobStatus.DRAFT:
         raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)
     request = request_of(job)
@@ -76,59 +74,3 @@ def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     session.refresh(job, ["slices"])
     # The slices may all be there already, made for an exact price or for another job.
     settle_slices(session, job=job, now=now)
-
-
-def settle_slices(session: Session, *, job: Job, now: datetime) -> None:
-    """Look at the job's slices again: price it exactly, let it queue, or say why it cannot be printed.
-
-    A job can be printed as soon as one printer kind has all its plates; it is rejected when no kind can have them.
-    """
-    if job.status != JobStatus.SUBMITTED:
-        return
-    by_kind: dict[int, list[Slice]] = {}
-    for each in job.slices:
-        by_kind.setdefault(each.slice.kind_id, []).append(each.slice)
-    ready = [slices for slices in by_kind.values() if all(s.status == SliceStatus.READY for s in slices)]
-    if ready:
-        if job.sliced_at is None:
-            price_exactly(session, job=job, slices=ready[0], now=now)
-        queue_if_allowed(session, job=job, now=now)
-    elif by_kind and all(any(s.status == SliceStatus.FAILED for s in slices) for slices in by_kind.values()):
-        failed = next(s for slices in by_kind.values() for s in slices if s.status == SliceStatus.FAILED)
-        move_job(session, job, JobStatus.REJECTED, now=now, reason=failed.error)
-
-
-def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datetime) -> None:
-    """Replace the estimate: grams and minutes of one piece from the fullest plate, by the job's own tariff."""
-    # The tariff of the day on which it was drafted: prices that changed since do not change what was shown.
-    row = session.get(TariffRow, job.tariff_id)
-    assert row is not None  # noqa: S101  # jobs.tariff_id is a foreign key
-    tariff = for_customer(
-        session,
-        tariff=unpack(row.body),
-        site_id=job.site_id,
-        user_id=job.owner_id,
-        organisation_id=job.organisation_id,
-    )
-    work, seconds = exact_work(slices, material=job.material.code, quantity=job.copies)
-    # A price that was agreed (an accepted quote: `price_exact` from the start) stays as it is.
-    if not job.price_exact:
-        price = price_part(tariff, work)
-        job.net_cents, job.vat_cents = price.net_cents, vat_cents(price.net_cents, tariff.vat_rate)
-        job.price_trace = [step.as_json() for step in price.trace]
-    job.price_exact, job.sliced_at = True, now
-    job.grams_each, job.seconds_each = work.grams, seconds
-    session.flush()
-
-
-def queue_if_allowed(session: Session, *, job: Job, now: datetime) -> None:
-    """Into the queue, when sliced and (where the site wants it) approved; the printers of the site are woken."""
-    if job.sliced_at is None or (job.site.approves_prints and job.approved_at is None):
-        return
-    move_job(session, job, JobStatus.QUEUED, now=now, queued_at=job.queued_at or now, reason=None)
-    wake_printers(session, job)
-
-
-def wake_printers(session: Session, job: Job) -> None:
-    for printer in list_printers(session, site_ids=[job.site_id]):
-        enqueue_reconcile(session, printer.id)

@@ -137,7 +137,15 @@ def move_job(
     record(session, noun="job", noun_id=job.id, verb=new, now=now, actor_id=actor_id, site_id=job.site_id, **facts)
     publish(session, job=job.id)
     if new in MAILED_STATUSES:
-        enqueue(session, "notify_job", job_id=job.id, verb=new.value)
+        # By the time of the move: a job that is put on hold twice is told twice.
+        enqueue(session, "notify_job", job_id=job.id, verb=new.value, at=now.isoformat())
+
+
+def lock_job(session: Session, job_id: int) -> Job:
+    """The job as it is now, locked until the transaction ends. A verb that decides by what it reads begins here."""
+    # Always the job first, then its runs and printers: in one order, no two transactions can deadlock.
+    query = select(Job).where(Job.id == job_id).with_for_update(of=Job).execution_options(populate_existing=True)
+    return session.scalars(query).one()
 
 
 def get_job(session: Session, job_id: int, *, user: User) -> Job:

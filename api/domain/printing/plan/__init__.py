@@ -3,6 +3,7 @@
 `runs/site_plan.py` fills it from the tables.
 """
 
+from api.domain.printing.plan.facts import HORIZON_DAYS as HORIZON_DAYS
 from api.domain.printing.plan.facts import Hours as Hours
 from api.domain.printing.plan.facts import JobPlan as JobPlan
 from api.domain.printing.plan.facts import NextStart as NextStart

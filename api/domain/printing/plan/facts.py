@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from api.domain.printing.states import PrinterState
+
+# Days that are planned ahead. Holds and opening hours are read for as long: what is not read would count as free.
+HORIZON_DAYS = 30
 
 
 class WhyCode(StrEnum):
@@ -49,6 +53,7 @@ class PlanPrinter:
     id: int
     name: str
     site_id: int
+    kind_id: int
     volume_mm: tuple[float, float, float]
     nozzle_mm: float
     material: str | None
@@ -82,14 +87,16 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class Plate:
+    """`seconds`: the slicer's estimate for each printer kind that can print it."""
+
     no: int
-    seconds: int  # the slicer's estimate
+    seconds: Mapping[int, int]
     size_mm: tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class PlanJob:
-    """`plates`: those still to print. `colour`, `nozzle_mm`, `site_id`, `printer_ids` None: any."""
+    """`plates`: those still to print. `colour`, `nozzle_mm`, `site_id` None: any."""
 
     id: int
     owner_id: int
@@ -103,12 +110,11 @@ class PlanJob:
     on_hold: bool = False
     nozzle_mm: float | None = None
     site_id: int | None = None
-    printer_ids: frozenset[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PlanSettings:
-    """`ratio_*`: real over estimated seconds, in half and in nine of ten prints.
+    """`ratio_*`: real over estimated seconds, in half and in nine of ten prints; `ratios`: of kinds with their own.
 
     `clearing_s`, `filament_change_s`: what a person needs for it. `ageing`: a wait of so long is worth one priority.
     """
@@ -118,8 +124,13 @@ class PlanSettings:
     stagger_s: int = 120
     clearing_s: int = 300
     filament_change_s: int = 600
-    horizon_days: int = 30
+    horizon_days: int = HORIZON_DAYS
     ageing: timedelta = timedelta(days=3)
+    ratios: Mapping[int, tuple[float, float]] = field(default_factory=dict)
+
+    def ratios_of(self, kind_id: int) -> tuple[float, float]:
+        """(P50, P90) of a printer kind."""
+        return self.ratios.get(kind_id, (self.ratio_p50, self.ratio_p90))
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class Lane:
         printer = self.printer
         return (
             (job.site_id is None or job.site_id == printer.site_id)
-            and (job.printer_ids is None or printer.id in job.printer_ids)
+            and all(printer.kind_id in plate.seconds for plate in job.plates)
             and (job.nozzle_mm is None or math.isclose(job.nozzle_mm, printer.nozzle_mm))
             and (printer.materials is None or job.material in printer.materials)
         )
@@ -92,8 +92,10 @@ class Lane:
 
     def place(self, job: PlanJob, plate: Plate, *, before: int | None) -> PlannedRun | None:
         """The earliest run of this plate here that delays nobody, ends (P50) before `before`; None if there is none."""
-        p50_s = math.ceil(plate.seconds * self.settings.ratio_p50)
-        p90_s = max(p50_s, math.ceil(plate.seconds * self.settings.ratio_p90))
+        kind_id = self.printer.kind_id
+        ratio_p50, ratio_p90 = self.settings.ratios_of(kind_id)
+        p50_s = math.ceil(plate.seconds[kind_id] * ratio_p50)
+        p90_s = max(p50_s, math.ceil(plate.seconds[kind_id] * ratio_p90))
         for gap in self.gaps:
             if before is not None and gap.clear_p50 + p50_s > before:
                 return None

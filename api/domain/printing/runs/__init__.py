@@ -5,8 +5,13 @@ from api.domain.printing.runs.end import cancel_job as cancel_job
 from api.domain.printing.runs.end import finish as finish
 from api.domain.printing.runs.end import resolve as resolve
 from api.domain.printing.runs.overrun import keep_hold as keep_hold
+from api.domain.printing.runs.site_plan import SitePlans as SitePlans
 from api.domain.printing.runs.site_plan import find_plan as find_plan
 from api.domain.printing.runs.site_plan import plan_site as plan_site
+from api.domain.printing.runs.stalls import Stall as Stall
+from api.domain.printing.runs.stalls import find_stall as find_stall
+from api.domain.printing.runs.stalls import list_long_stalls as list_long_stalls
+from api.domain.printing.runs.stalls import stalled_since as stalled_since
 from api.domain.printing.runs.table import BEFORE_START as BEFORE_START
 from api.domain.printing.runs.table import FENCED as FENCED
 from api.domain.printing.runs.table import LIVE as LIVE

@@ -11,17 +11,28 @@ from decimal import Decimal
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Invalid
 from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.timeline import release_hold
 from api.domain.pricing.prices import round_cents
-from api.domain.printing.jobs import Job, JobStatus, move_job, require_may_change
-from api.domain.printing.jobs.submit import wake_printers
+from api.domain.printing.jobs import Job, JobStatus, lock_job, move_job, require_may_change
+from api.domain.printing.jobs.settle import wake_printers
 from api.domain.printing.printers import enqueue_reconcile, fill_plate
 from api.domain.printing.runs.site_plan import remaining_plates
-from api.domain.printing.runs.table import LIVE, Charge, Run, RunCommand, RunStatus, move_run, request_command
+from api.domain.printing.runs.statistics import update_statistics
+from api.domain.printing.runs.table import (
+    BEFORE_START,
+    LIVE,
+    Charge,
+    Run,
+    RunCommand,
+    RunStatus,
+    move_run,
+    request_command,
+)
 
 # After so many failed attempts at one plate the job waits for a person, instead of wasting more filament.
 MOST_FAILURES = 3
@@ -46,9 +57,9 @@ def finish(
     actor_id: int | None = None,
 ) -> None:
     """End a run; `began`: the printer's history knows of it. Raises Stale when another worker ended it first."""
-    _lock_job(session, run.job_id)
-    # A run that was only claimed or being uploaded left the plate as it was.
-    touched = began or run.status not in (RunStatus.CLAIMED, RunStatus.UPLOADING)
+    lock_job(session, run.job_id)
+    # A run that was not started left the plate as it was: staff need not walk there.
+    touched = began or run.status not in BEFORE_START
     values: dict[str, object] = {"reason": reason, "detail": detail[:300], "ended_at": now}
     if outcome == RunStatus.DONE:
         values["progress"] = 1.0
@@ -62,14 +73,9 @@ def finish(
     # In the transaction of the end, and unique per run: a replayed end can neither charge twice nor forget to.
     if outcome == RunStatus.DONE:
         _charge(session, run, now)
+        update_statistics(session, printer=run.printer, now=now)
     _advance_job(session, run, now)
     enqueue_reconcile(session, run.printer_id)
-
-
-def _lock_job(session: Session, job_id: int) -> Job:
-    # The job first, then its runs: cancelling takes them in the same order, so that the two cannot deadlock.
-    query = select(Job).where(Job.id == job_id).with_for_update().execution_options(populate_existing=True)
-    return session.scalars(query).one()
 
 
 def _charge(session: Session, run: Run, now: datetime) -> None:
@@ -102,7 +108,7 @@ def _charge(session: Session, run: Run, now: datetime) -> None:
 
 def _advance_job(session: Session, run: Run, now: datetime) -> None:
     """What the job does after one of its plates ended. Whatever it waits for, its last good plate makes it printed."""
-    job = _lock_job(session, run.job_id)
+    job = lock_job(session, run.job_id)
     if job.status not in (JobStatus.PRINTING, JobStatus.QUEUED, JobStatus.ON_HOLD):
         return
     statuses = set(session.scalars(select(Run.status).where(Run.job_id == job.id)))
@@ -123,7 +129,7 @@ def _needs_person(session: Session, run: Run) -> bool:
     """Whether a person must look first: somebody cancelled it at the machine, or the plate failed too often."""
     if run.status == RunStatus.CANCELLED:
         # Who stops a print at the machine has a reason that we cannot see: printing it again would ignore them.
-        return run.reason == "cancelled_at_printer"
+        return run.reason in ("cancelled_at_printer", "emergency_stop")
     if run.status != RunStatus.FAILED:
         return False
     failures = session.scalar(
@@ -137,19 +143,27 @@ def _needs_person(session: Session, run: Run) -> bool:
 def cancel_job(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     """Stop a job at any time: it is cancelled at once, the worker stops its live runs. Ended ones: ForbiddenMove."""
     require_may_change(session, job=job, user=actor)
-    # The job first: whatever becomes of its runs, none of its plates can be claimed any more.
+    # The job first: whatever becomes of its runs, none of its plates can be claimed any more. One that is just being
+    # queued or claimed is waited for, and cancelled as what it then is.
+    lock_job(session, job.id)
     move_job(session, job, JobStatus.CANCELLED, now=now, actor_id=actor.id)
     for run in session.scalars(select(Run).where(Run.job_id == job.id, Run.status.in_(LIVE))):
         request_command(session, run=run, command=RunCommand.CANCEL, actor_id=actor.id, now=now)
 
 
 def resolve(session: Session, *, run: Run, printed: bool, resolution: str, actor: User, now: datetime) -> None:
-    """A named person says what became of a run in doubt: printed well, or not (then it is printed again)."""
+    """A named person says what became of a run in doubt: printed well, or not (then it is printed again).
+
+    Raises ForbiddenMove for any other run: the printer itself says how that one ends.
+    """
     require_staff(session, user=actor, site_id=run.job.site_id)
     if not resolution.strip():
         raise DoubtReasonMissing()
     outcome = RunStatus.DONE if printed else RunStatus.FAILED
-    _lock_job(session, run.job_id)
+    lock_job(session, run.job_id)
+    session.refresh(run)
+    if run.status != RunStatus.IN_DOUBT:
+        raise ForbiddenMove(old=run.status, new=outcome)
     move_run(
         session,
         run,

@@ -13,16 +13,27 @@ from api.domain.places.calendar import calendar_of, open_intervals
 from api.domain.places.sites import Site
 from api.domain.places.timeline import list_holds
 from api.domain.printing.jobs import Job, JobStatus
-from api.domain.printing.plan import Hours, JobPlan, Plan, PlanHold, PlanJob, PlanPrinter, PlanSettings, Plate, plan
+from api.domain.printing.plan import (
+    HORIZON_DAYS,
+    Hours,
+    JobPlan,
+    Plan,
+    PlanHold,
+    PlanJob,
+    PlanPrinter,
+    PlanSettings,
+    Plate,
+    plan,
+)
 from api.domain.printing.plates import cut_into_plates
 from api.domain.printing.printers import Printer, list_printers, state_of
+from api.domain.printing.runs.statistics import site_settings
 from api.domain.printing.runs.table import FENCED, LIVE, Run, RunStatus, list_live_runs
 from api.domain.printing.slices import Slice, SliceStatus
 
-HORIZON = timedelta(days=14)
-# Before a site has a history of its own, a print is taken to last at most so much longer than the slicer says.
-RATIO_P50, RATIO_P90 = 1.05, 1.25
-ENOUGH_HISTORY = 20
+HORIZON = timedelta(days=HORIZON_DAYS)
+# No stagger keeps heat-ups apart for longer, and a claim is started within minutes.
+HEAT_UPS_COUNT_FOR = timedelta(days=1)
 # Plates of so long ago still count when members take turns.
 TURNS_COUNT_FOR = timedelta(days=1)
 
@@ -40,9 +51,9 @@ def plan_jobs(session: Session, *, site: Site, jobs: list[Job], now: datetime, m
     printers = list_printers(session, site_ids=[site.id])
     runs = list_live_runs(session, printer_ids=[printer.id for printer in printers])
     settings = site_settings(session, site=site)
-    heat_ups = _last_heat_ups(session, printers)
+    heat_ups = _last_heat_ups(session, printers, now)
     fenced = _fenced_plates(session, jobs)
-    waiting = (_plan_job(job, fenced[job.id], printers) for job in jobs)
+    waiting = (_plan_job(job, fenced[job.id]) for job in jobs)
     return plan(
         now=now,
         printers=[
@@ -53,8 +64,26 @@ def plan_jobs(session: Session, *, site: Site, jobs: list[Job], now: datetime, m
         hours={site.id: _hours(site, now)},
         jobs=[*filter(None, waiting), *more],
         settings=settings,
-        served=_plates_by_owner(session, site=site, now=now),
+        served=_plates_by_owner(session, printers, now),
     )
+
+
+class SitePlans:
+    """The plan of each site, made when first asked for and shared by all that one request or sweep shows of it.
+
+    It is not for a transaction that changes what is planned in between.
+    """
+
+    def __init__(self, session: Session, *, now: datetime) -> None:
+        self._session, self._now = session, now
+        self._plans: dict[int, dict[int, JobPlan]] = {}
+
+    def jobs_at(self, site: Site) -> dict[int, JobPlan]:
+        """job id -> its plan, of all queued work of the site."""
+        if site.id not in self._plans:
+            plan_now = plan_site(self._session, site=site, now=self._now)
+            self._plans[site.id] = {each.job_id: each for each in plan_now.jobs}
+        return self._plans[site.id]
 
 
 def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
@@ -63,27 +92,6 @@ def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
         return None
     jobs = plan_site(session, site=job.site, now=now).jobs
     return next((each for each in jobs if each.job_id == job.id), None)
-
-
-def site_settings(session: Session, *, site: Site) -> PlanSettings:
-    """Real over estimated seconds from the site's own finished runs, once there are enough of them."""
-    ratio = Run.print_s / func.nullif(Slice.seconds, 0)
-    count, p50, p90 = session.execute(
-        select(
-            func.count(),
-            func.percentile_cont(0.5).within_group(ratio),
-            func.percentile_cont(0.9).within_group(ratio),
-        )
-        .select_from(Run)
-        .join(Slice)
-        .join(Job, Job.id == Run.job_id)
-        # An outlier says nothing about the next print, and would move the percentiles of a small site.
-        .where(Job.site_id == site.id, Run.status == RunStatus.DONE, Run.print_s > 0, ratio.between(0.5, 4))
-    ).one()
-    if count < ENOUGH_HISTORY:
-        p50, p90 = RATIO_P50, RATIO_P90
-    p50 = max(0.5, p50)
-    return PlanSettings(ratio_p50=p50, ratio_p90=max(p90, p50), stagger_s=site.stagger_s)
 
 
 def list_waiting_jobs(session: Session, *, site: Site) -> list[Job]:
@@ -99,11 +107,11 @@ def list_waiting_jobs(session: Session, *, site: Site) -> list[Job]:
     return list(session.scalars(query))
 
 
-def _last_heat_ups(session: Session, printers: list[Printer]) -> dict[int, datetime]:
+def _last_heat_ups(session: Session, printers: list[Printer], now: datetime) -> dict[int, datetime]:
     """printer id -> when it last began to heat."""
     # Of any run, failed ones too: it drew its current whatever became of it.
     query = select(Run.printer_id, func.max(Run.started_at)).where(
-        Run.printer_id.in_([printer.id for printer in printers]), Run.started_at.is_not(None)
+        Run.printer_id.in_([printer.id for printer in printers]), Run.claimed_at > now - HEAT_UPS_COUNT_FOR
     )
     return {printer_id: at for printer_id, at in session.execute(query.group_by(Run.printer_id)) if at is not None}
 
@@ -111,15 +119,12 @@ def _last_heat_ups(session: Session, printers: list[Printer]) -> dict[int, datet
 def _plan_printer(
     printer: Printer, run: Run | None, heat_up: datetime | None, settings: PlanSettings, now: datetime
 ) -> PlanPrinter:
-    ends_p50 = ends_p90 = None
-    if run is not None:
-        begun = run.started_at or run.claimed_at
-        ends_p50 = max(now, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p50))
-        ends_p90 = max(ends_p50, begun + timedelta(seconds=run.slice.seconds * settings.ratio_p90))
+    ends_p50, ends_p90 = _ends(run, settings, now) if run is not None else (None, None)
     return PlanPrinter(
         id=printer.id,
         name=printer.name,
         site_id=printer.site_id,
+        kind_id=printer.kind_id,
         volume_mm=printer.kind.volume_mm,
         nozzle_mm=float(printer.kind.nozzle_mm),
         material=printer.material.code if printer.material else None,
@@ -129,6 +134,17 @@ def _plan_printer(
         ends_p90=ends_p90,
         started_at=heat_up,
     )
+
+
+def _ends(run: Run, settings: PlanSettings, now: datetime) -> tuple[datetime, datetime]:
+    """When a running print ends (P50, P90): by what its printer says is left, before that by the slicer."""
+    ratio_p50, ratio_p90 = settings.ratios_of(run.printer.kind_id)
+    # As of the last look: while a printer is paused or out of reach, what is left stays left.
+    if (left := run.time_left) is not None:
+        return now + left, now + left * (max(ratio_p50, ratio_p90) / ratio_p50)
+    begun = run.started_at or run.claimed_at
+    ends_p50 = max(now, begun + timedelta(seconds=run.slice.seconds * ratio_p50))
+    return ends_p50, max(ends_p50, begun + timedelta(seconds=run.slice.seconds * ratio_p90))
 
 
 def _other_holds(session: Session, printers: list[Printer], runs: dict[int, Run], now: datetime) -> list[PlanHold]:
@@ -149,20 +165,20 @@ def _hours(site: Site, now: datetime) -> Hours:
     return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
 
 
-def _plan_job(job: Job, fenced: set[int], printers: list[Printer]) -> PlanJob | None:
-    """What is left of a job, for the printers whose kind has all its slices; None when no plate is left."""
+def _plan_job(job: Job, fenced: set[int]) -> PlanJob | None:
+    """What is left of a job, for the printer kinds that have all its slices; None when no plate is left."""
     plates = _remaining_plates(job, fenced)
-    ready = ready_slices(job)
     sizes = set(plates.values())
-    kinds = {kind_id for kind_id, slices in ready.items() if sizes <= slices.keys()}
-    if not plates or not kinds:
+    ready = {kind_id: slices for kind_id, slices in ready_slices(job).items() if sizes <= slices.keys()}
+    if not plates or not ready:
         return None
-    some = ready[min(kinds)]
-    size = tuple(float(job.scale) * side for side in job.model.size_mm)
+    x, y, z = (float(job.scale) * side for side in job.model.size_mm)
+    # Each kind by its own slice: an hour on one may be four on another.
+    seconds = {copies: {kind_id: slices[copies].seconds for kind_id, slices in ready.items()} for copies in sizes}
     return PlanJob(
         id=job.id,
         owner_id=job.owner_id,
-        plates=tuple(Plate(no, some[copies].seconds, (size[0], size[1], size[2])) for no, copies in plates.items()),
+        plates=tuple(Plate(no, seconds[copies], (x, y, z)) for no, copies in plates.items()),
         material=job.material.code,
         colour=job.colour.code if job.colour else None,
         queued_at=job.queued_at or job.created_at,
@@ -170,7 +186,6 @@ def _plan_job(job: Job, fenced: set[int], printers: list[Printer]) -> PlanJob | 
         due_at=job.due_at,
         on_hold=job.status == JobStatus.ON_HOLD,
         site_id=job.site_id,
-        printer_ids=frozenset(printer.id for printer in printers if printer.kind_id in kinds),
     )
 
 
@@ -202,11 +217,16 @@ def ready_slices(job: Job) -> dict[int, dict[int, Slice]]:
     return ready
 
 
-def _plates_by_owner(session: Session, *, site: Site, now: datetime) -> dict[int, int]:
-    """owner -> plates of the last day at this site, running ones too: fairness starts from there."""
+def _plates_by_owner(session: Session, printers: list[Printer], now: datetime) -> dict[int, int]:
+    """owner -> plates of the last day on these printers, running ones too: fairness starts from there."""
+    # By printer and time, which is an index: over the site's jobs all that it ever printed would be read.
     query = (
         select(Job.owner_id, func.count())
         .join(Run, Run.job_id == Job.id)
-        .where(Job.site_id == site.id, Run.claimed_at > now - TURNS_COUNT_FOR, Run.status.in_((*LIVE, RunStatus.DONE)))
+        .where(
+            Run.printer_id.in_([printer.id for printer in printers]),
+            Run.claimed_at > now - TURNS_COUNT_FOR,
+            Run.status.in_((*LIVE, RunStatus.DONE)),
+        )
     )
     return dict(session.execute(query.group_by(Job.owner_id)).all())

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, Numeric, String, Uuid, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Numeric,
+    String,
+    Uuid,
+    case,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -49,6 +62,8 @@ NEXT: dict[RunStatus, frozenset[RunStatus]] = {
 LIVE = (_S.CLAIMED, _S.UPLOADING, _S.SELECTED, _S.STARTING, _S.PRINTING, _S.PAUSED)
 # Nothing of such a run can have moved the printer: its plate may be given back at any time.
 BEFORE_START = frozenset({_S.CLAIMED, _S.UPLOADING, _S.SELECTED})
+# From this share of a print on, what its printer says is left counts for more than what the slicer said.
+LEAST_PROGRESS = 0.1
 # A plate with such a run is not given to another printer.
 FENCED = (*LIVE, _S.DONE, _S.IN_DOUBT)
 
@@ -103,6 +118,9 @@ class Run(Base):
     progress: Mapped[float | None] = mapped_column(Float)
     left_s: Mapped[float | None] = mapped_column(Float)
     print_s: Mapped[float | None] = mapped_column(Float)
+    # Bytes of G-code sent, and when that number last changed: a print that hangs still reads "printing".
+    filepos: Mapped[int | None] = mapped_column(BigInteger)
+    moved_at: Mapped[Instant | None]
     resolved_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     resolution: Mapped[str] = mapped_column(String(300), default="")
 
@@ -110,6 +128,13 @@ class Run(Base):
     printer: Mapped[Printer] = relationship()
     slice: Mapped[Slice] = relationship()
     hold: Mapped[Hold | None] = relationship()
+
+    @property
+    def time_left(self) -> timedelta | None:
+        """What the printer says is left, once it can know: at first it only guesses from the size of the file."""
+        if self.left_s is None or (self.progress or 0) < LEAST_PROGRESS:
+            return None
+        return timedelta(seconds=self.left_s)
 
     @property
     def path(self) -> str:
@@ -204,13 +229,20 @@ def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
 
 
 def record_progress(
-    session: Session, *, run: Run, progress: float | None, left_s: float | None, print_s: float | None
+    session: Session,
+    *,
+    run: Run,
+    progress: float | None,
+    left_s: float | None,
+    print_s: float | None,
+    filepos: int | None = None,
+    now: datetime,
 ) -> None:
     """Keep the last figures seen of a print that is there (so it is not lost)."""
     old = run.progress
-    session.execute(
-        update(Run).where(Run.id == run.id).values(progress=progress, left_s=left_s, print_s=print_s, lost_at=None)
-    )
+    moved_at = case((Run.filepos.is_not_distinct_from(filepos), Run.moved_at), else_=now)
+    figures = {"progress": progress, "left_s": left_s, "print_s": print_s, "filepos": filepos, "moved_at": moved_at}
+    session.execute(update(Run).where(Run.id == run.id).values(lost_at=None, **figures))
     # Pages show whole percents: a look that changes none must not wake every browser.
     if progress is not None and (old is None or int(progress * 100) != int(old * 100)):
         publish(session, job=run.job_id, printer=run.printer_id)
@@ -218,12 +250,18 @@ def record_progress(
 
 def request_command(session: Session, *, run: Run, command: RunCommand, actor_id: int, now: datetime) -> None:
     """Note what a person wants; the worker acts within a second. A cancel is not taken back by a later pause."""
+    # The conditions stand in the statement: a cancel of somebody else may come after this session read the run, and
+    # it may be the one that keeps the printer from printing into a full plate.
+    changing = update(Run).where(
+        Run.id == run.id, Run.status.in_(LIVE), Run.command.is_distinct_from(RunCommand.CANCEL)
+    )
+    values = {"command": command, "commanded_by": actor_id}
+    is_changed = session.scalar(changing.values(values).returning(Run.id)) is not None
+    session.refresh(run)
     if run.status not in LIVE:
         raise ForbiddenMove(old=run.status, new=command)
-    if run.command == RunCommand.CANCEL:
+    if not is_changed:
         return
-    session.execute(update(Run).where(Run.id == run.id).values(command=command, commanded_by=actor_id))
-    session.refresh(run)
     record(
         session,
         noun="run",

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.printing import runs
 from api.domain.printing.plan import JobPlan
-from api.domain.printing.runs import RunStatus, plan_site
+from api.domain.printing.runs import RunStatus, SitePlans
 from api.domain.sales.orders.table import LOST, PRINTED, Order, OrderStatus, Part
 
 
@@ -27,12 +27,16 @@ class PartProgress:
     eta_p90: datetime | None
 
 
-def list_progress(session: Session, *, order: Order, now: datetime) -> list[PartProgress]:
-    """Part by part; the ETAs are None where nothing is left to print or nothing can be planned."""
-    planned = {}
-    # One plan of the site for all parts: planning is the expensive part of the page.
+def list_progress(
+    session: Session, *, order: Order, now: datetime, plans: SitePlans | None = None
+) -> list[PartProgress]:
+    """Part by part; the ETAs are None where nothing is left to print or nothing can be planned.
+
+    Whoever looks at several orders gives the same `plans` to all: planning is the expensive part.
+    """
+    planned: dict[int, JobPlan] = {}
     if order.status is OrderStatus.IN_PRODUCTION:
-        planned = {each.job_id: each for each in plan_site(session, site=order.site, now=now).jobs}
+        planned = (plans or SitePlans(session, now=now)).jobs_at(order.site)
     return [_progress(session, part, planned) for part in order.parts]
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.sellers import today
 from api.domain.core.changes import Change, enqueue, list_changes, record
-from api.domain.printing.runs import Run, RunStatus
+from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.progress import list_progress
 from api.domain.sales.orders.table import OPEN, Cause, Order
 from api.domain.sales.quotes.price import FINISHING
@@ -23,14 +23,17 @@ class MoveCause(StrEnum):
     DELAY = "delay"  # the queue is longer, a printer is away: nothing was printed in vain
 
 
-def move_promise(session: Session, *, order: Order, now: datetime) -> tuple[date | None, date] | None:
+def move_promise(
+    session: Session, *, order: Order, now: datetime, plans: SitePlans | None = None
+) -> tuple[date | None, date] | None:
     """Compare the promise with the plan: (old, new) when it had to move to a later day, else None.
 
-    The buyer is written to by a background step, unless this is the first promise.
+    The buyer is written to by a background step, unless this is the first promise. Whoever looks at several orders
+    gives the same `plans` to all.
     """
     if order.status not in OPEN:
         return None
-    etas = [part.eta_p90 for part in list_progress(session, order=order, now=now) if part.eta_p90]
+    etas = [part.eta_p90 for part in list_progress(session, order=order, now=now, plans=plans) if part.eta_p90]
     if not etas:
         return None
     # P90: a promise should hold in nine of ten cases.

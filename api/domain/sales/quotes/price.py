@@ -28,7 +28,7 @@ from api.domain.printing.jobs import JobRequest
 from api.domain.printing.jobs.request import check_request
 from api.domain.printing.plan import PlanJob, Plate
 from api.domain.printing.plates import copies_per_plate, cut_into_plates
-from api.domain.printing.printers import PrinterKind, list_printers
+from api.domain.printing.printers import PrinterKind
 from api.domain.printing.runs import plan_site
 
 # From the end of the last plate to the counter: cooling, removing supports, the quality check.
@@ -103,33 +103,30 @@ def plan_promise(
 
     None when a line cannot be planned now.
     """
-    printers = list_printers(session, site_ids=[site.id])
-    jobs = []
-    for index, line in enumerate(lines):
-        kinds = {kind.id for kind in line.kinds}
-        ids = frozenset(printer.id for printer in printers if printer.kind_id in kinds)
-        jobs.append(_plan_job(line, FIRST_UNORDERED_ID - index, owner_id, site, ids, now))
+    jobs = [_plan_job(line, FIRST_UNORDERED_ID - index, owner_id, site, now) for index, line in enumerate(lines)]
     plan = plan_site(session, site=site, now=now, more=jobs)
     etas = [eta for job in jobs if (eta := plan.of(job.id).eta_p90) is not None]
     return today(max(etas) + FINISHING) if etas and len(etas) == len(jobs) else None
 
 
-def _plan_job(
-    line: PricedLine, job_id: int, owner_id: int, site: Site, printer_ids: frozenset[int], now: datetime
-) -> PlanJob:
+def _plan_job(line: PricedLine, job_id: int, owner_id: int, site: Site, now: datetime) -> PlanJob:
     request = line.requested.request
     # On the smallest of the kinds: nobody knows yet on which printer it will run.
     per_plate = min(request.copies, *(copies_per_plate(request.size_mm, kind.volume_mm) for kind in line.kinds))
     plates = enumerate(cut_into_plates(request.copies, per_plate), start=1)
+    # Estimated from the mesh, which knows of no printer: the same on every kind.
+    kind_ids = [kind.id for kind in line.kinds]
     return PlanJob(
         id=job_id,
         owner_id=owner_id,
-        plates=tuple(Plate(no, round(float(line.minutes) * 60 * copies), request.size_mm) for no, copies in plates),
+        plates=tuple(
+            Plate(no, dict.fromkeys(kind_ids, round(float(line.minutes) * 60 * copies)), request.size_mm)
+            for no, copies in plates
+        ),
         material=request.material.code,
         colour=request.colour.code if request.colour else None,
         queued_at=now,
         site_id=site.id,
-        printer_ids=printer_ids,
     )
 
 
