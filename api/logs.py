@@ -87,9 +87,9 @@ def hide(secret: str) -> None:
         hidden.append(secret)
 
 
-def short_traceback(error: ExcInfo) -> str:
+def short_traceback(exc_info: ExcInfo) -> str:
     """The error and its causes, without local variables; the middle of a long chain is left out."""
-    lines = "".join(traceback.format_exception(*error, limit=-FRAMES)).splitlines()
+    lines = "".join(traceback.format_exception(*exc_info, limit=-FRAMES)).splitlines()
     if len(lines) > TRACEBACK_LINES:
         half = TRACEBACK_LINES // 2
         lines = [*lines[:half], "...", *lines[-half:]]

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from fastapi import Request, UploadFile
+from fastapi import Request
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
 
 from api.adapters.uploads import Upload, discard_upload, keep_upload, measure_upload
 from api.deps import read_first, require_user

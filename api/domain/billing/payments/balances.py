@@ -62,7 +62,7 @@ def count_bills(session: Session, *, organisation_ids: Sequence[int]) -> dict[in
     return {key: (papers, unpaid) for key, papers, unpaid in session.execute(query) if key is not None}
 
 
-def _sums(session: Session, query: Select[tuple[int | None, int]]) -> dict[int, int]:
+def _sums(session: Session, query: Select[int | None, int]) -> dict[int, int]:
     return {key: int(cents) for key, cents in session.execute(query) if key is not None}
 
 
