@@ -34,6 +34,6 @@ def test_an_error_state_is_a_fault_by_its_text_and_by_what_went_on(
     assert (find_fault(look, was_printing=False), find_fault(look, was_printing=True)) == (idle, printing)
 
 
-@pytest.mark.parametrize("machine", set(Machine) - {Machine.ERROR})
+@pytest.mark.parametrize("machine", sorted(set(Machine) - {Machine.ERROR}))
 def test_no_other_state_is_a_fault(machine: Machine) -> None:
     assert find_fault(Observation(machine, error="Thermal Runaway"), was_printing=True) is None
