@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api import outbox
 from api.settings import settings
+from api.tables import load_tables
 
 # Connections of one process, opened when first needed. No overflow: it would connect anew at each burst.
 POOL_SIZE = 10
@@ -78,6 +79,7 @@ def engine() -> Engine:
 
 @lru_cache
 def sessions() -> sessionmaker[Session]:
+    load_tables()
     outbox.attach()
     return sessionmaker(engine(), expire_on_commit=False)
 

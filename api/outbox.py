@@ -6,6 +6,7 @@ through the same connection just before the commit (docs/decisions/0001-steps-ri
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -26,8 +27,8 @@ def _outbox() -> App:
     return App(connector=SyncPsycopgConnector())
 
 
-def defer(session: Session, step: str, once: str | None, arguments: dict[str, Any]) -> None:
-    """Queue one step on the session's connection, unless a step named `once` waits already.
+def defer(session: Session, step: str, once: str | None, at: datetime | None, arguments: dict[str, Any]) -> None:
+    """Queue one step on the session's connection, not to run before `at`, unless a step named `once` waits already.
 
     Steps of one name also run one after the other.
     """
@@ -43,6 +44,7 @@ def defer(session: Session, step: str, once: str | None, arguments: dict[str, An
                 queue=STEPS[step].queue,
                 lock=once,
                 queueing_lock=once,
+                schedule_at=at,
                 connection=raw,
             ).defer(**arguments)
     except AlreadyEnqueued:
@@ -63,5 +65,6 @@ def _queue_all(session: Session) -> None:
     if news := session.info.pop("news", []):
         session.execute(_NOTIFY, {"news": list(dict.fromkeys(news))})
     steps = session.info.pop("steps", [])
+    due = session.info.pop("due", {})
     for step, once, arguments in dict.fromkeys((s, o, tuple(sorted(a.items()))) for s, o, a in steps):
-        defer(session, step, once, dict(arguments))
+        defer(session, step, once, due.get((step, once)), dict(arguments))

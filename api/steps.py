@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-DISPATCH, BACKGROUND = "dispatch", "background"
+DISPATCH = "dispatch"
+# Each has threads of its own: two long slices hold up no letter, and a mail server that is away no paper.
+# What is quick and writes letters waits for no slice either, so it goes with the letters.
+SLICE, MAIL, PAPERS, PROBE = "slice", "mail", "papers", "probe"
+BACKGROUND = (SLICE, MAIL, PAPERS, PROBE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +18,8 @@ class Step:
     """`function` is "module:name"; a verb of the domain gets `session` and `now` beside the step's arguments."""
 
     function: str
+    queue: str
     is_verb: bool = False
-    queue: str = BACKGROUND
 
     def load(self) -> Callable[..., object]:
         # Only when a step first runs: the worker of the printers must not hold WeasyPrint, the validators and the
@@ -27,19 +31,19 @@ class Step:
 
 STEPS = {
     # Dispatch has a queue, and so a process, of its own: no slicer can delay a printer.
-    "reconcile": Step("printers.reconcile:reconcile", queue=DISPATCH),
-    "slice": Step("printers.slicing:make_slice"),
-    "settle_job": Step("api.domain.printing.jobs:settle_job", is_verb=True),
-    "probe_printer": Step("printers.probing:probe_printer"),
-    "tidy_printers": Step("printers.housekeeping:tidy_printers"),
-    "render_invoice": Step("api.adapters.invoicing:render_invoice"),
-    "bill_month": Step("api.adapters.invoicing:bill_month"),
-    "send_invoice": Step("api.adapters.sending:send_invoice"),
-    "poll_flow": Step("api.adapters.sending:poll_flow"),
-    "purge_model": Step("api.adapters.purging:purge_model"),
-    "send_mail": Step("api.adapters.mail:send_mail"),
-    "notify_job": Step("api.domain.messages.notifications:notify_job", is_verb=True),
-    "notify_quote": Step("api.domain.messages.notifications:notify_quote", is_verb=True),
-    "notify_promise": Step("api.domain.messages.dunning:notify_promise", is_verb=True),
-    "warn_overrun": Step("api.domain.messages.reminders:warn_overrun", is_verb=True),
+    "reconcile": Step("printers.reconcile:reconcile", DISPATCH),
+    "slice": Step("printers.slicing:make_slice", SLICE),
+    "settle_job": Step("api.domain.printing.jobs:settle_job", MAIL, is_verb=True),
+    "probe_printer": Step("printers.probing:probe_printer", PROBE),
+    "tidy_printers": Step("printers.housekeeping:tidy_printers", PROBE),
+    "render_invoice": Step("api.adapters.invoicing:render_invoice", PAPERS),
+    "bill_month": Step("api.adapters.invoicing:bill_month", PAPERS),
+    "send_invoice": Step("api.adapters.sending:send_invoice", PAPERS),
+    "poll_flow": Step("api.adapters.sending:poll_flow", PAPERS),
+    "purge_model": Step("api.adapters.purging:purge_model", PAPERS),
+    "send_mail": Step("api.adapters.mail:send_mail", MAIL),
+    "notify_job": Step("api.domain.messages.notifications:notify_job", MAIL, is_verb=True),
+    "notify_quote": Step("api.domain.messages.notifications:notify_quote", MAIL, is_verb=True),
+    "notify_promise": Step("api.domain.messages.dunning:notify_promise", MAIL, is_verb=True),
+    "warn_overrun": Step("api.domain.messages.reminders:warn_overrun", MAIL, is_verb=True),
 }

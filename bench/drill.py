@@ -29,9 +29,9 @@ DEADLINE_S = 1500
 WORKER = """
 import pathlib, sys
 import printers.reconcile
-from api.tasks import run_worker
+from api.worker import run_worker
 pathlib.Path(sys.argv[1]).touch()
-run_worker(["dispatch"], 6)
+run_worker({"dispatch": 6})
 """
 WATCHER = [sys.executable, "-m", "web.command", "printers"]
 

@@ -53,13 +53,20 @@ def check_printer_url(url: str, *, allow: Sequence[str] | None = None) -> str:
     """The URL, without a slash at its end, if every address of its host may be a printer's.
 
     `allow` is a list of CIDR blocks (None: all but the ones that are never right). Looks the name up, so it does I/O.
-    Raises NotAnAddress, UnknownHost or ForbiddenAddress. The answer holds for now only: a name may change its address.
+    Raises NotAnAddress, UnknownHost or ForbiddenAddress. The answer holds for now only, because a name may change its
+    address: each connection checks again (`octoprint.pinned`).
     """
-    host, port = _parts(url)
-    for address in _resolve(host, port):
+    check_host(*_parts(url), allow=allow)
+    return url.strip().rstrip("/")
+
+
+def check_host(host: str, port: int, *, allow: Sequence[str] | None = None) -> list[Address]:
+    """Its addresses, in the order in which to try them. Raises UnknownHost, or ForbiddenAddress for any of them."""
+    addresses = _resolve(host, port)
+    for address in addresses:
         if not may_be_printer(address, allow=allow):
             raise ForbiddenAddress(host=host, address=str(address))
-    return url.strip().rstrip("/")
+    return addresses
 
 
 def may_be_printer(address: Address, *, allow: Sequence[str] | None = None) -> bool:
@@ -85,8 +92,8 @@ def _parts(url: str) -> tuple[str, int]:
     return host, port or (443 if parts.scheme == "https" else 80)
 
 
-def _resolve(host: str, port: int) -> set[Address]:
-    """All addresses of the host. Raises UnknownHost."""
+def _resolve(host: str, port: int) -> list[Address]:
+    """All addresses of the host, in the order of the system. Raises UnknownHost."""
     # The system's own resolver, because it also reads 0x7f000001, 0177.1 and 127.1: what it makes of them is what the
     # client will connect to.
     try:
@@ -94,4 +101,5 @@ def _resolve(host: str, port: int) -> set[Address]:
     except (OSError, UnicodeError) as error:
         raise UnknownHost(host=host) from error
     # "fe80::1%eth0": the zone after the % is not part of the address.
-    return {ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in entries}
+    texts = dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in entries)
+    return [ipaddress.ip_address(text) for text in texts]

@@ -59,7 +59,8 @@ class PrinterError(Exception):
     def __init__(self, message: str, *, permanent: bool = False, reason: str = "unreachable") -> None:
         super().__init__(message)
         self.permanent = permanent
-        # one of: unreachable, timeout, wrong_key, no_right, not_found, busy, disk_full, refused, bad_answer
+        # one of: unreachable, timeout, wrong_key, no_right, not_found, busy, disk_full, refused, bad_answer,
+        # forbidden (its name leads to where no printer may be)
         self.reason = reason
 
 

@@ -5,8 +5,7 @@ It changes nothing there, except that it may request a key.
 
 from __future__ import annotations
 
-import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from api.adapters.seal import seal
 from api.db import transaction
@@ -20,8 +19,8 @@ from printers.fleet import unseal_key
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 
-# OctoPrint drops a request that is not polled every five seconds.
-POLL_S = 4.0
+# OctoPrint drops a request that is not polled every five seconds; the worker looks for due steps once a second.
+POLL_AFTER = timedelta(seconds=3)
 
 
 def probe_printer(probe_id: int) -> None:
@@ -82,10 +81,9 @@ def _poll(probe_id: int, url: str, token: str) -> None:
     elif answer.state == "refused":
         _fail(probe_id, code="key_refused")
     else:
-        # The queue knows no delay, so the wait stands here; the next step polls again.
-        time.sleep(POLL_S)
+        # A later step asks again: to sleep here would keep a thread from other printers.
         with transaction() as session:
-            probes.retry_probe(session, probe=session.get_one(Probe, probe_id))
+            probes.retry_probe(session, probe=session.get_one(Probe, probe_id), at=datetime.now(UTC) + POLL_AFTER)
 
 
 def _fail(probe_id: int, **answer: object) -> None:

@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from api.loops import is_cancelled, pause
+from printers.address import UnknownHost
+from printers.octoprint.pinned import look_up
 from printers.octoprint.reading import clean_text, read_observation
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError
@@ -76,7 +79,7 @@ async def watch(
     """
     intervals = intervals or PushIntervals()
     wait_s = intervals.retry_s
-    while True:
+    while not is_cancelled():
         listener = _Listener(url, key, on_push, intervals, limits)
         reason = await listener.listen_once()
         wait_s = intervals.retry_s if listener.was_connected else min(wait_s * 2, intervals.retry_max_s)
@@ -86,7 +89,7 @@ async def watch(
         if listener.was_connected or reason in ("wrong_key", "no_right"):
             await on_push(PushMessage(PushKind.LOST, reason=reason))
         # At random, so that a server that restarts is not met by all its watchers in the same instant.
-        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  (no secret)
+        await pause(wait_s * random.uniform(0.5, 1.0))  # noqa: S311  (no secret)
 
 
 class _DirectConnect(connect):
@@ -111,23 +114,37 @@ class _Listener:
         try:
             # requests blocks; on the event loop one slow server would stop the sockets of all printers.
             identity = await asyncio.to_thread(_log_in, self._url, self._key, self._limits)
-            async with self._connect() as socket:
-                await self._listen(socket, identity)
+            async with await self._connect() as connection:
+                await self._listen(connection, identity)
         except PrinterError as error:
             return error.reason
         except TimeoutError:
             return "timeout"
-        except (OSError, WebSocketException, EOFError) as error:
+        except (OSError, WebSocketException, EOFError, UnknownHost) as error:
             log.debug("push socket lost: %s", type(error).__name__)
         return "unreachable"
 
-    def _connect(self) -> connect:
+    async def _connect(self) -> ClientConnection:
+        """To the first address of its name that answers, each checked just now."""
+        parts = urlsplit(self._url.rstrip("/"))
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        trouble = OSError("no address")
+        for address in await asyncio.to_thread(look_up, parts.hostname or "", port):
+            try:
+                return await self._connecting(address, port)
+            except OSError as error:
+                trouble = error
+        raise trouble
+
+    def _connecting(self, address: str, port: int) -> connect:
         parts = urlsplit(self._url.rstrip("/"))
         scheme = "wss" if parts.scheme == "https" else "ws"
         # SockJS wants a server number of three digits and a session name, both chosen by the client.
         session = f"{secrets.randbelow(1000):03d}/{secrets.token_hex(8)}"
         return _DirectConnect(
             f"{scheme}://{parts.netloc}{parts.path}/sockjs/{session}/websocket",
+            host=address,
+            port=port,
             proxy=None,
             compression=None,
             open_timeout=self._intervals.open_s,

@@ -259,7 +259,7 @@ def _action_failed(
     if action in (Action.UPLOAD, Action.SELECT) and (error.reason in NEEDS_PERSON or _may_give_back(live)):
         give_back_plate(facts, live, error, now)
         return StepResult.IDLE
-    if error.reason in ("unreachable", "timeout", "wrong_key", "no_right"):
+    if error.reason in ("unreachable", "timeout", "wrong_key", "no_right", "forbidden"):
         with transaction() as session:
             record_unreachable(session, printer_id=facts.printer_id, now=now, reason=error.reason, message=str(error))
         return StepResult.IDLE

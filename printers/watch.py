@@ -7,7 +7,6 @@ lock only saves sockets. A dead watcher's lock is released with its database con
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,9 +14,12 @@ import psycopg
 import structlog
 
 from api.db import conninfo, transaction
+from api.domain.core.heartbeats import BEAT
 from api.domain.printing.faults import record_fault
 from api.domain.printing.printers import enqueue_reconcile, list_printers
 from api.domain.printing.states import Machine
+from api.heartbeats import WATCHERS, wait_for_database
+from api.loops import beat, is_cancelled, run_together
 from printers.faults import find_fault
 from printers.fleet import unseal_key
 from printers.port import Observation, PrinterError
@@ -40,13 +42,21 @@ class WatchedPrinter:
     sealed_key: str
 
 
+def run_process() -> None:
+    """Watch until a signal, or until the database goes away."""
+    wait_for_database([WATCHERS])
+    asyncio.run(run_together(run_watchers()))
+
+
 async def run_watchers() -> None:
     """Watch every printer that no other process watches, until cancelled."""
     # A connection of its own for as long as we run: session-level locks live and die with it.
     async with await psycopg.AsyncConnection.connect(conninfo(), autocommit=True) as locks:
         tasks: dict[WatchedPrinter, asyncio.Task[None]] = {}
         try:
-            while True:
+            while not is_cancelled():
+                await locks.execute(BEAT, {"names": [WATCHERS]})
+                beat()
                 printers = await asyncio.to_thread(_list_watched)
                 await _drop(locks, tasks, printers)
                 for printer in printers:
@@ -79,8 +89,10 @@ async def _drop(
     for printer in [watched for watched, task in tasks.items() if watched not in printers or task.done()]:
         task = tasks.pop(printer)
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await task
+        # Waited for without its outcome: to suppress its CancelledError would swallow one that is meant for us.
+        await asyncio.wait([task])
+        if not task.cancelled() and (error := task.exception()):
+            log.warning("a watch ended", printer=printer.printer_id, error=repr(error))
         await locks.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCK_SPACE, printer.printer_id))
 
 
@@ -108,7 +120,7 @@ async def _watch(printer: WatchedPrinter) -> None:
 
 
 async def _enqueue_when(pushed: asyncio.Event, printer_id: int) -> None:
-    while True:
+    while not is_cancelled():
         await pushed.wait()
         await asyncio.sleep(SETTLE_S)
         # Cleared before the step is enqueued: a push that comes during it must lead to another look.

@@ -24,6 +24,7 @@ from api import problems
 from api.db import conninfo
 from api.deps import DbSession, refuse_forgery
 from api.examples import add_examples
+from api.heartbeats import which_work
 from api.problems import Problem
 from web.hardening import Hardened
 from web.live import Live
@@ -125,14 +126,20 @@ async def healthz() -> PlainTextResponse:
 
 
 @health.get("/readyz")
-def readyz(session: DbSession) -> JSONResponse:
-    """The process can work: the database answers and has our tables."""
+def readyz(session: DbSession, workers: bool = False) -> JSONResponse:
+    """Whether this process can serve pages (the database answers and has our tables), and which workers are alive.
+
+    503 when it cannot; with `?workers=true`, for a monitor, also when a worker is silent. Without, silent workers take
+    no page away: `etabli up` waits for this address before it starts them.
+    """
     try:
         session.execute(sa.text("SELECT version_num FROM alembic_version"))
+        alive = which_work(session)
     except SQLAlchemyError:
         session.rollback()  # Else the commit at the end of the request would fail, and answer 500.
         return JSONResponse({"ready": False, "database": False}, status_code=503)
-    return JSONResponse({"ready": True, "database": True})
+    ready = all(alive.values()) or not workers
+    return JSONResponse({"ready": ready, "database": True} | alive, status_code=200 if ready else 503)
 
 
 app = make_app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,8 @@ import psycopg
 from api.adapters.postgres import EmbeddedPostgres
 from api.settings import settings
 
+# A server on another machine, or in another container, may start at the same time as we do.
+SERVER_STARTS_WITHIN_S = 30.0
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -22,6 +25,16 @@ class AlreadyRunning(Exception):
 
 class NoDatabase(Exception):
     """No database can be reached; the text says how to get one."""
+
+
+class SettingsUnusable(Exception):
+    """The settings must not be started with; the text says which, one line each."""
+
+
+def refuse_faulty_settings() -> None:
+    """What starts the product calls this first; backup and doctor work without. Raises SettingsUnusable."""
+    if faults := settings().faults():
+        raise SettingsUnusable("\n        ".join(faults))
 
 
 def prepare_data_dir(data_dir: Path | None) -> Path:
@@ -53,6 +66,15 @@ def exclusive(data_dir: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def is_supervised(data_dir: Path) -> bool:
+    """Whether `etabli up` or a command that has started the database runs on the data directory now."""
+    try:
+        with exclusive(data_dir):
+            return False
+    except AlreadyRunning:
+        return True
 
 
 def embedded_postgres(data_dir: Path) -> EmbeddedPostgres:
@@ -100,10 +122,19 @@ def migrated_database(data_dir: Path) -> Iterator[str]:
 
 
 def migrate(url: str) -> None:
-    """Bring the database to the newest revision, in one transaction; others that try meanwhile wait (`env.py`)."""
+    """Bring the database to the newest revision, in one transaction; others that try meanwhile wait (`env.py`).
+
+    Raises NoDatabase when it does not answer, or has tables of a version newer than this program.
+    """
     # Asking for the revision takes milliseconds; most starts find nothing to do.
-    if _revision_of(url) == newest_revision():
+    revision = _revision_of(url)
+    if revision == newest_revision():
         return
+    if revision is not None and revision > newest_revision():
+        raise NoDatabase(
+            f"The database has the tables of a newer version of Établi ({revision}; known: {newest_revision()}): "
+            f"install that version again, or restore a backup that this one has made."
+        )
     from alembic import command  # noqa: PLC0415  Alembic takes half a second to load, and few starts need it
     from alembic.config import Config  # noqa: PLC0415
     from sqlalchemy import create_engine  # noqa: PLC0415
@@ -125,8 +156,27 @@ def newest_revision() -> str:
 
 def _revision_of(url: str) -> str | None:
     """What the database is at; None before the first migration."""
-    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True) as connection:
+    with _connect(url) as connection:
         if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
             return None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         return str(row[0]) if row else None
+
+
+def _connect(url: str) -> psycopg.Connection:
+    """Waits for a server that starts; raises NoDatabase with the reason, without the password."""
+    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise NoDatabase("ETABLI_DATABASE_URL must look like postgresql+psycopg://user:password@host/database.")
+    deadline = time.monotonic() + SERVER_STARTS_WITHIN_S
+    while True:
+        try:
+            return psycopg.connect(
+                url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True, connect_timeout=5
+            )
+        except psycopg.Error as error:
+            reason = str(error).strip().partition("\n")[0]
+            # A wrong password or name stays wrong. libpq gives no code for it, only these words.
+            is_final = any(words in reason for words in ("authentication failed", "does not exist", "invalid"))
+            if is_final or time.monotonic() > deadline:
+                raise NoDatabase(f"The database of ETABLI_DATABASE_URL cannot be used: {reason}") from error
+        time.sleep(0.5)

@@ -17,6 +17,7 @@ import psycopg
 import structlog
 
 from api.domain.core.errors import Busy
+from api.loops import is_cancelled, pause
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class Live:
     async def _listen(self) -> None:
         """Push notices until it is cancelled; a lost database is tried again, after longer and longer pauses."""
         pause_s = FIRST_PAUSE_S
-        while True:
+        while not is_cancelled():
             try:
                 async with await psycopg.AsyncConnection.connect(self.conninfo(), autocommit=True) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
@@ -109,7 +110,7 @@ class Live:
                             self._push(subject)
             except psycopg.Error as error:
                 log.warning("live pages lost the database", error=str(error))
-            await asyncio.sleep(pause_s)
+            await pause(pause_s)
             pause_s = min(LONGEST_PAUSE_S, pause_s * 2)
 
     def _push(self, subject: str) -> None:

@@ -6,9 +6,10 @@ needs: that halves the time of a start.
 
 from __future__ import annotations
 
-import asyncio
+import faulthandler
 import gc
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from web.supervisor import die_with_parent
 
 
 def main(name: str, arguments: list[str]) -> None:
-    """`web FD`, `printers`, or `tasks CONCURRENCY QUEUE...`, on the data directory of the environment."""
+    """`web FD`, `printers`, or `tasks QUEUE=AT_ONCE...`, on the data directory of the environment."""
     configure_logs()
     # The supervisor has started and migrated the database; here it is only joined.
     join_database(Path(os.environ["ETABLI_DATA_DIR"]))
@@ -28,7 +29,7 @@ def main(name: str, arguments: list[str]) -> None:
     elif name == "printers":
         watch_printers()
     else:
-        work_on(arguments[1:], int(arguments[0]))
+        work_on({queue: int(at_once) for queue, _, at_once in (argument.partition("=") for argument in arguments)})
 
 
 def serve_pages(listening: socket.socket) -> None:
@@ -40,17 +41,17 @@ def serve_pages(listening: socket.socket) -> None:
 
 
 def watch_printers() -> None:
-    from printers.watch import run_watchers  # noqa: PLC0415
+    from printers.watch import run_process  # noqa: PLC0415
 
     keep_loaded()
-    asyncio.run(run_watchers())
+    run_process()
 
 
-def work_on(queues: list[str], concurrency: int) -> None:
-    from api.tasks import run_worker  # noqa: PLC0415
+def work_on(queues: dict[str, int]) -> None:
+    from api.worker import run_worker  # noqa: PLC0415
 
     keep_loaded()
-    run_worker(queues, concurrency)
+    run_worker(queues)
 
 
 def keep_loaded() -> None:
@@ -62,4 +63,5 @@ def keep_loaded() -> None:
 if __name__ == "__main__":
     gc.disable()  # Imports create no garbage worth a collection; `keep_loaded` turns it on again.
     die_with_parent()
+    faulthandler.register(signal.SIGUSR1)  # The supervisor asks a silent process where it stands before it kills it.
     main(sys.argv[1], sys.argv[2:])

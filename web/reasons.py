@@ -47,6 +47,7 @@ ENDS: dict[str, str] = {
     "interrupted": N_("OctoPrint restarted during the print: the result is unknown."),
     "unreachable": N_("Nothing answers at this address: check that the printer is on and connected to the network."),
     "timeout": N_("The printer takes too long to answer."),
+    "forbidden": N_("This address leads to where no printer may be: check it."),
     "wrong_key": N_("OctoPrint does not accept this key."),
     "no_right": N_("The key lacks a right that Établi needs."),
     "not_found": N_("Something answers at this address, but it is not OctoPrint."),

@@ -1,5 +1,8 @@
 """Serves the pages and the API on a socket that is already bound."""
 
+from __future__ import annotations
+
+import asyncio
 import importlib
 import socket
 
@@ -7,6 +10,7 @@ import uvicorn
 from sqlalchemy.orm import configure_mappers
 from starlette.types import ASGIApp
 
+from api.loops import beat_forever
 from web.protocol import LimitedProtocol
 
 APPLICATION = "web.app"
@@ -22,7 +26,7 @@ def load() -> None:
 
 def serve(listening: socket.socket) -> None:
     """Until SIGTERM, in this one process; ETABLI_WEB_PROCESSES says how many the supervisor starts."""
-    uvicorn.Server(make_config(f"{APPLICATION}:app")).run(sockets=[listening])
+    _Server(make_config(f"{APPLICATION}:app")).run(sockets=[listening])
 
 
 def make_config(app: ASGIApp | str) -> uvicorn.Config:
@@ -36,3 +40,14 @@ def make_config(app: ASGIApp | str) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         server_header=False,
     )
+
+
+class _Server(uvicorn.Server):
+    """It beats from the loop that answers all requests: a loop that is blocked falls silent."""
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        beating = asyncio.create_task(beat_forever())
+        try:
+            await super().serve(sockets)
+        finally:
+            beating.cancel()

@@ -1,5 +1,7 @@
 """Keeps the processes of one installation running: starts them, prefixes their logs, restarts them, stops them all.
 
+A process that exits is started again, and so is one that lives but sends no heartbeat (`api.loops.beat`).
+
 No process outlives it, even after kill -9; only PostgreSQL may, and the next start takes it over.
 """
 
@@ -17,12 +19,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import IO
 
+from api.loops import HEARTBEAT_FD
+
 STOP_WITHIN_S = 8.0
 CHECK_EVERY_S = 0.2
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
-# After a minute of life the next restart waits as briefly as the first.
+# After so much life the next restart waits as briefly as the first; a process that has beaten had come up whole.
 SETTLED_AFTER_S = 60.0
+SETTLED_AFTER_BEAT_S = 5.0
+# Longer than any honest wait of an event loop, on a small board under load; a start there loads modules for a minute.
+SILENT_AFTER_S = 20.0
+FIRST_BEAT_WITHIN_S = 120.0
+# Between two checks. If it was longer, this process itself was stopped or busy, and heard nobody.
+LONG_CHECK_S = 5.0
 PARENT = "ETABLI_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG = 1  # From <linux/prctl.h>.
 
@@ -33,16 +43,21 @@ class ProcessesEnded(Exception):
 
 @dataclass
 class ManagedProcess:
-    """One process: `command` is run again whenever it exits, whatever its status."""
+    """One process: `command` is run again whenever it exits, whatever its status, and when it `beats` no more."""
 
     name: str
     command: list[str]
     pass_fds: tuple[int, ...] = ()
+    beats: bool = False
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     restart_at: float = 0.0
     backoff_s: float = BACKOFF_FIRST_S
+    beat_at: float = 0.0
+    has_beaten: bool = False
     _reader: threading.Thread | None = None
+    _pipe: int | None = None
+    _asked: bool = False
 
     @property
     def running(self) -> bool:
@@ -53,19 +68,47 @@ class ManagedProcess:
         return self.process.pid if self.process and self.running else None
 
     def start(self) -> None:
+        self._close_pipe()
+        self._pipe, writing = os.pipe()
+        os.set_blocking(self._pipe, False)
         self.process = subprocess.Popen(  # noqa: S603  our own commands, no shell
             self.command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid())},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", PARENT: str(os.getpid()), HEARTBEAT_FD: str(writing)},
             start_new_session=True,  # Else the terminal's Ctrl-C would reach all of them at once, in no order.
-            pass_fds=self.pass_fds,
+            pass_fds=(*self.pass_fds, writing),
         )
-        self.started_at = time.monotonic()
+        os.close(writing)
+        self.started_at = self.beat_at = time.monotonic()
+        self.has_beaten = self._asked = False
         if self.process.stdout:
             self._reader = threading.Thread(target=_log_output, args=(self.name, self.process.stdout), daemon=True)
             self._reader.start()
+
+    def listen(self, now: float) -> None:
+        """Read what it has beaten since the last time."""
+        with suppress(OSError):
+            if self._pipe is not None and os.read(self._pipe, 65536):
+                self.beat_at, self.has_beaten = now, True
+
+    def end_if_silent(self, now: float) -> None:
+        """First let it write where it stands (`faulthandler`), at the next check kill it."""
+        silent_s = now - self.beat_at
+        if not self.beats or silent_s < (SILENT_AFTER_S if self.has_beaten else FIRST_BEAT_WITHIN_S):
+            return
+        if self._asked or self.process is None:
+            self.signal(signal.SIGKILL)
+            return
+        log_line(self.name, f"alive, but silent for {silent_s:.0f} s; killing it")
+        self.process.send_signal(signal.SIGUSR1)
+        self._asked = True
+
+    def _close_pipe(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
 
     def signal(self, number: signal.Signals) -> None:
         """To the whole process group, so that a slicer that it started ends too."""
@@ -79,9 +122,10 @@ class ManagedProcess:
             self.process.wait()
         if self._reader:
             self._reader.join(1)
+        self._close_pipe()
 
     def plan_restart(self, now: float) -> None:
-        if now - self.started_at > SETTLED_AFTER_S:
+        if now - self.started_at > (SETTLED_AFTER_BEAT_S if self.has_beaten else SETTLED_AFTER_S):
             self.backoff_s = BACKOFF_FIRST_S
         self.restart_at = now + self.backoff_s
         self.backoff_s = min(self.backoff_s * 2, BACKOFF_MAX_S)
@@ -94,6 +138,7 @@ class Supervisor:
     processes: list[ManagedProcess]
     check_others: Callable[[], None] = lambda: None
     _stop: threading.Event = field(default_factory=threading.Event)
+    _checked_at: float = 0.0
 
     def catch_signals(self) -> None:
         """Ctrl-C and SIGTERM stop everything; a second signal kills what has not ended yet."""
@@ -134,18 +179,25 @@ class Supervisor:
             self.check()
 
     def check(self) -> None:
-        """Start again what has exited, later each time if it keeps exiting."""
+        """Start again what has exited, later each time if it keeps exiting, and end what has fallen silent."""
         now = time.monotonic()
+        gap_s = now - self._checked_at
+        self._checked_at = now
         for each in self.processes:
+            each.listen(now)
             if each.running:
+                if gap_s > LONG_CHECK_S:
+                    each.beat_at = now
+                each.end_if_silent(now)
                 continue
             if each.process is not None:
                 # Status 0 counts too: Procrastinate's worker ends with it when it loses the database.
                 status = each.process.returncode
-                log_line(each.name, f"exited with status {status}; starting again in {each.backoff_s:g} s")
                 each.signal(signal.SIGKILL)  # What it started may still run in its process group.
                 each.process = None
                 each.plan_restart(now)
+                wait_s = each.restart_at - now
+                log_line(each.name, f"exited with status {status}; starting again in {wait_s:g} s")
             elif now >= each.restart_at:
                 each.start()
         self.check_others()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import smtplib
+import ssl
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import structlog
 
@@ -69,10 +70,27 @@ def _attach(message: EmailMessage, method: str, calendar: bytes) -> None:
 
 def _deliver(message: EmailMessage) -> None:
     url = urlsplit(settings().smtp_url)
-    kind = smtplib.SMTP_SSL if url.scheme == "smtps" else smtplib.SMTP
-    with kind(url.hostname or "localhost", url.port or 0, timeout=TIMEOUT_S) as server:
-        if url.scheme == "smtp+starttls":
-            server.starttls()
+    with _connect(url) as server:
         if url.username:
             server.login(unquote(url.username), unquote(url.password or ""))
         server.send_message(message)
+
+
+def _connect(url: SplitResult) -> smtplib.SMTP:
+    """TLS with a certificate of this very host: smtplib by itself accepts any, and would hand the password to it."""
+    host, port, context = url.hostname or "localhost", url.port or 0, _tls_context()
+    if url.scheme == "smtps":
+        return smtplib.SMTP_SSL(host, port, timeout=TIMEOUT_S, context=context)
+    server = smtplib.SMTP(host, port, timeout=TIMEOUT_S)
+    if url.scheme == "smtp+starttls":
+        try:
+            server.starttls(context=context)
+        except BaseException:
+            server.close()
+            raise
+    return server
+
+
+def _tls_context() -> ssl.SSLContext:
+    """The system's authorities, or those in the file of `smtp_ca`."""
+    return ssl.create_default_context(cafile=str(settings().smtp_ca) if settings().smtp_ca else None)

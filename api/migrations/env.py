@@ -1,24 +1,15 @@
 """Runs migrations on the caller's connection, or on the database of the settings; one process at a time."""
 
-from importlib import import_module
-from pkgutil import walk_packages
 from typing import Any, Literal
 
 from alembic import context
 from sqlalchemy import Connection, text
 
-import api.domain
 from api.db import engine
-from api.domain.core.base import Base, EnumText, Utc
+from api.domain.core.base import EnumText, Utc
+from api.tables import load_tables
 
 ONE_AT_A_TIME = 0x657461626C69  # "etabli"; the lock ends with the transaction.
-
-
-def tables_of_all_nouns() -> Any:
-    """Each module of the domain declares its own tables: import all of them."""
-    for module in walk_packages(api.domain.__path__, "api.domain."):
-        import_module(module.name)
-    return Base.metadata
 
 
 def is_ours(name: str | None, kind: str, parents: Any) -> bool:
@@ -49,4 +40,4 @@ if given is not None:
     migrate(given)
 else:  # The alembic command: `revision --autogenerate` compares with the models.
     with engine().begin() as own:
-        migrate(own, tables_of_all_nouns())
+        migrate(own, load_tables())

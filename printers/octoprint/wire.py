@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from printers.octoprint.pinned import PinnedAdapter
 from printers.port import PrinterError
 
 
@@ -27,14 +28,6 @@ class HttpLimits:
     body_s: float = 15.0
     upload_s: float = 60.0
     answer_bytes: int = 16_000_000
-
-
-class _WideAdapter(requests.adapters.HTTPAdapter):
-    """Sends a file in blocks of 256 kB."""
-
-    # With the 16 kB that urllib3 sends at once, the calls cost more than the network does.
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, blocksize=1 << 18, **options)
 
 
 class GuardedSession(requests.Session):
@@ -50,8 +43,8 @@ class GuardedSession(requests.Session):
         self.base = base.rstrip("/")
         self.limits = limits or HttpLimits()
         self.trust_env = False
-        self.mount("http://", _WideAdapter())
-        self.mount("https://", _WideAdapter())
+        self.mount("http://", PinnedAdapter())
+        self.mount("https://", PinnedAdapter())
         self.headers["User-Agent"] = "etabli"
         if key:
             self.headers["X-Api-Key"] = key

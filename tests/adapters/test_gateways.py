@@ -94,3 +94,16 @@ def test_contract_only_a_fresh_and_right_signature_is_believed(gateway: payments
     for raw, header in forged.values():
         with pytest.raises(WebhookForged):
             gateway.read_webhook(raw, {"stripe-signature": header}, now=NOW)
+
+
+@pytest.mark.parametrize("secret", ["", " "])
+def test_without_a_secret_nothing_is_believed(secret: str) -> None:
+    """Who knows the reference of a checkout could else sign with the empty key that it was paid."""
+    stripe = StripeGateway(key="sk_test", webhook_secret=secret)
+    paid = {"id": "cs_1", "payment_status": "paid", "amount_total": 12345}
+    event = {"id": "evt_1", "type": "checkout.session.completed", "data": {"object": paid}}
+    body = json.dumps(event).encode()
+    header = {"stripe-signature": sign(secret, body, at=int(NOW.timestamp()))}
+    with pytest.raises(WebhookForged):
+        stripe.read_webhook(body, header, now=NOW)
+    stripe.close()

@@ -1,6 +1,8 @@
 """Letters over a real SMTP conversation: sent once, in the writer's words, and a refusal is kept to be read."""
 
+import datetime as dt
 import socketserver
+import ssl
 import threading
 from base64 import b64decode
 from collections.abc import Iterator
@@ -9,6 +11,10 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from api.adapters import mail
 from api.db import transaction
@@ -30,6 +36,11 @@ class Postman(socketserver.ThreadingTCPServer):
         self.letters: list[EmailMessage] = []
         self.logins: list[str] = []
         self.refuses = False
+        self.tls: ssl.SSLContext | None = None
+        self.tls_at_once = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that does not trust our certificate breaks off: it is meant to."""
 
     @property
     def port(self) -> int:
@@ -38,6 +49,15 @@ class Postman(socketserver.ThreadingTCPServer):
 
 class Conversation(socketserver.StreamRequestHandler):
     server: Postman
+
+    def setup(self) -> None:
+        if self.server.tls and self.server.tls_at_once:
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()
 
     def handle(self) -> None:
         self.say("220 here")
@@ -50,7 +70,12 @@ class Conversation(socketserver.StreamRequestHandler):
 
     def answer(self, verb: str, rest: str) -> None:
         if verb == "EHLO":
-            self.say("250-here\r\n250 AUTH PLAIN")
+            self.say("250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN")
+        elif verb == "STARTTLS":
+            assert self.server.tls
+            self.say("220 go on")
+            self.request = self.server.tls.wrap_socket(self.request, server_side=True)
+            super().setup()
         elif verb == "AUTH":
             self.server.logins.append(b64decode(rest.split()[1]).decode())
             self.say("235 welcome")
@@ -171,3 +196,43 @@ def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
     assert words.get_content().rstrip().endswith(f"{base.rstrip('/')}/bookings/{booking.id}")
     assert (calendar.get_content_type(), calendar.get_param("method")) == ("text/calendar", "PUBLISH")
     assert f"UID:booking-{booking.id}@" in calendar.get_content()
+
+
+def certificate_for(host: str, folder: Path) -> Path:
+    """Key and self-signed certificate of a host, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    today = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number())
+    builder = builder.not_valid_before(today - dt.timedelta(days=1)).not_valid_after(today + dt.timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    signed = builder.sign(key, hashes.SHA256())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = folder / f"{host}.pem"
+    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["smtps", "smtp+starttls"])
+@pytest.mark.parametrize(
+    ("host", "is_trusted", "arrives"),
+    [("localhost", True, True), ("localhost", False, False), ("elsewhere.example", True, False)],
+)
+def test_a_letter_and_its_password_go_only_to_the_server_that_was_named(
+    letter_id: int, postman: Postman, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scheme: str, host: str,
+    is_trusted: bool, arrives: bool,
+) -> None:  # fmt: skip
+    certificate = certificate_for(host, tmp_path)
+    postman.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    postman.tls.load_cert_chain(certificate)
+    postman.tls_at_once = scheme == "smtps"
+    monkeypatch.setattr(settings(), "smtp_url", f"{scheme}://user:secret@localhost:{postman.port}")
+    monkeypatch.setattr(settings(), "smtp_ca", certificate if is_trusted else None)
+    mail.send_mail(letter_id)
+    assert (len(postman.letters), len(postman.logins)) == (arrives, arrives)
+    assert (look(letter_id).sent_at is not None) is arrives
+    assert arrives or "certificate" in look(letter_id).trouble.lower()

@@ -7,30 +7,28 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api import tasks
+from api import tasks, worker
 from api.adapters import mail
 from api.db import conninfo, transaction
 from api.domain.core.changes import enqueue
 from api.domain.core.errors import NotFound
 from api.domain.messages.notifications import Mail
 from api.domain.places.sites import Site
-from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import enqueue_reconcile
-from api.domain.printing.slices import Slice, mark_ready
 from api.settings import settings
-from api.steps import BACKGROUND, DISPATCH, STEPS, Step
-from tests.world import NOW, make_printer, make_site, make_submitted, make_user, make_world
+from api.steps import DISPATCH, MAIL, SLICE, STEPS, Step
+from tests.world import NOW, make_printer, make_site, make_user
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,7 +119,7 @@ def test_printers_have_a_queue_of_their_own(installation: Path) -> None:
         rows = "SELECT task_name, queue_name FROM procrastinate_jobs ORDER BY 1"
     with transaction() as session:
         found = [tuple(row) for row in session.connection().exec_driver_sql(rows)]
-    assert found == [("reconcile", DISPATCH), ("slice", BACKGROUND)]
+    assert found == [("reconcile", DISPATCH), ("slice", SLICE)]
 
 
 def enqueued_steps() -> Iterator[tuple[str, set[str]]]:
@@ -130,7 +128,7 @@ def enqueued_steps() -> Iterator[tuple[str, set[str]]]:
     for node in (node for text in sources if "enqueue(" in text for node in ast.walk(ast.parse(text))):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "enqueue":
             name = ast.literal_eval(node.args[1])
-            yield name, {keyword.arg for keyword in node.keywords if keyword.arg} - {"once"}
+            yield name, {keyword.arg for keyword in node.keywords if keyword.arg} - {"once", "at"}
 
 
 def test_every_step_that_is_enqueued_anywhere_is_in_the_table_and_the_other_way_round() -> None:
@@ -147,7 +145,7 @@ def test_every_step_resolves_to_a_function_that_takes_what_is_enqueued(name: str
 
 def test_the_worker_of_the_printers_loads_neither_weasyprint_nor_the_validators_nor_the_slicer() -> None:
     heavy = {"weasyprint", "pikepdf", "saxonche", "printers.slicer"}
-    code = f"import sys; from api.tasks import STEPS; STEPS['reconcile'].load(); print({heavy} & sys.modules.keys())"
+    code = f"import sys; from api.worker import STEPS; STEPS['reconcile'].load(); print({heavy} & sys.modules.keys())"
     output = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert output.strip() == "set()"
 
@@ -172,55 +170,70 @@ def test_a_verb_gets_a_transaction_of_its_own(installation: Path, monkeypatch: p
         assert session.scalars(select(Site.slug)).all() == ["site-5"]
 
 
-def test_the_tick_looks_at_every_printer_in_service(installation: Path) -> None:
+def test_two_long_slices_hold_up_no_letter(installation: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each queue has threads of its own: the letter ends while both slices stand still, and lets them go on."""
+    letter_sent, slices = threading.Event(), []
+
+    def load(step: Step) -> Callable[..., None]:
+        def send(mail_id: int) -> None:
+            letter_sent.set()
+
+        def make_slice(slice_id: int) -> None:
+            slices.append(letter_sent.wait(20))
+
+        return send if step is STEPS["send_mail"] else make_slice
+
+    monkeypatch.setattr(Step, "load", load)
     with transaction() as session:
-        site = make_site(session)
-        kept, gone = make_printer(session, site), make_printer(session, site)
-        gone.resource.retired_at = NOW
-        session.info.pop("steps")
-    tasks._tick()
-    tasks._tick()
-    assert steps() == [f"reconcile:printer:{kept.id}"]
+        for number in (1, 2):
+            enqueue(session, "slice", once=f"slice:{number}", slice_id=number)
+        enqueue(session, "send_mail", once="mail:1", mail_id=1)
+
+    async def scenario() -> None:
+        app = tasks.make_app(conninfo())
+        async with app.open_async():
+            workers = [asyncio.create_task(worker._work(app, queue, 1)) for queue in (SLICE, MAIL)]
+            async with asyncio.timeout(30):
+                while len(slices) < 2:
+                    await asyncio.sleep(0.02)
+            for each in workers:
+                each.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    asyncio.run(scenario())
+    assert slices == [True, True]
 
 
-@pytest.mark.parametrize(("age_s", "again"), [(10, False), (10_000, True)])
-def test_a_slice_whose_step_was_lost_is_asked_for_again(installation: Path, age_s: int, again: bool) -> None:
-    with transaction() as session:
-        world = make_world(session)
-        make_submitted(session, world.site, world.alice)
-        session.execute(update(Slice).values(created_at=datetime.now(UTC) - timedelta(seconds=age_s)))
-        session.info.pop("steps")
-    tasks._sweep()
-    assert len([step for step in steps() if step.startswith("slice:")]) == again
+def test_there_is_a_thread_for_each_step_that_may_run() -> None:
+    """The pool of asyncio has six on two cores: eight printers would have waited for each other."""
 
+    async def scenario() -> int:
+        worker.use_threads({DISPATCH: 8})
+        started, go_on = [], threading.Event()
 
-def test_a_job_whose_slices_ended_while_nobody_looked_is_settled_by_a_step_of_its_own(installation: Path) -> None:
-    with transaction() as session:
-        world = make_world(session)
-        forgotten = make_submitted(session, world.site, world.alice)
-        make_submitted(session, world.site, world.alice)  # its slice is being made: nothing to settle
-        facts = {"gcode_key": "gcode/x", "size": 9, "sha1": "0" * 40, "grams": Decimal(5), "seconds": 60}
-        mark_ready(session, slice_=forgotten.slices[0].slice, now=NOW, **facts)  # type: ignore[arg-type]
-        session.info.pop("steps")
-    tasks._sweep()
-    assert [step for step in steps() if step.startswith("settle")] == [f"settle_job:job:{forgotten.id}"]
-    tasks.run_step(STEPS["settle_job"], job_id=forgotten.id)
-    with transaction() as session:
-        assert session.get_one(Job, forgotten.id).status == JobStatus.QUEUED
-    with transaction() as session:
-        session.connection().exec_driver_sql("DELETE FROM procrastinate_jobs")
-    tasks._sweep()
-    assert [step for step in steps() if step.startswith("settle")] == []
+        def step() -> None:
+            started.append(1)
+            go_on.wait(10)
+
+        steps = [asyncio.create_task(asyncio.to_thread(step)) for _ in range(8)]
+        async with asyncio.timeout(5):
+            while len(started) < 8:
+                await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(*steps)
+        return len(started)
+
+    assert asyncio.run(scenario()) == 8
 
 
 # A whole worker.
 
 
 @contextmanager
-def worker(installation: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A background worker process that beats fast."""
+def worker_process(installation: Path, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process of letters that beats fast."""
     environment = os.environ | {"ETABLI_HEARTBEAT_S": "0.2", "ETABLI_STALLED_AFTER_S": "0.8", **more}
-    code = "from api.tasks import run_worker; run_worker(['background'], 1)"
+    code = "from api.worker import run_worker; run_worker({'mail': 1})"
     with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment) as process:
         try:
             yield process
@@ -234,12 +247,12 @@ def test_the_step_of_a_worker_killed_in_its_middle_runs_again_in_another(install
         silent.settimeout(60)
         smtp = {"ETABLI_SMTP_URL": f"smtp://127.0.0.1:{silent.getsockname()[1]}"}
         _write_letter()
-        with worker(installation, **smtp) as first:
+        with worker_process(installation, **smtp) as first:
             called, _ = silent.accept()
             first.kill()
             first.wait(10)
             called.close()
-        with worker(installation, **smtp):
+        with worker_process(installation, **smtp):
             again, _ = silent.accept()
             assert (len(steps("doing")), steps("todo")) == (1, [])
             again.close()
@@ -269,7 +282,7 @@ def _dead_step_and_its_twin() -> int:
 async def _rescue_once() -> None:
     app = tasks.make_app(conninfo())
     async with app.open_async():
-        await tasks._rescue(app, DISPATCH)
+        await tasks.rescue(app, DISPATCH)
 
 
 def _write_letter() -> None:

@@ -1,6 +1,7 @@
 """The frame of every page: who may see it, in which language, what its headers say, and that errors stay in style."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -8,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from api import deps
+from api.domain.core.heartbeats import Heartbeat
 from api.domain.people.accounts import Locale, User
 from tests.serving import client_of
 from tests.world import World, make_user
@@ -125,4 +127,30 @@ def test_a_form_that_is_too_big_is_refused_while_it_arrives(world: World, anonym
 
 
 def test_ready_means_that_the_database_has_our_tables(anonymous: httpx.Client) -> None:
-    assert anonymous.get("/readyz").json() == {"ready": True, "database": True}
+    assert anonymous.get("/readyz").json()["database"] is True
+
+
+WORKERS = ("dispatch", "background", "printers")
+
+
+def beat(session: Session, *names: str, seconds_ago: float = 0) -> None:
+    for name in names:
+        session.merge(Heartbeat(name=name, beat_at=datetime.now(UTC) - timedelta(seconds=seconds_ago)))
+    session.flush()
+
+
+def test_ready_names_the_workers_that_are_silent(anonymous: httpx.Client, session: Session) -> None:
+    beat(session, *WORKERS)
+    assert anonymous.get("/readyz").json() == {"ready": True, "database": True, **dict.fromkeys(WORKERS, True)}
+    beat(session, "dispatch", seconds_ago=30)
+    answer = anonymous.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"], answer.json()["dispatch"]) == (200, True, False)
+
+
+def test_a_monitor_is_told_by_the_status_that_a_worker_is_silent(anonymous: httpx.Client, session: Session) -> None:
+    """Whereas `etabli up` waits for the pages, and starts the background afterwards."""
+    beat(session, "dispatch", "printers")
+    answer = anonymous.get("/readyz?workers=true")
+    assert (answer.status_code, answer.json()["background"]) == (503, False)
+    beat(session, "background")
+    assert anonymous.get("/readyz?workers=true").status_code == 200

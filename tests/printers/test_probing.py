@@ -22,7 +22,7 @@ from api.domain.printing.probes import (
     ProbeNotAnswered,
     ProbeStatus,
 )
-from printers import appkeys, probing
+from printers import appkeys
 from printers.appkeys import KeyAnswer
 from printers.probing import probe_printer
 from printers.simulator import SimulatedOctoPrint
@@ -94,7 +94,6 @@ def page(monkeypatch: pytest.MonkeyPatch) -> dict[str, KeyAnswer]:
     said = {"now": KeyAnswer("pending")}
     monkeypatch.setattr(appkeys, "request_key", lambda *_, **__: "a-token")
     monkeypatch.setattr(appkeys, "poll_key", lambda *_: said["now"])
-    monkeypatch.setattr(probing, "POLL_S", 0)
     return said
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from api.db import engine, sessions, transaction
 from api.domain.printing.printers import list_printers
 from api.settings import settings
+from api.steps import BACKGROUND, DISPATCH, STEPS
 from printers.simulator import SimulatedOctoPrint
 from web.command import app, start
 from web.command.backup import CannotBackUp, back_up, restore_from
@@ -25,8 +26,10 @@ from web.command.doctor import examine
 from web.installation import (
     AlreadyRunning,
     NoDatabase,
+    _connect,
     exclusive,
     join_database,
+    migrate,
     migrated_database,
     newest_revision,
     prepare_data_dir,
@@ -103,11 +106,19 @@ def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
 
 
 def test_the_setting_says_how_many_background_steps_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ETABLI_BACKGROUND_AT_ONCE", "3")
+    monkeypatch.setenv("ETABLI_SLICE_AT_ONCE", "3")
     settings.cache_clear()
     [background] = start._late_processes([])
     settings.cache_clear()
-    assert background.command[-3:] == ["tasks", "3", "background"]
+    assert background.command[-5:] == ["tasks", "slice=3", "mail=1", "papers=1", "probe=2"]
+
+
+def test_every_queue_is_served() -> None:
+    """A step in a queue that nobody serves would wait for ever."""
+    with listen("127.0.0.1", 0) as listener:
+        processes = [*start._first_processes(listener), *start._late_processes([])]
+    served = {argument.partition("=")[0] for process in processes for argument in process.command if "=" in argument}
+    assert {step.queue for step in STEPS.values()} <= served == {DISPATCH, *BACKGROUND}
 
 
 def test_processes_side_by_side_share_the_visitors() -> None:
@@ -232,7 +243,75 @@ def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
 def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(place: Path) -> None:
     place.chmod(0o700)
 
-    finding = next(examine(prepare_data_dir(place / "var")))
+    [finding] = [each for each in examine(prepare_data_dir(place / "var")) if each.what == "PostgreSQL"]
 
-    assert (finding.verdict, finding.what) == ("fail", "PostgreSQL")
+    assert finding.verdict == "fail"
     assert f"cannot pass through {place}" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("garbage", "must look like"),
+        ("sqlite:///x", "must look like"),
+        ("postgresql+psycopg://somebody:secret@127.0.0.1:9/etabli", "cannot be used"),
+        ("postgresql+psycopg://somebody:secret@[::1:5432/etabli", "cannot be used"),
+    ],
+)
+def test_a_wrong_database_is_said_in_one_line_without_its_password(place: Path, url: str, why: str) -> None:
+    environment = os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": str(place / "var")}
+    program = "import web.installation; web.installation.SERVER_STARTS_WITHIN_S = 0; import web.command as w; w.main()"
+    for command in ("migrate", "doctor"):
+        done = subprocess.run(
+            [sys.executable, "-c", program, command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert "Traceback" not in output
+        assert "secret" not in output
+        assert command == "doctor" or (why in output and output.count("\n") == 1)
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_a_database_that_still_starts_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = []
+
+    def connect(*arguments: object, **options: object) -> object:
+        tries.append(arguments)
+        if len(tries) < 3:
+            raise psycopg.OperationalError("connection failed: the database system is starting up")
+        return "connected"
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    assert _connect("postgresql://localhost/etabli") == "connected"
+
+
+@pytest.mark.usefixtures("installation")
+def test_tables_of_a_newer_version_are_left_alone() -> None:
+    with transaction() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        with pytest.raises(NoDatabase, match="newer version"):
+            migrate(settings().database_url)
+    finally:
+        with transaction() as session:
+            session.connection().exec_driver_sql(f"UPDATE alembic_version SET version_num = '{newest_revision()}'")
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_nobody_else_reads_a_backup(place: Path) -> None:
+    old = prepare_data_dir(place / "old")
+    with migrated_database(old):
+        pass
+    os.environ.pop("ETABLI_DATABASE_URL")
+    back_up(old, place / "copy")
+    assert [oct(path.stat().st_mode & 0o777) for path in (place / "copy", place / "copy" / "database.sql")] == [
+        "0o700",
+        "0o600",
+    ]

@@ -97,6 +97,96 @@ def test_a_part_that_never_gets_ready_is_an_error_that_names_it(supervise: Calla
         supervisor.wait_until(lambda: False, timeout_s=1.0)
 
 
+BEATING = """
+import asyncio, faulthandler, signal, time
+from api.loops import beat_forever
+faulthandler.register(signal.SIGUSR1)
+print("up", flush=True)
+async def main():
+    beating = asyncio.create_task(beat_forever())
+    await asyncio.sleep(0.3)
+    {then}
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def beating(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Supervisor]]:
+    """A process that beats, and after a moment does what the test says."""
+    monkeypatch.setattr("web.supervisor.SILENT_AFTER_S", 2.5)
+    supervisors: list[Supervisor] = []
+
+    def start(then: str) -> Supervisor:
+        program = BEATING.replace("{then}", then)
+        process = ManagedProcess("part0", [sys.executable, "-c", program], beats=True)
+        supervisors.append(Supervisor([process]))
+        supervisors[0].start()
+        return supervisors[0]
+
+    yield start
+    for supervisor in supervisors:
+        supervisor.stop()
+
+
+@pytest.mark.parametrize("then", ["time.sleep(600)", "signal.raise_signal(signal.SIGSTOP)"])
+def test_a_process_that_lives_and_is_silent_is_killed_and_started_again(
+    beating: Callable[[str], Supervisor], capsys: pytest.CaptureFixture[str], then: str
+) -> None:
+    supervisor = beating(then)
+    first = supervisor.processes[0].pid
+
+    supervisor.wait_until(lambda: supervisor.processes[0].pid not in (None, first), 30)
+
+    output = capsys.readouterr().out
+    assert "alive, but silent" in output
+    assert "starting again" in output
+    assert "in main" in output or "SIGSTOP" in then  # where it stood
+
+
+def test_a_process_that_beats_is_left_alone(
+    beating: Callable[[str], Supervisor], capsys: pytest.CaptureFixture[str]
+) -> None:
+    supervisor = beating("await asyncio.sleep(600)")
+    pid = supervisor.processes[0].pid
+    until = time.monotonic() + 4
+
+    supervisor.wait_until(lambda: time.monotonic() > until, 10)
+
+    assert supervisor.processes[0].pid == pid
+    assert supervisor.processes[0].has_beaten
+    assert "silent" not in capsys.readouterr().out
+
+
+def test_a_process_that_never_beats_gets_the_time_of_a_slow_start(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisor = supervise(SLEEP)
+    process = supervisor.processes[0]
+    process.beats = True
+    process.end_if_silent(process.started_at + 100)
+    assert not process._asked
+    process.end_if_silent(process.started_at + 121)
+    assert process._asked
+
+
+def test_a_supervisor_that_was_stopped_itself_blames_nobody(supervise: Callable[..., Supervisor]) -> None:
+    supervisor = supervise(SLEEP)
+    process = supervisor.processes[0]
+    process.beats = process.has_beaten = True
+    process.beat_at = supervisor._checked_at = time.monotonic() - 60
+    supervisor.check()
+    assert not process._asked
+
+
+def test_a_process_that_had_come_up_is_started_again_at_once(supervise: Callable[..., Supervisor]) -> None:
+    """A database that dies six times in a minute must not make its workers wait for half a minute."""
+    process = supervise("pass").processes[0]
+    process.has_beaten = True
+    for _ in range(6):
+        process.plan_restart(process.started_at + 6)
+        assert process.restart_at == process.started_at + 6.5
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_nothing_outlives_the_supervisor(ending: signal.Signals) -> None:
     program = textwrap.dedent("""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import sys
 from pathlib import Path
@@ -12,11 +11,21 @@ import typer
 
 from api.adapters.postgres import PostgresUnusable
 from api.logs import configure_logs
+from api.settings import SecretLost, settings
+from api.steps import BACKGROUND, DISPATCH
 from printers.lab import LabFailed
 from web.command import invoice, maintenance, printer, site, user
 from web.command.errors import CommandError
 from web.command.start import Options, run_installation
-from web.installation import AlreadyRunning, NoDatabase, join_database, migrated_database, prepare_data_dir
+from web.installation import (
+    AlreadyRunning,
+    NoDatabase,
+    SettingsUnusable,
+    join_database,
+    migrated_database,
+    prepare_data_dir,
+    refuse_faulty_settings,
+)
 from web.sockets import PortTaken, listen
 from web.supervisor import ProcessesEnded, die_with_parent
 
@@ -39,7 +48,10 @@ Host = Annotated[str, typer.Option(help="Address to listen on. Beyond this machi
 Json = Annotated[Path | None, typer.Option("--json", help="Write address, logins, printers and pids here when ready.")]
 
 # Errors whose text tells a person what to do: they are printed without a traceback.
-EXPECTED = (PostgresUnusable, AlreadyRunning, NoDatabase, PortTaken, ProcessesEnded, CommandError, LabFailed)
+EXPECTED = (
+    *(PostgresUnusable, AlreadyRunning, NoDatabase, SettingsUnusable, SecretLost),
+    *(PortTaken, ProcessesEnded, CommandError, LabFailed),
+)
 
 
 def main() -> None:
@@ -78,6 +90,7 @@ def web(
     # Imports inside the commands: `etabli --help` and `doctor` must not wait seconds for what only one command needs.
     from web.serve import serve  # noqa: PLC0415  heavy, and `doctor` runs without it
 
+    refuse_faulty_settings()
     join_database(prepare_data_dir(data))
     serve(socket.socket(fileno=fd) if fd is not None else listen(host, port))
 
@@ -85,23 +98,27 @@ def web(
 @app.command()
 def printers(data: Data = None) -> None:
     """Watch the printers only: hold their push sockets and publish what is seen."""
-    from printers.watch import run_watchers  # noqa: PLC0415  heavy, and `doctor` runs without it
+    from printers.watch import run_process  # noqa: PLC0415  heavy, and `doctor` runs without it
 
     join_database(prepare_data_dir(data))
-    asyncio.run(run_watchers())
+    run_process()
 
 
 @app.command()
 def tasks(
     queue: Annotated[list[str], typer.Option(help="Queue to work on; repeat for several.")],
-    concurrency: Annotated[int, typer.Option(help="Steps at once.")] = 4,
+    concurrency: Annotated[int, typer.Option(help="Steps of each queue at once. Default: by the settings.")] = 0,
     data: Data = None,
 ) -> None:
-    """Work on background steps only: `dispatch` moves printers, `background` does all the rest."""
-    from api.tasks import run_worker  # noqa: PLC0415  heavy, and `doctor` runs without it
+    """Work on background steps only: `dispatch` moves printers; `background` is `slice`, `mail`, `papers`, `probe`."""
+    from api.worker import run_worker  # noqa: PLC0415  heavy, and `doctor` runs without it
 
+    refuse_faulty_settings()
     join_database(prepare_data_dir(data))
-    run_worker(queue, concurrency)
+    queues = [name for each in queue for name in (BACKGROUND if each == "background" else (each,))]
+    if unknown := set(queues) - {DISPATCH, *BACKGROUND}:
+        raise typer.BadParameter(f"no such queue: {', '.join(sorted(unknown))}", param_hint="--queue")
+    run_worker({name: concurrency or settings().at_once(name) for name in queues})
 
 
 @app.command()

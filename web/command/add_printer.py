@@ -34,6 +34,7 @@ POLL_S = 3.0
 HELP = {
     "unreachable": "Nothing answers at this address: is OctoPrint running, and is this its port?",
     "timeout": "OctoPrint takes too long to answer: it may be starting or very busy.",
+    "forbidden": "This address leads to where no printer may be (ETABLI_PRINTER_NETWORKS).",
     "wrong_key": "OctoPrint does not know this key: copy it again, or leave out --key and accept the request there.",
     "no_right": "The key lacks a right: grant it to its user in OctoPrint.",
     "not_found": "Something answers at this address, but it is not OctoPrint.",

@@ -28,6 +28,8 @@ def back_up(data_dir: Path, to: Path) -> str:
     # Renamed at the end, so that a directory without this ending is a complete backup.
     draft = to.with_name(to.name + ".unfinished")
     draft.mkdir(mode=0o700, parents=True)
+    # pg_dump would make its file readable by everybody. The directory is closed, but its files may be copied elsewhere.
+    (draft / "database.sql").touch(mode=0o600)
     # The database before the files: files are written before the rows that name them, so each row finds its file.
     with running_database(data_dir) as url:
         _program(

@@ -12,11 +12,15 @@ from typing import Literal
 
 import psycopg
 from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from api.adapters.postgres import PostgresUnusable
+from api.domain.core.heartbeats import SILENT_AFTER
+from api.heartbeats import PARTS
+from api.settings import settings
 from printers.lab import LabFailed, octoprint_executable
 from printers.sandbox import SandboxKind, sandbox_kind
-from web.installation import embedded_postgres
+from web.installation import embedded_postgres, is_supervised
 
 POSTGRES_MIN = 15
 DISK_FAIL_GB, DISK_WARN_GB = 1, 5
@@ -31,9 +35,42 @@ class Finding:
 
 def examine(data_dir: Path) -> Iterator[Finding]:
     """All findings, in the order in which things are needed."""
-    checks: list[Callable[[Path], Finding]] = [_postgres, _slicer, _sandbox, _documents, _disk, _octoprint]
+    checks: list[Callable[[Path], Finding]] = [
+        _settings,
+        _postgres,
+        _workers,
+        _slicer,
+        _sandbox,
+        _documents,
+        _disk,
+        _octoprint,
+    ]
     for check in checks:
         yield check(data_dir)
+
+
+def _settings(data_dir: Path) -> Finding:
+    if faults := settings().faults():
+        return Finding("fail", "Settings", " ".join(faults))
+    warnings = list(_unsafe_defaults())
+    return Finding("warn" if warnings else "ok", "Settings", " ".join(warnings) or "complete")
+
+
+def _unsafe_defaults() -> Iterator[str]:
+    """What a machine for trying may leave as it is, and an installation for others should not."""
+    config = settings()
+    if not config.base_url:
+        yield "ETABLI_BASE_URL is not set: letters and calendars cannot link to the pages."
+    elif config.base_url.startswith("http://"):
+        yield "ETABLI_BASE_URL is not https: passwords can be read on the way."
+    elif not config.secure_cookies:
+        yield "ETABLI_SECURE_COOKIES is off behind https: logins can be read where a browser uses http."
+    if not config.smtp_url:
+        yield "ETABLI_SMTP_URL is not set: letters stay on the page Mail."
+    if not config.printer_networks:
+        yield "ETABLI_PRINTER_NETWORKS is not set: staff may make the server call any address."
+    if os.geteuid() == 0:
+        yield "Runs as root: see docs/running.md."
 
 
 def _postgres(data_dir: Path) -> Finding:
@@ -50,14 +87,40 @@ def _postgres(data_dir: Path) -> Finding:
 
 def _external(url: str) -> Finding:
     try:
-        address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(address, connect_timeout=5) as connection:
+        with psycopg.connect(_libpq(url), connect_timeout=5) as connection:
             major = connection.info.server_version // 10_000
-    except (psycopg.Error, ValueError) as error:
+    except (psycopg.Error, ArgumentError, ValueError) as error:
         return Finding("fail", "PostgreSQL", f"ETABLI_DATABASE_URL does not answer: {str(error).splitlines()[0]}")
     if major < POSTGRES_MIN:
         return Finding("fail", "PostgreSQL", f"version {major}: at least {POSTGRES_MIN} is needed")
     return Finding("ok", "PostgreSQL", f"version {major} by ETABLI_DATABASE_URL")
+
+
+def _workers(data_dir: Path) -> Finding:
+    """By the heartbeats in the database, as `/readyz` does."""
+    server = embedded_postgres(data_dir)
+    url = os.environ.get("ETABLI_DATABASE_URL") or (server.url() if server.is_running() else "")
+    try:
+        silent = _silent_parts(url) if url else list(PARTS)
+    except (psycopg.Error, ArgumentError, ValueError) as error:
+        return Finding("fail", "Workers", f"cannot be asked: {str(error).splitlines()[0]}")
+    if not silent:
+        return Finding("ok", "Workers", f"{', '.join(PARTS)}: all at work")
+    # An installation that was stopped is no fault; parts may also run alone, or on other machines.
+    if silent == list(PARTS) and not is_supervised(data_dir):
+        return Finding("ok", "Workers", "not running now: etabli up starts them")
+    return Finding("fail", "Workers", f"silent: {', '.join(silent)}. Look at the log of etabli up, or start it again")
+
+
+def _silent_parts(url: str) -> list[str]:
+    with psycopg.connect(_libpq(url), connect_timeout=5) as connection:
+        rows = connection.execute("SELECT name FROM heartbeats WHERE beat_at > now() - %s", [SILENT_AFTER])
+        lively = {name for (name,) in rows}
+    return [part for part, names in PARTS.items() if not lively.issuperset(names)]
+
+
+def _libpq(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def _slicer(data_dir: Path) -> Finding:

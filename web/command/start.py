@@ -21,12 +21,19 @@ from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
 from api.settings import settings
 from api.steps import BACKGROUND, DISPATCH
 from web.command.demo_printers import DemoPrinters
-from web.installation import embedded_postgres, exclusive, migrate, prepare_data_dir, use_database
+from web.installation import (
+    embedded_postgres,
+    exclusive,
+    migrate,
+    prepare_data_dir,
+    refuse_faulty_settings,
+    use_database,
+)
 from web.sockets import listen, second_socket
 from web.supervisor import ManagedProcess, Supervisor, log_line
 
 READY_WITHIN_S = 120.0
-RESTART_CHECK_S = 2.0
+RESTART_CHECK_S = 0.5
 PROCESS_COMMAND = [sys.executable, "-m", "web.process"]
 # One interpreter books 200 a second at most, and serves nobody else while it draws a large page.
 WEB_PROCESSES = 2
@@ -45,6 +52,7 @@ class Options:
 
 def run_installation(options: Options) -> None:
     """Start everything, report when it is ready, run until a signal comes, and stop everything: PostgreSQL last."""
+    refuse_faulty_settings()
     # Until the supervisor handles signals, SIGTERM raises like Ctrl-C, so that the blocks below still clean up.
     signal.signal(signal.SIGTERM, _interrupt)
     if options.json_file:
@@ -140,20 +148,25 @@ def _url(listener: socket.socket) -> str:
 def _first_processes(listener: socket.socket) -> list[ManagedProcess]:
     return [
         _web("web", listener),
-        ManagedProcess("printers", [*PROCESS_COMMAND, "printers"]),
-        ManagedProcess(DISPATCH, [*PROCESS_COMMAND, "tasks", "8", DISPATCH]),
+        ManagedProcess("printers", [*PROCESS_COMMAND, "printers"], beats=True),
+        ManagedProcess(DISPATCH, [*PROCESS_COMMAND, "tasks", _counted(DISPATCH)], beats=True),
     ]
 
 
 def _late_processes(sockets: list[socket.socket]) -> list[ManagedProcess]:
     """What nobody waits for: a background step that is enqueued before waits in its queue for a second."""
     more = [_web(f"web-{number}", each) for number, each in enumerate(sockets, start=2)]
-    at_once = str(settings().background_at_once)
-    return [ManagedProcess(BACKGROUND, [*PROCESS_COMMAND, "tasks", at_once, BACKGROUND]), *more]
+    queues = [_counted(queue) for queue in BACKGROUND]
+    return [ManagedProcess("background", [*PROCESS_COMMAND, "tasks", *queues], beats=True), *more]
+
+
+def _counted(queue: str) -> str:
+    return f"{queue}={settings().at_once(queue)}"
 
 
 def _web(name: str, listener: socket.socket) -> ManagedProcess:
-    return ManagedProcess(name, [*PROCESS_COMMAND, "web", str(listener.fileno())], pass_fds=(listener.fileno(),))
+    command = [*PROCESS_COMMAND, "web", str(listener.fileno())]
+    return ManagedProcess(name, command, pass_fds=(listener.fileno(),), beats=True)
 
 
 class _RestartServers:

@@ -6,10 +6,14 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.deps import DbSession
+from api.domain.core.duties import DutyRecord, list_failing
+from api.domain.people.accounts import User
+from api.domain.people.roles import may_manage
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import list_printers
 from api.domain.printing.states import PrinterState
+from web.duties import describe_duty
 from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text, slice_text
@@ -54,5 +58,16 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
         troubled=[each for each in tiles if each.state in TROUBLED and not each.fault],
         queue=[summarise_job(session, reader, job) for job in active],
         printed=printed,
+        duties=[(duty, *describe_duty(reader, duty)) for duty in list_visible_duties(session, reader, ids)],
         several=len(reader.staffs) > 1,
     )
+
+
+def list_visible_duties(session: Session, reader: PageReader, ids: list[int]) -> list[DutyRecord]:
+    """Background work that fails, for managers: others cannot do anything about it."""
+    failing = list_failing(session)
+    user = reader.user
+    # Asked for only when something fails, which is seldom: the page of every day costs nothing more.
+    if not failing or not isinstance(user, User):
+        return []
+    return failing if any(may_manage(session, user=user, site_id=site_id) for site_id in ids) else []

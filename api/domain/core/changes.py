@@ -56,14 +56,19 @@ def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change
     return list(session.scalars(query))
 
 
-def enqueue(session: Session, step: str, *, once: str | None = None, **arguments: Any) -> None:
+def enqueue(
+    session: Session, step: str, *, once: str | None = None, at: datetime | None = None, **arguments: Any
+) -> None:
     """Note a background step (`api.steps`) for the commit; `api.outbox` then queues it in this very transaction.
 
+    It runs as soon as a worker is free, or not before `at`.
     `once` names the step: while one of that name waits in the queue, another is not added. A savepoint that is rolled
     back takes with it what was noted inside it, and so does the whole transaction.
     """
     # Only noted: the domain may not know the queue, and a step must exist if and only if this transaction commits.
     session.info.setdefault("steps", []).append((step, once, arguments))
+    # Beside the list: of two notes of one name the later decides when it runs.
+    session.info.setdefault("due", {})[step, once] = at
 
 
 def publish(session: Session, **about: int | str) -> None:
@@ -90,7 +95,7 @@ def _take_back(session: Session, transaction: SessionTransaction) -> None:
     # Commit, rollback and close all end here. A savepoint whose mark is still there was not committed; rollback hooks
     # alone would miss one that is closed together with the transaction around it.
     if transaction.parent is None:
-        for name in ("steps", "news", "savepoints"):
+        for name in ("steps", "due", "news", "savepoints"):
             session.info.pop(name, None)
     elif mark := session.info.get("savepoints", {}).pop(transaction, None):
         for name, length in zip(("steps", "news"), mark, strict=True):

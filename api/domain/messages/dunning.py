@@ -81,14 +81,16 @@ class Reminder(Base):
     sent_at: Mapped[Instant]
 
 
-def sweep_billing(session: Session, *, now: datetime) -> None:
-    """What is due by now: documents that were never drawn, reminders, promises. Repeating it is harmless."""
-    # Their background step was lost or refused; drawing one again changes nothing that is there.
+def enqueue_lost_documents(session: Session, *, now: datetime) -> None:
+    """Documents that were never drawn: their step was lost or refused. Drawing one again changes nothing."""
     for invoice_id in list_unreleased(session, now=now):
         enqueue_document(session, invoice_id)
+
+
+def remind_all(session: Session, *, now: datetime) -> None:
+    """The reminders of every seller; repeating it writes none twice."""
     for seller in session.scalars(select(Seller).order_by(Seller.id)):
         remind(session, seller=seller, now=now)
-    move_promises(session, now=now)
 
 
 def list_overdue(session: Session, *, seller: Seller, on: date) -> list[tuple[Invoice, int, int]]:

@@ -12,7 +12,20 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from email_validator import EmailNotValidError, validate_email
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, bindparam, func, select, text, update
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -254,6 +267,12 @@ def find_session_user(session: Session, *, token: str, now: datetime) -> User | 
 def log_out(session: Session, *, token: str) -> None:
     if login := session.scalar(select(LoginSession).where(LoginSession.token_hash == _digest(token))):
         session.delete(login)
+
+
+def purge_sessions(session: Session, *, now: datetime) -> None:
+    """Delete the logins that `find_session_user` refuses by their age."""
+    is_over = or_(LoginSession.seen_at < now - SESSION_IDLE, LoginSession.created_at < now - SESSION_LIFE)
+    session.execute(delete(LoginSession).where(is_over))
 
 
 def list_sessions(session: Session, *, user: User) -> list[LoginSession]:

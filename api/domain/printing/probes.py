@@ -98,8 +98,8 @@ def request_probe(session: Session, *, site: Site, url: str, sealed_key: str, ac
     return probe
 
 
-def retry_probe(session: Session, *, probe: Probe) -> None:
-    enqueue(session, "probe_printer", once=f"probe:{probe.id}", probe_id=probe.id)
+def retry_probe(session: Session, *, probe: Probe, at: datetime | None = None) -> None:
+    enqueue(session, "probe_printer", once=f"probe:{probe.id}", at=at, probe_id=probe.id)
 
 
 def get_probe(session: Session, probe_id: int, *, user: User) -> Probe:

@@ -36,9 +36,10 @@ MOST_WEBHOOK_BYTES = 256_000
 
 @lru_cache
 def find_gateway() -> PaymentGateway | None:
-    """What this installation takes cards by; None where none is set up."""
+    """What this installation takes cards by; None where none is set up, or only half."""
     config = settings()
-    if config.stripe_key:
+    # Without the secret no message that somebody has paid could be believed, so nobody is asked to pay.
+    if config.stripe_key and config.stripe_webhook_secret:
         return StripeGateway(key=config.stripe_key, webhook_secret=config.stripe_webhook_secret)
     return FakeGateway(webhook_secret=config.secret("fake_gateway")) if config.demo else None
 

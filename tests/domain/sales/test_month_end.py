@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from api import tasks
 from api.adapters import invoicing
 from api.db import transaction
 from api.domain.billing import organisations
@@ -21,6 +20,7 @@ from api.domain.places import sites
 from api.domain.places.sites import Resource
 from api.domain.sales import tabs
 from api.domain.sales.tabs import MonthlyBill
+from api.duties import background_duties
 from tests.world import HOUR
 from tests.world.billing import Shop, accept_all, check_only, issue, make_details, make_room, make_shop, stay
 
@@ -183,12 +183,13 @@ def test_asking_names_each_tab_once(session: Session, shop: Shop) -> None:
     ]
 
 
-def test_the_sweep_asks_and_the_step_invoices_what_the_last_month_left(installation: Path) -> None:
+def test_the_duty_asks_and_the_step_invoices_what_the_last_month_left(installation: Path) -> None:
     """By the clock of the machine: a stay of October 2026 is of a month that is over."""
     with transaction() as session:
         shop = make_shop(session, details=make_details(monthly=True))
         stay(session, shop, start=datetime(2026, 10, 20, 9, tzinfo=UTC))
-    tasks._sweep()
+    [months] = [duty for duty in background_duties() if duty.name == "months"]
+    months.perform()
     with transaction() as session:
         query = text("SELECT task_name, args FROM procrastinate_jobs WHERE task_name = 'bill_month'")
         ((_, arguments),) = session.execute(query)

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
 from api.domain.core.changes import list_changes
+from api.domain.core.duties import FailureCause, record_failure, record_success
+from api.domain.people.roles import Level, grant
 from api.domain.printing import faults, probes, runs
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
@@ -362,3 +364,21 @@ def test_two_places_cannot_share_one_octoprint(bob: Browser, session: Session, w
     answer = known_again(bob, session, theirs, site_id=world.site.id)
     assert (answer.status_code, "a printer of another place" in answer.text) == (409, True)
     assert theirs.sealed_key != "new"
+
+
+def test_managers_see_which_background_work_fails_and_staff_do_not(
+    bob: Browser, session: Session, world: World
+) -> None:
+    record_failure(session, name="months", cause=FailureCause.DISK_FULL, detail="OSError: full", now=NOW)
+    page = bob.get("/staff").text
+    assert "Monthly invoices" in page
+    assert "disk is full" in page
+    assert "never succeeded" in page
+    grant(session, user=bob.user, site_id=world.site.id, level=Level.STAFF, now=NOW)
+    assert "Monthly invoices" not in bob.get("/staff").text
+
+
+def test_background_work_that_succeeded_again_is_no_longer_shown(bob: Browser, session: Session) -> None:
+    record_failure(session, name="months", cause=FailureCause.PROGRAM, detail="KeyError: 1", now=NOW)
+    record_success(session, name="months", now=NOW + timedelta(minutes=1))
+    assert "Nothing needs you" in bob.get("/staff").text
