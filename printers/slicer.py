@@ -26,6 +26,10 @@ class SlicerMissing(Busy):
     """The slicer (PrusaSlicer) is not installed on this server: tell the staff."""
 
 
+class SlicingInterrupted(Busy):
+    """Slicing was interrupted on this server: it will be tried again."""
+
+
 class SlicerRefused(Invalid):
     """The slicer could not slice this model: {reason}"""
 
@@ -91,7 +95,7 @@ def slice_model(
 ) -> SlicedPlate:
     """Slice `copies` of a model onto one plate of `machine`, into `out_dir/part.gcode`.
 
-    1. Write the model anew, as a clean file with a name of ours. Raises a MeshRefused.
+    1. Write the model anew, as a clean file with a name of ours, at the origin. Raises a MeshRefused.
     2. Let the slicer make G-code of it, in the sandbox and under `limits`. Raises the errors of this file.
     3. Read time, weight and every line of the result (GcodeUnsafe), and append the end marker.
     `scale` is a factor; `turned` turns the model by 90° about the vertical axis first.
@@ -122,7 +126,8 @@ def _write_inputs(workdir: Path, stl: Path, profile_ini: str) -> None:
     # Loads numpy, which not every process that knows the errors of this file should pay for.
     from api.domain.printing.mesh.writing import write_binary  # noqa: PLC0415
 
-    write_binary(stl, model)
+    # PrusaSlicer 2.5 places nothing that lies wholly below z = 0 or metres away from the origin.
+    write_binary(stl, model, to_origin=True)
     # PrusaSlicer reads a file as text if none of the 128 bytes after its header is above 127. The attribute of the
     # first triangle, which nothing else reads, prevents that.
     with model.open("r+b") as file:

@@ -23,14 +23,9 @@ from api.domain.printing.slices import MOST_ATTEMPTS, Slice, begin_attempt, mark
 from api.settings import settings
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import SandboxLimits
-from printers.slicer import SlicedPlate, SliceTooComplex, slice_model
+from printers.slicer import SlicedPlate, SliceTooComplex, SlicingInterrupted, slice_model
 
 log = structlog.get_logger()
-
-
-class SlicingInterrupted(Busy):
-    """Slicing was interrupted on this server: it will be tried again."""
-
 
 # Another worker made the slice meanwhile: before we looked, or between our look and our write.
 TOO_LATE = (ForbiddenMove, Stale)

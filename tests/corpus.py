@@ -115,6 +115,14 @@ def cavity() -> Triangles:
     return np.concatenate((box(), box(8, 8, 8, at=(6, 6, 6))[:, ::-1]))
 
 
+def with_attributes(size: int = 4) -> bytes:
+    """Each facet says that it brings so many bytes more, and does (Magics)."""
+    facets = np.zeros(12, FACET)
+    facets["corners"], facets["attribute"] = box(), size
+    body = b"".join(facet.tobytes() + bytes(size) for facet in facets)
+    return bytes(80) + (12).to_bytes(4, "little") + body
+
+
 def soup(n: int = 100_000, *, seed: int = 7) -> Triangles:
     """Random triangles that share nothing: PrusaSlicer does not end on 100,000 of them."""
     triangles: Triangles = np.random.default_rng(seed).uniform(0, 100, (n, 3, 3)).astype(np.float32)
@@ -269,6 +277,10 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "text cut": (truncated_text, "TruncatedText"),
     "count of 4 thousand million": (lying_header, "WrongTriangleCount"),
     "count of 3 for 12": (lambda: lying_header(3), "WrongTriangleCount"),
+    "a decimal comma": (lambda: ascii_cube().replace(b"20.0", b"20,0"), "DecimalComma"),
+    "attribute bytes": (with_attributes, "AttributeData"),
+    "more attribute bytes than a facet": (lambda: with_attributes(60), "AttributeData"),
+    "a facet more than announced": (lambda: cube() + bytes(50), "WrongTriangleCount"),
     "NaN": (lambda: binary(with_corner(float("nan"))), "NotFinite"),
     "infinite": (lambda: binary(with_corner(float("-inf"))), "NotFinite"),
     "NaN in text": (lambda: text(with_corner(float("nan"))), "NotFinite"),
@@ -282,6 +294,19 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "small, in metres": (lambda: binary(small_in_metres()), "DrawnInMetres"),
     "100,000 random triangles": (lambda: binary(soup()), "TriangleSoup"),
     "25,000 loose tetrahedra": (lambda: binary(confetti()), "TooManyShells"),
+}
+
+#: The text cube as exporters, editors and mailers damage it without harm: nothing of the part is missing.
+HARMLESS: dict[str, Callable[[], bytes]] = {
+    "NaN normals": lambda: ascii_cube().replace(b"normal 0 0 0", b"normal nan nan nan"),
+    "infinite normal of one facet": lambda: ascii_cube().replace(b"normal 0 0 0", b"normal inf -inf NaN", 1),
+    "normals of an old Visual C": lambda: ascii_cube().replace(b"normal 0 0 0", b"normal -1.#IND 1.#QNAN -1.#IND"),
+    "a word behind each facet": lambda: ascii_cube().replace(b"endfacet", b"endfacet red"),
+    "a control Z at the end": lambda: ascii_cube() + b"\x1a",
+    "zeros at the end": lambda: ascii_cube() + bytes(300),
+    "the footer of a web page": lambda: ascii_cube() + b"\n<p>Free download</p>\n",
+    "binary and a line feed": lambda: cube() + b"\n",
+    "binary and 49 bytes": lambda: cube() + b"x" * 49,
 }
 
 #: Accepted as they are.

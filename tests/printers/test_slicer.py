@@ -36,6 +36,7 @@ from printers.slicer import (
     parse_estimate,
     slice_model,
 )
+from tests import corpus
 from tests.printers.parts import GENERIC_220, MATERIALS, PLA, ball, box, prism, regular, write_stl
 
 real = pytest.mark.real
@@ -66,6 +67,14 @@ def test_each_material_and_quality_gives_a_plate_that_we_can_price(tmp_path: Pat
     assert facts.nozzle_c == max(material.nozzle_c, material.first_nozzle_c)
     assert plate.gcode.read_bytes().endswith(END_MARKER)
     assert (plate.size, plate.gcode.name) == (plate.gcode.stat().st_size, "part.gcode")
+
+
+@real
+@pytest.mark.parametrize("at", [(0, 0, -40), (3000, 0, 0), (-3000, 3000, -5000), (0, 0, 60)])
+def test_a_part_is_sliced_alike_wherever_it_was_drawn(tmp_path: Path, at: tuple[float, float, float]) -> None:
+    (tmp_path / "drawn.stl").write_bytes(corpus.binary(corpus.box(30, 20, 17, at=at)))
+    drawn, placed = sliced(tmp_path / "drawn.stl"), sliced(box(tmp_path / "placed.stl", 30, 20, 17))
+    assert (drawn.layers, drawn.seconds, drawn.grams) == (placed.layers, placed.seconds, placed.grams)
 
 
 @real

@@ -20,8 +20,8 @@ from api.domain.printing.slices import MOST_ATTEMPTS, Slice, SliceStatus, enqueu
 from printers import slicer, slicing
 from printers.gcode import END_MARKER
 from printers.sandbox import SandboxLimits
-from printers.slicer import NothingToPrint, SlicedPlate, SlicerMissing, SliceTooComplex
-from printers.slicing import SlicingInterrupted, make_slice
+from printers.slicer import NothingToPrint, SlicedPlate, SlicerMissing, SliceTooComplex, SlicingInterrupted
+from printers.slicing import make_slice
 from tests.printers.parts import box
 from tests.world import NOW, make_kind, make_model, make_submitted, make_world
 

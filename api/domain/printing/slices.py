@@ -22,8 +22,8 @@ from api.domain.pricing.materials import LAYER_MM, Material, Quality
 from api.domain.printing.library import Model
 from api.domain.printing.printers import PrinterKind
 
-# Raise when the profiles that printers/ renders change: old G-code is then not reused.
-PROFILE_VERSION = 1
+# Raise when what printers/ gives to the slicer changes: old G-code, and old refusals, are then not reused.
+PROFILE_VERSION = 2
 # A time-out may be the fault of a busy machine; the same model is not sliced more often than this, nor by a worker
 # that never came back from it.
 MOST_ATTEMPTS = 3
@@ -145,6 +145,15 @@ def request_slice(
         )
         .on_conflict_do_nothing(index_elements=[Slice.fingerprint])
     )
+    slice_ = _lock_wanted(session, fingerprint)
+    # Also for one that waits already: its step may have been lost, and a twin in the queue is not added.
+    if slice_.status == SliceStatus.PENDING:
+        enqueue_slice(session, slice_.id)
+    return slice_
+
+
+def _lock_wanted(session: Session, fingerprint: str) -> Slice:
+    """The slice, locked; pending again where it failed for a passing reason."""
     query = select(Slice).where(Slice.fingerprint == fingerprint).execution_options(populate_existing=True)
     slice_ = session.scalars(query).one()
     if slice_.status == SliceStatus.FAILED and not slice_.is_hopeless:
@@ -153,11 +162,7 @@ def request_slice(
             advance(session, slice_, SliceStatus.PENDING, moves=NEXT, status=Slice.status, error=None, attempts=0)
     # The worker that ends it looks for the jobs that wait for it. Without the lock it could do so after we read
     # "pending" and before our job can be seen: nobody would ever tell that job.
-    slice_ = session.scalars(query.with_for_update(read=True, of=Slice)).one()
-    # Also for one that waits already: its step may have been lost, and a twin in the queue is not added.
-    if slice_.status == SliceStatus.PENDING:
-        enqueue_slice(session, slice_.id)
-    return slice_
+    return session.scalars(query.with_for_update(read=True, of=Slice)).one()
 
 
 def enqueue_slice(session: Session, slice_id: int) -> None:

@@ -20,6 +20,7 @@ from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import NEXT, Job, JobOfAnother, JobStatus
 from api.domain.printing.jobs.request import CopiesWrong, NoPrinterHere, ScaleWrong
 from api.domain.printing.jobs.table import ENDED
+from api.domain.printing.mesh import Unit
 from api.domain.printing.mesh.refusals import MeshRefused
 from api.domain.printing.slices import mark_failed
 from tests.world import (
@@ -188,7 +189,7 @@ def test_lists_page_on_and_staff_see_their_sites(session: Session, world: World)
         ({"copies": 0}, CopiesWrong),
         ({"copies": 501}, CopiesWrong),
         ({"scale": Decimal("0.009")}, ScaleWrong),
-        ({"scale": Decimal(101)}, ScaleWrong),
+        ({"scale": Decimal(1001)}, ScaleWrong),
         ({"scale": Decimal(50)}, MeshRefused),
     ],
 )
@@ -197,6 +198,16 @@ def test_what_cannot_be_printed_is_refused_at_its_field(
 ) -> None:
     with pytest.raises(error):
         make_job(session, world.site, world.alice, **facts)
+
+
+@pytest.mark.parametrize("unit", Unit)
+def test_the_scale_that_is_suggested_for_a_wrong_unit_can_be_chosen(session: Session, world: World, unit: Unit) -> None:
+    """A part of 200 x 150 x 100 mm, drawn in this unit."""
+    scale = Decimal(str(unit.in_mm))
+    facts = {f"size_{axis}_mm": mm / unit.in_mm for axis, mm in (("x", 200), ("y", 150), ("z", 100))}
+    facts |= {"volume_mm3": 3e6 / unit.in_mm**3, "area_mm2": 130_000 / unit.in_mm**2}
+    job = make_job(session, world.site, world.alice, model=make_model(session, world.alice, **facts), scale=scale)
+    assert job.scale == scale
 
 
 def test_a_place_without_printers_or_prices_says_so(session: Session, world: World) -> None:

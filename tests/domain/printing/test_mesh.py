@@ -34,6 +34,27 @@ def test_what_can_be_printed_is_let_through_in_time(make: Callable[[], bytes]) -
     assert time.process_time() - start < corpus.DEADLINE_S
 
 
+@pytest.mark.parametrize("make", corpus.HARMLESS.values(), ids=corpus.HARMLESS)
+def test_what_harms_no_triangle_is_measured_like_the_whole(make: Callable[[], bytes]) -> None:
+    measures, whole = measure(make()), measure(corpus.ascii_cube())
+    assert (measures.triangles, measures.volume_mm3, measures.closed) == (12, whole.volume_mm3, True)
+    assert measures.size_mm == whole.size_mm
+
+
+@pytest.mark.parametrize(
+    "at", [(0, 0, -40), (3000, 0, 0), (-5, 7, 90_000), (-90_000, -90_000, -90_000), (0.1, 0.2, 0.3)]
+)
+def test_the_clean_file_lies_at_the_origin_wherever_the_model_was_drawn(
+    tmp_path: Path, at: tuple[float, float, float]
+) -> None:
+    out = tmp_path / "clean.stl"
+    assert write_binary(corpus.binary(corpus.box(at=at)), out, to_origin=True) == 12
+    measures, drawn = measure(out), measured(corpus.box(at=at))
+    assert measures.min_corner_mm == (0, 0, 0)
+    assert measures.size_mm == pytest.approx(drawn.size_mm, abs=1e-6)
+    assert (measures.closed, measures.volume_mm3) == (drawn.closed, pytest.approx(drawn.volume_mm3))
+
+
 def test_a_path_is_read_like_bytes(tmp_path: Path) -> None:
     for name, content in (("binary", corpus.cube()), ("text", corpus.ascii_cube())):
         path = tmp_path / name

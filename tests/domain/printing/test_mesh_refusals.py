@@ -54,6 +54,20 @@ def test_a_file_cut_while_it_is_read_is_refused(tmp_path: Path) -> None:
         list(facets.chunks())
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace(b"endfacet", b"endfacet vertex 1 2 3", 1),
+        lambda text: text.replace(b"endsolid corpus", b"endsolid corpus\nfacet normal 0 0 1"),
+        lambda text: text.replace(b"normal 0 0 0", b"normal 0 0", 1),
+    ],
+    ids=["a corner behind a facet", "half a facet behind the end", "two numbers of a normal"],
+)
+def test_what_may_be_a_part_of_the_model_is_never_left_out(damage: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(mesh.TruncatedText):
+        measure(damage(corpus.ascii_cube()))
+
+
 def test_a_cut_text_says_after_which_triangle() -> None:
     with pytest.raises(mesh.TruncatedText) as refusal:
         measure(corpus.truncated_text())

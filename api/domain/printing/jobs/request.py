@@ -19,8 +19,8 @@ from api.domain.printing.plates import copies_per_plate
 from api.domain.printing.printers import PrinterKind, list_printers
 
 MOST_COPIES = 500
-# Factors: 1 % to 10,000 %.
-SCALES = (Decimal("0.01"), Decimal(100))
+# Factors: 1 % to 100,000 %, which is what makes metres of a file that was meant in metres.
+SCALES = (Decimal("0.01"), Decimal(1000))
 
 
 class CopiesWrong(Invalid):
@@ -92,7 +92,7 @@ def check_request(session: Session, request: JobRequest) -> list[PrinterKind]:
     if not 1 <= request.copies <= MOST_COPIES:
         raise CopiesWrong(most=MOST_COPIES)
     if not SCALES[0] <= request.scale <= SCALES[1]:
-        raise ScaleWrong(least=1, most=10000)
+        raise ScaleWrong(least=1, most=100_000)
     printers = list_printers(session, site_ids=[request.site.id])
     # Asked apart: "it fits no printer" would be a strange answer of a place that has none.
     if not printers:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.domain.printing.mesh.refusals import (
+    AttributeData,
     EmptyFile,
     NotAnStl,
     NoTriangles,
@@ -67,19 +68,25 @@ class Facets:
 def read_stl(source: Source, *, max_triangles: int) -> Facets:
     """Decide by content what the file is; raises a MeshRefused that names what is wrong.
 
-    Binary if and only if its length is 84 + 50 × its count.
+    Binary if its length is 84 + 50 × its count, or a few bytes more that are no triangle.
     """
     with _open(source) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         head = file.read(4096)
-    # The length decides, never the word "solid", which also begins the header of binary files. A count that does not
-    # match the length is always refused: a cut upload and a broken exporter look alike, and half a part helps nobody.
+    # The length decides, never the word "solid", which also begins the header of binary files. A file with fewer or
+    # more triangles than it announces is always refused: a cut upload and a broken exporter look alike, and half a part
+    # helps nobody.
     announced = int.from_bytes(head[80:84], "little")
-    if len(head) >= HEADER_BYTES and size == HEADER_BYTES + FACET.itemsize * announced:
+    over = size - HEADER_BYTES - FACET.itemsize * announced
+    if len(head) >= HEADER_BYTES and over == 0:
         return _binary(source, announced, max_triangles)
     if _is_text_stl(head):
         return _text(source, max_triangles)
+    _refuse_attributes(head, announced, over)
+    # A line feed or padding behind the last triangle: nothing of the part is missing.
+    if announced and 0 < over < FACET.itemsize and _looks_binary_stl(head):
+        return _binary(source, announced, max_triangles)
     raise _what_it_is(head, size)
 
 
@@ -123,7 +130,16 @@ def _slices(corners: Corners) -> Iterator[Corners]:
 
 def _is_text_stl(head: bytes) -> bool:
     # No zero byte either: the count of a binary file always has one below 16 million triangles.
-    return head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid" and b"\0" not in head
+    is_solid = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:5].lower() == b"solid"
+    return is_solid and b"\0" not in head.rstrip(b"\0")
+
+
+def _refuse_attributes(head: bytes, announced: int, over: int) -> None:
+    """Raises AttributeData when each facet is followed by as many bytes as its attribute says."""
+    first = head[: HEADER_BYTES + FACET.itemsize]
+    attribute = int.from_bytes(first[-2:], "little")
+    if attribute and over == announced * attribute and _looks_binary_stl(first):
+        raise AttributeData
 
 
 def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | WrongTriangleCount:

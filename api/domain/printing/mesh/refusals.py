@@ -43,6 +43,15 @@ class WrongTriangleCount(MeshRefused):
     """This STL file is damaged: it announces {announced} triangles but contains {found}. Export it again."""
 
 
+class AttributeData(MeshRefused):
+    """The triangles of this STL file carry data of another program: export it as plain STL (binary, without colours
+    or attributes)."""
+
+
+class DecimalComma(MeshRefused):
+    """The numbers of this STL file have a decimal comma: export it again with a decimal point, or as binary STL."""
+
+
 class NoTriangles(MeshRefused):
     """This STL file has no surface: there is nothing to print. Check your export."""
 

@@ -12,7 +12,14 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from api.domain.printing.mesh.refusals import NotAnStl, NotFinite, NoTriangles, TooManyTriangles, TruncatedText
+from api.domain.printing.mesh.refusals import (
+    DecimalComma,
+    NotAnStl,
+    NotFinite,
+    NoTriangles,
+    TooManyTriangles,
+    TruncatedText,
+)
 
 BLOCK_BYTES = 4 << 20
 # How much text may come without a single facet in it (a solid's name, a very long line).
@@ -28,6 +35,14 @@ BLANK = bytes.maketrans(LETTERS + b"\n\t", b" " * (len(LETTERS) + 2))
 # A line that names a solid, or ends it. Possessive: a name of many megabytes costs one look.
 SOLID_LINE = re.compile(rb"^[ \t]*+(?:end)?solid[^\n]*+", re.MULTILINE)
 NO_NUMBER = re.compile(rb"[\s+-](?:nan|inf)")
+# The three numbers of a normal, whatever they are: exporters write nan, inf or -1.#IND for a facet without area, and
+# normals are computed anew from the corners.
+NORMAL = re.compile(rb"(facet\s+normal)\s+\S+\s+\S+\s+\S+")
+# What some exporters write behind a facet, on its line.
+BEHIND = re.compile(rb"(?<=endfacet)[ \t]+(?!\s*facet)((?!facet|vertex|solid)[^\n])+(?=\n|$)")
+DECIMAL_COMMA = re.compile(rb"\d,\d")
+# Padding that editors, mailers and old systems leave at the end of a file.
+PADDING = b" \t\n\0\x1a"
 
 
 def parse_text(file: io.BufferedIOBase, *, max_triangles: int) -> NDArray[np.float32]:
@@ -59,16 +74,24 @@ def _parse(facets: bytes, total: int) -> NDArray[np.float32]:
     if b"solid" in text:
         text = SOLID_LINE.sub(b"", text)
     # One comparison for the whole block: anything but whole facets in order leaves other letters.
-    letters = text.translate(None, ALL_BUT_LETTERS)
-    count = len(letters) // len(FRAME)
-    if letters != FRAME * count:
-        raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=total)
+    if not _is_framed(text):
+        text = BEHIND.sub(b"", NORMAL.sub(rb"\1 0 0 0", text))
+        if not _is_framed(text):
+            raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=total)
+    if DECIMAL_COMMA.search(text):
+        raise DecimalComma
+    count = text.count(END)
     numbers = _numbers(text.translate(BLANK).replace(b" e", b"  "), total)
     if numbers.size != NUMBERS * count:
         raise TruncatedText(announced="?", found=total)
     # A number beyond 32 bits becomes infinite here and is refused by its name in the gate.
     with np.errstate(over="ignore"):
         return numbers.reshape(-1, NUMBERS)[:, 3:].T.astype(np.float32, order="C")
+
+
+def _is_framed(text: bytes) -> bool:
+    letters = text.translate(None, ALL_BUT_LETTERS)
+    return letters == FRAME * (len(letters) // len(FRAME))
 
 
 def _numbers(text: bytes, total: int) -> NDArray[np.float64]:
@@ -91,11 +114,15 @@ def _refuse_odd(rest: bytes, total: int, max_triangles: int) -> None:
 
 
 def _refuse_rest(rest: bytes, total: int) -> None:
-    """Raises the error of the file, if anything but the ends of solids comes after the last facet."""
-    prose = SOLID_LINE.sub(b"", rest).strip()
-    if prose and (total or b"facet" in prose):
+    """Raises the error of the file, if anything but the ends of solids comes after the last facet.
+
+    Behind the end of a solid there may be anything that is no facet, such as the footer of a web page.
+    """
+    prose = SOLID_LINE.sub(b"", rest).strip(PADDING)
+    is_closed = total and b"endsolid" in rest and b"facet" not in prose
+    if prose and not is_closed and (total or b"facet" in prose):
         raise TruncatedText(announced="?", found=total)
-    if prose:
+    if prose and not is_closed:
         raise NotAnStl
     if not total:
         raise NoTriangles

@@ -12,22 +12,26 @@ from numpy.typing import NDArray
 
 from api.domain.printing.mesh.gate import sound_triangles
 from api.domain.printing.mesh.measures import MAX_TRIANGLES
-from api.domain.printing.mesh.reading import FACET, HEADER_BYTES, Corners, Source, read_stl
+from api.domain.printing.mesh.reading import FACET, HEADER_BYTES, Corners, Facets, Source, read_stl
 
 HEADER = b"binary STL, millimetres, written by etabli".ljust(HEADER_BYTES - 4)
 
 
-def write_binary(source: Source, out: Path, *, flip: bool = False, max_triangles: int = MAX_TRIANGLES) -> int:
+def write_binary(
+    source: Source, out: Path, *, flip: bool = False, to_origin: bool = False, max_triangles: int = MAX_TRIANGLES
+) -> int:
     """Write the sound triangles of a path or bytes to `out`, and return how many; `flip` turns an inverted body.
 
-    Raises the errors of `read_stl`; then `out` is incomplete.
+    `to_origin` moves the lowest corner of the model's box to 0 0 0. Raises the errors of `read_stl`; then `out` is
+    incomplete.
     """
     facets = read_stl(source, max_triangles=max_triangles)
+    origin = _lowest(facets) if to_origin else np.zeros(3)
     written = 0
     with out.open("wb") as file:
         file.write(bytes(HEADER_BYTES))
         for corners, _ in sound_triangles(facets):
-            records = _records(corners, flip=flip)
+            records = _records(corners, origin, flip=flip)
             file.write(records.view(np.uint8).data)
             written += len(records)
         # The header last: how many triangles are sound is known only now.
@@ -36,9 +40,18 @@ def write_binary(source: Source, out: Path, *, flip: bool = False, max_triangles
     return written
 
 
-def _records(corners: Corners, *, flip: bool) -> NDArray[np.void]:
+def _lowest(facets: Facets) -> NDArray[np.float64]:
+    """The lowest x, y and z of all corners."""
+    low = np.full(3, np.inf)
+    for corners, _ in sound_triangles(facets):
+        low = np.minimum(low, corners.min(axis=1).reshape(3, 3).min(axis=0))
+    return np.where(np.isfinite(low), low, 0.0)
+
+
+def _records(corners: Corners, origin: NDArray[np.float64], *, flip: bool) -> NDArray[np.void]:
     records = np.zeros(corners.shape[1], FACET)
-    triangles = corners.T.reshape(-1, 3, 3)
+    # In 64 bits: a part far away keeps all the digits that its file has.
+    triangles = corners.T.reshape(-1, 3, 3) - origin
     records["corners"] = triangles[:, ::-1] if flip else triangles
     # Computed anew, from the corners alone: the viewer shades by them.
     records["normal"] = _normals(records["corners"])
