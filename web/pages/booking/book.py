@@ -297,7 +297,8 @@ def request_of(terms: BookingTerms, form: Form) -> BookingRequest:
     except ValueError as error:
         raise TimeMissing() from error
     try:
-        end = start + timedelta(minutes=form.int("minutes", otherwise=60))
+        # Without a length it is an hour; one that is no number, or beyond all numbers, is refused like one of 0.
+        end = start + timedelta(minutes=form.int("minutes") if form["minutes"] else 60)
     except OverflowError as error:
         raise NoSuchTime(field="minutes") from error
     if start.tzinfo is not None:
