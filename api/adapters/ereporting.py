@@ -14,8 +14,9 @@ from itertools import groupby
 from lxml import etree
 
 from api.domain.billing.invoices import DayTotal
-from api.domain.billing.sellers import PARIS, Seller
+from api.domain.billing.sellers import Seller
 from api.domain.core.errors import Invalid
+from api.domain.pricing.legal import PARIS
 
 
 class PeriodTooShort(Invalid):

@@ -16,9 +16,9 @@ def start_print(session: Session, world: World, status: RunStatus = RunStatus.PR
     return make_run(session, world.printer, status=status)
 
 
-def print_one(session: Session, world: World, *, print_s: float | None = None) -> Run:
+def print_one(session: Session, world: World, *, print_s: float | None = None, **facts: object) -> Run:
     """A run that came and went at NOW; the plate is clear again."""
-    run = start_print(session, world)
+    run = start_print(session, world, **facts)
     runs.finish(session, run=run, outcome=RunStatus.DONE, print_s=print_s, now=NOW)
     session.execute(update(Printer).where(Printer.id == run.printer_id).values(plate_clear=True))
     return run

@@ -9,7 +9,6 @@ import re
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -22,10 +21,8 @@ from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import StaffOnly, may_manage, may_staff, require_manager
 from api.domain.places.sites import Site, list_sites
-from api.domain.pricing.legal import Regime
+from api.domain.pricing.legal import PARIS, Regime
 
-# A document bears the day in Paris, whatever the clock of the server and the zone of the place.
-PARIS = ZoneInfo("Europe/Paris")
 # A number has at most 35 signs, letters, digits and + - _ / only (BR-FR-01, BR-FR-02): eight leave room for the year
 # and the count.
 PREFIX = "[A-Z0-9-]{1,8}"

@@ -13,8 +13,12 @@ from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from api.domain.core.errors import Invalid
+
+# A document bears the day in Paris, whatever the clock of the server and the zone of the place.
+PARIS = ZoneInfo("Europe/Paris")
 
 
 class Regime(StrEnum):

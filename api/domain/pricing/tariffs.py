@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -17,8 +17,9 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotAllowed, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import find_level, may_manage, require_manager
-from api.domain.pricing.legal import vat_rates
+from api.domain.pricing.legal import PARIS, normal_vat_rate, vat_rates
 from api.domain.pricing.prices import Tariff
+from api.domain.pricing.vat import charges_vat
 
 
 class TariffRow(Base):
@@ -159,17 +160,22 @@ def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
 def get_tariff_for(
     session: Session, *, site_id: int, at: datetime, user_id: int, organisation_id: int | None
 ) -> tuple[int, Tariff]:
-    """(row id, prices) as `get_tariff`, with the discount of this customer; raises NoTariff."""
+    """(row id, prices) as `get_tariff`, as this customer pays them; raises NoTariff."""
     row_id, tariff = get_tariff(session, site_id=site_id, at=at)
     return row_id, for_customer(
-        session, tariff=tariff, site_id=site_id, user_id=user_id, organisation_id=organisation_id
+        session, tariff=tariff, site_id=site_id, at=at, user_id=user_id, organisation_id=organisation_id
     )
 
 
 def for_customer(
-    session: Session, *, tariff: Tariff, site_id: int, user_id: int, organisation_id: int | None
+    session: Session, *, tariff: Tariff, site_id: int, at: datetime, user_id: int, organisation_id: int | None
 ) -> Tariff:
-    """These prices with the discount of the organisation, or of the person by their role at the site."""
+    """These prices with the discount of the organisation, or of the person by their role at the site.
+
+    Without VAT where the seller of the site charges none on that day: it may not even be shown.
+    """
+    if not charges_vat(session, site_id=site_id, at=at):
+        tariff = replace(tariff, vat_rate=Decimal(0))
     # Whoever buys for an organisation gets its discount only, not that of their own role.
     if organisation_id is not None or not tariff.role_percents:
         return tariff.for_buyer(role=None, organisation_id=organisation_id)
@@ -189,3 +195,16 @@ def get_tariff(session: Session, *, site_id: int, at: datetime) -> tuple[int, Ta
     if row is None:
         raise NoTariff()
     return row.id, unpack(row.body)
+
+
+def get_vat_rate(session: Session, *, site_id: int, at: datetime) -> Decimal:
+    """What a site charges on top of a net price, in percent: of its tariff or, without one, the normal rate of the law.
+
+    0 where its seller charges no VAT.
+    """
+    if not charges_vat(session, site_id=site_id, at=at):
+        return Decimal(0)
+    try:
+        return get_tariff(session, site_id=site_id, at=at)[1].vat_rate
+    except NoTariff:
+        return normal_vat_rate(at.astimezone(PARIS).date())

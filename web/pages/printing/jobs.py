@@ -22,6 +22,9 @@ from web.summaries import summarise_job
 
 router = APIRouter(include_in_schema=False)
 
+# What such a job was to cost is of no interest any more: only its printed plates are owed.
+STOPPED = (jobs.JobStatus.CANCELLED, jobs.JobStatus.REJECTED)
+
 
 @router.get("/jobs")
 def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
@@ -66,6 +69,7 @@ def _job(
         is_staff=may_staff(session, user=user, site_id=job.site_id),
         run_states=RUNS,
         why_of={run.id: run_text(reader, run) for run in summary.runs},
+        owed_cents=runs.charged_cents(session, job_id=job.id) if job.status in STOPPED else None,
         changes=list_changes(session, noun="job", noun_id=job.id),
     )
 

@@ -77,7 +77,12 @@ def _sites(session: Session, site_id: int | None, now: datetime) -> list[int]:
 
 def _reprice(session: Session, tariff: Tariff, job: Job) -> RepricedJob:
     customers_tariff = for_customer(
-        session, tariff=tariff, site_id=job.site_id, user_id=job.owner_id, organisation_id=job.organisation_id
+        session,
+        tariff=tariff,
+        site_id=job.site_id,
+        at=job.created_at,
+        user_id=job.owner_id,
+        organisation_id=job.organisation_id,
     )
     price = _price(customers_tariff, read_work(job.price_trace))
     return RepricedJob(job, job.net_cents, price.net_cents if price else None)

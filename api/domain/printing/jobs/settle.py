@@ -61,6 +61,7 @@ def price_exactly(session: Session, *, job: Job, slices: list[Slice], now: datet
         session,
         tariff=unpack(row.body),
         site_id=job.site_id,
+        at=job.created_at,
         user_id=job.owner_id,
         organisation_id=job.organisation_id,
     )

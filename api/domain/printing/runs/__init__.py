@@ -20,6 +20,7 @@ from api.domain.printing.runs.table import Charge as Charge
 from api.domain.printing.runs.table import Run as Run
 from api.domain.printing.runs.table import RunCommand as RunCommand
 from api.domain.printing.runs.table import RunStatus as RunStatus
+from api.domain.printing.runs.table import charged_cents as charged_cents
 from api.domain.printing.runs.table import find_live_run as find_live_run
 from api.domain.printing.runs.table import get_run as get_run
 from api.domain.printing.runs.table import list_doubts as list_doubts

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Uuid,
     case,
+    func,
     select,
     text,
     update,
@@ -158,6 +159,12 @@ class Charge(Base):
     grams: Mapped[Decimal] = mapped_column(Numeric(10, 2))
     booked_at: Mapped[Instant]
     trace: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+
+
+def charged_cents(session: Session, *, job_id: int) -> int:
+    """What the plates that were printed cost, VAT included: of a job that was stopped, this is what is owed."""
+    total = func.coalesce(func.sum(Charge.net_cents + Charge.vat_cents), 0)
+    return int(session.scalar(select(total).where(Charge.job_id == job_id)) or 0)
 
 
 def move_run(

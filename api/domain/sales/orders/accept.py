@@ -11,12 +11,13 @@ from api.domain.billing import paper_numbers
 from api.domain.billing.facturx import faults
 from api.domain.billing.organisations import SpendingLimit, find_membership, get_billable, require_buyer
 from api.domain.billing.paper_numbers import Paper
-from api.domain.billing.sellers import PARIS, today
+from api.domain.billing.sellers import today
 from api.domain.core.base import advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
+from api.domain.pricing.legal import PARIS
 from api.domain.printing import jobs
 from api.domain.printing.jobs import Job, JobRequest
 from api.domain.sales.orders.table import Cause, Order, OrderStatus, Part, PartPrint
