@@ -153,14 +153,17 @@ def write_letter(
         enqueue_mail(session, mail_id)
 
 
-def notify_job(session: Session, *, job_id: int, verb: str, at: str, now: datetime) -> None:
-    """Write to the owner that the job is printed, rejected or on hold (`verb`) since `at` (ISO 8601)."""
+def notify_job(session: Session, *, job_id: int, verb: str, since: str = "", now: datetime) -> None:
+    """Write to the owner that the job is printed, rejected or on hold (`verb`), `since` then (ISO 8601).
+
+    Steps that an older release has enqueued come without `since`.
+    """
     job = session.get_one(Job, job_id)
     write_letter(
         session,
         user=job.owner,
         kind=f"job_{verb}",
-        about=f"job:{job.id}:{at}",
+        about=f"job:{job.id}:{since}",
         now=now,
         site=job.site,
         model=job.model.name,

@@ -62,7 +62,7 @@ def test_the_owner_hears_what_became_of_the_job_and_where(session: Session, verb
     world = make_world(session)
     job = make_job(session, world.site, world.alice, model=make_model(session, world.alice, "hook {x}.stl"))
     for _ in range(2):
-        notify_job(session, job_id=job.id, verb=verb, at="2026-11-23T12:00:00+00:00", now=NOW)
+        notify_job(session, job_id=job.id, verb=verb, since="2026-11-23T12:00:00+00:00", now=NOW)
     (letter,) = list_mails(session, site_ids=[world.site.id])
     assert (letter.user_id, letter.kind, letter.about) == (
         world.alice.id,

@@ -138,7 +138,7 @@ def move_job(
     publish(session, job=job.id)
     if new in MAILED_STATUSES:
         # By the time of the move: a job that is put on hold twice is told twice.
-        enqueue(session, "notify_job", job_id=job.id, verb=new.value, at=now.isoformat())
+        enqueue(session, "notify_job", job_id=job.id, verb=new.value, since=now.isoformat())
 
 
 def lock_job(session: Session, job_id: int) -> Job:
