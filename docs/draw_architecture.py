@@ -15,7 +15,9 @@ from xml.sax.saxutils import escape
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs" / "architecture.svg"
 # The other files of `api/` and of `web/` are one box each: what routes, pages and steps share.
-GROUPS = ("web.pages", "web.command", "web.demo", "web.app", "api.routes", "api.adapters", "api.tasks", "printers")
+GROUPS = ("web.pages", "web.command", "web.demo", "web.app", "api.routes", "api.adapters", "api.worker", "printers")
+# What only a worker process loads.
+WORKER = ("api.worker", "api.tasks", "api.duties")
 WIDTH, BOX, HEIGHT, GAP = 760, 160, 40, 44
 
 TIP = (
@@ -31,6 +33,8 @@ def box_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[:2] == ["api", "domain"] and len(parts) > 2:
         return f"domain.{parts[2]}"
+    if module.startswith(WORKER):
+        return "api.worker"
     for group in GROUPS:
         if module == group or module.startswith(f"{group}."):
             return group

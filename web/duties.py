@@ -13,7 +13,7 @@ NAMES: dict[str, str] = {
     "reminders": N_("Letters about bookings"),
     "line": N_("Offers to people on the waiting list"),
     "slices": N_("Slicing that was interrupted"),
-    "settling": N_("Prints that were handed in"),
+    "settling": N_("Queueing of sliced prints"),
     "letters": N_("Letters that could not be sent"),
     "documents": N_("Invoices without a document"),
     "dunning": N_("Payment reminders"),

@@ -26,7 +26,7 @@ def load() -> None:
 
 def serve(listening: socket.socket) -> None:
     """Until SIGTERM, in this one process; ETABLI_WEB_PROCESSES says how many the supervisor starts."""
-    _Server(make_config(f"{APPLICATION}:app")).run(sockets=[listening])
+    _BeatingServer(make_config(f"{APPLICATION}:app")).run(sockets=[listening])
 
 
 def make_config(app: ASGIApp | str) -> uvicorn.Config:
@@ -42,7 +42,7 @@ def make_config(app: ASGIApp | str) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
+class _BeatingServer(uvicorn.Server):
     """It beats from the loop that answers all requests: a loop that is blocked falls silent."""
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
