@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.deps import token_of
 from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound, fill
 from api.settings import settings
 
@@ -50,6 +52,10 @@ class TooLarge(Invalid):
 
 class TooSlow(Invalid):
     """This was sent too slowly: check the connection, then try again."""
+
+
+class DiskFull(Busy):
+    """The server has no room left for this. Nothing was saved: try again later."""
 
 
 class DatabaseBusy(Busy):
@@ -117,45 +123,71 @@ def _untranslated(request: Request, msgid: str, params: dict[str, Any]) -> str:
     return fill(msgid, params)
 
 
-def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated) -> None:
-    """Answer every error of `app`: `words` translates a msgid, `show` turns the problem into JSON or a page."""
+@dataclass(frozen=True)
+class Answers:
+    """The handlers of one application: `words` translates a msgid, `show` turns a problem into JSON or a page."""
 
-    def answer(request: Request, error: DomainError, **more: Any) -> Response:
-        return show(request, describe(request, error, words=words, **more))
+    show: Show
+    words: Words
 
-    async def domain_error(request: Request, error: Exception) -> Response:
+    def answer(self, request: Request, error: DomainError, **more: Any) -> Response:
+        return self.show(request, describe(request, error, words=self.words, **more))
+
+    async def domain_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, DomainError)  # noqa: S101  # registered for it alone
-        return answer(request, error)
+        log_refusal(request, error)
+        return self.answer(request, error)
 
-    async def not_understood(request: Request, error: Exception) -> Response:
+    async def not_understood(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
         errors = tuple(_field_error(e) for e in error.errors())
-        return answer(request, Invalid(field=errors[0]["field"] if errors else None), errors=errors)
+        return self.answer(request, Invalid(field=errors[0]["field"] if errors else None), errors=errors)
 
-    async def http_error(request: Request, error: Exception) -> Response:
+    async def http_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
-        response = answer(request, _error_of(request, error.status_code), status=error.status_code)
+        response = self.answer(request, _error_of(request, error.status_code), status=error.status_code)
         response.headers.update(error.headers or {})
         return response
 
-    async def database_error(request: Request, error: Exception) -> Response:
+    async def database_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, DBAPIError)  # noqa: S101  # registered for it alone
         if getattr(error.orig, "sqlstate", None) in TRANSIENT:
-            return answer(request, DatabaseBusy())
+            return self.answer(request, DatabaseBusy())
         if isinstance(error.orig, psycopg.DataError):  # a NUL in a text, a number beyond 64 bits: the client's mistake
-            return answer(request, Invalid())
-        return await last_resort(request, error)
+            return self.answer(request, Invalid())
+        if isinstance(error.orig, psycopg.errors.DiskFull):
+            return self.disk_full(request)
+        return await self.last_resort(request, error)
 
-    async def last_resort(request: Request, error: Exception) -> Response:
+    async def system_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, OSError)  # noqa: S101  # registered for it alone
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return self.disk_full(request) if is_full else await self.last_resort(request, error)
+
+    def disk_full(self, request: Request) -> Response:
+        log.error("the disk is full", method=request.method, path=request.url.path)
+        return self.answer(request, DiskFull())
+
+    async def client_left(self, request: Request, error: Exception) -> Response:
+        # Nobody reads this answer: a phone that leaves the valley is no fault of ours.
+        log.info("the client left", method=request.method, path=request.url.path)
+        return Response(status_code=400)
+
+    async def last_resort(self, request: Request, error: Exception) -> Response:
         log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
-        return answer(request, OurFault(), status=500)
+        return self.answer(request, OurFault(), status=500)
 
-    app.add_exception_handler(DomainError, domain_error)
-    app.add_exception_handler(RequestValidationError, not_understood)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(DBAPIError, database_error)
-    app.add_exception_handler(ClientDisconnect, _client_left)
-    app.add_exception_handler(Exception, last_resort)
+
+def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated) -> None:
+    """Answer every error of `app`."""
+    answers = Answers(show, words)
+    app.add_exception_handler(DomainError, answers.domain_error)
+    app.add_exception_handler(RequestValidationError, answers.not_understood)
+    app.add_exception_handler(HTTPException, answers.http_error)
+    app.add_exception_handler(DBAPIError, answers.database_error)
+    app.add_exception_handler(OSError, answers.system_error)
+    app.add_exception_handler(ClientDisconnect, answers.client_left)
+    app.add_exception_handler(Exception, answers.last_resort)
 
 
 def _error_of(request: Request, status: int) -> DomainError:
@@ -165,10 +197,22 @@ def _error_of(request: Request, status: int) -> DomainError:
     return errors.get(status, Invalid())
 
 
-async def _client_left(request: Request, error: Exception) -> Response:
-    # Nobody reads this answer: a phone that leaves the valley is no fault of ours.
-    log.info("the client left", method=request.method, path=request.url.path)
-    return Response(status_code=400)
+def log_refusal(request: Request, error: DomainError, **facts: object) -> None:
+    """One line for what shows an attack: a wrong password, token or form token, a missing right, too many tries."""
+    status = status_of(error)
+    # Who only has to log in first has shown nothing that could be wrong.
+    if status not in (401, 403, 429) or (status == 401 and not token_of(request)):
+        return
+    identity = getattr(request.state, "identity", None)
+    log.warning(
+        "refused",
+        code=error.code(),
+        method=request.method,
+        path=request.url.path,
+        client=request.client.host if request.client else "",
+        user=identity.id if identity else None,
+        **facts,
+    )
 
 
 def describe(

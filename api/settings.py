@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     smtp_ca: Path | None = Field(default=None, description="Certificates to check the SMTP server by, if not public.")
     mail_from: str = "etabli@localhost"
     upload_limit_mb: int = 100
+    files_limit_mb: int = Field(default=5000, description="What one person's models may take in all.")
+    disk_floor_mb: int = Field(default=500, description="Below it no more uploads are taken: letters and prints go on.")
     slice_wall_s: int = 600
     dispatch_at_once: int = Field(default=8, ge=1, le=64, description="Printers that are spoken to at the same time.")
     slice_at_once: int = Field(default=1, ge=1, le=32, description="Slices at the same time; each takes a core.")

@@ -53,6 +53,9 @@ class Hardened:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        # Monitors ask for the head alone. The server leaves the body out; the streams of live pages have no end.
+        if scope["method"] == "HEAD" and scope["path"] != "/live":
+            scope = {**scope, "method": "GET"}
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         is_answered = False
@@ -88,5 +91,7 @@ def _harden(headers: MutableHeaders, request_id: str, status: int) -> None:
     if status in RETRY_AFTER_S:
         headers.setdefault("Retry-After", RETRY_AFTER_S[status])
     headers["X-Request-Id"] = request_id
+    # What is not said to be for everybody is for the one who asked.
+    headers.setdefault("Cache-Control", "private, no-store")
     if settings().secure_cookies:
         headers["Strict-Transport-Security"] = HSTS

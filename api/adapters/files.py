@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,11 @@ def _store() -> ObjectStore:
 
 def _folder() -> Path:
     return (settings().data_dir / "files").resolve()
+
+
+def free_mb() -> float:
+    """What the disk of the installation has left: the store is on it, and what arrives goes there first."""
+    return shutil.disk_usage(settings().data_dir).free / 1_000_000
 
 
 def new_key(kind: str, suffix: str) -> str:

@@ -12,11 +12,23 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
+from api.adapters.files import free_mb
 from api.adapters.uploads import Upload, discard_upload, keep_upload, measure_upload
 from api.deps import read_first, require_user
+from api.domain.core.errors import Conflict
 from api.domain.people.accounts import User
-from api.domain.printing.library import Model
+from api.domain.printing.library import Model, stored_bytes
+from api.problems import DiskFull
+from api.settings import settings
 from api.slow_work import UPLOADS
+
+MB = 1_000_000
+
+
+class TooManyFiles(Conflict):
+    """Your files take more than {limit_mb} MB together: remove some of them first; their room is free after a day."""
+
+    field = "file"
 
 
 @dataclass
@@ -24,13 +36,18 @@ class Batch:
     """Files that have passed the gate, and are stored; `keep` makes them models."""
 
     request: Request
+    # Of this person, with those of the batch.
+    stored_bytes: int
     uploads: list[Upload] = field(default_factory=list)
     is_kept: bool = False
 
     async def measure(self, file: UploadFile) -> None:
-        """Raises a MeshRefused, or TooMuchWaiting."""
+        """Raises a MeshRefused, TooMuchWaiting, or TooManyFiles."""
+        if self.stored_bytes + (file.size or 0) > settings().files_limit_mb * MB:
+            raise TooManyFiles(limit_mb=settings().files_limit_mb)
         upload = await UPLOADS.run(self.request, lambda: measure_upload(file.filename or "model.stl", file.file))
         self.uploads.append(upload)
+        self.stored_bytes += upload.size_bytes
 
     def keep(self, session: Session, *, owner: User, now: datetime) -> list[Model]:
         self.is_kept = True
@@ -39,11 +56,18 @@ class Batch:
 
 @asynccontextmanager
 async def receive(request: Request, now: datetime) -> AsyncIterator[Batch]:
-    """A batch for who is logged in; raises LoginNeeded. Its files go unless they are kept and the block ends well."""
+    """A batch for who is logged in; its files go unless they are kept and the block ends well.
+
+    Raises LoginNeeded, and DiskFull before the disk is: letters, prints and the database need the rest.
+    """
+
+    def read(session: Session) -> int:
+        return stored_bytes(session, user=require_user(request, session, now), now=now)
 
     # Measuring takes seconds of a processor: strangers get none of them.
-    await read_first(request, lambda session: require_user(request, session, now))
-    batch, is_over = Batch(request), False
+    batch, is_over = Batch(request, await read_first(request, read)), False
+    if free_mb() < settings().disk_floor_mb:
+        raise DiskFull()
     try:
         yield batch
         is_over = True

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Numeric, String, select
+from sqlalchemy import BigInteger, ForeignKey, Index, Numeric, String, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
@@ -90,6 +90,16 @@ def _shares_organisation(session: Session, model: Model, user: User) -> bool:
         Membership.user_id == user.id, Membership.organisation_id == model.organisation_id
     )
     return session.scalar(query) is not None
+
+
+def stored_bytes(session: Session, *, user: User, now: datetime) -> int:
+    """What one's models take on the disk: also those that were removed within the last day, which can be done over."""
+    query = select(func.coalesce(func.sum(Model.bytes), 0)).where(
+        Model.owner_id == user.id,
+        Model.purged_at.is_(None),
+        Model.deleted_at.is_(None) | (Model.deleted_at > now - timedelta(days=1)),
+    )
+    return int(session.scalar(query) or 0)
 
 
 def list_models(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Model]:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -305,3 +306,26 @@ def test_a_draft_keeps_the_price_list_of_its_day(session: Session, world: World)
     make_tariff(session, world.site, set_up=Decimal(100))
     jobs.submit(session, job=job, actor=world.alice, now=NOW)
     assert job.tariff_id == before
+
+
+# The package gives its verb this name.
+SUBMIT = import_module("api.domain.printing.jobs.submit")
+
+
+def test_one_person_cannot_keep_the_slicer_busy_for_hours(
+    session: Session, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SUBMIT, "MOST_PENDING_EACH", 3)
+    for _ in range(3):
+        make_submitted(session, world.site, world.alice)
+    with pytest.raises(SUBMIT.TooManyWaiting):
+        make_submitted(session, world.site, world.alice)
+    # Another person may, and so may an order, whose price binds us.
+    make_submitted(session, world.site, world.bob)
+    ordered = make_job(session, world.site, world.alice)
+    jobs.submit(session, job=ordered, actor=world.alice, now=NOW, is_ordered=True)
+
+
+def test_what_is_sliced_counts_no_more(session: Session, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SUBMIT, "MOST_PENDING_EACH", 1)
+    assert all(make_sliced(session, world.site, world.alice).status == JobStatus.QUEUED for _ in range(3))

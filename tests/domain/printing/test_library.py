@@ -1,11 +1,13 @@
 """Models: a name that harms nobody, and who sees whose."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import BuyingRight, Membership
-from api.domain.printing.library import clean_name, delete_model, get_model, list_models
+from api.domain.printing.library import clean_name, delete_model, get_model, list_models, stored_bytes
 from tests.world import NOW, World, make_model, make_user
 
 
@@ -68,3 +70,12 @@ def test_a_deleted_model_is_out_of_sight(session: Session, world: World) -> None
     assert list_models(session, user=world.alice) == []
     with pytest.raises(NotFound):
         get_model(session, model.id, user=world.alice)
+
+
+def test_what_ones_models_take_counts_removed_ones_for_a_day(session: Session, world: World) -> None:
+    kept, removed = (make_model(session, world.alice, bytes=size) for size in (1000, 200))
+    make_model(session, world.bob, bytes=5)
+    delete_model(session, model=removed, actor=world.alice, now=NOW)
+    session.flush()
+    assert stored_bytes(session, user=world.alice, now=NOW + timedelta(hours=23)) == 1200
+    assert stored_bytes(session, user=world.alice, now=NOW + timedelta(hours=25)) == kept.bytes

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.deps import CurrentUser, DbSession, Now, read_first, session_cookie
 from api.domain.core.errors import DomainError
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, Login, NewAccount, User
+from api.problems import log_refusal
 from api.slow_work import PASSWORDS
 from web import i18n, throttle
 from web.cookies import set_cookie
@@ -17,6 +19,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.render import PageReader, Reader, local_path
 
+log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
 YEAR_S = 365 * 86400
@@ -35,11 +38,14 @@ def log_in_page(reader: Reader, next: str = "/") -> Response:  # noqa: A002  # t
 
 async def check_login(request: Request, form: Sent) -> tuple[Login, str] | None:
     """Whom the address belongs to and the hash to keep; None when the form holds an error."""
+    login = Login(None, None)
     try:
         throttle.count_try(request, account=form["email"])
         login = await read_first(request, lambda session: accounts.find_login(session, email=form["email"]))
         return login, await PASSWORDS.run(request, lambda: accounts.check_login(login, form.typed("password")))
     except DomainError as error:
+        # Not what was typed as the address: people type their password there.
+        log_refusal(request, error, account=login.user_id)
         form.refuse(error)
         return None
 
@@ -51,6 +57,7 @@ async def check_account(request: Request, form: Sent) -> NewAccount | None:
         throttle.count_try(request, account=form["email"])
         return await PASSWORDS.run(request, lambda: accounts.prepare_account(**facts))
     except DomainError as error:
+        log_refusal(request, error)
         form.refuse(error)
         return None
 
@@ -67,6 +74,8 @@ def log_in(
             token = accounts.log_in(session, login=login, password_hash=password_hash, now=reader.now, agent=agent)
     if form.errors:
         return reader.page("people/login.html", status=_shown(form), form=form, next=local_path(form["next"]))
+    if checked:
+        log.info("logged in", user=checked[0].user_id, client=throttle.network_of(reader.request))
     # Whoever knows the password has not been guessing.
     throttle.forgive(account=form["email"])
     return _enter(reader, session, token, form)

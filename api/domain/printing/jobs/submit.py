@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import record
-from api.domain.core.errors import NotFound
+from api.domain.core.errors import Busy, NotFound
 from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.printing.jobs.estimate import estimate_price
@@ -17,7 +18,14 @@ from api.domain.printing.jobs.request import JobRequest, check_request, most_per
 from api.domain.printing.jobs.settle import settle_slices
 from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, lock_job, move_job, require_may_change
 from api.domain.printing.plates import distinct_plates
-from api.domain.printing.slices import request_slice
+from api.domain.printing.slices import Slice, SliceStatus, request_slice
+
+# One slice at a time is made, in up to ten minutes: with these a person keeps the slicer busy for hours.
+MOST_PENDING_EACH = 60
+
+
+class TooManyWaiting(Busy):
+    """Too many of your parts are still being prepared: send more when some of them are ready."""
 
 
 def create_job(session: Session, *, owner: User, request: JobRequest, now: datetime) -> Job:
@@ -56,12 +64,18 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
     return job
 
 
-def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
-    """Hand it in: its slices are requested, and it queues by itself once they are there and nobody must approve."""
+def submit(session: Session, *, job: Job, actor: User, now: datetime, is_ordered: bool = False) -> None:
+    """Hand it in: its slices are requested, and it queues by itself once they are there and nobody must approve.
+
+    Raises TooManyWaiting, but not for the jobs of an order, whose price binds us.
+    """
     require_may_change(session, job=job, user=actor)
     lock_job(session, job.id)
     if job.status != JobStatus.DRAFT:
         raise ForbiddenMove(old=job.status, new=JobStatus.SUBMITTED)
+    # Two requests at once may go one over: the limit keeps others from waiting for hours, and is no promise.
+    if not is_ordered and _count_pending(session, job.owner_id) >= MOST_PENDING_EACH:
+        raise TooManyWaiting()
     request = request_of(job)
     # For every kind that fits, not only for one: any printer of the site may then take it (docs/decisions/0003).
     for kind in check_request(session, request):
@@ -74,3 +88,14 @@ def submit(session: Session, *, job: Job, actor: User, now: datetime) -> None:
     session.refresh(job, ["slices"])
     # The slices may all be there already, made for an exact price or for another job.
     settle_slices(session, job=job, now=now)
+
+
+def _count_pending(session: Session, owner_id: int) -> int:
+    """How many slices are still to be made for what one person has handed in."""
+    query = (
+        select(func.count(JobSlice.slice_id.distinct()))
+        .join(Job, Job.id == JobSlice.job_id)
+        .join(Slice, Slice.id == JobSlice.slice_id)
+        .where(Job.owner_id == owner_id, Job.status == JobStatus.SUBMITTED, Slice.status == SliceStatus.PENDING)
+    )
+    return session.scalar(query) or 0

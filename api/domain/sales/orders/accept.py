@@ -205,7 +205,7 @@ def add_print(
     # Before `submit`: where slices are there already, it prices the job by them unless its price is exact.
     _agree_price(job, part.quote_line, cause)
     session.flush()
-    jobs.submit(session, job=job, actor=actor, now=now)
+    jobs.submit(session, job=job, actor=actor, now=now, is_ordered=True)
     part_print = PartPrint(part_id=part.id, job_id=job.id, copies=copies, cause=cause, text=text[:300])
     session.add(part_print)
     session.flush()
