@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import TypeVar
-
-from anyio import CapacityLimiter, to_thread
-from fastapi import Request
 
 from api.domain.core.errors import Busy
 
@@ -18,32 +20,37 @@ class TooMuchWaiting(Busy):
     """Too many people are doing this at the moment: try again in a few seconds."""
 
 
-@dataclass(frozen=True)
 class Queue:
-    """One kind of slow work in one process: how much of it runs at once, and how much may wait."""
+    """One kind of slow work in one process: so much of it runs at once, so much may wait."""
 
-    name: str
-    at_once: int
-    most_waiting: int
+    def __init__(self, name: str, *, at_once: int, most_waiting: int) -> None:
+        self.at_once, self.most_waiting = at_once, most_waiting
+        # Threads of its own: those of the pages are never all taken by it, and they come first on the processor.
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix=name, initializer=_give_way)
+        self._unfinished = 0
 
-    async def run(self, request: Request, work: Callable[[], Value]) -> Value:
-        """Do `work` in a thread of its own; raises TooMuchWaiting instead of letting the queue grow."""
-        limiter = self._limiter(request)
-        if limiter.statistics().tasks_waiting >= self.most_waiting:
+    async def run(self, work: Callable[[], Value]) -> Value:
+        """Do `work` in a thread; raises TooMuchWaiting instead of letting the queue grow."""
+        if self._unfinished >= self.at_once + self.most_waiting:
             raise TooMuchWaiting()
-        return await to_thread.run_sync(work, limiter=limiter)
+        self._unfinished += 1
+        try:
+            # The context goes with it: the log knows the request by it, and what to hide.
+            context = copy_context()
+            return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work))
+        finally:
+            self._unfinished -= 1
 
-    def _limiter(self, request: Request) -> CapacityLimiter:
-        state = request.app.state
-        if not hasattr(state, self.name):
-            setattr(state, self.name, CapacityLimiter(self.at_once))
-        limiter: CapacityLimiter = getattr(state, self.name)
-        return limiter
+
+def _give_way() -> None:
+    """Lower this thread's priority, and that of the threads and processes that it starts."""
+    with contextlib.suppress(OSError, AttributeError):  # Linux alone has priorities of threads.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
 
 
-# A quarter of a second and 64 MB each: who waits behind twenty others waits less than three seconds.
-PASSWORDS = Queue("password_limit", at_once=2, most_waiting=20)
+# One hash takes a quarter of a second and 64 MB, on all cores: who waits behind twenty others waits five seconds.
+PASSWORDS = Queue("passwords", at_once=1, most_waiting=20)
 # A fifth of a second; they share their fonts, so one is drawn after the other.
-PAPERS = Queue("paper_limit", at_once=1, most_waiting=50)
+PAPERS = Queue("papers", at_once=1, most_waiting=50)
 # Two seconds for an ordinary part, 30 s at the most.
-UPLOADS = Queue("upload_limit", at_once=2, most_waiting=30)
+UPLOADS = Queue("uploads", at_once=2, most_waiting=30)

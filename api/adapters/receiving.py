@@ -35,7 +35,6 @@ class TooManyFiles(Conflict):
 class Batch:
     """Files that have passed the gate, and are stored; `keep` makes them models."""
 
-    request: Request
     # Of this person, with those of the batch.
     stored_bytes: int
     uploads: list[Upload] = field(default_factory=list)
@@ -45,7 +44,7 @@ class Batch:
         """Raises a MeshRefused, TooMuchWaiting, or TooManyFiles."""
         if self.stored_bytes + (file.size or 0) > settings().files_limit_mb * MB:
             raise TooManyFiles(limit_mb=settings().files_limit_mb)
-        upload = await UPLOADS.run(self.request, lambda: measure_upload(file.filename or "model.stl", file.file))
+        upload = await UPLOADS.run(lambda: measure_upload(file.filename or "model.stl", file.file))
         self.uploads.append(upload)
         self.stored_bytes += upload.size_bytes
 
@@ -65,7 +64,7 @@ async def receive(request: Request, now: datetime) -> AsyncIterator[Batch]:
         return stored_bytes(session, user=require_user(request, session, now), now=now)
 
     # Measuring takes seconds of a processor: strangers get none of them.
-    batch, is_over = Batch(request, await read_first(request, read)), False
+    batch, is_over = Batch(await read_first(request, read)), False
     if free_mb() < settings().disk_floor_mb:
         raise DiskFull()
     try:

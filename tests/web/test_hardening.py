@@ -23,7 +23,7 @@ from web.throttle import limiter
 
 __all__ = ["log", "site", "token"]
 
-AGENT = "Authorization"
+BEARER = "Authorization"
 
 
 @pytest.mark.parametrize("path", ["/help", "/login", "/healthz", "/static/css/tokens.css", "/api/v1/nowhere", "/me"])
@@ -39,7 +39,7 @@ def test_the_head_of_a_live_page_ends(site: Site) -> None:
 
 
 def test_no_answer_of_the_api_is_kept_in_a_cache(site: Site, token: Callable[[str], str]) -> None:
-    headers = {AGENT: f"Bearer {token('alice')}"}
+    headers = {BEARER: f"Bearer {token('alice')}"}
     for path in ("/api/v1/models", "/api/v1/jobs/1", "/api/v1/quotes/1/pdf"):
         assert "no-store" in site.get(path, headers=headers).headers["cache-control"]
     assert "no-store" not in site.get("/static/css/tokens.css").headers["cache-control"]
@@ -76,9 +76,9 @@ def test_what_shows_an_attack_is_one_line_each(site: Site, log: io.StringIO, tok
     limiter.cache_clear()
     typed = "a password typed as the address"
     httpx.post(f"{site.url}/login", data={"email": typed, "password": "wrong"}, timeout=30, trust_env=False)
-    site.get("/api/v1/models", headers={AGENT: "Bearer etb_wrong-wrong-wrong"})
+    site.get("/api/v1/models", headers={BEARER: "Bearer etb_wrong-wrong-wrong"})
     httpx.post(f"{site.url}/language", headers={"sec-fetch-site": "cross-site"}, timeout=30, trust_env=False)
-    site.get("/staff", headers={AGENT: f"Bearer {token('alice')}"})
+    site.get("/staff", headers={BEARER: f"Bearer {token('alice')}"})
     refusals = lines(log)
     codes = [line.split()[1] for line in refusals]
     assert codes == [f"code={code}" for code in ("login-failed", "login-needed", "forged-request", "staff-only")]
@@ -117,7 +117,7 @@ def test_a_full_disk_is_507_in_words_and_one_line(error: Exception, log: io.Stri
 
 def upload(site: Site, bearer: str, path: str = "/api/v1/models", field: str = "file") -> httpx.Response:
     files: Any = {field: ("part.stl", corpus.cube())}
-    headers = {AGENT: f"Bearer {bearer}", "accept-language": "en"}
+    headers = {BEARER: f"Bearer {bearer}", "accept-language": "en"}
     return httpx.post(site.url + path, files=files, headers=headers, timeout=30, trust_env=False)
 
 

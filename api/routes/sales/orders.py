@@ -163,7 +163,7 @@ async def download_note(order_id: int, request: Request, now: Now) -> Response:
 
     number, note, stamp = await read_first(request, read)
     # Drawn from the frozen note at each download; with a fixed stamp it is the same file each time.
-    drawn = await PAPERS.run(request, lambda: pdf.render_delivery_note(note, stamp=stamp))
+    drawn = await PAPERS.run(lambda: pdf.render_delivery_note(note, stamp=stamp))
     name = f'inline; filename="{number}.pdf"'
     return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
 

@@ -198,7 +198,7 @@ async def download(quote_id: int, request: Request, now: Now) -> Response:
 
     number, document, stamp = await read_first(request, read)
     # With the time of creation as stamp each download is the same file.
-    drawn = await PAPERS.run(request, lambda: pdf.render_quote(document, stamp=stamp))
+    drawn = await PAPERS.run(lambda: pdf.render_quote(document, stamp=stamp))
     name = f'inline; filename="{number}.pdf"'
     return Response(drawn, media_type="application/pdf", headers={"Content-Disposition": name})
 

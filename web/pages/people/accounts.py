@@ -42,7 +42,7 @@ async def check_login(request: Request, form: Sent) -> tuple[Login, str] | None:
     try:
         throttle.count_try(request, account=form["email"])
         login = await read_first(request, lambda session: accounts.find_login(session, email=form["email"]))
-        return login, await PASSWORDS.run(request, lambda: accounts.check_login(login, form.typed("password")))
+        return login, await PASSWORDS.run(lambda: accounts.check_login(login, form.typed("password")))
     except DomainError as error:
         # Not what was typed as the address: people type their password there.
         log_refusal(request, error, account=login.user_id)
@@ -55,7 +55,7 @@ async def check_account(request: Request, form: Sent) -> NewAccount | None:
     facts = {name: form.typed(name) for name in ("email", "name", "password")}
     try:
         throttle.count_try(request, account=form["email"])
-        return await PASSWORDS.run(request, lambda: accounts.prepare_account(**facts))
+        return await PASSWORDS.run(lambda: accounts.prepare_account(**facts))
     except DomainError as error:
         log_refusal(request, error)
         form.refuse(error)
