@@ -1,4 +1,4 @@
-"""Slow work of a request, done before it takes a database connection: passwords, uploads, papers."""
+"""Slow work of a request, done before it takes a database connection: passwords, uploads, photos, papers."""
 
 from __future__ import annotations
 
@@ -52,5 +52,7 @@ def _give_way() -> None:
 PASSWORDS = Queue("passwords", at_once=1, most_waiting=20)
 # A fifth of a second; they share their fonts, so one is drawn after the other.
 PAPERS = Queue("papers", at_once=1, most_waiting=50)
+# A photo of 50 megapixels takes 0.5 GB while it is decoded.
+PHOTOS = Queue("photos", at_once=1, most_waiting=20)
 # Two seconds for an ordinary part, 30 s at the most.
 UPLOADS = Queue("uploads", at_once=2, most_waiting=30)

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Scope
 
 import api.routes
@@ -110,6 +111,9 @@ class Static(StaticFiles):
     """The files of `web/static`. An address with a stamp (`render.static`) never changes its content."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        # It makes the bundles, and is no part of the pages.
+        if path.endswith(".mjs"):
+            raise HTTPException(404)
         answer = await super().get_response(path, scope)
         stamped = b"v=" in scope.get("query_string", b"")
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable" if stamped else "no-cache"

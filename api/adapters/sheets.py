@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -33,8 +34,10 @@ def _csv_cell(cell: Cell) -> str:
 
 
 def _quoted(text: str) -> str:
-    # A spreadsheet runs a text that begins so as a formula, and a member's name may be such a text.
-    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t"} else text
+    # A spreadsheet runs a text that begins so as a formula, and a member's name may be such a text. Some also run the
+    # wide forms of these signs, and pass over line ends before them.
+    first = unicodedata.normalize("NFKC", text.lstrip("\r\n ")[:1])
+    return f"'{text}" if first in {"=", "+", "-", "@", "\t"} else text
 
 
 def to_xlsx(title: str, head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:

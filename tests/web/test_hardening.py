@@ -45,6 +45,11 @@ def test_no_answer_of_the_api_is_kept_in_a_cache(site: Site, token: Callable[[st
     assert "no-store" not in site.get("/static/css/tokens.css").headers["cache-control"]
 
 
+def test_what_makes_the_bundles_is_not_served(site: Site) -> None:
+    assert site.get("/static/build.mjs").status_code == 404
+    assert site.get("/static/css/tokens.css").status_code == 200
+
+
 @pytest.fixture
 def behind_tls(installation: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("ETABLI_SECURE_COOKIES", "1")

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
 
 from api.adapters import files
-from api.adapters.photos import keep_photo
+from api.adapters.photos import NotAPhoto, PhotoTooLarge, keep_photo
 from api.addresses import address_of
 from api.bounds import Moment
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Now, read_first, require_user
 from api.domain.booking import bookings, gatherings
 from api.domain.booking.bookings import (
     Booking,
@@ -38,6 +39,7 @@ from api.domain.people.roles import may_staff, require_staff
 from api.domain.places import doorcode, doors
 from api.domain.places.conventions import Convention
 from api.settings import settings
+from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, week_of, weeks_ahead_of
@@ -191,25 +193,53 @@ def move(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int,
     return reader.to(f"/bookings/{booking.id}", N_("Booking moved."))
 
 
+async def stored_photo(request: Request, booking_id: int, form: Sent, now: Now) -> AsyncIterator[str]:
+    """The key of the form's photo, "" without one; what is wrong with it stands in the form."""
+
+    def require_right(session: Session) -> None:
+        user = require_user(request, session, now)
+        booking = bookings.get_booking(session, booking_id=booking_id, user=user)
+        require_staff(session, user=user, site_id=booking.site_id)
+
+    photo, key, is_kept = form.file("photo"), "", False
+    try:
+        if photo:
+            # Decoding one takes up to 0.5 GB: only for those who may hand over.
+            await read_first(request, require_right)
+            key = await PHOTOS.run(lambda: keep_photo(photo.file))
+    except (NotAPhoto, PhotoTooLarge, TooMuchWaiting) as error:
+        form.refuse(error)
+    try:
+        yield key
+        is_kept = not form.errors
+    finally:
+        # An error takes rows back, but not files.
+        if key and not is_kept:
+            await run_in_threadpool(files.delete, key)
+
+
+# The photo stands before the reader: decoding takes a second, in which no database connection may be held.
 @router.post("/bookings/{booking_id}/hand-{direction}")
 def hand_over(
-    reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, direction: str, form: Sent
+    photo: Annotated[str, Depends(stored_photo)],
+    reader: Reader,
+    session: DbSession,
+    user: CurrentUser,
+    booking_id: int,
+    direction: str,
+    form: Sent,
 ) -> Response:
     """Staff give a kit out to the person, or take it back, with its checklist and a photo."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    photo, key = form.file("photo"), ""
-    with trying(session, form):
-        require_staff(session, user=user, site_id=booking.site_id)
-        kit = find_kit(session, booking.resource_id)
-        items = kit.items if kit else []
-        checks = [ItemCheck(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
-        key = keep_photo(photo.file) if photo else ""
-        verb = bookings.hand_out if direction == "out" else bookings.take_back
-        verb(session, booking=booking, checks=checks, actor=user, now=reader.now, text=form["text"], photo=key)
+    if not form.errors:
+        with trying(session, form):
+            require_staff(session, user=user, site_id=booking.site_id)
+            kit = find_kit(session, booking.resource_id)
+            items = kit.items if kit else []
+            checks = [ItemCheck(each.serial, _condition(form, each)) for each in items if form[f"item-{each.id}"]]
+            verb = bookings.hand_out if direction == "out" else bookings.take_back
+            verb(session, booking=booking, checks=checks, actor=user, now=reader.now, text=form["text"], photo=photo)
     if form.errors:
-        # The savepoint takes rows back, but not files.
-        if key:
-            files.delete(key)
         return _booking(reader, session, user, booking, form)
     return reader.to(f"/bookings/{booking.id}", N_("Handover recorded."))
 
