@@ -30,6 +30,7 @@ from api.domain.messages.purges import enqueue_purges
 from api.domain.messages.reminders import send_due
 from api.domain.people.accounts import purge_sessions
 from api.domain.printing.jobs import enqueue_unsettled
+from api.domain.printing.maintenance import keep_maintenance
 from api.domain.printing.printers import enqueue_reconcile, list_printers
 from api.domain.printing.slices import enqueue_lost
 from api.domain.sales.tabs import enqueue_months
@@ -108,6 +109,7 @@ def background_duties() -> list[Duty]:
         _verb("reminders", send_due),
         Duty("slices", retry_slices, MINUTE_S),
         _verb("settling", enqueue_unsettled),
+        _verb("maintenance", keep_maintenance),
         _verb("letters", enqueue_unsent),
         _verb("documents", enqueue_lost_documents),
         _verb("dunning", remind_all, 10 * MINUTE_S),

@@ -174,7 +174,10 @@ def parse_estimate(tail: str) -> SlicerFigures:
 
 
 _COMPLAINTS: list[tuple[re.Pattern[str], type[Invalid]]] = [
-    (re.compile(r"No layers were detected|model is empty|no extrusions|empty first layer", re.I), NothingToPrint),
+    (
+        re.compile(r"No layers were detected|(?:model|print) is empty|no extrusions|empty first layer", re.I),
+        NothingToPrint,
+    ),
     (
         re.compile(r"wrong size|syntactically very wrong|empty file|Loading of a model file failed", re.I),
         UnreadableForSlicer,

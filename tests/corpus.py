@@ -268,6 +268,8 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a web page": (web_page, "OtherFormat"),
     "a STEP file": (lambda: b"ISO-10303-21;\nHEADER;\n", "OtherFormat"),
     "an OBJ file": (lambda: b"v 0.0 0.0 1.0\nv 1.0 0.0 0.0\nf 1 2 3\n", "OtherFormat"),
+    "an OBJ file with comments": (lambda: b"# made by hand\r\n# twice\nv 0.0 0.0 1.0\nf 1 2 3\n", "OtherFormat"),
+    "a text with a heading": (lambda: b"# my part\n\nvery nice\n", "NotAnStl"),
     "a 3MF": (three_mf, "ThreeMf"),
     "random bytes": (noise, "NotAnStl"),
     "a few random bytes": (lambda: noise(60), "NotAnStl"),

@@ -238,6 +238,12 @@ TRACE = "[2026-01-02 03:04:05.678] [0x00007f] [trace]   Initializing StaticPrint
 @pytest.mark.parametrize(
     ("kind", "status", "said", "error"),
     [
+        (
+            EndReason.FAILED,
+            1,
+            "The print is empty. The model is not printable with current print settings.\n",
+            NothingToPrint,
+        ),
         (EndReason.FAILED, 1, "No layers were detected. You might want to repair your STL file(s)\n", NothingToPrint),
         (EndReason.FAILED, 1, "The file /tmp/x/in/model.stl has the wrong size.\n", UnreadableForSlicer),
         (EndReason.FAILED, 134, "terminate called\n  what():  Objects could not fit on the bed\n", PlateOverfull),

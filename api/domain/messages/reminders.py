@@ -23,6 +23,7 @@ from api.domain.places.conventions import Convention
 from api.domain.places.sites import Site, get_site
 from api.domain.places.skills import Authorisation, list_ending
 from api.domain.places.timeline import Hold, HoldReason
+from api.domain.printing.maintenance import list_out_of_service, out_of_service_since
 from api.domain.printing.runs import Run, get_run
 
 # A letter goes out so long before an authorisation or a convention ends.
@@ -87,6 +88,10 @@ LETTERS.update(
             ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
             ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
         ),
+        "printer_out": _letters(
+            ("{thing} est en maintenance", "{thing} à {site} est en maintenance. Votre réservation : {when}."),
+            ("{thing} is in maintenance", "{thing} at {site} is in maintenance. Your booking: {when}."),
+        ),
         "skill_ends": _letters(
             (
                 "Votre habilitation « {thing} » se termine",
@@ -130,6 +135,7 @@ def send_due(session: Session, *, now: datetime) -> None:
     _write_for_offers(session, now)
     _write_for_registrations(session, now)
     _write_for_kits(session, now)
+    _write_for_printers(session, now)
     _write_for_endings(session, now)
     call_staff(session, now=now)
 
@@ -221,7 +227,7 @@ def _write_for_registration(session: Session, seat: Registration, kind: str, now
 def _write_for_kits(session: Session, now: datetime) -> None:
     """To those who have booked a kit that is out of service, each time that it goes out of service."""
     for kit in session.scalars(select(Kit).where(Kit.out_of_service_at.is_not(None)).order_by(Kit.id)):
-        for booking in list_affected_bookings(session, kit=kit, now=now):
+        for booking in list_affected_bookings(session, resource_id=kit.id, now=now):
             write_letter(
                 session,
                 user=booking.user,
@@ -232,6 +238,23 @@ def _write_for_kits(session: Session, now: datetime) -> None:
                 site=booking.site,
                 thing=kit.resource.name,
                 why=kit.out_of_service_why,
+                when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
+            )
+
+
+def _write_for_printers(session: Session, now: datetime) -> None:
+    """To those who have booked a printer that is in maintenance, once for each maintenance."""
+    for printer in list_out_of_service(session):
+        since = out_of_service_since(session, printer=printer) or now
+        for booking in list_affected_bookings(session, resource_id=printer.id, now=now):
+            write_letter(
+                session,
+                user=booking.user,
+                kind="printer_out",
+                about=f"booking:{booking.id}:{since:%y%m%d%H%M%S}",
+                now=now,
+                site=booking.site,
+                thing=printer.name,
                 when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
             )
 

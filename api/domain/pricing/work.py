@@ -33,11 +33,19 @@ class PlateFigures(Protocol):
 
 
 def estimate_part(
-    model: Measured, *, material: Material, quality: Quality, scale: Decimal, quantity: int, rush: str = STANDARD
+    model: Measured,
+    *,
+    material: Material,
+    quality: Quality,
+    scale: Decimal,
+    quantity: int,
+    nozzle_mm: float,
+    rush: str = STANDARD,
 ) -> tuple[Estimate, Work]:
     """The estimate of one piece, and the likely work of the line; raises NothingToMeasure."""
     settings = PrintSettings(
         layer_mm=float(LAYER_MM[quality]),
+        nozzle_mm=nozzle_mm,
         density_g_cm3=float(material.density_g_cm3),
         flow_max_mm3_s=float(material.max_flow_mm3_s),
     )

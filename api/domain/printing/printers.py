@@ -15,7 +15,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import Change, enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
-from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
@@ -280,23 +279,6 @@ def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime
     session.refresh(printer)
     verb = "plate_cleared" if clear else "plate_filled"
     record(session, noun="printer", noun_id=printer.id, verb=verb, now=now, actor_id=actor_id, site_id=printer.site_id)
-
-
-def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, actor: User, now: datetime) -> None:
-    """Take the printer out of the queue, or put it back."""
-    printer.in_maintenance = on
-    printer.maintenance_note = one_line(note)[:200] if on else ""
-    record(
-        session,
-        noun="printer",
-        noun_id=printer.id,
-        verb="maintenance_on" if on else "maintenance_off",
-        now=now,
-        actor_id=actor.id,
-        site_id=printer.site_id,
-        note=printer.maintenance_note,
-    )
-    enqueue_reconcile(session, printer.id)
 
 
 def load_filament(

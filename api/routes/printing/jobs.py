@@ -159,8 +159,10 @@ class JobQuoteOut(BaseModel):
     price_cents: int = Field(examples=[1240])
     net_cents: int = Field(examples=[1033])
     vat_cents: int = Field(examples=[207])
-    low_cents: int = Field(description="What it costs at least, VAT included.", examples=[1180])
-    high_cents: int = Field(description="What it costs at most, VAT included.", examples=[1390])
+    low_cents: int = Field(description="What it usually costs at least, VAT included.", examples=[1180])
+    high_cents: int = Field(
+        description="What it usually costs at most, VAT included; supports may cost more.", examples=[1390]
+    )
     grams_each: float = Field(examples=[24.8])
     seconds_each: int = Field(examples=[5400])
     error: dict[str, object] | None = Field(default=None, description="Why it cannot be sliced: a code and figures.")

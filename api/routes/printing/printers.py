@@ -14,6 +14,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.pricing.materials import get_colour, get_material
 from api.domain.printing import faults, printers, runs
+from api.domain.printing.maintenance import set_maintenance
 from api.domain.printing.printers import Printer, state_of
 from api.domain.printing.runs import Run
 from api.domain.printing.states import FaultCode, PrinterState
@@ -138,5 +139,5 @@ def maintain(printer_id: int, body: MaintenanceIn, session: DbSession, user: Cur
     """Staff take it out of the queue, or put it back."""
     printer = printers.get_printer(session, printer_id)
     require_staff(session, user=user, site_id=printer.site_id)
-    printers.set_maintenance(session, printer=printer, on=body.on, note=body.note, actor=user, now=now)
+    set_maintenance(session, printer=printer, on=body.on, note=body.note, actor=user, now=now)
     return _out(session, printer, user, now)

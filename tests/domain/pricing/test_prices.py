@@ -289,6 +289,27 @@ def test_what_prusaslicer_said_lies_within_the_estimate(shape, settings, grams, 
     assert estimate.minutes.likely == pytest.approx(minutes, rel=0.35)
 
 
+def box_of(x, y, z):
+    return {"volume_mm3": x * y * z, "area_mm2": 2 * (x * y + y * z + x * z), "size_mm": (x, y, z)}
+
+
+@pytest.mark.parametrize(
+    ("size", "nozzle_mm", "grams", "minutes"),
+    [
+        # Needles and pins: the slicer slows down for cooling only as far as its slowest speed.
+        ((2, 2, 240), 0.4, None, 24.5), ((3, 3, 60), 0.4, 0.67, 15.0), ((4, 4, 60), 0.4, 1.21, 23.4),
+        ((6, 6, 40), 0.4, 1.84, 32.8), ((8, 8, 40), 0.4, 3.25, 35.3), ((2, 40, 30), 0.4, 2.90, 25.3),
+        ((20, 20, 20), 0.25, None, 28.3), ((20, 20, 20), 0.6, None, 19.3), ((20, 20, 20), 0.8, None, 18.7),
+        ((60, 40, 10), 0.25, None, 77.0), ((60, 40, 10), 0.6, None, 30.9), ((60, 40, 10), 0.8, None, 25.8),
+    ],
+)  # fmt: skip
+def test_thin_parts_and_other_nozzles_lie_within_the_estimate(size, nozzle_mm, grams, minutes):
+    """Figures of PrusaSlicer 2.5.0 with the PLA profile of 0.2 mm of printers/profile.py."""
+    estimate = estimate_piece(**box_of(*size), settings=PrintSettings(layer_mm=0.2, nozzle_mm=nozzle_mm))
+    assert grams is None or estimate.grams.low <= grams <= estimate.grams.high
+    assert estimate.minutes.low <= minutes <= estimate.minutes.high
+
+
 def of_cube(**facts):
     volume, area, size = CUBE
     return estimate_piece(**({"volume_mm3": volume, "area_mm2": area, "size_mm": size, "settings": STANDARD} | facts))

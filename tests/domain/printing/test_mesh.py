@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.domain.printing import mesh
-from api.domain.printing.mesh import edges, gate, reading, text
+from api.domain.printing.mesh import edges, fit, gate, reading, text
 from api.domain.printing.mesh.gate import measure
 from api.domain.printing.mesh.writing import write_binary
 from tests import corpus
@@ -263,12 +263,43 @@ def test_a_model_fits_as_drawn_where_it_can_and_turned_where_it_must() -> None:
 
 
 def test_a_model_too_large_is_told_which_dimension_and_what_scale() -> None:
-    fit = mesh.fits((20, 20, 10_000), VOLUMES)
-    assert not fit
-    assert fit.too_large == (mesh.Excess("z", 10_000, 250),)
-    assert fit.scale_percent == 2
+    answer = mesh.fits((20, 20, 10_000), VOLUMES)
+    assert not answer
+    assert answer.too_large == (mesh.Excess("z", 10_000, 250),)
+    assert answer.scale_percent == 2
     with pytest.raises(mesh.FitsNoPrinter, match=r"Z 10000 mm, maximum 250.0 mm.* at 2%"):
         mesh.require_fit((20, 20, 10_000), VOLUMES)
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [
+        ((10, 10, 300), mesh.FitsLyingDown),  # corner to corner, too
+        ((10, 10, 251), mesh.FitsLyingDown),
+        ((200, 150, 290), mesh.FitsLyingDown),
+        ((310, 10, 20), mesh.FitsAtAnAngle),
+        ((250, 200, 260), mesh.FitsLyingDown),
+        ((310, 200, 20), mesh.FitsLyingDown),
+        ((310, 200, 260), mesh.FitsNoPrinter),
+        ((400, 400, 400), mesh.FitsNoPrinter),
+        ((10, 10, 361), mesh.FitsNoPrinter),
+    ],
+)
+def test_a_model_that_fits_in_another_position_is_told_which(
+    size: tuple[float, float, float], error: type[mesh.FitsNoPrinter]
+) -> None:
+    with pytest.raises(mesh.FitsNoPrinter) as refusal:
+        mesh.require_fit(size, VOLUMES)
+    assert type(refusal.value) is error
+
+
+@given(size=st.tuples(*[st.floats(1, 400)] * 2), degrees=st.floats(0, 90))
+def test_no_angle_at_which_a_part_fits_is_denied(size: tuple[float, float], degrees: float) -> None:
+    (x, y), angle = size, math.radians(degrees)
+    wide = x * math.cos(angle) + y * math.sin(angle)
+    deep = x * math.sin(angle) + y * math.cos(angle)
+    if wide <= 199.999 and deep <= 299.999:
+        assert fit._fits_at_an_angle((x, y), 20, (200.0, 300.0, 250.0))
 
 
 @given(size=st.tuples(*[st.floats(1, 2000)] * 3))

@@ -11,6 +11,7 @@ from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
 from api.domain.people.roles import StaffOnly
 from api.domain.printing import printers
+from api.domain.printing.maintenance import set_maintenance
 from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, SizeWrong, state_of
 from api.domain.printing.states import ACTIVE, PrinterState
 from tests.world import NOW, World, make_material, make_printer, make_site
@@ -103,9 +104,9 @@ def test_a_plate_fills_once(session: Session, world: World) -> None:
 
 
 def test_maintenance_says_why_while_it_lasts(session: Session, world: World) -> None:
-    printers.set_maintenance(session, printer=world.printer, on=True, note=" New nozzle ", actor=world.bob, now=NOW)
+    set_maintenance(session, printer=world.printer, on=True, note=" New nozzle ", actor=world.bob, now=NOW)
     assert (world.printer.in_maintenance, world.printer.maintenance_note) == (True, "New nozzle")
-    printers.set_maintenance(session, printer=world.printer, on=False, note="x", actor=world.bob, now=NOW)
+    set_maintenance(session, printer=world.printer, on=False, note="x", actor=world.bob, now=NOW)
     assert (world.printer.in_maintenance, world.printer.maintenance_note) == (False, "")
     assert verbs(session, world.printer)[1:] == ["maintenance_on", "maintenance_off"]
 

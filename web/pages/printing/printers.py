@@ -13,6 +13,7 @@ from api.domain.messages.reports import list_printer_runs
 from api.domain.places import timeline
 from api.domain.pricing import materials
 from api.domain.printing import printers, runs
+from api.domain.printing.maintenance import set_maintenance
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
@@ -76,7 +77,7 @@ def load(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id:
 def maintain(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
     printer = get_staffed_printer(session, printer_id, user=user)
     on = form["on"] == "yes"
-    printers.set_maintenance(session, printer=printer, on=on, note=form["note"], actor=user, now=reader.now)
+    set_maintenance(session, printer=printer, on=on, note=form["note"], actor=user, now=reader.now)
     message = N_("{printer} is in maintenance.") if on else N_("{printer} is back in service.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 

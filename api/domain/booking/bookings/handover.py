@@ -173,7 +173,7 @@ def list_handovers(session: Session, *, booking: Booking) -> list[Handover]:
     return list(session.scalars(select(Handover).where(Handover.booking_id == booking.id).order_by(Handover.id)))
 
 
-def list_affected_bookings(session: Session, *, kit: Kit, now: datetime) -> list[Booking]:
-    """Bookings to come of a kit that is out of service."""
-    query = select(Booking).where(Booking.resource_id == kit.id, Booking.start_at > now, Booking.status.in_(LIVE))
+def list_affected_bookings(session: Session, *, resource_id: int, now: datetime) -> list[Booking]:
+    """Bookings to come of a kit or printer that is out of service."""
+    query = select(Booking).where(Booking.resource_id == resource_id, Booking.start_at > now, Booking.status.in_(LIVE))
     return list(session.scalars(query.order_by(Booking.start_at)))

@@ -51,6 +51,8 @@ def estimate_price(
         quality=request.quality,
         scale=request.scale,
         quantity=request.copies,
+        # By the printer kind that the exact price takes too, if it can: the first.
+        nozzle_mm=float(kinds[0].nozzle_mm),
     )
     likely = price_part(tariff, work)
     low_cents, _, high_cents = price_estimate(tariff, estimate, material=work.material, quantity=work.quantity)

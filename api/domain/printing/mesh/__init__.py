@@ -12,6 +12,8 @@ from api.domain.printing.mesh.measures import MAX_TRIANGLES as MAX_TRIANGLES
 from api.domain.printing.mesh.measures import UNIT_REASONS as UNIT_REASONS
 from api.domain.printing.mesh.measures import Measures as Measures
 from api.domain.printing.mesh.measures import Unit as Unit
+from api.domain.printing.mesh.refusals import FitsAtAnAngle as FitsAtAnAngle
+from api.domain.printing.mesh.refusals import FitsLyingDown as FitsLyingDown
 from api.domain.printing.mesh.refusals import FitsNoPrinter as FitsNoPrinter
 from api.domain.printing.mesh.refusals import MeshRefused as MeshRefused
 from api.domain.printing.mesh.refusals import NotAnStl as NotAnStl

@@ -1,17 +1,18 @@
 """Which printers a model fits, and why not.
 
-A model is never laid on another side; it may only be turned by 90° about the vertical axis.
+A model is never laid on another side; it may only be turned by 90° about the vertical axis. Where another position
+would fit, its owner is told.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from api.domain.printing.mesh.measures import Vector
-from api.domain.printing.mesh.refusals import FitsNoPrinter
+from api.domain.printing.mesh.refusals import FitsAtAnAngle, FitsLyingDown, FitsNoPrinter
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -56,17 +57,41 @@ def fits(size_mm: Vector, volumes: Mapping[Key, Vector]) -> Fit[Key]:
 
 
 def require_fit(size_mm: Vector, volumes: Mapping[Key, Vector]) -> Fit[Key]:
-    """`fits`, or raise FitsNoPrinter naming the dimension that is worst."""
+    """`fits`, or raise FitsNoPrinter naming the dimension that is worst, and the position in which it would fit."""
     fit = fits(size_mm, volumes)
     if fit:
         return fit
     worst = max(fit.too_large, key=lambda it: it.size_mm / it.limit_mm, default=Excess("z", size_mm[2], 0))
-    raise FitsNoPrinter(
+    raise _error_for(size_mm, volumes.values())(
         axis=worst.axis.upper(),
         size_mm=round(worst.size_mm, 1),
         limit_mm=round(worst.limit_mm, 1),
         scale_percent=fit.scale_percent,
     )
+
+
+def _error_for(size_mm: Vector, volumes: Iterable[Vector]) -> type[FitsNoPrinter]:
+    x, y, z = size_mm
+    boxes = list(volumes)
+    if any(_fits_at_an_angle((x, y), z, volume) for volume in boxes):
+        return FitsAtAnAngle
+    lying = [((x, z), y), ((y, z), x)]
+    if any(_fits_at_an_angle(base, height, volume) for base, height in lying for volume in boxes):
+        return FitsLyingDown
+    return FitsNoPrinter
+
+
+def _fits_at_an_angle(base: tuple[float, float], height: float, volume: Vector) -> bool:
+    """Whether a box fits when it is turned by any angle about the vertical axis."""
+    # Carver's condition for a rectangle p x q in a rectangle a x b (Mathematics Magazine 30, 1957).
+    p, q = max(base), min(base)
+    a, b = max(volume[:2]), min(volume[:2])
+    if height > volume[2] or q > b:
+        return False
+    if p <= a:
+        return True
+    square = p * p + q * q
+    return b * square >= 2 * p * q * a + (p * p - q * q) * math.sqrt(square - a * a)
 
 
 def _best_scale(size_mm: Vector, volume: Vector) -> tuple[float, bool]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,9 @@ def _what_it_is(head: bytes, size: int) -> NotAnStl | EmptyFile | Truncated | Wr
     for magic, name in FORMATS.items():
         if head.startswith(magic) or start.startswith(magic.lower()):
             return OtherFormat(format=name)
+    # Exporters begin an OBJ file with comments; its corners come soon after.
+    if start.startswith(b"#") and re.search(rb"^v[ \t]+[-\d.]", head, re.MULTILINE):
+        return OtherFormat(format="OBJ")
     return _what_is_wrong(head, size) if _looks_binary_stl(head) else NotAnStl()
 
 

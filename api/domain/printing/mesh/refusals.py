@@ -94,5 +94,15 @@ class FitsNoPrinter(MeshRefused):
     field = "scale"
 
 
+class FitsLyingDown(FitsNoPrinter):
+    """This model is too large in this position: {axis} {size_mm} mm, maximum {limit_mm} mm. It would fit lying on
+    another side: turn it in your modelling software, or print it at {scale_percent}%."""
+
+
+class FitsAtAnAngle(FitsNoPrinter):
+    """This model is too large in this position: {axis} {size_mm} mm, maximum {limit_mm} mm. It would fit turned on the
+    plate, corner to corner: turn it in your modelling software, or print it at {scale_percent}%."""
+
+
 class TooComplex(MeshRefused):
     """This model is too complex to be measured: simplify it, then export it again."""

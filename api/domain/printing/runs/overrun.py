@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from api.domain.core.changes import enqueue, record
-from api.domain.places.timeline import Taken, find_next_hold, move_hold
+from api.domain.places.timeline import HoldReason, Taken, find_next_hold, move_hold
 from api.domain.printing.runs.table import Run
 
 # What a hold is longer than the printer's own estimate, which is also a tenth too short now and then.
@@ -30,7 +30,9 @@ def keep_hold(session: Session, *, run: Run, now: datetime) -> None:
     if following is not None:
         end = min(end, following.start)
         # A minute before it comes, a print that is not over will not be.
-        if now + max(left, LEAST_GROWTH) > following.start:
+        # A maintenance begins when the print is over: it has no people who wait.
+        waits = following.reason != HoldReason.MAINTENANCE
+        if waits and now + max(left, LEAST_GROWTH) > following.start:
             _warn(session, run, now)
     if end > hold.end:
         try:

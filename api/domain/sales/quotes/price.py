@@ -91,6 +91,8 @@ def _price_line(session: Session, tariff: Tariff, line: RequestedLine) -> Priced
         quality=request.quality,
         scale=request.scale,
         quantity=request.copies,
+        # By the printer kind that the exact price takes too, if it can: the first.
+        nozzle_mm=float(kinds[0].nozzle_mm),
         rush=line.rush,
     )
     return PricedLine(line, tuple(kinds), work.grams, work.minutes, price_part(tariff, work))
