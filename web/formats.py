@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from api.domain.core import errors
 from api.domain.people.accounts import Locale
+from api.domain.pricing.prices import vat_cents
 from web.i18n import N_, translate, translate_count
 
 # Parsed once: given a name, Babel would parse it again for each value that a page shows.
@@ -63,6 +64,11 @@ def unit_price(locale: Locale, euros: Decimal) -> str:
 def price_figure(locale: Locale, euros: Decimal) -> str:
     """As `unit_price`, for a text that has its own "€"."""
     return format_decimal(euros, format="#,##0.00##", locale=TAG[locale])
+
+
+def gross(locale: Locale, net_cents: int, vat_rate: Decimal) -> str:
+    """The amount with its VAT; with a rate of 0, as it is."""
+    return money(locale, net_cents + vat_cents(net_cents, vat_rate))
 
 
 def change(locale: Locale, cents: int) -> str:
@@ -192,6 +198,7 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     plain: dict[str, Callable[..., Any]] = {
         "named": named,
         "money": money,
+        "gross": gross,
         "change": change,
         "unit_price": unit_price,
         "number": number,

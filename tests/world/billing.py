@@ -85,11 +85,16 @@ def add_seller(session: Session, *, regime: Regime = Regime.PAYER, **over: Any) 
 
 
 def make_shop(
-    session: Session, *, world: World | None = None, details: BillingDetails | None = None, **site_facts: Any
+    session: Session,
+    *,
+    world: World | None = None,
+    details: BillingDetails | None = None,
+    regime: Regime = Regime.PAYER,
+    **site_facts: Any,
 ) -> Shop:
     """In the world given, or in one of its own with these facts of its site."""
     world = world or make_world(session, **site_facts)
-    seller = add_seller(session)
+    seller = add_seller(session, regime=regime)
     company = organisations.create_organisation(session, owner=world.alice, details=details or make_details(), now=NOW)
     return Shop(world, seller, company)
 

@@ -222,7 +222,7 @@ def test_the_offer_says_the_price_or_why_not_and_what_is_next(
     set_rule(session, site=world.site, resource=room, policy=Policy(rates=rates), now=NOW)
     offer = f"/book/{room.id}/offer"
 
-    assert "€8.00" in charlie.get(offer, params=TOMORROW).text
+    assert "€9.60" in charlie.get(offer, params=TOMORROW).text  # with VAT
     alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
     taken = charlie.get(offer, params=TOMORROW).text
     assert "already taken" in taken

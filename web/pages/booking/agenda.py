@@ -42,7 +42,7 @@ from api.settings import settings
 from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.booking.book import REASONS, request_of, week_of, weeks_ahead_of
+from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
 from web.render import PageReader, Reader
 from web.states import State
 
@@ -124,6 +124,9 @@ def _booking(
         form=form,
         state=STATES[booking.status],
         is_staff=is_staff,
+        vat_rate=shown_rate(
+            session, site_id=booking.site_id, at=booking.start_at, organisation_id=booking.organisation_id
+        ),
         late_fee_cents=0 if is_free else bookings.policy_of(session, booking).late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
         codes=_codes(session, booking, reader),
@@ -302,6 +305,7 @@ def _wait(reader: PageReader, session: Session, user: User, wait: Wait, form: Fo
         zone=terms.zone.key,
         length_s=(wait.end_at - wait.start_at).total_seconds(),
         price=price_of(terms, start=wait.start_at, end=wait.end_at),
+        vat_rate=shown_rate(session, site_id=terms.site_id, at=wait.start_at),
         is_kept=is_kept,
         is_open=wait.status == WaitStatus.WAITING and wait.start_at > reader.now,
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -31,6 +32,7 @@ from api.domain.places.sites import ResourceKind
 from api.domain.places.skills import get_skill, has_skill
 from api.domain.places.timeline import Taken
 from api.domain.pricing.prices import Price
+from api.domain.pricing.tariffs import get_vat_rate
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.render import PageReader, Reader, text_for
@@ -202,6 +204,7 @@ class BookingOffer:
     """The price of the time in the form; or its trouble, and what is free next."""
 
     price: Price | None = None
+    vat_rate: Decimal | None = None
     trouble: str = ""
     slots: list[Interval] = field(default_factory=list)
     is_taken: bool = False
@@ -224,6 +227,7 @@ def show_booking_form(
         weeks_ahead=weeks_ahead,
         reasons=REASONS,
         repeats=REPEATS,
+        fee_rate=get_vat_rate(session, site_id=terms.site_id, at=reader.now),
     )
 
 
@@ -252,7 +256,15 @@ def _offer(reader: PageReader, session: Session, user: User, terms: BookingTerms
         return BookingOffer(
             trouble=trouble, slots=_next_free(reader, session, terms, form, start), is_taken=isinstance(refusal, Taken)
         )
-    return BookingOffer(price=price_of(terms, start=start, end=end))
+    rate = shown_rate(session, site_id=terms.site_id, at=start, organisation_id=request.organisation_id)
+    return BookingOffer(price=price_of(terms, start=start, end=end), vat_rate=rate)
+
+
+def shown_rate(session: Session, *, site_id: int, at: datetime, organisation_id: int | None = None) -> Decimal | None:
+    """The VAT in the price that is shown; None where an organisation pays, whose prices are shown without it."""
+    rate = get_vat_rate(session, site_id=site_id, at=at)
+    # A person must be shown what they will pay (C. consommation art. L112-1).
+    return None if organisation_id is not None and rate else rate
 
 
 def _next_free(
