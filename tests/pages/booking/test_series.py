@@ -76,7 +76,7 @@ def test_a_conflict_is_skipped_or_moved(
         ({"count": ""}, "count"),
         ({"count": "", "until": "2026-11-01"}, "until"),
         ({"count": "5000"}, "rrule"),
-        ({"day": "9999-12-30", "at": "23:30", "repeat": "FREQ=DAILY"}, "rrule"),
+        ({"day": "9999-12-30", "at": "23:30", "repeat": "FREQ=DAILY"}, "day"),
         ({"choice-0": "move", "day-0": "never", "at-0": "10:00"}, "day"),
     ],
 )
