@@ -1,11 +1,14 @@
 """How an invoice stands, on its page and in the lists of those who pay it."""
 
+import re
+
 import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, payments
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments import PaymentMeans
+from api.domain.billing.payments import Movement, PaymentMeans
+from api.domain.people.accounts import Locale
 from tests.world import NOW
 from tests.world.billing import TODAY, Shop, accept_all, issue
 from tests.world.browsers import Browser
@@ -79,3 +82,29 @@ def test_a_long_list_asks_the_database_as_often_as_a_short_one(session: Session,
         alice.get(f"/org/{shop.company.slug}")
 
     assert long.count == short.count
+
+
+def test_a_bank_line_that_fits_no_invoice_is_shown_and_matched_by_hand(
+    session: Session, shop: Shop, bob: Browser
+) -> None:
+    bill, other = issue(session, shop), issue(session, shop)
+    movement = Movement(booked_on=TODAY, cents=1200, text="VIR DUPONT")
+    [line] = payments.import_lines(session, seller=shop.seller, lines=[movement], actor=None, now=NOW)
+    assert "VIR DUPONT" in bob.get("/staff/money").text
+
+    url = f"/staff/money/{shop.seller.id}/lines/{line.id}/confirm"
+    assert bob.post(url, {"invoice_id": str(bill.id)}).status_code == 303
+    assert payments.open_cents(session, invoice=bill) == bill.total_cents - 1200
+    assert payments.open_cents(session, invoice=other) == other.total_cents
+    assert "VIR DUPONT" not in bob.get("/staff/money").text.partition("Unpaid invoices")[0]
+
+
+@pytest.mark.parametrize("why", ["nothing read", "not csv"])
+def test_why_a_statement_is_refused_is_said_in_french(session: Session, shop: Shop, bob: Browser, why: str) -> None:
+    bob.user.locale = Locale.FR
+    content = {"nothing read": b"", "not csv": b"a;b;c\n1;2;3\n"}[why]
+    page = bob.post(f"/staff/money/{shop.seller.id}/statement", files={"statement": ("x.csv", content)}).text
+    refusal = page.partition('role="alert"')[2].partition("</p>")[0]
+
+    assert "relevé" in refusal
+    assert not re.search(r"\b(the|line|header|column|movements?)\b", refusal)

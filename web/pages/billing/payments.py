@@ -55,13 +55,18 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
 
 def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     """What the section of one seller shows; `late` are days by the id of the invoice."""
+    proposals = payments.propose_matches(session, seller=seller)
+    proposed = {each.line.id for each in proposals}
     return {
         "seller": seller,
         "open": payments.list_open(session, seller_id=seller.id),
         "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
         "recent": invoices.list_invoices(session, seller_id=seller.id, limit=30),
-        "proposals": payments.propose_matches(session, seller=seller),
-        "lines": payments.list_new_bank_lines(session, seller_id=seller.id),
+        "proposals": proposals,
+        # For which we have no guess: a person finds the invoice.
+        "unmatched": [
+            line for line in payments.list_new_bank_lines(session, seller_id=seller.id) if line.id not in proposed
+        ],
         "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
     }
 
