@@ -159,6 +159,11 @@ def list_kits(session: Session, *, site_id: int) -> list[Kit]:
     return list(session.scalars(query.order_by(Kit.id)))
 
 
+def has_items(session: Session, resource_id: int) -> bool:
+    """Whether it is a kit with numbered things, which staff hand over by a checklist."""
+    return session.scalar(select(KitItem.id).where(KitItem.kit_id == resource_id).limit(1)) is not None
+
+
 def list_held_ids(session: Session, resource_ids: Iterable[int]) -> list[int]:
     """These resources and, of kits among them, the parts: all that is held with them, in the order of locking."""
     ids = set(resource_ids)

@@ -181,17 +181,17 @@ router.add_api_route("/bookings", create, methods=["POST"], status_code=201, rou
 
 
 def _book(session: Session, body: BookingIn, user: User, now: datetime) -> BookingOut:
-    # `book` checks that the actor staffs the site: only it knows the site of the resource.
-    person, actor = user, None
-    if body.user_id is not None and body.user_id != user.id:
-        person, actor = _get_user(session, body.user_id), user
-    return BookingOut.of(bookings.book(session, request=body.to_request(), user=person, actor=actor, now=now))
+    person = _person_of(session, body, user)
+    return BookingOut.of(bookings.book(session, request=body.to_request(), user=person, actor=user, now=now))
 
 
-def _get_user(session: Session, user_id: int) -> User:
-    if (user := session.get(User, user_id)) is None:
+def _person_of(session: Session, body: BookingIn, user: User) -> User:
+    """For whom it is. The verbs check that the actor staffs the site: only they know the site of the resource."""
+    if body.user_id is None or body.user_id == user.id:
+        return user
+    if (person := session.get(User, body.user_id)) is None:
         raise NotFound(field="user_id")
-    return user
+    return person
 
 
 @router.get("/bookings")
@@ -221,7 +221,7 @@ def change(booking_id: int, body: BookingChange, session: DbSession, user: Curre
     if body.start is not None or body.end is not None:
         bookings.move(session, booking=booking, start=body.start, end=body.end, actor=user, now=now)
     if body.note is not None:
-        bookings.annotate(session, booking=booking, text=body.note, actor=user)
+        bookings.annotate(session, booking=booking, text=body.note, actor=user, now=now)
     return BookingOut.of(booking)
 
 
@@ -244,9 +244,7 @@ def act(booking_id: int, act: BookingAction, session: DbSession, user: CurrentUs
 @router.post("/series/preview")
 def preview(body: SeriesIn, session: DbSession, user: CurrentUser, now: Now) -> SeriesOut:
     """Every occurrence with its trouble; writes nothing."""
-    occurrences = bookings.preview_series(
-        session, request=body.to_request(), rrule=body.rrule, user=user, now=now, choices=body.choices()
-    )
+    occurrences = bookings.preview_series(session, **_series_of(session, body, user), now=now)
     return SeriesOut(occurrences=[_occurrence(each) for each in occurrences], bookings=[])
 
 
@@ -255,12 +253,17 @@ def create_series(body: SeriesIn, session: DbSession, user: CurrentUser, now: No
     """Book all occurrences that are not skipped, or none: 409 while one of them cannot be booked."""
 
     def make() -> SeriesOut:
-        booked = bookings.book_series(
-            session, request=body.to_request(), rrule=body.rrule, user=user, now=now, choices=body.choices()
-        )
+        booked = bookings.book_series(session, **_series_of(session, body, user), now=now)
         return SeriesOut(occurrences=[], bookings=[BookingOut.of(booking) for booking in booked])
 
     return idempotent(SeriesOut, make, content=body)
+
+
+def _series_of(session: Session, body: SeriesIn, user: User) -> dict[str, Any]:
+    """Which series, for whom and by whom: the arguments of both verbs."""
+    person = _person_of(session, body, user)
+    request, choices = body.to_request(), body.choices()
+    return {"request": request, "rrule": body.rrule, "choices": choices, "user": person, "actor": user}
 
 
 def _occurrence(occurrence: bookings.Occurrence) -> OccurrenceOut:
@@ -280,7 +283,8 @@ def join(body: BookingIn, session: DbSession, user: CurrentUser, now: Now, idemp
     """Stand in line for a slot that is taken."""
 
     def make() -> WaitOut:
-        return WaitOut.of(bookings.join_waitlist(session, request=body.to_request(), user=user, now=now))
+        person, request = _person_of(session, body, user), body.to_request()
+        return WaitOut.of(bookings.join_waitlist(session, request=request, user=person, actor=user, now=now))
 
     return idempotent(WaitOut, make, content=body)
 

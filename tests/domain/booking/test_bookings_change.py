@@ -36,7 +36,7 @@ BY_A_STRANGER: dict[str, Act] = {
     "cancel": lambda w, b: bookings.cancel(w.session, booking=b, actor=w.charlie, now=NOW),
     "check in": lambda w, b: bookings.check_in(w.session, booking=b, actor=w.charlie, now=b.start_at),
     "check out": lambda w, b: bookings.check_out(w.session, booking=b, actor=w.charlie, now=b.start_at),
-    "annotate": lambda w, b: bookings.annotate(w.session, booking=b, text="mine", actor=w.charlie),
+    "annotate": lambda w, b: bookings.annotate(w.session, booking=b, text="mine", actor=w.charlie, now=NOW),
 }
 FOR_STAFF: dict[str, Act] = {
     "approve": lambda w, b: bookings.approve(w.session, booking=b, actor=w.alice, now=NOW),
@@ -92,7 +92,7 @@ def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: Bo
     bookings.cancel(world.session, booking=booking, actor=world.alice, now=NOW)
     acts: list[Act] = [
         move,
-        lambda w, b: bookings.annotate(w.session, booking=b, text="late", actor=w.alice),
+        lambda w, b: bookings.annotate(w.session, booking=b, text="late", actor=w.alice, now=NOW),
         lambda w, b: bookings.reject(w.session, booking=b, actor=w.bob, now=NOW),
     ]
     for act in acts:
@@ -101,9 +101,9 @@ def test_what_is_cancelled_is_neither_moved_nor_annotated_nor_rejected(world: Bo
 
 
 def test_one_changes_ones_own_note_and_staff_may_too(world: BookingWorld, booking: Booking) -> None:
-    bookings.annotate(world.session, booking=booking, text="  for two  ", actor=world.alice)
+    bookings.annotate(world.session, booking=booking, text="  for two  ", actor=world.alice, now=NOW)
     assert booking.note == "for two"
-    bookings.annotate(world.session, booking=booking, text="x" * 3000, actor=world.bob)
+    bookings.annotate(world.session, booking=booking, text="x" * 3000, actor=world.bob, now=NOW)
     assert len(booking.note) == 2000
 
 

@@ -1,6 +1,7 @@
 """Series, the waitlist, kits and their hand-over, and printers that people book."""
 
 from datetime import UTC, datetime, timedelta
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from api.domain.booking.bookings import (
     NotAnItem,
     NothingLeft,
     RuleEndless,
+    RuleTooFar,
     RuleTooLong,
     RuleTooOften,
     RuleUnreadable,
@@ -94,6 +96,9 @@ def test_the_quota_stops_a_series_as_a_whole(world: BookingWorld) -> None:
         ("FREQ=WEEKLY;UNTIL=20200101", NothingLeft),
         ("FREQ=SOMETIMES;COUNT=2", RuleTooOften),
         ("FREQ=DAILY;COUNT=2;INTERVAL=0", RuleUnreadable),
+        ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=1", NothingLeft),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=5", RuleTooFar),
+        ("FREQ=YEARLY;UNTIL=29990101", RuleTooFar),
         ("FREQ=DAILY;COUNT=-2", RuleUnreadable),
         ("FREQ=DAILY;UNTIL=20261399T000000Z", RuleUnreadable),
         ("FREQ=DAILY;COUNT=2;BYDAY=XX", RuleUnreadable),
@@ -106,6 +111,13 @@ def test_a_rule_that_may_not_be_used_is_a_clear_error(
 ) -> None:
     with pytest.raises(error):
         bookings.preview_series(world.session, **weekly(world, rrule=rrule))
+
+
+def test_a_day_that_never_comes_is_not_looked_for_until_the_year_9999(world: BookingWorld) -> None:
+    begin = thread_time()
+    with pytest.raises(NothingLeft):
+        bookings.preview_series(world.session, **weekly(world, rrule="FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;COUNT=1"))
+    assert thread_time() - begin < 1  # it was three
 
 
 def test_until_in_utc_is_the_wall_of_the_place(world: BookingWorld) -> None:

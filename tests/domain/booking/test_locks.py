@@ -47,7 +47,7 @@ def cancel(session: Session, world: BookingWorld, booking: Booking) -> None:
 
 
 def annotate(session: Session, world: BookingWorld, booking: Booking) -> None:
-    bookings.annotate(session, booking=booking, text="late", actor=world.alice)
+    bookings.annotate(session, booking=booking, text="late", actor=world.alice, now=NOW)
 
 
 def do(connect: Connect, world: BookingWorld, booking_id: int, act: Act) -> None:

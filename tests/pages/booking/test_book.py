@@ -292,3 +292,28 @@ def test_the_secret_calendar_address_is_shown_once(alice: Browser) -> None:
 
     assert address
     assert "BEGIN:VCALENDAR" in alice.get(address[0]).text
+
+
+def test_a_booking_of_what_was_retired_is_still_cancelled_on_its_page(
+    alice: Browser, session: Session, room: Resource
+) -> None:
+    alice.post(f"/book/{room.id}", {**TOMORROW, "act": "book"})
+    booking = only(session)
+    room.retired_at = NOW
+    session.flush()
+
+    page = alice.get(f"/bookings/{booking.id}").text
+    assert "data-week" not in page
+    assert f'action="/bookings/{booking.id}/cancel"' in page
+    assert alice.post(f"/bookings/{booking.id}/cancel").status_code == 303
+
+
+def test_a_member_has_no_button_that_would_skip_the_checklist_of_a_kit(
+    alice: Browser, session: Session, world: World, kit: Kit
+) -> None:
+    alice.post(f"/book/{kit.id}", {**TOMORROW, "youngest_age": "30", "act": "book"})
+    booking = only(session)
+    page = alice.get(f"/bookings/{booking.id}").text
+    assert "Staff hand this kit over" in page
+    assert "check-in" not in page
+    assert alice.post(f"/bookings/{booking.id}/check-in").status_code == 409

@@ -263,3 +263,20 @@ def test_a_booking_is_stored_before_the_answer_leaves(committed: Engine, own_app
             made = client.post("/api/v1/bookings", json=body).json()["id"]
             with Session(committed) as session:
                 assert session.get(Booking, made) is not None
+
+
+def test_staff_book_a_series_and_a_place_in_line_for_a_person_and_nobody_else_does(
+    program: Any, world: World, room: Resource
+) -> None:
+    series = {"resource_id": room.id, **SLOT, "rrule": "FREQ=DAILY;COUNT=2", "user_id": world.alice.id}
+    for path in ("/series/preview", "/series"):
+        assert program(world.charlie)("POST", path, json=series).status_code == 403
+    answer = program(world.bob)("POST", "/series", json=series)
+    assert {each["user_id"] for each in answer.json()["bookings"]} == {world.alice.id}
+
+    wait = {"resource_id": room.id, **SLOT, "user_id": world.charlie.id}
+    assert program(world.alice)("POST", "/waits", json=wait).status_code == 403
+    number = program(world.bob)("POST", "/waits", json=wait).json()["id"]
+    assert program(world.charlie)("DELETE", f"/waits/{number}").status_code == 200
+    unknown = program(world.bob)("POST", "/series", json={**series, "user_id": 10**9})
+    assert unknown.status_code == 404

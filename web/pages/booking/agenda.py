@@ -29,6 +29,7 @@ from api.domain.booking.bookings import (
     WaitStatus,
     price_of,
 )
+from api.domain.booking.bookings.moving import MOVABLE
 from api.domain.booking.door_reports import list_entries
 from api.domain.booking.feeds import booking_ics, open_feed
 from api.domain.booking.gatherings import RegistrationStatus
@@ -115,7 +116,8 @@ def _booking(
     reader: PageReader, session: Session, user: User, booking: Booking, form: Form, *, weeks_ahead: int | None = None
 ) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
-    is_free = is_staff or bookings.may_cancel_free(session, booking=booking, now=reader.now)
+    kit = find_kit(session, booking.resource_id)
+    is_free = is_staff or bookings.may_cancel_free(booking=booking, now=reader.now)
     return reader.page(
         "booking/booking.html",
         status=form.status,
@@ -127,10 +129,12 @@ def _booking(
         vat_rate=shown_rate(
             session, site_id=booking.site_id, at=booking.start_at, organisation_id=booking.organisation_id
         ),
-        late_fee_cents=0 if is_free else bookings.policy_of(session, booking).late_fee_cents,
+        late_fee_cents=0 if is_free else booking.late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
         codes=_codes(session, booking, reader),
-        kit=find_kit(session, booking.resource_id) if is_staff else None,
+        kit=kit if is_staff else None,
+        # Their checklist replaces the buttons of arrival and departure.
+        is_handed_over=kit is not None and (is_staff or bool(kit.items)),
         handovers=bookings.list_handovers(session, booking=booking),
         directions=DIRECTIONS,
         entries=list_entries(session, booking=booking),
@@ -145,7 +149,7 @@ def _moving(
     """The week to which it could move, while it may: that of the address or the form, else its own."""
     day = booking.start_at.astimezone(booking.site.zone).date().isoformat()
     context: dict[str, Any] = {"day": day, "is_moving": bool(form["day"]) or weeks_ahead is not None, "week": None}
-    movable = booking.status in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
+    movable = booking.status in MOVABLE and booking.end_at > reader.now
     # The resource may have been retired since, or kept to members: then there is no week to show.
     # The rules are those of the person who booked, whoever moves it; "yours" is what belongs to the reader.
     resources = bookings.list_terms(session, resource_ids=[booking.resource_id], user=booking.user) if movable else []

@@ -15,7 +15,6 @@ from api.domain.booking.bookings.change import check_in as check_in
 from api.domain.booking.bookings.change import check_out as check_out
 from api.domain.booking.bookings.change import mark_missed as mark_missed
 from api.domain.booking.bookings.change import may_cancel_free as may_cancel_free
-from api.domain.booking.bookings.change import move as move
 from api.domain.booking.bookings.change import policy_of as policy_of
 from api.domain.booking.bookings.change import reject as reject
 from api.domain.booking.bookings.handover import ChecklistIncomplete as ChecklistIncomplete
@@ -27,6 +26,7 @@ from api.domain.booking.bookings.handover import hand_out as hand_out
 from api.domain.booking.bookings.handover import list_affected_bookings as list_affected_bookings
 from api.domain.booking.bookings.handover import list_handovers as list_handovers
 from api.domain.booking.bookings.handover import take_back as take_back
+from api.domain.booking.bookings.moving import move as move
 from api.domain.booking.bookings.quotas import read_usages as read_usages
 from api.domain.booking.bookings.search import find_hindrance as find_hindrance
 from api.domain.booking.bookings.search import find_slots as find_slots
@@ -37,6 +37,7 @@ from api.domain.booking.bookings.series import Choice as Choice
 from api.domain.booking.bookings.series import NothingLeft as NothingLeft
 from api.domain.booking.bookings.series import Occurrence as Occurrence
 from api.domain.booking.bookings.series import RuleEndless as RuleEndless
+from api.domain.booking.bookings.series import RuleTooFar as RuleTooFar
 from api.domain.booking.bookings.series import RuleTooLong as RuleTooLong
 from api.domain.booking.bookings.series import RuleTooOften as RuleTooOften
 from api.domain.booking.bookings.series import RuleUnreadable as RuleUnreadable

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import bindparam, or_, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -58,6 +58,15 @@ class BookingDraft:
     price_trace: list[dict[str, object]]
     convention_id: int | None
     needs_approval: bool
+
+    def fee_terms(self) -> dict[str, object]:
+        """What cancelling late costs, and until when it is free; as the columns are named."""
+        policy = self.terms.policy
+        return {
+            "late_fee_cents": policy.late_fee_cents,
+            "cancel_minutes": policy.cancel_minutes,
+            "free_until": self.start - timedelta(minutes=policy.cancel_minutes),
+        }
 
 
 _COLUMNS = tuple(Booking.__table__.columns)
@@ -141,28 +150,28 @@ def draft_booking(
     actor: User | None = None,
     locking: bool = False,
     ignore_id: int | None = None,
+    has_begun: bool = False,
 ) -> BookingDraft:
     """The booking as it would be written; raises the error of the first rule that it breaks.
 
     Writes nothing, and does not look whether the time is free: only writing the holds can tell. `locking` locks the
-    person before a quota is counted. `ignore_id` is the booking that moves, which does not count against its own quota.
+    person before a quota is counted. `ignore_id` is the booking that moves, which does not count against its own;
+    `has_begun`: its start stays. Staff who book for a person need neither notice nor approval.
     """
     terms = get_terms(session, resource_id=request.resource_id, user=user)
-    if actor is not None and actor.id != user.id:
+    if by_staff := actor is not None and actor.id != user.id:
         require_staff(session, user=actor, site_id=terms.site_id)
     start = as_instant(request.start, zone=terms.zone)
     end = as_instant(request.end, zone=terms.zone, field="end")
-    organisation_id = request.organisation_id
-    if organisation_id is not None and not may_buy_for(session, user=user, organisation_id=organisation_id):
-        raise NotFound(field="organisation_id")
+    _check_buyer(session, request, user)
     # Before anything is read around this time: at the ends of the calendar there is no time around.
-    check_time(terms, start=start, end=end, now=now)
+    check_time(terms, start=start, end=end, now=now, by_staff=by_staff, has_begun=has_begun)
     if locking and has_quota(terms):
         lock_person(session, user.id)
     usages = read_usages(session, [terms], start=start, end=start, now=now, ignore_id=ignore_id)
-    convention_id = check_rules(terms, usages, start=start, end=end, now=now)
+    convention_id = check_all_but_time(terms, usages, start=start, end=end)
     check_age(terms, youngest_age=request.youngest_age, guardian_consent=request.guardian_consent)
-    price = price_of(terms, start=start, end=end, for_organisation=organisation_id is not None)
+    price = price_of(terms, start=start, end=end, for_organisation=request.organisation_id is not None)
     return BookingDraft(
         terms=terms,
         start=start,
@@ -170,8 +179,14 @@ def draft_booking(
         net_cents=price.net_cents,
         price_trace=[step.as_json() for step in price.trace],
         convention_id=convention_id,
-        needs_approval=terms.policy.needs_approval and not is_staff(terms),
+        needs_approval=terms.policy.needs_approval and not is_staff(terms) and not by_staff,
     )
+
+
+def _check_buyer(session: Session, request: BookingRequest, user: User) -> None:
+    organisation_id = request.organisation_id
+    if organisation_id is not None and not may_buy_for(session, user=user, organisation_id=organisation_id):
+        raise NotFound(field="organisation_id")
 
 
 def check_rules(terms: BookingTerms, usages: Usages, *, start: datetime, end: datetime, now: datetime) -> int | None:
@@ -180,6 +195,11 @@ def check_rules(terms: BookingTerms, usages: Usages, *, start: datetime, end: da
     Booking, search, offers, week and series all ask this. Raises the error of the first rule that is broken.
     """
     check_time(terms, start=start, end=end, now=now)
+    return check_all_but_time(terms, usages, start=start, end=end)
+
+
+def check_all_but_time(terms: BookingTerms, usages: Usages, *, start: datetime, end: datetime) -> int | None:
+    """As `check_rules`, for who has checked length, grid, notice and horizon. Pure."""
     if terms.out_of_service:
         raise OutOfService(name=terms.name, why=terms.out_of_service)
     convention_id = check_hours(terms, start=start, end=end)
@@ -189,14 +209,20 @@ def check_rules(terms: BookingTerms, usages: Usages, *, start: datetime, end: da
 
 
 def find_refusal(
-    session: Session, *, request: BookingRequest, user: User, now: datetime, holder: Holder | None = None
+    session: Session,
+    *,
+    request: BookingRequest,
+    user: User,
+    now: datetime,
+    actor: User | None = None,
+    holder: Holder | None = None,
 ) -> DomainError | None:
     """The error that booking would raise at this moment; somebody may still be faster.
 
     The holds of `holder` (an offer that this person was made) do not stand in their own way.
     """
     try:
-        draft = draft_booking(session, request=request, user=user, now=now)
+        draft = draft_booking(session, request=request, user=user, now=now, actor=actor)
     except DomainError as error:
         return error
     during = span(*draft.terms.with_buffers(draft.start, draft.end))
@@ -247,6 +273,8 @@ def _row_of(
         "guardian_consent": request.guardian_consent,
         "net_cents": draft.net_cents,
         "price_trace": draft.price_trace,
+        **draft.fee_terms(),
+        "changed_at": now,
         "status_at": now,
         "created_at": now,
     }

@@ -1,4 +1,4 @@
-"""What becomes of a booking: it is moved, cancelled, approved, begun, ended. Freed time is offered to the waitlist.
+"""What becomes of a booking: it is cancelled, approved, begun, ended. Freed time is offered to the waitlist.
 
 Each verb locks the booking before it checks anything, so callers may have read it long ago.
 """
@@ -8,16 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import String, and_, cast, func, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import String, and_, cast, func, select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.book import BookingDraft, BookingRequest, draft_booking
 from api.domain.booking.bookings.table import (
     LIVE,
-    NEXT,
     Booking,
     BookingStatus,
     FreedTime,
@@ -25,16 +21,16 @@ from api.domain.booking.bookings.table import (
     lock_booking,
     lock_holds_of,
     move_booking,
-    record_booking,
 )
 from api.domain.booking.bookings.waitlist import lock_offers, offer_freed, withdraw_offer
+from api.domain.booking.kits import has_items, list_held_ids
 from api.domain.booking.rules import DEFAULT, Policy, Rule
-from api.domain.core.base import ForbiddenMove, advance
+from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.core.text import prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places.timeline import Hold, HoldReason, Taken, lock_resources, move_hold, release_hold, span
+from api.domain.places.timeline import Hold, HoldReason, create_hold, lock_resources, move_hold, release_hold
 
 # How long before the start one may check in.
 CHECK_IN_EARLY = timedelta(minutes=30)
@@ -44,6 +40,10 @@ LONGEST_HOLD = timedelta(days=33)
 
 class BookingOfAnother(NotAllowed):
     """Only the person who booked, or the staff of the place, can do this."""
+
+
+class HandoverFirst(Conflict):
+    """Ask the staff: they hand this kit over and take it back."""
 
 
 class TooEarly(Conflict):
@@ -65,100 +65,16 @@ def policy_of(session: Session, booking: Booking) -> Policy:
     return rule.policy if rule else DEFAULT
 
 
-def _require_own(session: Session, booking: Booking, actor: User) -> None:
+def require_own(session: Session, booking: Booking, actor: User) -> None:
+    """Raises BookingOfAnother unless it is theirs, or they staff its site."""
     if booking.user_id != actor.id and not may_staff(session, user=actor, site_id=booking.site_id):
         raise BookingOfAnother()
 
 
-def move(
-    session: Session, *, booking: Booking, start: datetime | None, end: datetime | None, actor: User, now: datetime
-) -> None:
-    """To another time of the same resource, at the price and under the rules of today. None leaves that end as it is.
-
-    Raises BookingOfAnother, ForbiddenMove, AlreadyOver, Taken, and what `draft_booking` raises; it then stays where it
-    was. Locks booking, person and resources.
-    """
-    lock_booking(session, booking)
-    _require_own(session, booking, actor)
-    if booking.status not in (BookingStatus.REQUESTED, BookingStatus.CONFIRMED):
-        raise ForbiddenMove(old=booking.status, new=BookingStatus.CONFIRMED)
-    if booking.start_at <= now:
-        raise AlreadyOver()
-    old_start, old_end = booking.start_at, booking.end_at
-    draft = draft_booking(
-        session,
-        request=_request_of(booking, start or old_start, end or old_end),
-        user=booking.user,
-        actor=actor,
-        now=now,
-        locking=True,
-        ignore_id=booking.id,
-    )
-    freed = _move_holds(session, booking, draft)
-    _write_move(session, booking, draft, now)
-    record_booking(
-        session,
-        booking,
-        "moved",
-        now=now,
-        actor_id=actor.id,
-        old=[old_start.isoformat(), old_end.isoformat()],
-        new=[draft.start.isoformat(), draft.end.isoformat()],
-    )
-    offer_freed(session, freed=freed, now=now)
-
-
-def _request_of(booking: Booking, start: datetime, end: datetime) -> BookingRequest:
-    return BookingRequest(
-        resource_id=booking.resource_id,
-        start=start,
-        end=end,
-        organisation_id=booking.organisation_id,
-        note=booking.note,
-        youngest_age=booking.youngest_age,
-        guardian_consent=booking.guardian_consent,
-    )
-
-
-def _move_holds(session: Session, booking: Booking, draft: BookingDraft) -> FreedTime | None:
-    """All of them or none, raises Taken; where they were."""
-    during = span(*draft.terms.with_buffers(draft.start, draft.end))
-    holds = lock_holds_of(session, booking)
-    freed = FreedTime.of(holds)
-    try:
-        # An UPDATE has no ON CONFLICT: the savepoint saves the transaction from the violated constraint.
-        with session.begin_nested():
-            session.execute(update(Hold).where(Hold.id.in_([hold.id for hold in holds])).values(during=during))
-    except IntegrityError as error:
-        raise Taken() from error
-    return freed
-
-
-def _write_move(session: Session, booking: Booking, draft: BookingDraft, now: datetime) -> None:
-    values: dict[str, Any] = {  # as the columns are named
-        "start_at": draft.start,
-        "end_at": draft.end,
-        "net_cents": draft.net_cents,
-        "price_trace": draft.price_trace,
-        "convention_id": draft.convention_id,
-        "rule_id": draft.terms.rule_id,
-        "told_at": None,
-    }
-    if draft.needs_approval and booking.status == BookingStatus.CONFIRMED:
-        # Not `move_booking`: it would add a second line to the history, beside the one of the move.
-        values["status_at"] = now
-        advance(session, booking, BookingStatus.REQUESTED, moves=NEXT, status=Booking.status, **values)
-        return
-    for name, value in values.items():
-        setattr(booking, name, value)
-    session.flush()
-
-
-def may_cancel_free(session: Session, *, booking: Booking, now: datetime) -> bool:
-    """Early enough by its rule, or not yet approved."""
-    policy = policy_of(session, booking)
-    in_time = booking.start_at - now >= timedelta(minutes=policy.cancel_minutes)
-    return in_time or booking.status == BookingStatus.REQUESTED
+def may_cancel_free(*, booking: Booking, now: datetime) -> bool:
+    """Early enough by the terms under which it was booked, or never approved."""
+    is_unanswered = booking.status == BookingStatus.REQUESTED and booking.decided_by is None
+    return booking.late_fee_cents == 0 or now <= booking.free_until or is_unanswered
 
 
 def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False) -> None:
@@ -172,11 +88,11 @@ def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at
 def _cancel(session: Session, booking: Booking, actor: User, now: datetime, *, is_ours: bool) -> FreedTime | None:
     """Without offering what is freed."""
     lock_booking(session, booking)
-    _require_own(session, booking, actor)
+    require_own(session, booking, actor)
     if booking.end_at <= now:
         raise AlreadyOver()
-    is_free = is_ours or booking.user_id != actor.id or may_cancel_free(session, booking=booking, now=now)
-    fee_cents = 0 if is_free else policy_of(session, booking).late_fee_cents
+    is_free = is_ours or booking.user_id != actor.id or may_cancel_free(booking=booking, now=now)
+    fee_cents = 0 if is_free else booking.late_fee_cents
     return _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
 
 
@@ -206,20 +122,51 @@ def reject(session: Session, *, booking: Booking, actor: User, now: datetime) ->
 
 
 def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
-    """The person is there: said by themselves or by staff. Raises BookingOfAnother, TooEarly, AlreadyOver."""
+    """The person is there: said by themselves or by staff.
+
+    Who comes late takes back the time that was released, while nobody else has it. Raises BookingOfAnother, TooEarly,
+    AlreadyOver, HandoverFirst, Taken.
+    """
     lock_booking(session, booking)
-    _require_own(session, booking, actor)
+    require_own(session, booking, actor)
     if now < booking.start_at - CHECK_IN_EARLY:
         raise TooEarly()
     if now >= booking.end_at:
         raise AlreadyOver()
-    move_booking(session, booking, BookingStatus.CHECKED_IN, now=now, actor_id=actor.id, checked_in_at=now)
+    if not may_staff(session, user=actor, site_id=booking.site_id) and has_items(session, booking.resource_id):
+        raise HandoverFirst()
+    if booking.status == BookingStatus.NO_SHOW:
+        _hold_again(session, booking, now)
+    move_booking(
+        session, booking, BookingStatus.CHECKED_IN, now=now, actor_id=actor.id, checked_in_at=now, no_show_at=None
+    )
+
+
+def _hold_again(session: Session, booking: Booking, now: datetime) -> None:
+    """The rest of a booking that was counted as missed, with its buffer; raises Taken."""
+    end = booking.end_at + timedelta(minutes=policy_of(session, booking).after_minutes)
+    for resource_id in [each.id for each in lock_resources(session, list_held_ids(session, [booking.resource_id]))]:
+        create_hold(
+            session,
+            resource_id=resource_id,
+            start=now,
+            end=end,
+            reason=HoldReason.BOOKING,
+            now=now,
+            about_id=booking.hold_key,
+            created_by=booking.user_id,
+        )
 
 
 def check_out(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:
-    """The person is gone; the rest of the time is free again after the buffer for cleaning."""
+    """The person is gone; the rest of the time is free again after the buffer for cleaning.
+
+    Raises BookingOfAnother, ForbiddenMove, HandoverFirst.
+    """
     lock_booking(session, booking)
-    _require_own(session, booking, actor)
+    require_own(session, booking, actor)
+    if not may_staff(session, user=actor, site_id=booking.site_id) and has_items(session, booking.resource_id):
+        raise HandoverFirst()
     move_booking(session, booking, BookingStatus.CHECKED_OUT, now=now, actor_id=actor.id, checked_out_at=now)
     # Checked in early and out before the start: the buffer counts from the start.
     until = max(now, booking.start_at) + timedelta(minutes=policy_of(session, booking).after_minutes)
@@ -303,11 +250,12 @@ def offer_rest(session: Session, cleared: ClearedTime, *, now: datetime) -> None
         offer_freed(session, freed=freed, now=now)
 
 
-def annotate(session: Session, *, booking: Booking, text: str, actor: User) -> None:
+def annotate(session: Session, *, booking: Booking, text: str, actor: User, now: datetime) -> None:
     """Change the note of a booking whose holds stand; raises BookingOfAnother, ForbiddenMove."""
     lock_booking(session, booking)
-    _require_own(session, booking, actor)
+    require_own(session, booking, actor)
     if booking.status not in LIVE:
         raise ForbiddenMove(old=booking.status, new=booking.status)
+    booking.revision, booking.changed_at = booking.revision + 1, now
     booking.note = prose(text)[:2000]
     session.flush()

@@ -6,12 +6,13 @@ They repeat on the wall clock of the site: a weekly 10:00 stays 10:00 when the c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
+from dateutil.relativedelta import relativedelta
 from dateutil.rrule import rrulestr
 from sqlalchemy.orm import Session
 
@@ -21,8 +22,12 @@ from api.domain.booking.bookings.terms import get_terms
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, DomainError, Invalid
 from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
 
 MAX_OCCURRENCES = 100
+LONGEST_SERIES = relativedelta(years=10)
+# 400 years.
+TURN = timedelta(days=146_097)
 SKIP = "skip"
 # What becomes of an occurrence: SKIP, or the wall time to which it moves.
 Choice = str | datetime
@@ -48,6 +53,12 @@ class RuleTooOften(Invalid):
 
 class RuleTooLong(Invalid):
     """A series has at most {most} bookings."""
+
+    field = "rrule"
+
+
+class RuleTooFar(Invalid):
+    """A series lasts {years} years at most."""
 
     field = "rrule"
 
@@ -80,12 +91,17 @@ class Occurrence:
 def occurrences_of(rrule: str, *, start: datetime, end: datetime, zone: ZoneInfo) -> list[Occurrence]:
     """The times of a rule from `start` on; `start` and `end` are naive wall time. Pure.
 
-    Raises RuleUnreadable, RuleTooOften, RuleEndless, RuleTooLong, NothingLeft.
+    Raises RuleUnreadable, RuleTooOften, RuleEndless, RuleTooLong, RuleTooFar, NothingLeft.
     """
-    text, length = _normalise_rule(rrule, zone), end - start
+    parts, length = _parse_rule(rrule, zone), end - start
     try:
-        # One more than allowed, to see that there are too many without expanding a rule up to the year 9999.
-        times = [(when, when + length) for when in islice(rrulestr(text, dtstart=start), MAX_OCCURRENCES + 1)]
+        last = start + LONGEST_SERIES
+        until = parts.get("UNTIL", "")
+        # COUNT may not stand beside UNTIL, so it is counted here.
+        count = int(parts.pop("COUNT", MAX_OCCURRENCES + 1))
+        parts["UNTIL"] = min(until or "9", f"{last:%Y%m%dT%H%M%S}")
+        # One more than allowed, to see that there are too many.
+        times = [(when, when + length) for when in islice(_expand(parts, start), count)]
     except (ValueError, TypeError, AttributeError, OverflowError) as error:
         # dateutil raises all of these for rules that it cannot read; the last one is the end of the year 9999.
         raise RuleUnreadable() from error
@@ -93,18 +109,31 @@ def occurrences_of(rrule: str, *, start: datetime, end: datetime, zone: ZoneInfo
         raise RuleTooLong(most=MAX_OCCURRENCES)
     if not times:
         raise NothingLeft()
+    if until > parts["UNTIL"] or (not until and len(times) < count):
+        raise RuleTooFar(years=LONGEST_SERIES.years)
     return [Occurrence(index, *span) for index, span in enumerate(times)]
 
 
-def _normalise_rule(rrule: str, zone: ZoneInfo) -> str:
-    """The rule without `RRULE:`, its UNTIL as wall time."""
+def _expand(parts: dict[str, str], start: datetime) -> Iterator[datetime]:
+    """The times of a rule."""
+    # A rule may name days that never come, such as 30 February. dateutil looks for them up to the year 9999, past any
+    # UNTIL: three seconds. The calendar repeats itself, weekdays too, after 400 years; so the rule is expanded in the
+    # last such turn before 9999, which is soon searched.
+    turns = (9989 - start.year) // 400
+    later = {**parts, "UNTIL": f"{int(parts['UNTIL'][:4]) + 400 * turns:04}{parts['UNTIL'][4:]}"}
+    text = ";".join(f"{name}={value}" for name, value in later.items())
+    return (when - turns * TURN for when in rrulestr(text, dtstart=start + turns * TURN))
+
+
+def _parse_rule(rrule: str, zone: ZoneInfo) -> dict[str, str]:
+    """The parts of the rule by name, its UNTIL as wall time."""
     text = rrule.strip().upper().removeprefix("RRULE:")
     parts = dict(part.split("=", 1) for part in text.split(";") if "=" in part)
     # A second line could add dates (EXDATE, RDATE) that nothing here has checked.
     if len(text) > 300 or "FREQ" not in parts or "\n" in text:
         raise RuleUnreadable()
     if parts["FREQ"] not in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY") or any(
-        name in parts for name in ("BYHOUR", "BYMINUTE", "BYSECOND")
+        name in parts for name in ("BYHOUR", "BYMINUTE", "BYSECOND", "BYEASTER")
     ):
         raise RuleTooOften()
     if "COUNT" not in parts and "UNTIL" not in parts:
@@ -123,7 +152,7 @@ def _normalise_rule(rrule: str, zone: ZoneInfo) -> str:
         raise RuleUnreadable()
     if int(parts.get("COUNT", "1")) > MAX_OCCURRENCES:
         raise RuleTooLong(most=MAX_OCCURRENCES)
-    return ";".join(f"{name}={value}" for name, value in parts.items())
+    return parts
 
 
 def _utc_to_wall(until: str, zone: ZoneInfo) -> str:
@@ -142,12 +171,16 @@ def preview_series(
     user: User,
     now: datetime,
     choices: Mapping[int, Choice] | None = None,
+    actor: User | None = None,
 ) -> list[Occurrence]:
     """Every occurrence after the choices, each with its trouble. Writes nothing.
 
-    Raises NotFound, and what `occurrences_of` raises.
+    `actor` is the member of staff who does it for the person, if any. Raises NotFound, StaffOnly, and what
+    `occurrences_of` raises.
     """
     terms = get_terms(session, resource_id=request.resource_id, user=user)
+    if actor is not None and actor.id != user.id:
+        require_staff(session, user=actor, site_id=terms.site_id)
     start, end = (_wall_time(when, terms.zone) for when in (request.start, request.end))
     occurrences = [
         _apply_choice(occurrence, (choices or {}).get(occurrence.index))
@@ -156,7 +189,10 @@ def preview_series(
     return [
         occurrence
         if occurrence.skipped
-        else replace(occurrence, trouble=find_refusal(session, request=_at(request, occurrence), user=user, now=now))
+        else replace(
+            occurrence,
+            trouble=find_refusal(session, request=_at(request, occurrence), user=user, now=now, actor=actor),
+        )
         for occurrence in occurrences
     ]
 
@@ -185,12 +221,15 @@ def book_series(
     user: User,
     now: datetime,
     choices: Mapping[int, Choice] | None = None,
+    actor: User | None = None,
 ) -> list[Booking]:
-    """Book all occurrences that are not skipped, or none.
+    """Book all occurrences that are not skipped, or none; `actor` is the member of staff who does it, if any.
 
     Raises SeriesConflict with every occurrence, and what `preview_series` raises.
     """
-    occurrences = preview_series(session, request=request, rrule=rrule, user=user, now=now, choices=choices)
+    occurrences = preview_series(
+        session, request=request, rrule=rrule, user=user, now=now, choices=choices, actor=actor
+    )
     if troubled := [occurrence for occurrence in occurrences if occurrence.trouble]:
         raise SeriesConflict(occurrences=occurrences, count=len(troubled))
     kept = [occurrence for occurrence in occurrences if not occurrence.skipped]
@@ -199,14 +238,15 @@ def book_series(
     series = BookingSeries(user_id=user.id, resource_id=request.resource_id, rrule=rrule.strip()[:300], created_at=now)
     session.add(series)
     session.flush()
-    record(session, noun="series", noun_id=series.id, verb="booked", now=now, actor_id=user.id, count=len(kept))
+    record(
+        session, noun="series", noun_id=series.id, verb="booked", now=now, actor_id=(actor or user).id, count=len(kept)
+    )
     bookings = []
     with session.begin_nested():
         for occurrence in kept:
             try:
-                bookings.append(
-                    book(session, request=_at(request, occurrence), user=user, now=now, series_id=series.id)
-                )
+                one = _at(request, occurrence)
+                bookings.append(book(session, request=one, user=user, now=now, actor=actor, series_id=series.id))
             except DomainError as error:
                 # Somebody was faster since the preview, or the ones before have used the quota up.
                 changed = replace(occurrence, trouble=error)

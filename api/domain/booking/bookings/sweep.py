@@ -11,6 +11,7 @@ from api.domain.booking.bookings.change import mark_missed
 from api.domain.booking.bookings.table import Booking, BookingStatus, lock_holds_of, move_booking
 from api.domain.booking.bookings.waitlist import expire, lock_due_waits
 from api.domain.booking.rules import Rule
+from api.domain.places.doors import DoorUse
 from api.domain.places.timeline import release_hold
 
 # Rows of each kind in one transaction, which holds their locks to its end.
@@ -43,6 +44,8 @@ def _missed(now: datetime) -> Select[Booking]:
             Booking.status == BookingStatus.CONFIRMED,
             Rule.no_show_minutes.is_not(None),
             Booking.start_at + grace <= now,
+            # Whose door code opened has come, although nobody pressed a button.
+            ~select(DoorUse.id).where(DoorUse.booking_id == Booking.id, DoorUse.accepted).exists(),
             # Where nobody checks in, bookings stay confirmed for ever; without this bound each sweep would read them.
             Booking.start_at > now - timedelta(days=31),
         )

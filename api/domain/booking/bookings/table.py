@@ -37,6 +37,8 @@ NEXT: dict[BookingStatus, frozenset[BookingStatus]] = {
     # Back to requested: who moves a booking under a rule with approval asks for it again.
     _S.CONFIRMED: frozenset({_S.REQUESTED, _S.CHECKED_IN, _S.CANCELLED, _S.NO_SHOW}),
     _S.CHECKED_IN: frozenset({_S.CHECKED_OUT}),
+    # Who comes late, while nobody has taken the time.
+    _S.NO_SHOW: frozenset({_S.CHECKED_IN}),
 }
 # The statuses whose holds stand.
 LIVE = (_S.REQUESTED, _S.CONFIRMED, _S.CHECKED_IN)
@@ -79,12 +81,19 @@ class Booking(Base):
     price_trace: Mapped[list[Any]] = mapped_column(JSONB, default=list)
     # For a late cancellation, owed instead of the price.
     fee_cents: Mapped[Cents] = mapped_column(default=0)
+    # The fee as it stood when this was booked, or last moved by its person in time, and until when cancelling is free.
+    late_fee_cents: Mapped[Cents] = mapped_column(default=0)
+    cancel_minutes: Mapped[int] = mapped_column(default=0)
+    free_until: Mapped[Instant]
     no_show_at: Mapped[Instant | None]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     checked_in_at: Mapped[Instant | None]
     checked_out_at: Mapped[Instant | None]
     created_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Instant]
+    # Counted up with every change that calendars and letters show (SEQUENCE of RFC 5545), and when that was.
+    revision: Mapped[int] = mapped_column(default=0)
+    changed_at: Mapped[Instant]
     # When the letter about its present status and time was written; None while it is due.
     told_at: Mapped[Instant | None]
 
@@ -116,7 +125,7 @@ def move_booking(
 ) -> None:
     """Change the status and record it; the letter is due again. Raises ForbiddenMove, Stale."""
     old = booking.status
-    values = {"status_at": now, "told_at": None, **values}
+    values = {"status_at": now, "told_at": None, "revision": booking.revision + 1, "changed_at": now, **values}
     advance(session, booking, new, moves=NEXT, status=Booking.status, **values)
     record_booking(session, booking, new, now=now, actor_id=actor_id, old=old, fee_cents=booking.fee_cents)
 

@@ -271,22 +271,33 @@ def _as_instant(when: datetime, zone: ZoneInfo, field: str) -> datetime:
     raise HourExistsTwice(field=field)
 
 
-def check_time(terms: BookingTerms, *, start: datetime, end: datetime, now: datetime) -> None:
-    """Order, length, grid, notice and horizon. Staff of the site need no notice."""
+def check_time(
+    terms: BookingTerms,
+    *,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+    by_staff: bool = False,
+    has_begun: bool = False,
+) -> None:
+    """Order, length, grid, notice and horizon. Staff of the site need no notice, nor whom they book for."""
     policy = terms.policy
     if end <= start:
         raise EndsBeforeStart()
-    if start < now:
+    if start < now and not has_begun:
         raise StartsInPast()
     minutes = (end - start) / timedelta(minutes=1)
     if minutes < policy.min_minutes:
         raise TooShort(minutes=policy.min_minutes)
     if minutes > policy.max_minutes:
         raise TooLong(minutes=policy.max_minutes)
-    for when, field in ((start, "start"), (end, "end")):
+    # The start of what has begun stays as it is, also when the grid has changed since.
+    for when, field in ((end, "end"),) if has_begun else ((start, "start"), (end, "end")):
         if not is_on_grid(when, terms):
             raise OffGrid(minutes=policy.step_minutes, field=field)
-    if start - now < timedelta(minutes=policy.notice_minutes) and not is_staff(terms):
+    if has_begun:
+        return
+    if start - now < timedelta(minutes=policy.notice_minutes) and not (by_staff or is_staff(terms)):
         raise TooSoon(minutes=policy.notice_minutes)
     if start - now > timedelta(days=policy.horizon_days):
         raise TooFarAhead(days=policy.horizon_days)

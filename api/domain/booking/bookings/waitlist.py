@@ -22,6 +22,7 @@ from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
+from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, release_hold, span
 
@@ -104,17 +105,20 @@ class Wait(Base):
         return f"offer:{self.id}"
 
 
-def join_waitlist(session: Session, *, request: BookingRequest, user: User, now: datetime) -> Wait:
-    """Stand in line for a slot that is taken and that the person could else book.
+def join_waitlist(
+    session: Session, *, request: BookingRequest, user: User, now: datetime, actor: User | None = None
+) -> Wait:
+    """Stand in line for a slot that is taken and that the person could else book; `actor` is who does it for them.
 
     Raises AlreadyWaiting, NotTaken, and what `book` raises but for Taken.
     """
-    refusal = find_refusal(session, request=request, user=user, now=now)
-    if refusal is None:
-        raise NotTaken()
-    if not isinstance(refusal, Taken):
-        raise refusal
     terms = get_terms(session, resource_id=request.resource_id, user=user)
+    if actor is not None and actor.id != user.id:
+        require_staff(session, user=actor, site_id=terms.site_id)
+    # By the person's own rights, because they will take the offer themselves.
+    refusal = find_refusal(session, request=request, user=user, now=now)
+    if not isinstance(refusal, Taken):
+        raise refusal or NotTaken()
     wait = Wait(
         user_id=user.id,
         resource_id=terms.resource_id,
@@ -130,7 +134,15 @@ def join_waitlist(session: Session, *, request: BookingRequest, user: User, now:
             session.add(wait)
     except IntegrityError as error:
         raise AlreadyWaiting() from error
-    record(session, noun="wait", noun_id=wait.id, verb="joined", now=now, actor_id=user.id, site_id=terms.site_id)
+    record(
+        session,
+        noun="wait",
+        noun_id=wait.id,
+        verb="joined",
+        now=now,
+        actor_id=(actor or user).id,
+        site_id=terms.site_id,
+    )
     return wait
 
 
