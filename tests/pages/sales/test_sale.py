@@ -102,7 +102,13 @@ def test_from_accept_to_paid_on_pages(session: Session, alice: Browser, bob: Bro
     print_next(session, shop)
     assert "100%" in alice.get(page).text
     bob.post(f"{page}/parts/1/check", {"good": "2"})
+    assert bob.get(f"{page}/invoice").status_code == 409  # nothing is delivered yet
     bob.post(f"{page}/deliver")
+    preview = bob.get(f"{page}/invoice").text
+    assert quote.lines[0].model.name in preview
+    assert f"€{quote.total_cents / 100:.2f}" in preview
+    assert session.scalar(select(Invoice.id)) is None
+    assert alice.get(f"{page}/invoice").status_code == 403
     bob.post(f"{page}/invoice")
     invoice = session.scalars(select(Invoice)).one()
     statement = f"Date;Libelle;Montant\n24/11/2026;{invoice.number};{invoice.total_cents / 100}\n".encode()

@@ -10,9 +10,11 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, PageRequest, Paging
 from api.domain.billing import payments
+from api.domain.billing.facturx import totals
+from api.domain.billing.sellers import today
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
-from api.domain.people.roles import may_staff
+from api.domain.people.roles import may_staff, require_staff
 from api.domain.printing.runs import SitePlans
 from api.domain.sales import orders
 from api.domain.sales.orders import Order, OrderStatus
@@ -96,6 +98,22 @@ def deliver(reader: Reader, session: DbSession, user: CurrentUser, order_id: int
     with trying(session, form):
         orders.deliver(session, order=order, actor=user, now=reader.now)
     return _after(reader, session, user, order, form, N_("Order delivered: the delivery note is ready."))
+
+
+@router.get("/orders/{order_id}/invoice")
+def invoice_preview(reader: Reader, session: DbSession, user: CurrentUser, order_id: int) -> Response:
+    """The invoice as it would be issued now: once it is, only a credit note takes it back."""
+    order = orders.get_order(session, order_id, user=user)
+    require_staff(session, user=user, site_id=order.site_id)
+    form = Form(reader.request)
+    with trying(session, form):
+        orders.require_delivered(order)
+        draft = orders.draft_invoice(session, orders=[order], on=today(reader.now))
+    if form.errors:
+        return _draw(reader, session, user, order, form, status=form.status)
+    sums = totals(draft)
+    lines = list(zip(draft.lines, sums.line_net_cents, strict=True))
+    return reader.page("sales/invoice_preview.html", order=order, draft=draft, sums=sums, lines=lines)
 
 
 @router.post("/orders/{order_id}/invoice")

@@ -9,6 +9,7 @@ from api.domain.sales.orders.billing import list_orders_on_invoice as list_order
 from api.domain.sales.orders.billing import lock_delivered as lock_delivered
 from api.domain.sales.orders.billing import mark_invoiced as mark_invoiced
 from api.domain.sales.orders.billing import request_deposit as request_deposit
+from api.domain.sales.orders.billing import require_delivered as require_delivered
 from api.domain.sales.orders.delivery import deliver as deliver
 from api.domain.sales.orders.delivery import read_note as read_note
 from api.domain.sales.orders.production import cancel as cancel

@@ -137,13 +137,19 @@ def invoice_orders(session: Session, *, orders: Sequence[Order], judge: Judge, a
     return invoice
 
 
+def require_delivered(order: Order) -> None:
+    """Raises NotDelivered when this order cannot be invoiced, or is already."""
+    if order.status is not OrderStatus.DELIVERED:
+        raise NotDelivered()
+
+
 def lock_delivered(session: Session, *, orders: Sequence[Order]) -> None:
     """Lock these orders; raises NotDelivered when one of them cannot be invoiced, or cannot any more."""
     # In the order of the ids: two clerks with orders in common would else wait for each other.
     for order in sorted(orders, key=lambda each: each.id):
         lock_order(session, order)
-    if any(order.status is not OrderStatus.DELIVERED for order in orders):
-        raise NotDelivered()
+    for order in orders:
+        require_delivered(order)
 
 
 def mark_invoiced(session: Session, *, orders: Sequence[Order], invoice: Invoice) -> None:
