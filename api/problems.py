@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from api.deps import token_of
+from api.deps import LoginNeeded, token_of
 from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound, fill
 from api.settings import settings
 
@@ -193,7 +193,13 @@ def install(app: FastAPI, *, show: Show = as_json, words: Words = _untranslated)
 def _error_of(request: Request, status: int) -> DomainError:
     """The words for what Starlette or the guard of bodies has refused."""
     limit_mb = getattr(request.state, "limit_mb", settings().upload_limit_mb)
-    errors = {404: NoSuchPage(), 405: WrongMethod(), 408: TooSlow(), 413: TooLarge(limit_mb=limit_mb)}
+    errors = {
+        401: LoginNeeded(),
+        404: NoSuchPage(),
+        405: WrongMethod(),
+        408: TooSlow(),
+        413: TooLarge(limit_mb=limit_mb),
+    }
     return errors.get(status, Invalid())
 
 

@@ -8,10 +8,13 @@ import time
 from typing import NoReturn
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import Message, Receive, Scope
 
 from api.adapters import bank, photos
+from api.deps import token_of
 from api.settings import settings
+from web.cookies import find_cookie
 
 MB = 1_000_000
 FORM_MB = 1
@@ -42,12 +45,19 @@ def limit_mb(path: str) -> int:
     return next((mb for paths, mb in OTHER_FILES.items() if paths.fullmatch(path)), FORM_MB)
 
 
+def _shows_login(request: Request) -> bool:
+    return bool(token_of(request) or find_cookie(request, "session"))
+
+
 class GuardedBody:
-    """`receive` of one request: raises HTTPException 413 once the body is too long, 408 when it comes too slowly."""
+    """`receive` of one request; raises HTTPException 413 or 401 for too long a body, 408 for too slow a one."""
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        limit = limit_mb(scope["path"])
+        limit, self._refusal = limit_mb(scope["path"]), 413
+        # Every route that takes files needs a login: whoever shows none does not fill the disk first.
+        if limit > FORM_MB and not _shows_login(Request(scope)):
+            limit, self._refusal = FORM_MB, 401
         self._limit_bytes = limit * MB + REST_BYTES
         scope["state"]["limit_mb"] = limit  # for the words of the 413
         length = dict(scope["headers"]).get(b"content-length", b"")
@@ -75,7 +85,7 @@ class GuardedBody:
     def _check_length(self, length_bytes: int) -> None:
         if length_bytes > self._limit_bytes:
             self._is_refused = True
-            raise HTTPException(413)
+            raise HTTPException(self._refusal)
 
     async def _next(self) -> Message:
         # Only the time counts in which we wait for the client: our own load refuses nobody.

@@ -176,6 +176,9 @@ def test_one_byte_now_and_then_is_408(site: Site, hurry: None) -> None:
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
+TOKEN = [(b"authorization", b"Bearer etb_x")]
+
+
 def body_at(bytes_per_s: int, size_bytes: int) -> float:
     """After how many seconds of a line of this speed a body is refused; 0 when it is taken whole."""
     chunk, seconds, sent = 16_384, 0.0, 0
@@ -185,7 +188,8 @@ def body_at(bytes_per_s: int, size_bytes: int) -> float:
         sent += chunk
         return {"type": "http.request", "body": b"x" * chunk, "more_body": sent < size_bytes}
 
-    body = bodies.GuardedBody({"path": "/print", "headers": [], "state": {}}, receive)  # type: ignore[arg-type]
+    scope = {"type": "http", "path": "/print", "headers": TOKEN, "state": {}}
+    body = bodies.GuardedBody(scope, receive)  # type: ignore[arg-type]
 
     async def read() -> float:
         nonlocal seconds
@@ -277,6 +281,18 @@ def test_every_route_that_takes_a_file_has_a_limit_of_its_own() -> None:
     for path, limit_mb in FILE_ROUTES.items():
         assert bodies.limit_mb(re.sub(r"\{[^}]+\}", "1", path)) == limit_mb
     assert bodies.limit_mb("/login") == bodies.limit_mb("/api/v1/bookings") == bodies.FORM_MB
+
+
+@pytest.mark.parametrize("path", ["/print", "/quotes/files", "/api/v1/models"])
+def test_a_stranger_sends_no_files(site: Site, token: Callable[[str], str], path: str) -> None:
+    head = f"POST {path} HTTP/1.1\n{MULTIPART}\nContent-Length: 5000000\nConnection: close"
+    answer = site.ask(head, PART)
+    assert answer.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 303 "))
+    assert b"413" not in answer
+    with closing(site.open(f"{head}\nAuthorization: Bearer {token('alice')}", PART)) as connection:
+        connection.settimeout(1)
+        with pytest.raises(TimeoutError):
+            connection.recv(100)
 
 
 def test_a_file_for_a_route_that_takes_none_is_413(token: Callable[[str], str]) -> None:
