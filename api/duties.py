@@ -24,6 +24,7 @@ from api.domain.booking.bookings import review_line, sweep_times
 from api.domain.core.duties import FailureCause, record_failure, record_success
 from api.domain.core.errors import DomainError
 from api.domain.core.idempotency import purge_keys
+from api.domain.core.restores import is_paused
 from api.domain.messages.dunning import enqueue_lost_documents, move_promises, remind_all
 from api.domain.messages.notifications import enqueue_unsent
 from api.domain.messages.purges import enqueue_purges
@@ -81,6 +82,13 @@ def delete_ended_steps() -> None:
         session.execute(_DELETE_ENDED, {"kept": KEEP_ENDED})
 
 
+def bill_months() -> None:
+    """Not by a copy that was just restored: the first installation may have billed that month already."""
+    with transaction() as session:
+        if not is_paused(session):
+            enqueue_months(session, now=datetime.now(UTC))
+
+
 def ask_platform() -> None:
     if settings().flow_url:
         from api.adapters.sending import enqueue_flows  # noqa: PLC0415  loads the client of the platform
@@ -114,7 +122,7 @@ def background_duties() -> list[Duty]:
         _verb("documents", enqueue_lost_documents),
         _verb("dunning", remind_all, 10 * MINUTE_S),
         _verb("promises", move_promises),
-        _verb("months", enqueue_months, 10 * MINUTE_S),
+        Duty("months", bill_months, 10 * MINUTE_S),
         Duty("models", purge_models, HOUR_S),
         Duty("platform", ask_platform, MINUTE_S),
         Duty("steps", delete_ended_steps, HOUR_S),

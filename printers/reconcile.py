@@ -9,12 +9,14 @@ No transaction is open while a printer is spoken to. Each step allows for a cras
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 from sqlalchemy import update
@@ -26,7 +28,7 @@ from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
 from api.domain.printing.printers import fill_plate, get_printer, record_unreachable
-from api.domain.printing.runs import BEFORE_START, Run, RunStatus, claim_next, move_run
+from api.domain.printing.runs import BEFORE_START, Run, RunStatus, claim_next, hold_printed, move_run
 from api.domain.printing.states import ACTIVE, Machine
 from printers.decide import Action, Decision, PrinterView, decide
 from printers.fleet import open_printer
@@ -57,6 +59,9 @@ PEEK_S = 0.05
 # A plate whose printer does not take it for so long is given back, as long as nothing was started.
 GIVE_BACK_AFTER_S = 60.0
 # Trying again is useless until a person has done something at the printer's server.
+# Where files of runs lie on a printer, and their names.
+FOLDERS = ("etabli", "etabli/done")
+RUN_FILE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.gcode$")
 NEEDS_PERSON = frozenset({"disk_full", "no_right", "wrong_key"})
 
 Clock = Callable[[], datetime]
@@ -104,6 +109,8 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
     try:
         port = opener(facts.url, facts.sealed_key)
         observation = port.observe()
+        if facts.is_restored:
+            _compare_files(facts, port, clock())
         view = _view_files(live, observation, port) if live is not None else None
     except PrinterError as error:
         return _record_unreached(facts, error, clock())
@@ -116,6 +123,15 @@ def _step(printer_id: int, clock: Clock, opener: Callable[[str, str], PrinterPor
         save_progress(session, live, observation, decision, clock())
         save_observation(session, facts, observation, clock())
     return _act(facts, live, decision, view, port, clock)
+
+
+def _compare_files(facts: PrinterFacts, port: PrinterPort, now: datetime) -> None:
+    """After a restore: hold back what this printer has printed, or was given, since the backup. Raises PrinterError."""
+    paths = [(file.path, file.sha1) for folder in FOLDERS for file in port.list_files(folder)]
+    files = {UUID(name[1]): sha1 for path, sha1 in paths if (name := RUN_FILE.search(path))}
+    with transaction() as session:
+        jobs = hold_printed(session, printer_id=facts.printer_id, files=files, now=now)
+    log.warning("restored copy compared", printer=facts.printer_id, files=len(files), held=[job.id for job in jobs])
 
 
 def _record_unreached(facts: PrinterFacts, error: PrinterError, now: datetime) -> StepResult:

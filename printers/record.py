@@ -30,6 +30,7 @@ from api.domain.printing.runs import (
     list_unfiled,
     move_run,
     record_progress,
+    waits_for_comparison,
 )
 from api.domain.printing.states import ACTIVE, FaultCode
 from printers.decide import Action, Decision, PrinterView, StoredRun
@@ -72,6 +73,7 @@ class PrinterFacts:
     live: LiveRun | None
     unfiled: tuple[UnfiledRun, ...] = ()
     fault: FaultCode | None = None
+    is_restored: bool = False
 
     @property
     def was_printing(self) -> bool:
@@ -90,10 +92,14 @@ def read_facts(session: Session, printer_id: int, now: datetime) -> PrinterFacts
     is_in_service = not printer.in_maintenance and printer.resource.retired_at is None
     is_resting = printer.not_before is not None and now < printer.not_before
     claims = printer.plate_clear and is_in_service and fault is None and not is_resting
+    claims = claims and not waits_for_comparison(session, site_id=printer.site_id)
     runs = list_unfiled(session, printer_id=printer_id)
     live = next((to_live_run(run, now) for run in runs if run.status in LIVE), None)
     unfiled = tuple(UnfiledRun(run.id, run.path, run.started_at is not None) for run in runs if run.status not in LIVE)
-    return PrinterFacts(printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled, fault)
+    is_restored = printer.restored_at is not None
+    return PrinterFacts(
+        printer_id, printer.url, printer.sealed_key, printer.machine, claims, live, unfiled, fault, is_restored
+    )
 
 
 def to_live_run(run: Run, now: datetime) -> LiveRun:

@@ -163,6 +163,13 @@ def _revision_of(url: str) -> str | None:
         return str(row[0]) if row else None
 
 
+def database_fault(error: Exception) -> str:
+    """Why a database cannot be used, in one line. An address that cannot be read is not repeated: it has a password."""
+    if isinstance(error, psycopg.OperationalError):
+        return str(error).strip().partition("\n")[0]
+    return "its address is invalid"
+
+
 def _connect(url: str) -> psycopg.Connection:
     """Waits for a server that starts; raises NoDatabase with the reason, without the password."""
     if not url.startswith(("postgresql://", "postgresql+psycopg://")):
@@ -174,7 +181,7 @@ def _connect(url: str) -> psycopg.Connection:
                 url.replace("postgresql+psycopg://", "postgresql://", 1), autocommit=True, connect_timeout=5
             )
         except psycopg.Error as error:
-            reason = str(error).strip().partition("\n")[0]
+            reason = database_fault(error)
             # A wrong password or name stays wrong. libpq gives no code for it, only these words.
             is_final = any(words in reason for words in ("authentication failed", "does not exist", "invalid"))
             if is_final or time.monotonic() > deadline:

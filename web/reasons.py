@@ -57,6 +57,7 @@ ENDS: dict[str, str] = {
     "disk_full": N_("The disk of OctoPrint is full."),
     "key_refused": N_("The request for a key was refused, or nobody answered in time."),
     "nobody_agreed": N_("The request for a key was not accepted in time on the OctoPrint page."),
+    "restored": N_("Restored from a backup, and perhaps printed since: look for the part before it is printed again."),
     "run_failed": N_("This plate failed several times."),
 }
 

@@ -13,12 +13,15 @@ import structlog
 from api.addresses import address_of
 from api.db import transaction
 from api.domain.booking.feeds import ics_of_letter
+from api.domain.core import restores
 from api.domain.messages.notifications import Mail
 from api.settings import settings
 
 log = structlog.get_logger()
 
 TIMEOUT_S = 15
+# Beside a letter on the page of letters.
+FROM_BACKUP = "Restored from a backup: it may have been sent already."
 
 
 def send_mail(mail_id: int) -> None:
@@ -29,6 +32,9 @@ def send_mail(mail_id: int) -> None:
     with transaction() as session:
         mail = session.get_one(Mail, mail_id)
         if mail.sent_at is not None:
+            return
+        if restores.may_have_been_sent(session, written_at=mail.created_at):
+            mail.trouble = FROM_BACKUP
             return
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = settings().mail_from, mail.recipient, mail.subject

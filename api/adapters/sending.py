@@ -12,6 +12,7 @@ from api.db import transaction
 from api.domain.billing import platform
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.platform import DepositedAlready, Flow, FlowTrouble, Platform
+from api.domain.core import restores
 from api.domain.pricing.legal import CustomerType
 
 log = structlog.get_logger()
@@ -24,6 +25,9 @@ def send_invoice(invoice_id: int, *, to: Platform | None = None) -> None:
         return
     with transaction() as session:
         invoice = session.get_one(Invoice, invoice_id)
+        # A restored copy cannot know what the platform has; a person deposits these, or looks there.
+        if restores.may_have_been_sent(session, written_at=invoice.issued_at):
+            return
         if invoice.pdf_key is None or platform.list_flows(session, invoice_id=invoice_id):
             return
         key, number, sha256 = invoice.pdf_key, invoice.number, invoice.pdf_sha256 or ""

@@ -18,6 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from api.adapters import mail
 from api.db import transaction
+from api.domain.core import restores
 from api.domain.messages.notifications import Mail
 from api.settings import settings
 from tests.world import NOW, make_user
@@ -236,3 +237,19 @@ def test_a_letter_and_its_password_go_only_to_the_server_that_was_named(
     assert (len(postman.letters), len(postman.logins)) == (arrives, arrives)
     assert (look(letter_id).sent_at is not None) is arrives
     assert arrives or "certificate" in look(letter_id).trouble.lower()
+
+
+def test_a_restored_copy_sends_only_what_it_writes_after_it_goes_on(letter_id: int, postman: Postman) -> None:
+    """The letter of before may have gone out from the first installation."""
+    with transaction() as session:
+        restores.record_restore(session, now=NOW)
+    mail.send_mail(letter_id)
+    with transaction() as session:
+        assert restores.resume(session, now=NOW + dt.timedelta(minutes=1))
+        assert not restores.resume(session, now=NOW + dt.timedelta(minutes=2))
+    mail.send_mail(letter_id)
+    assert (postman.letters, look(letter_id).sent_at, look(letter_id).trouble) == ([], None, mail.FROM_BACKUP)
+    with transaction() as session:
+        session.get_one(Mail, letter_id).created_at = NOW + dt.timedelta(minutes=1)
+    mail.send_mail(letter_id)
+    assert (len(postman.letters), look(letter_id).trouble) == (1, "")

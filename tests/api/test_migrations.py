@@ -12,6 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 import api.domain
 from api.adapters.postgres import EmbeddedPostgres
@@ -69,3 +70,18 @@ def test_procrastinate_schema_is_that_of_the_installed_package() -> None:
     frozen = (ROOT / "api/migrations/sql/procrastinate_3_10.sql").read_text()
 
     assert frozen.split("\n", 1)[1] == installed
+
+
+def test_what_may_not_be_changed_may_not_be_emptied_either(engine: Engine) -> None:
+    """TRUNCATE does not meet the triggers of rows."""
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql(
+            "SELECT tgrelid::regclass::text, array_agg(tgname::text) FROM pg_trigger WHERE NOT tgisinternal GROUP BY 1"
+        )
+        triggers = {table: set(names) for table, names in rows}
+    guarded = [table for table, names in triggers.items() if names & {"append_only", "guard_change"}]
+    assert "changes" in guarded
+    assert "invoices" in guarded
+    for table in guarded:
+        with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
+            connection.exec_driver_sql(f"TRUNCATE {table} CASCADE")

@@ -12,7 +12,7 @@ from api.settings import settings
 from printers.octoprint import OctoPrint
 from printers.octoprint.wire import GuardedSession
 from printers.port import PrinterError
-from printers.push import PushMessage, watch
+from printers.push import PushIntervals, PushMessage, _Listener
 from printers.simulator import SimulatedOctoPrint
 
 NAME = "octopi.example"
@@ -76,20 +76,19 @@ def test_a_name_that_leads_elsewhere_by_now_is_not_spoken_to(
 def test_the_push_socket_is_not_opened_there_either(
     simulator: SimulatedOctoPrint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The login still meets the printer; before the socket is opened the name leads elsewhere."""
-    names = Names("127.0.0.1", "169.254.169.254")
-    monkeypatch.setattr(socket, "getaddrinfo", names)
-    pushes: list[PushMessage] = []
+    """The login has met the printer; when the socket is to be opened, the name leads elsewhere."""
+    monkeypatch.setattr(socket, "getaddrinfo", Names("169.254.169.254"))
 
     async def on_push(push: PushMessage) -> None:
-        pushes.append(push)
+        raise AssertionError(push)
 
     async def scenario() -> None:
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(watch(named(simulator), simulator.key, on_push), 1.5)
+        listener = _Listener(named(simulator), simulator.key, on_push, PushIntervals(), None)
+        with pytest.raises(PrinterError) as refused:
+            await listener._connect()
+        assert refused.value.reason == "forbidden"
 
     asyncio.run(scenario())
-    assert (pushes, names.asked >= 2) == ([], True)
 
 
 def test_the_next_address_of_a_name_is_tried_and_the_name_stays_in_the_request(monkeypatch: pytest.MonkeyPatch) -> None:

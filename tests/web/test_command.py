@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from api.db import engine, sessions, transaction
+from api.domain.core.restores import is_paused
 from api.domain.printing.printers import list_printers
 from api.settings import settings
 from api.steps import BACKGROUND, DISPATCH, STEPS
@@ -85,6 +86,16 @@ def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monke
     assert (new / "files" / "part.stl").read_text() == "solid"
     with pytest.raises(CannotBackUp, match="is not empty"):
         restore_from(new, copy)
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+    forget_process()
+    with running_database(new), transaction() as session:
+        assert is_paused(session)
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+    forget_process()
+    assert "from now on" in etabli_in(new, "resume")
+    monkeypatch.delenv("ETABLI_DATABASE_URL")
+    forget_process()
+    assert "Nothing stands still" in etabli_in(new, "resume")
 
 
 def test_a_taken_port_is_said_in_one_line_before_anything_starts(place: Path) -> None:
@@ -160,7 +171,11 @@ def test_the_first_administrator_and_a_token_are_made_by_command(place: Path) ->
 
 def etabli(*arguments: str) -> str:
     """What one command said, or what it refused."""
-    done = CliRunner().invoke(app, [*arguments, "--data", os.environ["ETABLI_DATA_DIR"]])
+    return etabli_in(Path(os.environ["ETABLI_DATA_DIR"]), *arguments)
+
+
+def etabli_in(data_dir: Path, *arguments: str) -> str:
+    done = CliRunner().invoke(app, [*arguments, "--data", str(data_dir)])
     return done.output + (str(done.exception) if done.exception else "")
 
 

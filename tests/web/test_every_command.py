@@ -46,9 +46,9 @@ SERVING = {
     "printers": "printers",
     "tasks": "tasks --queue dispatch --queue background",
 }
-# Tried elsewhere: `restore` wants a backup and an empty installation (test_command), `up` and the README are below,
+# Tried elsewhere: `restore` and `resume` want a backup (test_command), `up` and the README are below,
 # `demo` is `up` with the printers of tests/printers/test_lab and the rows of test_demo.
-ELSEWHERE = {"restore", "up", "demo"}
+ELSEWHERE = {"restore", "resume", "up", "demo"}
 
 
 def leaves(command: Any, path: str = "") -> Iterator[str]:  # Any: typer brings its own kind of click

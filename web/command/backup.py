@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -57,12 +58,39 @@ def restore_from(data_dir: Path, source: Path) -> str:
             use_database(url)
             _load(data_dir, url, dump)
             migrate(url)
+            _stand_still()
         finally:
             if server:
                 server.stop()
     for name in FOLDERS:
         shutil.copytree(source / name, data_dir / name, dirs_exist_ok=True)
-    return f"{data_dir} is as it was in {source}. Look at each printer before you start: prints may have gone on since."
+    return (
+        f"{data_dir} is as it was in {source}. It stands still: nothing is printed before the files of all printers "
+        f"of a place were compared, and letters and invoices stay here until `etabli resume`."
+    )
+
+
+def _stand_still() -> None:
+    """What the first installation did since the backup is not known here: print, send and bill nothing twice."""
+    from api.db import transaction  # noqa: PLC0415  the database is known only now
+    from api.domain.core.restores import record_restore  # noqa: PLC0415
+    from api.domain.printing.runs import mark_restored  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    with transaction() as session:
+        record_restore(session, now=now)
+        mark_restored(session, now=now)
+
+
+def resume() -> str:
+    """Let a restored copy go on; raises CannotBackUp when it does not stand still."""
+    from api.db import transaction  # noqa: PLC0415
+    from api.domain.core import restores  # noqa: PLC0415
+
+    with transaction() as session:
+        if not restores.resume(session, now=datetime.now(UTC)):
+            raise CannotBackUp("Nothing stands still here: no backup was restored since the last `etabli resume`.")
+    return "Letters and invoices that are written from now on are sent. Older ones that were not sent stay here."
 
 
 def _load(data_dir: Path, url: str, dump: Path) -> None:

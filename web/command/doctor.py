@@ -20,7 +20,7 @@ from api.heartbeats import PARTS
 from api.settings import settings
 from printers.lab import LabFailed, octoprint_executable
 from printers.sandbox import SandboxKind, sandbox_kind
-from web.installation import embedded_postgres, is_supervised
+from web.installation import database_fault, embedded_postgres, is_supervised
 
 POSTGRES_MIN = 15
 DISK_FAIL_GB, DISK_WARN_GB = 1, 5
@@ -90,7 +90,7 @@ def _external(url: str) -> Finding:
         with psycopg.connect(_libpq(url), connect_timeout=5) as connection:
             major = connection.info.server_version // 10_000
     except (psycopg.Error, ArgumentError, ValueError) as error:
-        return Finding("fail", "PostgreSQL", f"ETABLI_DATABASE_URL does not answer: {str(error).splitlines()[0]}")
+        return Finding("fail", "PostgreSQL", f"ETABLI_DATABASE_URL does not answer: {database_fault(error)}")
     if major < POSTGRES_MIN:
         return Finding("fail", "PostgreSQL", f"version {major}: at least {POSTGRES_MIN} is needed")
     return Finding("ok", "PostgreSQL", f"version {major} by ETABLI_DATABASE_URL")
@@ -103,7 +103,7 @@ def _workers(data_dir: Path) -> Finding:
     try:
         silent = _silent_parts(url) if url else list(PARTS)
     except (psycopg.Error, ArgumentError, ValueError) as error:
-        return Finding("fail", "Workers", f"cannot be asked: {str(error).splitlines()[0]}")
+        return Finding("fail", "Workers", f"cannot be asked: {database_fault(error)}")
     if not silent:
         return Finding("ok", "Workers", f"{', '.join(PARTS)}: all at work")
     # An installation that was stopped is no fault; parts may also run alone, or on other machines.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from web.installation import prepare_data_dir
+from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
 MARKS = {"ok": "ok  ", "warn": "WARN", "fail": "FAIL"}
@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command()(doctor)
     app.command()(backup)
     app.command()(restore)
+    app.command()(resume)
 
 
 def doctor(data: Data = None) -> None:
@@ -44,3 +45,11 @@ def restore(
     from web.command.backup import restore_from  # noqa: PLC0415
 
     typer.echo(restore_from(prepare_data_dir(data), from_))
+
+
+def resume(data: Data = None) -> None:
+    """Let a restored copy send letters and invoices again, once nobody else runs the same installation."""
+    from web.command import backup  # noqa: PLC0415
+
+    with migrated_database(prepare_data_dir(data)):
+        typer.echo(backup.resume())

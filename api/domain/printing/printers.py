@@ -82,6 +82,8 @@ class Printer(Base):
     # After a failed dispatch nothing is claimed for it before this instant.
     not_before: Mapped[Instant | None]
     server_version: Mapped[str] = mapped_column(String(40), default="")
+    # Since a backup was restored, and its files not yet compared with our runs (runs/restored.py).
+    restored_at: Mapped[Instant | None]
 
     resource: Mapped[Resource] = relationship(lazy="joined")
     kind: Mapped[PrinterKind] = relationship(lazy="joined")

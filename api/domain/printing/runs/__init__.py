@@ -5,6 +5,9 @@ from api.domain.printing.runs.end import cancel_job as cancel_job
 from api.domain.printing.runs.end import finish as finish
 from api.domain.printing.runs.end import resolve as resolve
 from api.domain.printing.runs.overrun import keep_hold as keep_hold
+from api.domain.printing.runs.restored import hold_printed as hold_printed
+from api.domain.printing.runs.restored import mark_restored as mark_restored
+from api.domain.printing.runs.restored import waits_for_comparison as waits_for_comparison
 from api.domain.printing.runs.site_plan import SitePlans as SitePlans
 from api.domain.printing.runs.site_plan import find_plan as find_plan
 from api.domain.printing.runs.site_plan import plan_site as plan_site
