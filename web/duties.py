@@ -14,6 +14,7 @@ NAMES: dict[str, str] = {
     "line": N_("Offers to people on the waiting list"),
     "slices": N_("Slicing that was interrupted"),
     "settling": N_("Queueing of sliced prints"),
+    "maintenance": N_("Time of printers in maintenance"),
     "letters": N_("Letters that could not be sent"),
     "documents": N_("Invoices without a document"),
     "dunning": N_("Payment reminders"),
