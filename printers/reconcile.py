@@ -58,10 +58,10 @@ MOST_REFUSALS = 3
 PEEK_S = 0.05
 # A plate whose printer does not take it for so long is given back, as long as nothing was started.
 GIVE_BACK_AFTER_S = 60.0
-# Trying again is useless until a person has done something at the printer's server.
 # Where files of runs lie on a printer, and their names.
 FOLDERS = ("etabli", "etabli/done")
 RUN_FILE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.gcode$")
+# Trying again is useless until a person has done something at the printer's server.
 NEEDS_PERSON = frozenset({"disk_full", "no_right", "wrong_key"})
 
 Clock = Callable[[], datetime]
