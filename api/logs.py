@@ -27,9 +27,10 @@ LINE_CHARACTERS = 400
 TRACEBACK_LINES = 80
 HIDDEN = "[hidden]"
 SECRET_NAMES = re.compile(r"authorization|cookie|csrf|password|secret|token", re.IGNORECASE)
-# What gives itself away wherever it stands: our API tokens, a password in an address, what a header or field carries,
-# and the values of a row in PostgreSQL's messages.
+# What gives itself away wherever it stands: the address of a calendar, which is read without a login, our API tokens,
+# a password in an address, what a header or field carries, and the values of a row in PostgreSQL's messages.
 SECRET_TEXTS = (
+    (re.compile(r"(?<=/feeds/)[\w-]{20,}"), HIDDEN),
     (re.compile(r"etb_[\w-]{8,}"), HIDDEN),
     (re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"), HIDDEN),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {HIDDEN}"),

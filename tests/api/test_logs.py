@@ -56,6 +56,7 @@ def test_debug_shows_every_look(debug_log: io.StringIO) -> None:
     "text",
     [
         "etb_0123456789abcdefghij",
+        "GET /feeds/0123456789abcdefghij-0123456789.ics",
         "Authorization: Bearer abcdef0123456789",
         "smtp://robot:hunter22@mail.example",
         "cookie session=abcdefghijklmnop",
