@@ -11,9 +11,12 @@ _HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202
 
 def one_line(text: str) -> str:
     """A name or title: NFC, no control characters, single spaces."""
-    return _HIDDEN.sub("", " ".join(unicodedata.normalize("NFC", text).split())).strip()
+    # Some control characters count as spaces. What stands on both sides of the others may compose once they are gone,
+    # so the normal form comes last.
+    visible = _HIDDEN.sub("", " ".join(text.split()))
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 def prose(text: str) -> str:
     """A note, which keeps its lines: NFC, no other control characters."""
-    return _HIDDEN.sub("", unicodedata.normalize("NFC", text.replace("\r\n", "\n"))).strip()
+    return unicodedata.normalize("NFC", _HIDDEN.sub("", text.replace("\r\n", "\n"))).strip()

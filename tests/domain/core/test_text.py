@@ -17,6 +17,8 @@ from api.domain.core.text import one_line, prose
         ("e\u0301", "é"),
         ("a\u2028b\u0085c", "a b c"),
         ("\x00", ""),
+        ("e\x00\u0301", "é"),
+        ("a \x00 b", "a b"),
         ("«\u00a0A\u00a0»", "« A »"),
     ],
 )
