@@ -60,6 +60,13 @@ def check_printer_url(url: str, *, allow: Sequence[str] | None = None) -> str:
     return url.strip().rstrip("/")
 
 
+def server_of(url: str, *, allow: Sequence[str] | None = None) -> str:
+    """Which server it leads to now, as `address:port/path`: of several addresses the lowest. Raises as check_host."""
+    host, port = _parts(url)
+    lowest = min(check_host(host, port, allow=allow), key=lambda address: (address.version, int(address)))
+    return f"{lowest}:{port}{urlsplit(url.strip()).path.rstrip('/')}"
+
+
 def check_host(host: str, port: int, *, allow: Sequence[str] | None = None) -> list[Address]:
     """Its addresses, in the order in which to try them. Raises UnknownHost, or ForbiddenAddress for any of them."""
     addresses = _resolve(host, port)

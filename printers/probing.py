@@ -5,16 +5,18 @@ It changes nothing there, except that it may request a key.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from api.adapters.seal import seal
 from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.printing import probes
+from api.domain.printing.printers import get_printer, list_printers
 from api.domain.printing.probes import ANSWER_WITHIN, Probe, ProbeStatus
 from api.settings import settings
 from printers import appkeys
-from printers.address import check_printer_url
+from printers.address import check_printer_url, server_of
 from printers.fleet import unseal_key
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
@@ -54,16 +56,31 @@ def _probe_with_key(probe_id: int, url: str, key: str) -> None:
         answer = port.probe()
     finally:
         port.close()
+    server = server_of(url, allow=settings().printer_networks or None)
+    note_servers()
     with transaction() as session:
         probes.record_answer(
             session,
             probe=session.get_one(Probe, probe_id),
             sealed_key=seal(key, about=url),
+            server=server,
             version=answer.version,
             user=answer.user,
             missing=list(answer.missing_rights),
             dangerous=list(answer.dangerous_rights),
         )
+
+
+def note_servers() -> None:
+    """Of printers that were added before servers were noted, so that a new one can be compared with them."""
+    with transaction() as session:
+        urls = {printer.id: printer.url for printer in list_printers(session) if not printer.server}
+    for printer_id, url in urls.items():
+        # One whose name leads nowhere now cannot be compared.
+        with suppress(DomainError):
+            server = server_of(url, allow=settings().printer_networks or None)
+            with transaction() as session:
+                get_printer(session, printer_id).server = server
 
 
 def _ask_for_key(probe_id: int, url: str) -> None:

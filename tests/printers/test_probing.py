@@ -18,11 +18,13 @@ from api.domain.printing.probes import (
     ANSWER_WITHIN,
     PrinterAddressMissing,
     PrinterNameMissing,
+    PrinterOnSameServer,
     Probe,
     ProbeNotAnswered,
     ProbeStatus,
 )
 from printers import appkeys
+from printers.address import server_of
 from printers.appkeys import KeyAnswer
 from printers.probing import probe_printer
 from printers.simulator import SimulatedOctoPrint
@@ -152,3 +154,31 @@ def test_a_printer_needs_an_address_a_name_and_an_answer(bob: User) -> None:
         add(probe_id, bob, "  ")
     with pytest.raises(ProbeNotAnswered):
         add(probe_id, bob)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.1", "0x7f000001"])
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_one_octoprint_under_two_names_is_one_printer(bob: User, host: str, is_noted: bool) -> None:
+    """Two plates that are one: a print would start on a finished part. Also for one added before servers were noted."""
+    with SimulatedOctoPrint() as sim:
+        url = f"http://{host}:{sim.port}"
+        first, second = (ask(bob, each, seal(sim.key, about=each)) for each in (sim.url, url))
+        probe_printer(first)
+        if is_noted:
+            probe_printer(second)  # both have answered before either is added
+        printer = add(first, bob)
+        if not is_noted:
+            with transaction() as session:
+                session.get_one(Printer, printer.id).server = ""
+            probe_printer(second)
+        with pytest.raises(PrinterOnSameServer, match=sim.url):
+            add(second, bob)
+
+
+def test_two_servers_of_one_machine_are_two_printers(bob: User) -> None:
+    with SimulatedOctoPrint() as one, SimulatedOctoPrint() as other:
+        for sim in (one, other):
+            probe_id = ask(bob, sim.url, seal(sim.key, about=sim.url))
+            probe_printer(probe_id)
+            add(probe_id, bob)
+    assert server_of("http://127.0.0.1:80/one") != server_of("http://127.0.0.1:80/two")

@@ -17,13 +17,20 @@ from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.materials import get_colour, get_material
-from api.domain.printing.printers import Printer, add_printer, get_or_create_kind, list_printers
+from api.domain.printing.printers import (
+    Printer,
+    add_printer,
+    find_printer_at,
+    find_printer_on,
+    get_or_create_kind,
+)
 from api.domain.printing.probes import ANSWER_WITHIN
 from api.settings import settings
 from printers import appkeys
-from printers.address import check_printer_url
+from printers.address import check_printer_url, server_of
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
+from printers.probing import note_servers
 from printers.profile import check_profile
 from web.command.errors import CommandError
 
@@ -68,15 +75,19 @@ def add_to_fleet(request: PrinterRequest) -> str:
     try:
         config = _read_profile(request.profile)
         address = check_printer_url(url, allow=settings().printer_networks or None)
+        server = server_of(address, allow=settings().printer_networks or None)
+        note_servers()
         # Before a person has to walk to the printer and agree: would it be added at all?
         with transaction() as session:
             _find_site(session, request.site)
-            _refuse_twice(session, address)
+            _refuse_twice(session, address, server)
         # No transaction is open while the printer is asked: that may take minutes.
         key = request.key or ask_key(address)
         version = _probe(address, key)
         with transaction() as session:
+            _refuse_twice(session, address, server)
             printer = _add(session, request, address, key, version, config)
+            printer.server = server
             site = printer.resource.site
             return f"{printer.name} is added at {site.name} as printer {printer.id}, for {printer.kind.name}."
     except DomainError as error:
@@ -128,10 +139,9 @@ def _find_site(session: Session, slug: str) -> Site:
     raise CannotAdd(f"Choose a place with --site: {slugs}.")
 
 
-def _refuse_twice(session: Session, address: str) -> None:
-    for printer in list_printers(session):
-        if printer.url == address:
-            raise CannotAdd(f"{address} is already added: it is {printer.name} at {printer.resource.site.name}.")
+def _refuse_twice(session: Session, address: str, server: str) -> None:
+    if printer := find_printer_at(session, address) or find_printer_on(session, server):
+        raise CannotAdd(f"{address} is already added: it is {printer.name} at {printer.resource.site.name}.")
 
 
 def _probe(address: str, key: str) -> str:

@@ -34,6 +34,7 @@ from web.supervisor import ManagedProcess, Supervisor, log_line
 
 READY_WITHIN_S = 120.0
 RESTART_CHECK_S = 0.5
+RETRY_START_S = 3.0
 PROCESS_COMMAND = [sys.executable, "-m", "web.process"]
 # One interpreter books 200 a second at most, and serves nobody else while it draws a large page.
 WEB_PROCESSES = 2
@@ -185,8 +186,9 @@ class _RestartServers:
             log_line("database", "PostgreSQL is gone: starting it again")
             try:
                 self._server.start()
-            except PostgresUnusable as error:  # The next check tries again.
+            except PostgresUnusable as error:  # With a full disk it fails at each try: not twice a second then.
                 log_line("database", str(error))
+                self._next_at = time.monotonic() + RETRY_START_S
         if self._demo:
             self._demo.restart_dead()
 

@@ -54,6 +54,8 @@ class Printer(Base):
     kind_id: Mapped[int] = mapped_column(ForeignKey("printer_kinds.id"))
     url: Mapped[str] = mapped_column(String(300))
     sealed_key: Mapped[str] = mapped_column(Text)
+    # Address, port and path that `url` led to when it was added; "" when that is not known (printers/address.py).
+    server: Mapped[str] = mapped_column(String(300), default="", server_default="")
     material_id: Mapped[int | None] = mapped_column(ForeignKey("materials.id"))
     colour_id: Mapped[int | None] = mapped_column(ForeignKey("colours.id"))
 
@@ -211,6 +213,15 @@ def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, acto
 def find_printer_at(session: Session, url: str) -> Printer | None:
     """The printer in service whose server has this address."""
     query = select(Printer).join(Resource).where(Resource.retired_at.is_(None), Printer.url == url.rstrip("/"))
+    return session.scalars(query.order_by(Printer.id).limit(1)).first()
+
+
+def find_printer_on(session: Session, server: str) -> Printer | None:
+    """The printer in service on this server, under whatever name; others that add the same one now are waited for."""
+    if not server:
+        return None
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"printer:{server}"))))
+    query = select(Printer).join(Resource).where(Resource.retired_at.is_(None), Printer.server == server)
     return session.scalars(query.order_by(Printer.id).limit(1)).first()
 
 

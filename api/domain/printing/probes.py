@@ -20,7 +20,7 @@ from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
-from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, renew_key
+from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, find_printer_on, renew_key
 
 # OctoPrint forgets a request for a key that nobody answers, and so do we.
 ANSWER_WITHIN = timedelta(minutes=5)
@@ -60,6 +60,12 @@ class PrinterNameMissing(Invalid):
 
 class PrinterKnown(Conflict):
     """This is {name}, a printer of another place: an OctoPrint belongs to one place only."""
+
+    field = "url"
+
+
+class PrinterOnSameServer(Conflict):
+    """This is {name}, which is already added under the address {url}: use that address."""
 
     field = "url"
 
@@ -127,7 +133,7 @@ def record_failure(session: Session, *, probe: Probe, **answer: Any) -> None:
 def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, actor: User, now: datetime) -> Printer:
     """Make it a printer of its site; one that is known there already only gets the new key.
 
-    Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown.
+    Raises ProbeNotAnswered, PrinterNameMissing, PrinterKnown, PrinterOnSameServer.
     """
     require_staff(session, user=actor, site_id=probe.site_id)
     if not (name := one_line(name)[:120]):
@@ -135,7 +141,13 @@ def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, 
     if probe.status != ProbeStatus.ANSWERED:
         raise ProbeNotAnswered()
     version, sealed_key = str(probe.answer.get("version", ""))[:40], probe.sealed_key
-    # Never two printers on one server: each would print on the other's plate.
+    server = str(probe.answer.get("server", ""))
+    # Never two printers on one server: each would print on the other's plate. A name and a number may be the same one.
+    twin = find_printer_on(session, server)
+    if twin is not None and twin.url != probe.url:
+        if twin.site_id != probe.site_id:
+            raise PrinterKnown(name=twin.name)
+        raise PrinterOnSameServer(name=twin.name, url=twin.url)
     if printer := find_printer_at(session, probe.url):
         if printer.site_id != probe.site_id:
             raise PrinterKnown(name=printer.name)
@@ -152,5 +164,6 @@ def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, 
             actor=actor,
             server_version=version,
         )
+    printer.server = server or printer.server
     advance(session, probe, ProbeStatus.USED, moves=NEXT, status=Probe.status, sealed_key="")
     return printer
