@@ -39,6 +39,7 @@ class ModelOut(BaseModel):
     area_mm2: float
     shells: int
     closed: bool = Field(description="False: the mesh has holes; it is printed as the slicer repairs it.")
+    floating: int = Field(description="Pieces that begin in mid-air: nothing holds them up while they are printed.")
     likely_unit: str = Field(description="mm, inch or metre: what the numbers look like.", examples=["mm"])
     suggested_scale: float | None = Field(
         description="The `scale` of a job that puts a part right which was drawn in inches or metres.", examples=[25.4]
@@ -59,6 +60,8 @@ class ModelOut(BaseModel):
             area_mm2=model.area_mm2,
             shells=model.shells,
             closed=model.closed,
+            # Models of older releases were not measured for it.
+            floating=int(model.measures.get("floating", 0)),
             likely_unit=str(model.measures.get("likely_unit", "mm")),
             suggested_scale=None if model.suggested_scale is None else float(model.suggested_scale),
             fits_printers=list(mesh.fits(model.size_mm, volumes).printers),

@@ -16,7 +16,7 @@ from api.domain.pricing.materials import get_colour, get_material
 from api.domain.printing import faults, printers, runs
 from api.domain.printing.maintenance import set_maintenance
 from api.domain.printing.printers import Printer, state_of
-from api.domain.printing.runs import Run
+from api.domain.printing.runs import Run, Stall, find_stall
 from api.domain.printing.states import FaultCode, PrinterState
 
 router = APIRouter(prefix="/api/v1/printers", tags=["printers"])
@@ -40,6 +40,7 @@ class PrinterOut(BaseModel):
         default=None, description="Nothing is printed here until staff say that it is mended: POST .../mend."
     )
     fault_at: datetime | None = None
+    stall: Stall | None = Field(default=None, description="How its print stands still, so that a person must look.")
     seen_at: datetime | None = None
     job_id: int | None = Field(default=None, description="What prints now; for staff and the job's owner.")
     run_id: UUID | None = None
@@ -65,6 +66,7 @@ class PrinterOut(BaseModel):
             trouble=printer.trouble if staff else "",
             fault=FaultCode(printer.fault) if printer.fault else None,
             fault_at=printer.fault_at,
+            stall=find_stall(run, now=now) if run else None,
             seen_at=printer.reached_at,
             job_id=run.job_id if run and sees_job else None,
             run_id=run.id if run and sees_job else None,

@@ -111,7 +111,8 @@ def test_a_rejection_says_why_and_the_owner_hears_of_it(session: Session, world:
     job = make_submitted(session, world.site, world.alice)
     jobs.reject(session, job=job, actor=world.bob, text=" Too thin ", now=NOW)
     assert job.reason == {"text": "Too thin"}
-    assert ("notify_job", None, {"job_id": job.id, "verb": "rejected", "at": NOW.isoformat()}) in session.info["steps"]
+    step = {"job_id": job.id, "verb": "rejected", "since": NOW.isoformat()}
+    assert ("notify_job", None, step) in session.info["steps"]
 
 
 def test_a_job_held_and_resumed_keeps_its_place(session: Session, world: World) -> None:

@@ -170,9 +170,11 @@ def test_edges_whose_short_hashes_fall_together_are_told_apart_by_the_whole_ones
     one, other = 0x1234567800000002, 0x1234567800000004  # alike in all bits that are sorted by
     rows = [(one, other), (1 << 40, 2 << 40), (3 << 40, 4 << 40)]
     sums = np.array([[a, a | 1, b, b | 1] for a, b in rows], np.uint64)  # two pairs of triangles, back to back
-    assert edges.count_edges(sums) == edges.EdgeCounts(0, 0, 0, shells=2)
+    counts = edges.count_edges(sums)
+    assert (counts.open_edges, counts.closed, counts.pieces.tolist()) == (0, True, [0, 0, 2, 2])
     sums[0, 3] ^= np.uint64(8)
-    assert edges.count_edges(sums) == edges.EdgeCounts(2, 0, 0, shells=2)
+    counts = edges.count_edges(sums)
+    assert (counts.open_edges, counts.shells) == (2, 2)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +253,35 @@ def test_the_unit_is_guessed_from_the_largest_side(triangles: corpus.Triangles, 
     it = measured(triangles)
     assert it.likely_unit is unit
     assert max(it.size_mm) * unit.in_mm == pytest.approx(as_mm)
+
+
+PLATE = corpus.box(30, 20, 5)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "floating"),
+    [
+        ([PLATE], 0),
+        ([PLATE, corpus.box(5, 5, 5, at=(10, 5, 31))], 1),
+        ([PLATE, corpus.box(5, 5, 5, at=(10, 5, 5))], 0),
+        ([PLATE, corpus.box(5, 5, 5, at=(10, 5, 5.09))], 0),
+        ([PLATE, corpus.box(5, 5, 5, at=(10, 5, 5.2))], 1),
+        ([PLATE, corpus.box(5, 5, 5, at=(40, 5, 0))], 0),
+        ([PLATE, corpus.box(5, 5, 5, at=(40, 5, 3))], 1),
+        # A stack that stands on the plate, in any order, and one that floats as a whole.
+        ([corpus.box(5, 5, 5, at=(0, 0, 10)), PLATE, corpus.box(5, 5, 5, at=(0, 0, 5))], 0),
+        ([PLATE, corpus.box(5, 5, 5, at=(0, 0, 20)), corpus.box(5, 5, 5, at=(1, 1, 25))], 2),
+        # Drawn below the plate, which moves nothing against each other.
+        ([corpus.box(30, 20, 5, at=(0, 0, -50)), corpus.box(5, 5, 5, at=(10, 5, -20))], 1),
+    ],
+)
+def test_pieces_that_begin_in_mid_air_are_counted(pieces: list[corpus.Triangles], floating: int) -> None:
+    assert measured(np.concatenate(pieces)).floating == floating
+
+
+def test_a_model_of_very_many_pieces_is_not_compared_piece_by_piece() -> None:
+    confetti = np.concatenate([corpus.box(1, 1, 1, at=(0, 0, 3 * n)) for n in range(600)])
+    assert (measured(confetti).shells, measured(confetti).floating) == (600, 0)
 
 
 VOLUMES = {"mini": (180.0, 180.0, 180.0), "long": (200.0, 300.0, 250.0)}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import httpx
+import numpy as np
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -78,6 +79,13 @@ def test_a_part_drawn_in_inches_is_put_right_by_one_click(alice: Browser, sessio
     page = alice.get(upload(alice, corpus.binary(corpus.box(2, 2, 2))).headers["location"]).text
     assert "If it was drawn in inches, it is really 50.8 mm" in page
     assert "scale=2540" in page
+
+
+def test_a_piece_that_begins_in_mid_air_is_told_before_anything_is_paid(alice: Browser) -> None:
+    parts = np.concatenate((corpus.box(30, 20, 5), corpus.box(5, 5, 5, at=(10, 5, 31))))
+    page = alice.get(upload(alice, corpus.binary(parts)).headers["location"]).text
+    assert "Pieces that begin in mid-air: 1." in page
+    assert "mid-air" not in alice.get(upload(alice, corpus.cube()).headers["location"]).text
 
 
 def test_materials_and_colours_are_named_in_the_readers_language(

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.core.changes import list_changes
 from api.domain.printing import faults
+from api.domain.printing.runs import RunStatus
 from api.domain.printing.states import FaultCode
 from tests.world import NOW, World, make_run, make_sliced
 from tests.world.programs import Program
@@ -57,6 +58,15 @@ def test_staff_clear_load_and_maintain(session: Session, bob: Program, world: Wo
     assert bob("POST", f"{path}/maintenance", **VERBS["maintenance"]).json()["state"] == "maintenance"
     assert bob("POST", f"{path}/maintenance", json={"on": False}).json()["state"] == "ready"
     assert world.printer.plate_changed_by == world.bob.id
+
+
+def test_a_paused_print_is_said(session: Session, alice: Program, world: World) -> None:
+    make_sliced(session, world.site, world.alice)
+    make_run(session, world.printer, status=RunStatus.PAUSED)
+    world.printer.machine = "paused"
+    session.flush()
+    seen = alice("GET", f"/printers/{world.printer.id}").json()
+    assert (seen["state"], seen["stall"]) == ("paused", "paused")
 
 
 def test_a_fault_is_shown_and_ends_by_the_word_of_staff(

@@ -21,12 +21,18 @@ _NO = np.zeros(1, np.bool_)
 
 @dataclass(frozen=True, slots=True)
 class EdgeCounts:
-    """Edges by what is wrong with them, and the number of pieces that the sound ones hold together."""
+    """Edges by what is wrong with them, and the pieces that the sound ones hold together: for each triangle a number
+    that all of its piece share."""
 
     open_edges: int
     overshared_edges: int
     misoriented_edges: int
-    shells: int
+    pieces: Faces
+
+    @property
+    def shells(self) -> int:
+        """How many pieces there are: each is numbered by one of its own triangles."""
+        return int(np.count_nonzero(self.pieces == np.arange(len(self.pieces), dtype=np.int32)))
 
     @property
     def closed(self) -> bool:
@@ -77,7 +83,7 @@ def count_edges(sums: Hashes) -> EdgeCounts:
         open_edges=len(packed) - int(np.count_nonzero(same | _before(same))),
         overshared_edges=int(np.count_nonzero(inner & ~_before(inner))),
         misoriented_edges=int(np.count_nonzero(~(packed[pair] ^ packed[pair + 1]) & ONE)),
-        shells=_count_shells(count, *_links(packed, same, shift)),
+        pieces=_find_pieces(count, *_links(packed, same, shift)),
     )
 
 
@@ -132,7 +138,7 @@ def _after(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.concatenate((flags[1:], _NO))
 
 
-def _count_shells(count: int, left: Faces, right: Faces) -> int:
+def _find_pieces(count: int, left: Faces, right: Faces) -> Faces:
     """Connected triangles: hang each label under a smaller neighbour's, shorten, keep the links that still join two."""
     # A label only ever hangs under a smaller one, so there is no cycle; each round at least halves the longest chain.
     label = np.arange(count, dtype=np.int32)
@@ -143,4 +149,4 @@ def _count_shells(count: int, left: Faces, right: Faces) -> int:
         left, right = label[left], label[right]
         apart = left != right
         left, right = left[apart], right[apart]
-    return int(np.count_nonzero(label == np.arange(count, dtype=np.int32)))
+    return label

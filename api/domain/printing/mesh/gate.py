@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.domain.printing.mesh.edges import EdgeCounts, Hashes, corner_hashes, count_edges, edge_sums
+from api.domain.printing.mesh.floating import count_floating
 from api.domain.printing.mesh.measures import MAX_TRIANGLES, Measures, Unit, Vector, likely_unit
 from api.domain.printing.mesh.reading import Corners, Facets, Source, read_stl
 from api.domain.printing.mesh.refusals import (
@@ -130,6 +131,7 @@ def _measures(facets: Facets, totals: RunningSums, edges: EdgeCounts, sound: int
         misoriented_edges=edges.misoriented_edges,
         degenerate=facets.count - sound,
         is_ascii=facets.is_ascii,
+        floating=count_floating((corners for corners, _ in sound_triangles(facets)), edges.pieces),
     )
 
 

@@ -73,6 +73,8 @@ class Measures:
     misoriented_edges: int
     degenerate: int
     is_ascii: bool
+    # Pieces that begin in mid-air.
+    floating: int = 0
 
     @property
     def likely_unit(self) -> Unit:
