@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
+from api.domain.booking.bookings import LIVE, Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
@@ -28,9 +28,13 @@ from api.domain.printing.runs import Run, get_run
 # A letter goes out so long before an authorisation or a convention ends.
 AHEAD = timedelta(days=30)
 BATCH = 200
+# How long a kit may come back after its end before somebody is written to.
+LATE_BACK = timedelta(minutes=15)
 
 _FR, _EN = Locale.FR, Locale.EN
 _FEE = {_FR: " Frais d’annulation tardive : {}.", _EN: " Late cancellation fee: {}."}
+_WHY = {_FR: " Motif\u202f: {}.", _EN: " Reason: {}."}
+_FREE = {_FR: " Annulation sans frais jusqu’au {}.", _EN: " Cancelling is free until {}."}
 _HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
 
 
@@ -46,24 +50,24 @@ LETTERS.update(
         "booking_requested": _letters(
             (
                 "Demande reçue : {thing}, {when}",
-                "Votre demande pour {thing} à {site}, {when}, attend la validation de l’équipe.",
+                "Votre demande pour {thing} à {site}, {when}{ends}, attend la validation de l’équipe.",
             ),
             (
                 "Request received: {thing}, {when}",
-                "Your request for {thing} at {site}, {when}, is waiting for approval.",
+                "Your request for {thing} at {site}, {when}{ends}, is waiting for approval.",
             ),
         ),
         "booking_confirmed": _letters(
-            ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}."),
-            ("Booked: {thing}, {when}", "{thing} is booked for you at {site}, {when}."),
+            ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}{ends}.{free}"),
+            ("Booked: {thing}, {when}", "{thing} is booked for you at {site}, {when}{ends}.{free}"),
         ),
         "booking_rejected": _letters(
             ("Demande refusée : {thing}, {when}", "Votre demande pour {thing} à {site}, {when}, n’a pas été acceptée."),
             ("Request refused: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),
         ),
         "booking_cancelled": _letters(
-            ("Annulé : {thing}, {when}", "La réservation de {thing} à {site}, {when}, est annulée.{fee}"),
-            ("Cancelled: {thing}, {when}", "The booking of {thing} at {site}, {when}, is cancelled.{fee}"),
+            ("Annulé : {thing}, {when}", "La réservation de {thing} à {site}, {when}{ends}, est annulée.{why}{fee}"),
+            ("Cancelled: {thing}, {when}", "The booking of {thing} at {site}, {when}{ends}, is cancelled.{why}{fee}"),
         ),
         "booking_no_show": _letters(
             ("Absence : {thing}, {when}", "Personne n’est venu pour {thing} à {site}, {when} : le créneau est libéré."),
@@ -87,6 +91,10 @@ LETTERS.update(
             ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
             ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
         ),
+        "kit_late": _letters(
+            ("{thing} n’est pas rendu", "{thing} à {site} devait être rendu {when}."),
+            ("{thing} is not back", "{thing} at {site} was due back {when}."),
+        ),
         "skill_ends": _letters(
             (
                 "Votre habilitation « {thing} » se termine",
@@ -97,6 +105,16 @@ LETTERS.update(
         "convention_ends": _letters(
             ("La convention {thing} se termine", "La convention {thing} avec {site} se termine le {when}."),
             ("The access agreement {thing} ends", "The access agreement {thing} with {site} ends on {when}."),
+        ),
+        "convention_suspended": _letters(
+            (
+                "La convention {thing} est suspendue",
+                "La convention {thing} avec {site} est suspendue. Votre réservation du {when} n’ouvre plus la porte.",
+            ),
+            (
+                "The access agreement {thing} is suspended",
+                "The access agreement {thing} with {site} is suspended. Your booking of {when} opens no door now.",
+            ),
         ),
         "seat_registered": _letters(
             ("Inscription : {thing}, {when}", "Votre place pour « {thing} » à {site}, {when}, est réservée."),
@@ -126,6 +144,8 @@ LETTERS.update(
 
 def send_due(session: Session, *, now: datetime) -> None:
     """Write every letter that is due."""
+    _write_for_suspensions(session, now)
+    _write_for_late_kits(session, now)
     _write_for_bookings(session, now)
     _write_for_offers(session, now)
     _write_for_registrations(session, now)
@@ -153,19 +173,30 @@ def _write_for_bookings(session: Session, now: datetime) -> None:
 
 
 def _write_for_booking(session: Session, booking: Booking, now: datetime) -> None:
-    locale = booking.user.locale
+    locale, site, fee_cents = booking.user.locale, booking.site, booking.fee_cents
+    free_until = _local_time(booking.free_until, site=site, locale=locale)
     write_letter(
         session,
         user=booking.user,
         kind=f"booking_{booking.status}",
-        # A booking that is moved or decided anew is another subject, else its second letter would be dropped.
-        about=f"booking:{booking.id}:{booking.status_at:%y%m%d%H%M%S}:{booking.start_at:%y%m%d%H%M}",
+        # Each change is another subject, else its letter would be dropped as a second one.
+        about=f"booking:{booking.id}:{booking.revision}",
         now=now,
-        site=booking.site,
+        site=site,
         thing=booking.resource.name,
-        when=_local_time(booking.start_at, site=booking.site, locale=locale),
-        fee=_FEE[locale].format(money_text(booking.fee_cents, locale)) if booking.fee_cents else "",
+        when=_local_time(booking.start_at, site=site, locale=locale),
+        ends=f" – {_end_time(booking, locale)}",
+        why=_WHY[locale].format(booking.cancelled_why.rstrip(".")) if booking.cancelled_why else "",
+        free=_FREE[locale].format(free_until) if booking.late_fee_cents and booking.free_until > now else "",
+        fee=_FEE[locale].format(money_text(fee_cents, locale)) if fee_cents else "",
     )
+
+
+def _end_time(booking: Booking, locale: Locale) -> str:
+    """The hour alone, when it ends on the day of its start."""
+    start, end = (when.astimezone(booking.site.zone) for when in (booking.start_at, booking.end_at))
+    is_same_day = start.date() == end.date()
+    return f"{end:%H:%M}" if is_same_day else _local_time(booking.end_at, site=booking.site, locale=locale)
 
 
 def _write_for_offers(session: Session, now: datetime) -> None:
@@ -234,6 +265,55 @@ def _write_for_kits(session: Session, now: datetime) -> None:
                 why=kit.out_of_service_why,
                 when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
             )
+
+
+def _write_for_late_kits(session: Session, now: datetime) -> None:
+    """To the staff and the person, once, when a kit is not back some time after its end."""
+    query = (
+        select(Booking)
+        .join(Kit, Kit.id == Booking.resource_id)
+        .where(
+            Booking.status == BookingStatus.CHECKED_IN,
+            # Older ones have been written about.
+            Booking.end_at.between(now - timedelta(days=2), now - LATE_BACK),
+        )
+    )
+    for booking in session.scalars(query.order_by(Booking.id).limit(BATCH)):
+        people = {person.id: person for person in (*list_staff(session, site_id=booking.site_id), booking.user)}
+        for person in people.values():
+            write_letter(
+                session,
+                user=person,
+                kind="kit_late",
+                about=f"booking:{booking.id}:late",
+                now=now,
+                site=booking.site,
+                thing=booking.resource.name,
+                when=_local_time(booking.end_at, site=booking.site, locale=person.locale),
+            )
+
+
+def _write_for_suspensions(session: Session, now: datetime) -> None:
+    """To those whose booking stands under a convention that is suspended: their code opens no door."""
+    query = (
+        select(Booking, Convention)
+        .join(Convention, Convention.id == Booking.convention_id)
+        .where(Convention.suspended_at.is_not(None), Booking.start_at > now, Booking.status.in_(LIVE))
+        .order_by(Booking.id)
+        .limit(BATCH)
+    )
+    for booking, convention in session.execute(query):
+        write_letter(
+            session,
+            user=booking.user,
+            kind="convention_suspended",
+            # Suspended again, it is another letter.
+            about=f"booking:{booking.id}:{convention.suspended_at:%y%m%d%H%M%S}",
+            now=now,
+            site=booking.site,
+            thing=convention.reference,
+            when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
+        )
 
 
 def _write_for_endings(session: Session, now: datetime) -> None:
