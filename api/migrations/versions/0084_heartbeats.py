@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0084"
-down_revision = "0082"
+down_revision = "0083"
 branch_labels = None
 depends_on = None
 
