@@ -45,6 +45,8 @@ def send_due(session: Session, *, now: datetime) -> None:
     _write_for_registrations(session, now)
     _write_for_kits(session, now)
     _write_for_printers(session, now)
+    _write_for_late_kits(session, now)
+    _write_for_suspensions(session, now)
     _write_for_endings(session, now)
     call_staff(session, now=now)
 
