@@ -38,8 +38,6 @@ LATE_BACK = timedelta(minutes=15)
 
 def send_due(session: Session, *, now: datetime) -> None:
     """Write every letter that is due."""
-    _write_for_suspensions(session, now)
-    _write_for_late_kits(session, now)
     _write_for_bookings(session, now)
     _write_for_offers(session, now)
     _write_for_registrations(session, now)

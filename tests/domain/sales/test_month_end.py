@@ -23,6 +23,7 @@ from api.domain.sales.tabs import MonthlyBill
 from api.duties import background_duties
 from tests.world import HOUR
 from tests.world.billing import Shop, accept_all, check_only, issue, make_details, make_room, make_shop, stay
+from tests.world.booking import ALWAYS
 
 #: 23:30 to 00:30 at the end of November, and 22:30 to 23:30 just before, on the clocks of Mende.
 LATE = datetime(2026, 11, 30, 22, 30, tzinfo=UTC)
@@ -56,10 +57,7 @@ def test_a_month_is_over_at_midnight_in_paris_winter_and_summer(now: datetime, m
 
 
 def open_all_night(session: Session, shop: Shop) -> Resource:
-
-    shop.world.site.hours.clear()
-    session.flush()
-    sites.set_hours(session, site=shop.world.site, rows=[])
+    sites.set_hours(session, site=shop.world.site, rows=ALWAYS)
     return make_room(session, shop)
 
 
