@@ -9,6 +9,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
@@ -142,13 +143,24 @@ def perform(duty: Duty) -> None:
     try:
         duty.perform()
     except Exception as error:  # Whatever it is, the next round tries again, and the others go on.
-        log.exception("duty failed", duty=duty.name)
         _noted().pop(duty.name, None)
-        _record(record_failure, name=duty.name, cause=cause_of(error), detail=detail_of(error))
+        _fail(duty, error)
         return
     if time.monotonic() - _noted().get(duty.name, -NOTE_AGAIN_S) >= NOTE_AGAIN_S:
         _record(record_success, name=duty.name)
         _noted()[duty.name] = time.monotonic()
+
+
+def _fail(duty: Duty, error: Exception) -> None:
+    cause, detail = cause_of(error), detail_of(error)
+    if cause is not FailureCause.DATABASE:
+        log.exception("duty failed", duty=duty.name)
+        _record(record_failure, name=duty.name, cause=cause, detail=detail)
+        return
+    # One line: every duty fails then, there is nowhere to record it, and the trace would tell nothing.
+    log.warning("duty failed", duty=duty.name, error=detail)
+    with suppress(SQLAlchemyError):
+        _record(record_failure, name=duty.name, cause=cause, detail=detail)
 
 
 def _record(verb: Callable[..., None], **values: Any) -> None:

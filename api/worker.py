@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -28,6 +29,8 @@ def run_worker(queues: Mapping[str, int]) -> None:
     """Serve these queues, each with so many steps at once, until a signal or until the database goes away."""
     if DISPATCH in queues:
         STEPS["reconcile"].load()  # now, not while the first printer waits
+    # It would write a line for each try of each connection; that the database is gone is logged once, at the end.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
     wait_for_database(list(queues))
     asyncio.run(_serve(queues))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -29,6 +30,8 @@ HEARTBEAT_S = 15.0
 MOST_STREAMS, STRANGERS_STREAMS, STREAMS_EACH = 400, 100, 25
 # Pushed when the connection is (again) there: notices may have been missed, so whatever is shown may be old.
 EVERYTHING = "*"
+# So many browsers a second then fetch their page again: all at once would stop the site as it comes back.
+REFRESHES_PER_S = 40
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 
 
@@ -89,6 +92,8 @@ class Live:
                 except TimeoutError:
                     yield ": still here\n\n"
                 else:
+                    if subject == EVERYTHING:
+                        await asyncio.sleep(spread_s(len(self.streams)))
                     yield f"event: changed\ndata: {'' if subject == EVERYTHING else subject}\n\n"
         finally:
             self.streams.discard(stream)
@@ -116,6 +121,11 @@ class Live:
     def _push(self, subject: str) -> None:
         for stream in self.streams:
             stream.push(subject)
+
+
+def spread_s(streams: int) -> float:
+    """How long one of so many browsers waits before it fetches everything again."""
+    return random.uniform(0, streams / REFRESHES_PER_S)  # noqa: S311  (no secret)
 
 
 def subjects_of(payload: str) -> list[str]:

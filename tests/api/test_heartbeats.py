@@ -39,6 +39,6 @@ def test_a_start_waits_until_the_database_takes_its_heartbeat(
     monkeypatch.setattr(psycopg, "connect", connect)
     monkeypatch.setattr(heartbeats, "RETRY_S", 0)
     heartbeats.wait_for_database(["mail", "dispatch"])
+    assert len(tries) == 3
     with transaction() as session:
         assert list_silent(session, ["dispatch", "mail"]) == []
-    assert len(tries) == 3

@@ -22,6 +22,7 @@ from web.live import (
     Live,
     Stream,
     TooManyStreams,
+    spread_s,
     subjects_of,
 )
 
@@ -131,3 +132,15 @@ def test_an_unknown_subject_is_404(url: str, about: str) -> None:
 
 def test_a_job_is_told_to_nobody_without_a_login(url: str) -> None:
     assert httpx.get(f"{url}/live?about=job:1", trust_env=False).status_code == 303
+
+
+def test_a_page_with_more_parts_than_a_stream_tells_of_is_refused_not_told_half(url: str) -> None:
+    about = ",".join(f"printer:{number}" for number in range(1, 102))
+    assert httpx.get(f"{url}/live?about={about}", headers={"accept": "application/json"}).status_code == 429
+
+
+def test_browsers_come_back_one_after_the_other_when_the_database_does() -> None:
+    waits = [spread_s(400) for _ in range(400)]
+    assert max(waits) <= 10
+    assert all(sum(second <= wait < second + 1 for wait in waits) < 80 for second in range(10))
+    assert spread_s(1) < 0.1

@@ -11,7 +11,7 @@ from api.deps import DbSession, LoginNeeded, MaybeUser
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.printing import jobs
-from web.live import Listener, Live
+from web.live import Listener, Live, TooManyStreams
 from web.throttle import network_of
 
 router = APIRouter(include_in_schema=False)
@@ -22,7 +22,10 @@ MOST_SUBJECTS = 100
 @router.get("/live")
 def live(request: Request, session: DbSession, user: MaybeUser, about: str = "") -> StreamingResponse:
     """Jobs only for those who may see them (else 404), printers for anybody: their tiles hang on the wall."""
-    subjects = frozenset(about.split(",")[:MOST_SUBJECTS]) - {""}
+    subjects = frozenset(about.split(",")) - {""}
+    # A page that heard of only some of its parts would show the others as they were; without a stream it refreshes.
+    if len(subjects) > MOST_SUBJECTS:
+        raise TooManyStreams()
     for subject in subjects:
         check_subject(session, subject, user)
     broadcaster: Live = request.app.state.live
