@@ -212,15 +212,24 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
     return {name: partial(function, locale) for name, function in plain.items()} | _filters_of_place(locale)
 
 
+class HasZone(Protocol):
+    """A site, or what else has a time zone."""
+
+    timezone: str
+
+
 def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
     """Those that show times as the clock on the wall of the page's site does."""
 
     @pass_context
-    def when(context: Context, at: datetime | None) -> str | Markup:
-        """Relative to now, with the exact instant on hover and focus; programs read `datetime`."""
+    def when(context: Context, at: datetime | None, place: HasZone | None = None) -> str | Markup:
+        """Relative to now, with the exact instant on hover and focus; programs read `datetime`.
+
+        On the clock of `place`, where a list shows several.
+        """
         if at is None:
             return "—"
-        zone = _zone(context)
+        zone = place.timezone if place else _zone(context)
         return _time(locale, at, zone, relative(locale, at, now=context["now"], zone=zone))
 
     @pass_context

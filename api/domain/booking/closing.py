@@ -76,7 +76,9 @@ def close_days(
     start, end = (local_instant(site.zone, day, time(0)) for day in (first_on, last_on + timedelta(days=1)))
     events = lock_gatherings(session, site_id=site.id, start=max(start, now), end=end) if call_off else []
     is_kept = partial(_is_open_still, session)
-    cleared = clear_time(session, resource_ids=ids, start=start, end=end, actor=actor, now=now, is_kept=is_kept)
+    cleared = clear_time(
+        session, resource_ids=ids, start=start, end=end, actor=actor, now=now, why=reason, is_kept=is_kept
+    )
     for gathering in events:
         move_gathering(session, gathering=gathering, new=GatheringStatus.CANCELLED, actor=actor, now=now)
     offer_rest(session, cleared, now=now)
@@ -138,7 +140,7 @@ def maintain(
     """
     require_staff(session, user=actor, site_id=resource.site_id)
     ids = list_held_ids(session, [resource.id])
-    cleared = clear_time(session, resource_ids=ids, start=start, end=end, actor=actor, now=now)
+    cleared = clear_time(session, resource_ids=ids, start=start, end=end, actor=actor, now=now, why=note)
     holds = [
         create_hold(
             session,

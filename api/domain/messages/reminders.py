@@ -12,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings import Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
+from api.domain.booking.bookings import LIVE, Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
-from api.domain.messages.notifications import LETTERS, Letter, date_text, money_text, write_letter
+from api.domain.messages.booking_texts import FEE, FREE, WHY
+from api.domain.messages.notifications import date_text, money_text, write_letter
 from api.domain.messages.printer_calls import call_staff
 from api.domain.people.accounts import Locale
 from api.domain.people.roles import list_staff
@@ -29,104 +30,8 @@ from api.domain.printing.runs import Run, get_run
 # A letter goes out so long before an authorisation or a convention ends.
 AHEAD = timedelta(days=30)
 BATCH = 200
-
-_FR, _EN = Locale.FR, Locale.EN
-_FEE = {_FR: " Frais d’annulation tardive : {}.", _EN: " Late cancellation fee: {}."}
-_HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
-
-
-def _letters(fr: tuple[str, str], en: tuple[str, str]) -> dict[Locale, Letter]:
-    return {
-        _FR: Letter(fr[0], _HELLO[_FR] + fr[1] + "\n"),
-        _EN: Letter(en[0], _HELLO[_EN] + en[1] + "\n"),
-    }
-
-
-LETTERS.update(
-    {
-        "booking_requested": _letters(
-            (
-                "Demande reçue : {thing}, {when}",
-                "Votre demande pour {thing} à {site}, {when}, attend la validation de l’équipe.",
-            ),
-            (
-                "Request received: {thing}, {when}",
-                "Your request for {thing} at {site}, {when}, is waiting for approval.",
-            ),
-        ),
-        "booking_confirmed": _letters(
-            ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}."),
-            ("Booked: {thing}, {when}", "{thing} is booked for you at {site}, {when}."),
-        ),
-        "booking_rejected": _letters(
-            ("Demande refusée : {thing}, {when}", "Votre demande pour {thing} à {site}, {when}, n’a pas été acceptée."),
-            ("Request refused: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),
-        ),
-        "booking_cancelled": _letters(
-            ("Annulé : {thing}, {when}", "La réservation de {thing} à {site}, {when}, est annulée.{fee}"),
-            ("Cancelled: {thing}, {when}", "The booking of {thing} at {site}, {when}, is cancelled.{fee}"),
-        ),
-        "booking_no_show": _letters(
-            ("Absence : {thing}, {when}", "Personne n’est venu pour {thing} à {site}, {when} : le créneau est libéré."),
-            ("No-show: {thing}, {when}", "Nobody came for {thing} at {site}, {when}: the slot has been released."),
-        ),
-        "wait_offered": _letters(
-            ("Un créneau s’est libéré : {thing}, {when}", "{thing} à {site}, {when}, vous est gardé jusqu’au {until}."),
-            ("A slot is free: {thing}, {when}", "{thing} at {site}, {when}, is kept for you until {until}."),
-        ),
-        "wait_withdrawn": _letters(
-            (
-                "Créneau retiré : {thing}, {when}",
-                "{thing} à {site}, {when}, ne peut plus vous être proposé. Vous restez sur la liste d’attente.",
-            ),
-            (
-                "Offer withdrawn: {thing}, {when}",
-                "{thing} at {site}, {when}, can no longer be offered to you. You stay on the waitlist.",
-            ),
-        ),
-        "kit_out": _letters(
-            ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
-            ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
-        ),
-        "printer_out": _letters(
-            ("{thing} est en maintenance", "{thing} à {site} est en maintenance. Votre réservation : {when}."),
-            ("{thing} is in maintenance", "{thing} at {site} is in maintenance. Your booking: {when}."),
-        ),
-        "skill_ends": _letters(
-            (
-                "Votre habilitation « {thing} » se termine",
-                "Votre habilitation « {thing} » est valable jusqu’au {when}.",
-            ),
-            ("Your authorisation “{thing}” ends", "Your authorisation “{thing}” is valid until {when}."),
-        ),
-        "convention_ends": _letters(
-            ("La convention {thing} se termine", "La convention {thing} avec {site} se termine le {when}."),
-            ("The access agreement {thing} ends", "The access agreement {thing} with {site} ends on {when}."),
-        ),
-        "seat_registered": _letters(
-            ("Inscription : {thing}, {when}", "Votre place pour « {thing} » à {site}, {when}, est réservée."),
-            ("Registered: {thing}, {when}", "Your seat at “{thing}”, {site}, {when}, is reserved."),
-        ),
-        "seat_waiting": _letters(
-            (
-                "Liste d’attente : {thing}, {when}",
-                "« {thing} » à {site}, {when}, est complet : vous êtes sur liste d’attente.",
-            ),
-            ("Waitlist: {thing}, {when}", "“{thing}” at {site}, {when}, is full: you are on the waitlist."),
-        ),
-        "seat_called_off": _letters(
-            ("Annulé : {thing}, {when}", "« {thing} » à {site}, {when}, n’aura pas lieu."),
-            ("Event cancelled: {thing}, {when}", "“{thing}” at {site}, {when}, will not take place."),
-        ),
-        "run_overruns": _letters(
-            (
-                "{thing} : l’impression déborde",
-                "L’impression sur {thing} à {site} déborde sur la réservation du {when}.",
-            ),
-            ("{thing}: the print overruns", "The print on {thing} at {site} runs into the booking of {when}."),
-        ),
-    }
-)
+# How long a kit may come back after its end before somebody is written to.
+LATE_BACK = timedelta(minutes=15)
 
 
 def send_due(session: Session, *, now: datetime) -> None:
@@ -136,6 +41,8 @@ def send_due(session: Session, *, now: datetime) -> None:
     _write_for_registrations(session, now)
     _write_for_kits(session, now)
     _write_for_printers(session, now)
+    _write_for_late_kits(session, now)
+    _write_for_suspensions(session, now)
     _write_for_endings(session, now)
     call_staff(session, now=now)
 
@@ -143,7 +50,7 @@ def send_due(session: Session, *, now: datetime) -> None:
 def _local_time(when: datetime, *, site: Site, locale: Locale) -> str:
     """ "mardi 24 novembre 2026 à 10:00", local time of the site."""
     local = when.astimezone(site.zone)
-    at = "à" if locale == _FR else "at"
+    at = "à" if locale == Locale.FR else "at"
     return f"{date_text(local.date(), locale, 'EEEE d MMMM y')} {at} {local:%H:%M}"
 
 
@@ -159,19 +66,30 @@ def _write_for_bookings(session: Session, now: datetime) -> None:
 
 
 def _write_for_booking(session: Session, booking: Booking, now: datetime) -> None:
-    locale = booking.user.locale
+    locale, site, fee_cents = booking.user.locale, booking.site, booking.fee_cents
+    free_until = _local_time(booking.free_until, site=site, locale=locale)
     write_letter(
         session,
         user=booking.user,
         kind=f"booking_{booking.status}",
-        # A booking that is moved or decided anew is another subject, else its second letter would be dropped.
-        about=f"booking:{booking.id}:{booking.status_at:%y%m%d%H%M%S}:{booking.start_at:%y%m%d%H%M}",
+        # Each change is another subject, else its letter would be dropped as a second one.
+        about=f"booking:{booking.id}:{booking.revision}",
         now=now,
-        site=booking.site,
+        site=site,
         thing=booking.resource.name,
-        when=_local_time(booking.start_at, site=booking.site, locale=locale),
-        fee=_FEE[locale].format(money_text(booking.fee_cents, locale)) if booking.fee_cents else "",
+        when=_local_time(booking.start_at, site=site, locale=locale),
+        ends=f" – {_end_time(booking, locale)}",
+        why=WHY[locale].format(booking.cancelled_why.rstrip(".")) if booking.cancelled_why else "",
+        free=FREE[locale].format(free_until) if booking.late_fee_cents and booking.free_until > now else "",
+        fee=FEE[locale].format(money_text(fee_cents, locale)) if fee_cents else "",
     )
+
+
+def _end_time(booking: Booking, locale: Locale) -> str:
+    """The hour alone, when it ends on the day of its start."""
+    start, end = (when.astimezone(booking.site.zone) for when in (booking.start_at, booking.end_at))
+    is_same_day = start.date() == end.date()
+    return f"{end:%H:%M}" if is_same_day else _local_time(booking.end_at, site=booking.site, locale=locale)
 
 
 def _write_for_offers(session: Session, now: datetime) -> None:
@@ -257,6 +175,55 @@ def _write_for_printers(session: Session, now: datetime) -> None:
                 thing=printer.name,
                 when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
             )
+
+
+def _write_for_late_kits(session: Session, now: datetime) -> None:
+    """To the staff and the person, once, when a kit is not back some time after its end."""
+    query = (
+        select(Booking)
+        .join(Kit, Kit.id == Booking.resource_id)
+        .where(
+            Booking.status == BookingStatus.CHECKED_IN,
+            # Older ones have been written about.
+            Booking.end_at.between(now - timedelta(days=2), now - LATE_BACK),
+        )
+    )
+    for booking in session.scalars(query.order_by(Booking.id).limit(BATCH)):
+        people = {person.id: person for person in (*list_staff(session, site_id=booking.site_id), booking.user)}
+        for person in people.values():
+            write_letter(
+                session,
+                user=person,
+                kind="kit_late",
+                about=f"booking:{booking.id}:late",
+                now=now,
+                site=booking.site,
+                thing=booking.resource.name,
+                when=_local_time(booking.end_at, site=booking.site, locale=person.locale),
+            )
+
+
+def _write_for_suspensions(session: Session, now: datetime) -> None:
+    """To those whose booking stands under a convention that is suspended: their code opens no door."""
+    query = (
+        select(Booking, Convention)
+        .join(Convention, Convention.id == Booking.convention_id)
+        .where(Convention.suspended_at.is_not(None), Booking.start_at > now, Booking.status.in_(LIVE))
+        .order_by(Booking.id)
+        .limit(BATCH)
+    )
+    for booking, convention in session.execute(query):
+        write_letter(
+            session,
+            user=booking.user,
+            kind="convention_suspended",
+            # Suspended again, it is another letter.
+            about=f"booking:{booking.id}:{convention.suspended_at:%y%m%d%H%M%S}",
+            now=now,
+            site=booking.site,
+            thing=convention.reference,
+            when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
+        )
 
 
 def _write_for_endings(session: Session, now: datetime) -> None:

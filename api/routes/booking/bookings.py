@@ -210,7 +210,7 @@ def read(booking_id: int, session: DbSession, user: CurrentUser) -> BookingOut:
 def read_ics(booking_id: int, session: DbSession, user: CurrentUser) -> Response:
     """The booking as iCalendar."""
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    return Response(booking_ics(booking), media_type="text/calendar; charset=utf-8")
+    return Response(booking_ics(session, booking=booking), media_type="text/calendar; charset=utf-8")
 
 
 @router.patch("/bookings/{booking_id}")

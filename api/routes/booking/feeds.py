@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
@@ -34,16 +36,31 @@ def open_feed(body: FeedIn, request: Request, session: DbSession, user: CurrentU
     return FeedOut(url=address_of(f"/feeds/{secret}.ics", origin=request.base_url))
 
 
+@router.head("/feeds/sites/{slug}.ics", include_in_schema=False)
 @router.get("/feeds/sites/{slug}.ics")
-def read_site(slug: str, session: DbSession, now: Now) -> Response:
+def read_site(slug: str, request: Request, session: DbSession, now: Now) -> Response:
     """The public calendar of a site: its gatherings."""
-    calendar = feeds.site_feed(session, site=get_site_by_slug(session, slug), now=now)
-    return Response(calendar, media_type=CALENDAR, headers={"Cache-Control": "public, max-age=300"})
+    feed = feeds.site_feed(session, site=get_site_by_slug(session, slug), now=now)
+    return _answer(request, feed, "public, max-age=300")
 
 
+@router.head("/feeds/{secret}.ics", include_in_schema=False)
 @router.get("/feeds/{secret}.ics")
-def read_private(secret: str, session: DbSession, now: Now) -> Response:
+def read_private(secret: str, request: Request, session: DbSession, now: Now) -> Response:
     """The calendar of a person or resource. Without a login: calendar programs have none."""
-    calendar = feeds.read_feed(session, secret=secret, now=now)
     # Who holds the secret sees names and times: no cache on the way may keep them.
-    return Response(calendar, media_type=CALENDAR, headers={"Cache-Control": "private, no-store"})
+    return _answer(request, feeds.read_feed(session, secret=secret, now=now), "private, no-cache")
+
+
+def _answer(request: Request, feed: feeds.FeedContent, caching: str) -> Response:
+    """304 to a program that has it already: a query instead of the calendar. Else compressed, if it may be."""
+    # Weak, because the compressed answer has other bytes.
+    tag = f'W/"{feed.tag}"'
+    headers = {"Cache-Control": caching, "ETag": tag, "Vary": "Accept-Encoding"}
+    tags = [each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")]
+    if tag.removeprefix("W/") in tags:
+        return Response(status_code=304, headers=headers)
+    calendar = feed.render()
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        calendar, headers = gzip.compress(calendar, compresslevel=5), headers | {"Content-Encoding": "gzip"}
+    return Response(calendar, media_type=CALENDAR, headers=headers)

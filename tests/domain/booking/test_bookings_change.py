@@ -163,6 +163,8 @@ def test_the_place_cancels_what_is_to_come_but_not_what_is_over(world: BookingWo
     later = world.book(at(3, 14), at(3, 15))
     elsewhen = world.book(at(5, 14), at(5, 15))
     span = {"start": booking.start_at, "end": later.end_at}
-    cleared = clear_time(world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, **span)
+    cleared = clear_time(
+        world.session, resource_ids=[world.room.id], actor=world.bob, now=booking.end_at, why="", **span
+    )
     assert cleared.bookings == [later]
     assert [each.status for each in (booking, later, elsewhen)] == ["confirmed", "cancelled", "confirmed"]

@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
-from api.domain.booking import gatherings
-from api.domain.booking.bookings import Booking, BookingStatus, Wait
+from api.domain.booking import bookings, gatherings
+from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, Wait
 from api.domain.booking.kits import Kit, create_kit
 from api.domain.booking.rules import Policy, set_rule
-from api.domain.places.sites import Resource
+from api.domain.places.calendar import local_instant
+from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.places.skills import create_skill
 from api.domain.pricing.prices import BookingRates
 from api.settings import settings
-from tests.world import NOW, World, make_run, make_sliced
+from tests.world import NOW, World, make_run, make_site, make_sliced
 from tests.world.browsers import Browser
 
 TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
@@ -317,3 +319,16 @@ def test_a_member_has_no_button_that_would_skip_the_checklist_of_a_kit(
     assert "Staff hand this kit over" in page
     assert "check-in" not in page
     assert alice.post(f"/bookings/{booking.id}/check-in").status_code == 409
+
+
+def test_the_agenda_shows_each_place_on_its_own_clock(alice: Browser, session: Session, world: World) -> None:
+    for zone in ("Indian/Reunion", "America/Guadeloupe"):
+        site = make_site(session, zone, timezone=zone)
+        thing = create_resource(session, site=site, kind=ResourceKind.ROOM, name=zone, now=NOW)
+        start = local_instant(site.zone, date(2026, 11, 26), time(10))
+        request = BookingRequest(thing.id, start, start + timedelta(hours=1))
+        bookings.book(session, request=request, user=world.alice, now=NOW)
+
+    assert alice.get("/agenda").text.count("10:00") >= 2
+    assert "07:00" not in alice.get("/agenda").text
+    assert "15:00" not in alice.get("/agenda").text

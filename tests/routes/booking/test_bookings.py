@@ -280,3 +280,21 @@ def test_staff_book_a_series_and_a_place_in_line_for_a_person_and_nobody_else_do
     assert program(world.charlie)("DELETE", f"/waits/{number}").status_code == 200
     unknown = program(world.bob)("POST", "/series", json={**series, "user_id": 10**9})
     assert unknown.status_code == 404
+
+
+def test_a_feed_that_did_not_change_is_not_sent_again(program: Any, face: Any, world: World, booked: Any) -> None:
+    path = "/feeds/" + program(world.alice)("POST", "/feeds", json={}).json()["url"].partition("/feeds/")[2]
+    first = face.request("GET", path, headers={"accept-encoding": "gzip"})
+    known = {"if-none-match": f'"other", {first.headers["etag"]}'}
+
+    assert (first.status_code, first.headers["content-encoding"]) == (200, "gzip")
+    assert len(read_by_library(first.content)) == 1
+    again = face.request("GET", path, headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    head = face.request("HEAD", path, headers={"accept-encoding": "identity"})
+    assert (head.status_code, head.headers["etag"]) == (200, first.headers["etag"])
+    assert "content-encoding" not in head.headers
+    program(world.alice)("DELETE", f"/bookings/{booked['id']}")
+    assert face.request("GET", path, headers=known).status_code == 200
+    assert face.request("HEAD", f"/feeds/sites/{world.site.slug}.ics").status_code == 200
+    assert face.request("HEAD", "/feeds/guess.ics").status_code == 404

@@ -185,7 +185,7 @@ def _codes(session: Session, booking: Booking, reader: PageReader) -> list[tuple
 @router.get("/bookings/{booking_id}/calendar.ics")
 def booking_calendar(session: DbSession, user: CurrentUser, booking_id: int) -> Response:
     booking = bookings.get_booking(session, booking_id=booking_id, user=user)
-    return Response(booking_ics(booking), media_type="text/calendar; charset=utf-8")
+    return Response(booking_ics(session, booking=booking), media_type="text/calendar; charset=utf-8")
 
 
 @router.post("/bookings/{booking_id}/move")

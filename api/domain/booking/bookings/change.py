@@ -27,7 +27,7 @@ from api.domain.booking.kits import has_items, list_held_ids
 from api.domain.booking.rules import DEFAULT, Policy, Rule
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Conflict, NotAllowed
-from api.domain.core.text import prose
+from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.timeline import Hold, HoldReason, create_hold, lock_resources, move_hold, release_hold
@@ -85,7 +85,9 @@ def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at
     offer_freed(session, freed=_cancel(session, booking, actor, now, is_ours=at_our_fault), now=now)
 
 
-def _cancel(session: Session, booking: Booking, actor: User, now: datetime, *, is_ours: bool) -> FreedTime | None:
+def _cancel(
+    session: Session, booking: Booking, actor: User, now: datetime, *, is_ours: bool, why: str = ""
+) -> FreedTime | None:
     """Without offering what is freed."""
     lock_booking(session, booking)
     require_own(session, booking, actor)
@@ -93,7 +95,8 @@ def _cancel(session: Session, booking: Booking, actor: User, now: datetime, *, i
         raise AlreadyOver()
     is_free = is_ours or booking.user_id != actor.id or may_cancel_free(booking=booking, now=now)
     fee_cents = 0 if is_free else booking.late_fee_cents
-    return _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, fee_cents=fee_cents)
+    values = {"fee_cents": fee_cents, "cancelled_why": one_line(why)[:200]}
+    return _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, **values)
 
 
 def _end_booking(
@@ -210,6 +213,7 @@ def clear_time(
     end: datetime,
     actor: User,
     now: datetime,
+    why: str,
     is_kept: Callable[[Booking], bool] = lambda booking: False,
 ) -> ClearedTime:
     """The site cancels what touches `[start, end)` and is not over, without fee, and withdraws the offers there.
@@ -237,9 +241,8 @@ def clear_time(
     bookings = [booking for booking in session.scalars(query).unique() if not is_kept(booking)]
     offers = lock_offers(session, resource_ids=resource_ids, start=start, end=end)
     # All resources at once, in the order of their ids; taken booking by booking they would come in any order.
-    held_ids = {hold.resource_id for hold in list_holds_of(session, *bookings, *offers)}
-    lock_resources(session, held_ids.union(resource_ids))
-    freed = [_cancel(session, booking, actor, now, is_ours=True) for booking in bookings]
+    lock_resources(session, {*resource_ids, *(hold.resource_id for hold in list_holds_of(session, *bookings, *offers))})
+    freed = [_cancel(session, booking, actor, now, is_ours=True, why=why) for booking in bookings]
     freed += [withdraw_offer(session, wait=wait, now=now) for wait in offers]
     return ClearedTime(bookings, [each for each in freed if each is not None])
 

@@ -85,6 +85,8 @@ class Booking(Base):
     late_fee_cents: Mapped[Cents] = mapped_column(default=0)
     cancel_minutes: Mapped[int] = mapped_column(default=0)
     free_until: Mapped[Instant]
+    # What the site said when it took the time for itself.
+    cancelled_why: Mapped[str] = mapped_column(String(200), default="")
     no_show_at: Mapped[Instant | None]
     decided_by: Mapped[int | None] = mapped_column(ForeignKey("users.id"))
     checked_in_at: Mapped[Instant | None]
