@@ -44,8 +44,8 @@ def test_wall_time_is_that_of_the_place(booked: dict[str, Any]) -> None:
         ("2026-12-25T10:00", "2026-12-25T11:00", 422, "closed-then"),
         (f"{TOMORROW}T17:30", f"{TOMORROW}T18:30", 422, "outside-hours"),
         ("2027-11-24T10:00", "2027-11-24T11:00", 422, "too-far-ahead"),
-        ("9999-12-31T22:00", "9999-12-31T23:00", 422, "too-far-ahead"),
-        ("0001-01-01T00:00", "0001-01-01T01:00", 422, "no-such-time"),
+        ("9999-12-31T22:00", "9999-12-31T23:00", 422, "invalid"),
+        ("0001-01-01T00:00", "0001-01-01T01:00", 422, "invalid"),
         ("never", f"{TOMORROW}T11:00", 422, "invalid"),
     ],
 )
