@@ -67,7 +67,6 @@ def test_a_queued_job_knows_its_position_and_a_printing_one_its_progress(
         ({"scale": 50}, "scale"),
         ({"quality": "best"}, "quality"),
         ({"due_at": "2026-12-01T12:00:00"}, "due_at"),
-        ({"note": "a\x00b"}, None),
         ({"colors": "red"}, "colors"),
     ],
 )
