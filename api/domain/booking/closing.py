@@ -25,7 +25,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places.calendar import REGIONS, local_instant
 from api.domain.places.sites import Closure, Resource, Site, set_hours
-from api.domain.places.timeline import Hold, HoldReason, create_hold
+from api.domain.places.timeline import Hold, HoldReason, create_holds
 
 
 class DaysWrong(Invalid):
@@ -141,20 +141,17 @@ def maintain(
     require_staff(session, user=actor, site_id=resource.site_id)
     ids = list_held_ids(session, [resource.id])
     cleared = clear_time(session, resource_ids=ids, start=start, end=end, actor=actor, now=now, why=note)
-    holds = [
-        create_hold(
-            session,
-            resource_id=resource_id,
-            start=start,
-            end=end,
-            reason=HoldReason.MAINTENANCE,
-            now=now,
-            about_id=f"maintenance:{resource.id}",
-            note=note,
-            created_by=actor.id,
-        )
-        for resource_id in ids
-    ]
+    holds = create_holds(
+        session,
+        resource_ids=ids,
+        start=start,
+        end=end,
+        reason=HoldReason.MAINTENANCE,
+        now=now,
+        about_id=f"maintenance:{resource.id}",
+        note=note,
+        created_by=actor.id,
+    )
     # After the holds: what was offered before could not be taken back.
     offer_rest(session, cleared, now=now)
     return holds

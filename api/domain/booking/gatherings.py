@@ -24,7 +24,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places.sites import Resource, Site
 from api.domain.places.skills import Skill, authorise
-from api.domain.places.timeline import Hold, HoldReason, create_hold, lock_resources, release_hold, span
+from api.domain.places.timeline import Hold, HoldReason, create_holds, lock_resources, release_hold, span
 
 
 class GatheringStatus(StrEnum):
@@ -188,18 +188,17 @@ def _hold_resources(
     # two announcements of the same rooms never wait for each other.
     ids = list_held_ids(session, [resource.id for resource in resources])
     lock_resources(session, ids)
-    for resource_id in ids:
-        create_hold(
-            session,
-            resource_id=resource_id,
-            start=gathering.start_at,
-            end=gathering.end_at,
-            reason=HoldReason.EVENT,
-            now=now,
-            about_id=f"gathering:{gathering.id}",
-            note=gathering.title,
-            created_by=actor.id,
-        )
+    create_holds(
+        session,
+        resource_ids=ids,
+        start=gathering.start_at,
+        end=gathering.end_at,
+        reason=HoldReason.EVENT,
+        now=now,
+        about_id=f"gathering:{gathering.id}",
+        note=gathering.title,
+        created_by=actor.id,
+    )
 
 
 def _free_slug(session: Session, title: str) -> str:

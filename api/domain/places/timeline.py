@@ -128,6 +128,37 @@ def create_hold(
     return row
 
 
+def create_holds(
+    session: Session,
+    *,
+    resource_ids: Iterable[int],
+    start: datetime,
+    end: datetime,
+    reason: HoldReason,
+    now: datetime,
+    about_id: object,
+    note: str = "",
+    created_by: int | None,
+) -> list[Hold]:
+    """Take `[start, end)` of each, as of a kit and its parts. Taken leaves those before it: they end with the caller's
+    transaction or savepoint.
+    """
+    return [
+        create_hold(
+            session,
+            resource_id=resource_id,
+            start=start,
+            end=end,
+            reason=reason,
+            now=now,
+            about_id=about_id,
+            note=note,
+            created_by=created_by,
+        )
+        for resource_id in resource_ids
+    ]
+
+
 def lock_resources(session: Session, resource_ids: Iterable[int]) -> list[Resource]:
     """Lock the rows in id order, so that two who want several never wait on each other."""
     query = select(Resource).where(Resource.id.in_(set(resource_ids))).order_by(Resource.id)

@@ -30,7 +30,7 @@ from api.domain.core.errors import Conflict, NotAllowed
 from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.places.timeline import Hold, HoldReason, create_hold, lock_resources, move_hold, release_hold
+from api.domain.places.timeline import Hold, HoldReason, create_holds, lock_resources, move_hold, release_hold
 
 # How long before the start one may check in.
 CHECK_IN_EARLY = timedelta(minutes=30)
@@ -148,17 +148,17 @@ def check_in(session: Session, *, booking: Booking, actor: User, now: datetime) 
 def _hold_again(session: Session, booking: Booking, now: datetime) -> None:
     """The rest of a booking that was counted as missed, with its buffer; raises Taken."""
     end = booking.end_at + timedelta(minutes=policy_of(session, booking).after_minutes)
-    for resource_id in [each.id for each in lock_resources(session, list_held_ids(session, [booking.resource_id]))]:
-        create_hold(
-            session,
-            resource_id=resource_id,
-            start=now,
-            end=end,
-            reason=HoldReason.BOOKING,
-            now=now,
-            about_id=booking.hold_key,
-            created_by=booking.user_id,
-        )
+    parts = lock_resources(session, list_held_ids(session, [booking.resource_id]))
+    create_holds(
+        session,
+        resource_ids=[part.id for part in parts],
+        start=now,
+        end=end,
+        reason=HoldReason.BOOKING,
+        now=now,
+        about_id=booking.hold_key,
+        created_by=booking.user_id,
+    )
 
 
 def check_out(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:

@@ -20,6 +20,15 @@ from api.domain.places.timeline import free_between
 # Live holds of a resource never overlap. So those that touch `[start, end)` are the ones that begin in it, and the last
 # one before it: both are found on the index of starts.
 
+_HOLDS = """
+    (SELECT during, reason, created_by, about_id FROM holds
+     WHERE resource_id = {id} AND released_at IS NULL AND lower(during) < :since
+     ORDER BY lower(during) DESC LIMIT 1)
+    UNION ALL
+    (SELECT during, reason, created_by, about_id FROM holds
+     WHERE resource_id = {id} AND released_at IS NULL AND lower(during) >= :since AND lower(during) < :until)
+"""
+
 WEEK = text(
     f"""
     SELECT json_build_object('from', CAST(:since AS timestamptz), 'to', CAST(:until AS timestamptz), 'resources',
@@ -38,14 +47,7 @@ WEEK = text(
           'who', CASE WHEN me.staffs AND h.reason = 'booking'
             THEN (SELECT u.name FROM users u WHERE u.id = h.created_by) END
         ) ORDER BY lower(h.during)), '[]') AS holds
-      FROM (
-        (SELECT during, reason, created_by, about_id FROM holds
-         WHERE resource_id = r.id AND released_at IS NULL AND lower(during) < :since
-         ORDER BY lower(during) DESC LIMIT 1)
-        UNION ALL
-        (SELECT during, reason, created_by, about_id FROM holds
-         WHERE resource_id = r.id AND released_at IS NULL AND lower(during) >= :since AND lower(during) < :until)
-      ) h
+      FROM ({_HOLDS.format(id="r.id")}) h
       WHERE upper(h.during) > :since
     ) taken
     WHERE r.retired_at IS NULL
@@ -56,18 +58,12 @@ WEEK = text(
 )
 
 TAKEN = text(
-    """
+    f"""
     SELECT lower(during) AS start, upper(during) AS end, reason, created_by, about_id
-    FROM unnest(CAST(:held AS bigint[])) part(id) CROSS JOIN LATERAL (
-      (SELECT during, reason, created_by, about_id FROM holds
-       WHERE resource_id = part.id AND released_at IS NULL AND lower(during) < :since
-       ORDER BY lower(during) DESC LIMIT 1)
-      UNION ALL
-      (SELECT during, reason, created_by, about_id FROM holds
-       WHERE resource_id = part.id AND released_at IS NULL AND lower(during) >= :since AND lower(during) < :until)
-    ) h
+    FROM unnest(CAST(:held AS bigint[])) part(id)
+    CROSS JOIN LATERAL ({_HOLDS.format(id="part.id")}) h
     WHERE upper(during) > :since ORDER BY 1
-    """
+    """  # noqa: S608  # a constant of this module
 )
 
 

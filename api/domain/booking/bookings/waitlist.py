@@ -24,7 +24,7 @@ from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource
-from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, release_hold, span
+from api.domain.places.timeline import Hold, HoldReason, Taken, create_holds, release_hold, span
 
 # How long an offer is kept, but never beyond the start of the slot.
 OFFERED_FOR = timedelta(hours=2)
@@ -207,17 +207,16 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
     try:
         # Somebody may have been faster: then the savepoint takes the holds of the other parts back.
         with session.begin_nested():
-            for resource_id in terms.held_ids:
-                create_hold(
-                    session,
-                    resource_id=resource_id,
-                    start=start,
-                    end=end,
-                    reason=HoldReason.BOOKING,
-                    now=now,
-                    about_id=wait.hold_key,
-                    created_by=wait.user_id,
-                )
+            create_holds(
+                session,
+                resource_ids=terms.held_ids,
+                start=start,
+                end=end,
+                reason=HoldReason.BOOKING,
+                now=now,
+                about_id=wait.hold_key,
+                created_by=wait.user_id,
+            )
     except Taken:
         return False
     _move(session, wait, WaitStatus.OFFERED, now=now, offered_until=until, told_at=None)
