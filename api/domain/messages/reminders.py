@@ -156,18 +156,8 @@ def _write_for_kits(session: Session, now: datetime) -> None:
     """To those who have booked a kit that is out of service, each time that it goes out of service."""
     for kit in session.scalars(select(Kit).where(Kit.out_of_service_at.is_not(None)).order_by(Kit.id)):
         for booking in list_affected_bookings(session, resource_id=kit.id, now=now):
-            write_letter(
-                session,
-                user=booking.user,
-                kind="kit_out",
-                # The time is that of the kit: a kit that breaks twice is announced twice.
-                about=f"booking:{booking.id}:{kit.out_of_service_at:%y%m%d%H%M%S}",
-                now=now,
-                site=booking.site,
-                thing=kit.resource.name,
-                why=kit.out_of_service_why,
-                when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
-            )
+            since, why = kit.out_of_service_at or now, kit.out_of_service_why
+            _warn_of_failure(session, booking, "kit_out", since=since, now=now, thing=kit.resource.name, why=why)
 
 
 def _write_for_printers(session: Session, now: datetime) -> None:
@@ -175,16 +165,24 @@ def _write_for_printers(session: Session, now: datetime) -> None:
     for printer in list_out_of_service(session):
         since = out_of_service_since(session, printer=printer) or now
         for booking in list_affected_bookings(session, resource_id=printer.id, now=now):
-            write_letter(
-                session,
-                user=booking.user,
-                kind="printer_out",
-                about=f"booking:{booking.id}:{since:%y%m%d%H%M%S}",
-                now=now,
-                site=booking.site,
-                thing=printer.name,
-                when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
-            )
+            _warn_of_failure(session, booking, "printer_out", since=since, now=now, thing=printer.name)
+
+
+def _warn_of_failure(
+    session: Session, booking: Booking, kind: str, *, since: datetime, now: datetime, thing: str, why: str = ""
+) -> None:
+    """What a booking to come rests on has failed `since` then: once each time that it fails."""
+    write_letter(
+        session,
+        user=booking.user,
+        kind=kind,
+        about=f"booking:{booking.id}:{since:%y%m%d%H%M%S}",
+        now=now,
+        site=booking.site,
+        thing=thing,
+        why=why,
+        when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
+    )
 
 
 def _write_for_late_kits(session: Session, now: datetime) -> None:
@@ -198,7 +196,7 @@ def _write_for_late_kits(session: Session, now: datetime) -> None:
             Booking.end_at.between(now - timedelta(days=2), now - LATE_BACK),
         )
     )
-    for booking in session.scalars(query.order_by(Booking.id).limit(BATCH)):
+    for booking in session.scalars(query.order_by(Booking.id)):
         people = {person.id: person for person in (*list_staff(session, site_id=booking.site_id), booking.user)}
         for person in people.values():
             write_letter(
@@ -220,20 +218,10 @@ def _write_for_suspensions(session: Session, now: datetime) -> None:
         .join(Convention, Convention.id == Booking.convention_id)
         .where(Convention.suspended_at.is_not(None), Booking.start_at > now, Booking.status.in_(LIVE))
         .order_by(Booking.id)
-        .limit(BATCH)
     )
     for booking, convention in session.execute(query):
-        write_letter(
-            session,
-            user=booking.user,
-            kind="convention_suspended",
-            # Suspended again, it is another letter.
-            about=f"booking:{booking.id}:{convention.suspended_at:%y%m%d%H%M%S}",
-            now=now,
-            site=booking.site,
-            thing=convention.reference,
-            when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
-        )
+        since, name = convention.suspended_at or now, convention.reference
+        _warn_of_failure(session, booking, "convention_suspended", since=since, now=now, thing=name)
 
 
 def _write_for_endings(session: Session, now: datetime) -> None:

@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from api.domain.booking import bookings, closing
 from api.domain.booking.bookings import BookingStatus, ItemCheck
 from api.domain.booking.kits import create_kit
+from api.domain.messages import reminders
 from api.domain.messages.notifications import Mail
 from api.domain.messages.reminders import send_due
-from api.domain.places.conventions import resume_convention, sign_convention, suspend_convention
+from api.domain.places.conventions import Convention, resume_convention, sign_convention, suspend_convention
 from tests.world import HOUR, MINUTE
 from tests.world.booking import NOW, BookingWorld, at, make_booking_world
 
@@ -65,12 +66,16 @@ def test_who_loses_a_booking_to_a_closure_reads_why(world: BookingWorld) -> None
     assert "est annulée. Motif\u202f: Travaux de toiture." in letters(world)[-1].body
 
 
-def test_who_has_a_booking_under_a_suspended_convention_is_told_each_time(world: BookingWorld) -> None:
+def sign_evenings(world: BookingWorld) -> Convention:
     march: dict[str, Any] = {"signed_on": date(2026, 3, 1), "starts_on": date(2026, 3, 1), "ends_on": date(2026, 3, 31)}
-    convention = sign_convention(
+    return sign_convention(
         world.session, site=world.site, party=world.alice, people=[world.alice], areas=[], actor=world.bob, now=NOW,
         hours=[(day, time(20), time(23)) for day in range(7)], **march,
     )  # fmt: skip
+
+
+def test_who_has_a_booking_under_a_suspended_convention_is_told_each_time(world: BookingWorld) -> None:
+    convention = sign_evenings(world)
     evening, day = world.book(at(3, 20), at(3, 22)), world.book(at(3, 10), at(3, 11))
     letters(world)
 
@@ -84,6 +89,20 @@ def test_who_has_a_booking_under_a_suspended_convention_is_told_each_time(world:
     kinds = [letter.about for letter in letters(world) if letter.kind == "convention_suspended"]
     assert [about.split(":")[1] for about in kinds] == [str(evening.id)] * 2
     assert day.status == BookingStatus.CONFIRMED
+
+
+def test_all_bookings_under_a_suspended_convention_are_told_of(
+    world: BookingWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A letter leaves no mark on its booking: with at most so many at a time, the rest would never have their turn.
+    monkeypatch.setattr(reminders, "BATCH", 1)
+    convention = sign_evenings(world)
+    booked = [world.book(at(day, 20), at(day, 22)) for day in (3, 4)]
+    suspend_convention(world.session, convention=convention, actor=world.bob, now=NOW)
+
+    told = [letter.about for letter in letters(world) if letter.kind == "convention_suspended"]
+
+    assert [about.split(":")[1] for about in told] == [str(booking.id) for booking in booked]
 
 
 def test_a_kit_that_is_not_back_is_written_about_once(world: BookingWorld) -> None:
