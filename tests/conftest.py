@@ -72,6 +72,15 @@ def _discard(run_dir: Path) -> None:
         shutil.rmtree(run_dir, ignore_errors=True)
 
 
+@pytest.fixture
+def open_dir() -> Iterator[Path]:
+    """Reachable for the account of a PostgreSQL server, unlike pytest's own directory."""
+    made = Path(tempfile.mkdtemp(prefix="etabli-test-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> EmbeddedPostgres:
     """The run's server: the first worker that asks starts it, the others adopt it."""

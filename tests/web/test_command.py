@@ -1,11 +1,9 @@
 """The `etabli` command as a person runs it: in a process of its own, on a data directory of its own."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,15 +40,6 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Reachable for the server's account, unlike pytest's own directory."""
-    made = Path(tempfile.mkdtemp(prefix="etabli-command-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
 def own_settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What `prepare_data_dir` sets in the process is forgotten after the test."""
     for name in ("ETABLI_DATA_DIR", "ETABLI_DATABASE_URL"):
@@ -69,8 +58,8 @@ def forget_process() -> None:
 
 
 @pytest.mark.usefixtures("own_settings")
-def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new, copy = prepare_data_dir(place / "old"), prepare_data_dir(place / "new"), place / "copy"
+def test_a_backup_is_restored_into_an_empty_installation_only(open_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new, copy = prepare_data_dir(open_dir / "old"), prepare_data_dir(open_dir / "new"), open_dir / "copy"
     with migrated_database(old) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'Mende' AS town")
     (old / "files" / "part.stl").write_text("solid")
@@ -98,17 +87,17 @@ def test_a_backup_is_restored_into_an_empty_installation_only(place: Path, monke
     assert "Nothing stands still" in etabli_in(new, "resume")
 
 
-def test_a_taken_port_is_said_in_one_line_before_anything_starts(place: Path) -> None:
+def test_a_taken_port_is_said_in_one_line_before_anything_starts(open_dir: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "web.command", "up", "--port", str(port), "--data", str(place / "var")]
+        command = [sys.executable, "-m", "web.command", "up", "--port", str(port), "--data", str(open_dir / "var")]
 
         refused = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
     assert refused.returncode == 1
     assert refused.stderr.startswith(f"etabli: Cannot listen on 127.0.0.1:{port}")
     assert "Traceback" not in refused.stderr
-    assert not (place / "var").exists()
+    assert not (open_dir / "var").exists()
 
 
 def test_a_second_installation_does_not_share_the_port_of_the_first() -> None:
@@ -156,9 +145,9 @@ def count_waiting(door: socket.socket) -> int:
 
 
 @pytest.mark.usefixtures("own_settings")
-def test_the_first_administrator_and_a_token_are_made_by_command(place: Path) -> None:
+def test_the_first_administrator_and_a_token_are_made_by_command(open_dir: Path) -> None:
     person = ["alice@example.org", "--name", "Alice", "--password", "correct horse battery", "--admin"]
-    data = ["--data", str(place / "var")]
+    data = ["--data", str(open_dir / "var")]
 
     added = CliRunner().invoke(app, ["user", "add", *person, *data])
     os.environ.pop("ETABLI_DATABASE_URL")
@@ -240,14 +229,14 @@ def test_the_newest_migration_is_told_by_its_files_name() -> None:
 
 
 @pytest.mark.usefixtures("own_settings")
-def test_one_process_alone_without_a_database_says_what_to_start(place: Path) -> None:
+def test_one_process_alone_without_a_database_says_what_to_start(open_dir: Path) -> None:
     with pytest.raises(NoDatabase, match="start `etabli up`"):
-        join_database(prepare_data_dir(place / "var"))
+        join_database(prepare_data_dir(open_dir / "var"))
 
 
 @pytest.mark.usefixtures("own_settings")
-def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
-    data_dir = prepare_data_dir(place / "var")
+def test_two_supervisors_on_one_directory_are_refused(open_dir: Path) -> None:
+    data_dir = prepare_data_dir(open_dir / "var")
 
     with exclusive(data_dir), pytest.raises(AlreadyRunning, match=f"process {os.getpid()}"), exclusive(data_dir):
         pass
@@ -255,13 +244,13 @@ def test_two_supervisors_on_one_directory_are_refused(place: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root hands the server over to another account")
 @pytest.mark.usefixtures("own_settings")
-def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(place: Path) -> None:
-    place.chmod(0o700)
+def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(open_dir: Path) -> None:
+    open_dir.chmod(0o700)
 
-    [finding] = [each for each in examine(prepare_data_dir(place / "var")) if each.what == "PostgreSQL"]
+    [finding] = [each for each in examine(prepare_data_dir(open_dir / "var")) if each.what == "PostgreSQL"]
 
     assert finding.verdict == "fail"
-    assert f"cannot pass through {place}" in finding.text
+    assert f"cannot pass through {open_dir}" in finding.text
 
 
 @pytest.mark.parametrize(
@@ -273,8 +262,8 @@ def test_doctor_names_the_directory_that_the_servers_account_cannot_pass(place: 
         ("postgresql+psycopg://somebody:secret@[::1:5432/etabli", "cannot be used"),
     ],
 )
-def test_a_wrong_database_is_said_in_one_line_without_its_password(place: Path, url: str, why: str) -> None:
-    environment = os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": str(place / "var")}
+def test_a_wrong_database_is_said_in_one_line_without_its_password(open_dir: Path, url: str, why: str) -> None:
+    environment = os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": str(open_dir / "var")}
     program = "import web.installation; web.installation.SERVER_STARTS_WITHIN_S = 0; import web.command as w; w.main()"
     for command in ("migrate", "doctor"):
         done = subprocess.run(
@@ -320,13 +309,13 @@ def test_tables_of_a_newer_version_are_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("own_settings")
-def test_nobody_else_reads_a_backup(place: Path) -> None:
-    old = prepare_data_dir(place / "old")
+def test_nobody_else_reads_a_backup(open_dir: Path) -> None:
+    old = prepare_data_dir(open_dir / "old")
     with migrated_database(old):
         pass
     os.environ.pop("ETABLI_DATABASE_URL")
-    back_up(old, place / "copy")
-    assert [oct(path.stat().st_mode & 0o777) for path in (place / "copy", place / "copy" / "database.sql")] == [
+    back_up(old, open_dir / "copy")
+    assert [oct(path.stat().st_mode & 0o777) for path in (open_dir / "copy", open_dir / "copy" / "database.sql")] == [
         "0o700",
         "0o600",
     ]

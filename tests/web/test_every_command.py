@@ -7,11 +7,9 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -67,17 +65,8 @@ def etabli(line: str, environment: dict[str, str], **more: object) -> subprocess
 
 
 @pytest.fixture
-def place() -> Iterator[Path]:
-    """Reachable for the server's account, unlike pytest's own directory."""
-    folder = Path(tempfile.mkdtemp(prefix="etabli-each-"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
-@pytest.fixture
 def environment_of(
-    postgres: EmbeddedPostgres, place: Path, migrated: str, clone: Callable[[str], str], worker_name: str
+    postgres: EmbeddedPostgres, open_dir: Path, migrated: str, clone: Callable[[str], str], worker_name: str
 ) -> Iterator[Callable[[str], dict[str, str]]]:
     """What a command finds: its own data directory, and a database that is "empty" or that has our tables."""
     names: list[str] = []
@@ -85,7 +74,7 @@ def environment_of(
     def environment(state: str) -> dict[str, str]:
         names.append(f"commands_{state}_{worker_name}_{len(names)}")
         url = postgres.create_database(names[-1]) if state == "empty" else clone(names[-1])
-        return os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": str(place / names[-1])}
+        return os.environ | {"ETABLI_DATABASE_URL": url, "ETABLI_DATA_DIR": str(open_dir / names[-1])}
 
     yield environment
     for name in names:
@@ -98,12 +87,12 @@ def test_every_command_of_the_help_is_tried() -> None:
 
 @pytest.mark.parametrize("state", ["empty", "migrated"])
 def test_every_command_works_in_a_process_of_its_own(
-    environment_of: Callable[[str], dict[str, str]], place: Path, state: str
+    environment_of: Callable[[str], dict[str, str]], open_dir: Path, state: str
 ) -> None:
     """All of them on one database in this order, so each finds what the one before has left."""
     environment = environment_of(state)
     with SimulatedOctoPrint() as printer:
-        words = {"name": "atelier", "folder": place, "octoprint": printer.url, "key": printer.key}
+        words = {"name": "atelier", "folder": open_dir, "octoprint": printer.url, "key": printer.key}
         for name, line in COMMANDS.items():
             done = etabli(line.format(**words), environment)
             assert (name, done.returncode, done.stderr) == (name, 0, ""), done.stdout
@@ -114,9 +103,9 @@ FIRST = ["site add", "user add", "invoice export", "backup"]
 
 @pytest.mark.parametrize("name", FIRST)
 def test_each_may_be_the_first_command_of_all(
-    environment_of: Callable[[str], dict[str, str]], place: Path, name: str
+    environment_of: Callable[[str], dict[str, str]], open_dir: Path, name: str
 ) -> None:
-    words = {"name": "atelier", "folder": place}
+    words = {"name": "atelier", "folder": open_dir}
     done = etabli(COMMANDS[name].format(**words), environment_of("empty"))
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -141,15 +130,15 @@ def test_every_process_starts_alone_and_ends_at_a_signal(
 def readme_commands() -> list[str]:
     lines = [line.strip() for line in (ROOT / "README.md").read_text().splitlines()]
     commands = [line.removeprefix(".venv/bin/etabli ") for line in lines if line.startswith(".venv/bin/etabli ")]
-    return [re.sub(r"\s+#.*", "", command).replace("/path/to/", "{place}/") for command in commands]
+    return [re.sub(r"\s+#.*", "", command).replace("/path/to/", "{open_dir}/") for command in commands]
 
 
-def test_the_commands_of_the_readme_make_an_installation(place: Path) -> None:
+def test_the_commands_of_the_readme_make_an_installation(open_dir: Path) -> None:
     """Line by line, on the private PostgreSQL; what follows `up` finds it running."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ETABLI_")}
-    environment["ETABLI_DATA_DIR"] = str(place / "var")
+    environment["ETABLI_DATA_DIR"] = str(open_dir / "var")
     up: subprocess.Popen[str] | None = None
-    report = place / "report.json"
+    report = open_dir / "report.json"
     try:
         for line in readme_commands():
             if line.startswith("up "):
@@ -158,7 +147,7 @@ def test_the_commands_of_the_readme_make_an_installation(place: Path) -> None:
                 up = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, text=True)
                 wait_until_all_work(report)
                 continue
-            done = etabli(line.format(place=place), environment, input=f"{PASSWORD}\n{PASSWORD}\n")
+            done = etabli(line.format(open_dir=open_dir), environment, input=f"{PASSWORD}\n{PASSWORD}\n")
             assert (line, done.returncode) == (line, 0), done.stdout + done.stderr
             if line == "doctor":
                 assert "all at work" in done.stdout
