@@ -98,7 +98,7 @@ def test_every_command_works_in_a_process_of_its_own(
             assert (name, done.returncode, done.stderr) == (name, 0, ""), done.stdout
 
 
-FIRST = ["site add", "user add", "invoice export", "backup"]
+FIRST = ["site add", "user add", "invoice export", "backup", "doctor"]
 
 
 @pytest.mark.parametrize("name", FIRST)

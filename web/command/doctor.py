@@ -102,6 +102,8 @@ def _workers(data_dir: Path) -> Finding:
     url = os.environ.get("ETABLI_DATABASE_URL") or (server.url() if server.is_running() else "")
     try:
         silent = _silent_parts(url) if url else list(PARTS)
+    except psycopg.errors.UndefinedTable:  # a database that nothing was started with yet
+        silent = list(PARTS)
     except (psycopg.Error, ArgumentError, ValueError) as error:
         return Finding("fail", "Workers", f"cannot be asked: {database_fault(error)}")
     if not silent:
