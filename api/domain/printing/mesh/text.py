@@ -78,7 +78,7 @@ def _parse(facets: bytes, total: int) -> NDArray[np.float32]:
         text = BEHIND.sub(b"", NORMAL.sub(rb"\1 0 0 0", text))
         if not _is_framed(text):
             raise NotFinite if NO_NUMBER.search(text) else TruncatedText(announced="?", found=total)
-    if DECIMAL_COMMA.search(text):
+    if b"," in text and DECIMAL_COMMA.search(text):
         raise DecimalComma
     count = text.count(END)
     numbers = _numbers(text.translate(BLANK).replace(b" e", b"  "), total)
