@@ -23,7 +23,7 @@ WAITS: dict[WhyCode, str] = {
     WhyCode.FITS_NO_PRINTER: N_("It fits no printer here: {dimension} {size_mm} mm, maximum {limit_mm} mm."),
     WhyCode.NO_SUITABLE_PRINTER: N_("No printer here can print {material} at the moment."),
     WhyCode.PRINTER_UNAVAILABLE: N_("{printer} is not available: {state}."),
-    WhyCode.BEYOND_HORIZON: N_("All printers are taken for the next {days} days."),
+    WhyCode.BEYOND_HORIZON: N_("No time in the next {days} days: the printers are taken or the place is closed."),
     WhyCode.WAITS_FOR_PRINTER: N_("{printer} is busy; free {until}."),
     WhyCode.WAITS_FOR_CLEARING: N_("{printer} has a plate to clear: staff must do this first."),
     WhyCode.WAITS_FOR_BOOKING: N_("The printer is booked; free {until}."),

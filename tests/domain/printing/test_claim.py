@@ -14,9 +14,10 @@ from api.domain.places.sites import Site, set_hours
 from api.domain.places.timeline import HoldReason, create_hold
 from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job, JobStatus
+from api.domain.printing.plan import WhyCode
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run, RunStatus, claim_next
-from api.domain.printing.runs.site_plan import _plates_by_owner, plan_site
+from api.domain.printing.runs.site_plan import _plates_by_owner, find_plan, plan_site
 from api.domain.printing.runs.statistics import ENOUGH_HISTORY, PrintStatistics, site_settings
 from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced, make_user, make_world
 from tests.world.races import race
@@ -98,11 +99,18 @@ def test_where_prints_need_staff_none_starts_that_outlasts_them(session: Session
     assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
 
 
-def test_a_place_that_told_no_hours_counts_as_always_staffed(session: Session) -> None:
-    world = make_world(session, prints_unattended=False)
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_place_without_hours_is_closed_and_prints_only_what_may_print_alone(
+    session: Session, is_allowed: bool
+) -> None:
+    world = make_world(session, prints_unattended=is_allowed)
     set_hours(session, site=world.site, rows=[])
-    make_sliced(session, world.site, world.alice, seconds=3600 * 7)
-    assert claim_next(session, printer_id=world.printer.id, now=NOW) is not None
+    job = make_sliced(session, world.site, world.alice, seconds=600)
+    assert (claim_next(session, printer_id=world.printer.id, now=NOW) is not None) == is_allowed
+    if not is_allowed:
+        planned = find_plan(session, job=job, now=NOW)
+        assert planned
+        assert [why.code for why in planned.why] == [WhyCode.BEYOND_HORIZON]
 
 
 @pytest.mark.parametrize("status", [S.PRINTING, S.DONE, S.CANCELLED])

@@ -157,11 +157,7 @@ def _other_holds(session: Session, printers: list[Printer], runs: dict[int, Run]
 def _hours(site: Site, now: datetime) -> Hours:
     # A day back: a filament change asks since when staff are there, so an interval may not be cut at `now`.
     start, end = now - timedelta(days=1), now + HORIZON
-    calendar = calendar_of(site)
-    if not calendar.hours:
-        # A site without any opening hours on record counts as always staffed: nobody has entered them yet.
-        return Hours(staffed=((start, end),), unattended=True)
-    staffed = open_intervals(calendar, start=start, end=end, staffed_only=True)
+    staffed = open_intervals(calendar_of(site), start=start, end=end, staffed_only=True)
     return Hours(staffed=tuple(staffed), unattended=site.prints_unattended)
 
 
