@@ -17,7 +17,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.db import make_engine
@@ -26,6 +26,7 @@ from tests.installation import data_dir, installation, shared_database
 from tests.octoprints import octoprint, octoprint_pool
 from tests.world import NOW, World, make_world
 from tests.world.billing import Shop, make_shop
+from tests.world.races import Connect
 
 __all__ = [
     "data_dir",
@@ -165,6 +166,12 @@ def committed(postgres: EmbeddedPostgres, clone: Callable[[str], str], worker_na
     yield made
     made.dispose()
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def connect(committed: Engine) -> Connect:
+    """Sessions with connections of their own, for races."""
+    return sessionmaker(committed, expire_on_commit=False)
 
 
 @pytest.fixture

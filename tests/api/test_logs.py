@@ -115,12 +115,12 @@ def deep(depth: int) -> None:
 
 
 def test_a_traceback_is_short_and_drawn_at_once(log: io.StringIO) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         deep(300)
     except KeyError:
         structlog.get_logger("api.x").exception("failed")
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     lines = log.getvalue().splitlines()
     assert len(lines) <= TRACEBACK_LINES + 2
     assert max(map(len, lines)) <= LINE_CHARACTERS + 4

@@ -16,10 +16,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 import typer
 
 from api.adapters.postgres import EmbeddedPostgres
+from api.steps import BACKGROUND, DISPATCH
+from printers.lab import free_port
 from printers.simulator import SimulatedOctoPrint
 from web.command import app
 
@@ -38,12 +41,14 @@ COMMANDS = {
     "doctor": "doctor",
     "backup": "backup {folder}/copy",
 }
-# These run until a signal; what each needs, and a word of its log that tells that it works.
+# These run until a signal.
 SERVING = {
-    "web": "web --port 0",
+    "web": "web --port {port}",
     "printers": "printers",
     "tasks": "tasks --queue dispatch --queue background",
 }
+# The heartbeats of those that beat in the database.
+BEATS = {"printers": {"printers"}, "tasks": {DISPATCH, *BACKGROUND}}
 # Tried elsewhere: `restore` and `resume` want a backup (test_command), `up` and the README are below,
 # `demo` is `up` with the printers of tests/printers/test_lab and the rows of test_demo.
 ELSEWHERE = {"restore", "resume", "up", "demo"}
@@ -114,17 +119,33 @@ def test_each_may_be_the_first_command_of_all(
 def test_every_process_starts_alone_and_ends_at_a_signal(
     environment_of: Callable[[str], dict[str, str]], name: str
 ) -> None:
-    environment = environment_of("migrated")
-    command = [sys.executable, "-m", "web.command", *shlex.split(SERVING[name])]
+    environment, port = environment_of("migrated"), free_port()
+    command = [sys.executable, "-m", "web.command", *shlex.split(SERVING[name].format(port=port))]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
-        time.sleep(4)
-        assert process.poll() is None
+        deadline = time.monotonic() + 60
+        while not is_at_work(name, environment["ETABLI_DATABASE_URL"], port):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         process.wait(20)
         assert process.stdout
         assert b"Traceback" not in process.stdout.read()
+
+
+def is_at_work(name: str, database: str, port: int) -> bool:
+    """Whether its pages answer, or all its heartbeats are in the database."""
+    if name == "web":
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5):
+                return True
+        except OSError:
+            return False
+    with psycopg.connect(database.replace("+psycopg", "")) as connection:
+        beating = {beat for (beat,) in connection.execute("SELECT name FROM heartbeats")}
+    return beating >= BEATS[name]
 
 
 def readme_commands() -> list[str]:

@@ -1,23 +1,15 @@
 """The place of the booking tests, and one booking there."""
 
 import pytest
-from sqlalchemy import Engine
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking
 from tests.world.booking import BookingWorld, at, make_booking_world
-from tests.world.races import Connect
 
 
 @pytest.fixture
 def world(session: Session) -> BookingWorld:
     return make_booking_world(session)
-
-
-@pytest.fixture
-def connect(committed: Engine) -> Connect:
-    """Sessions with connections of their own, for races."""
-    return sessionmaker(committed, expire_on_commit=False)
 
 
 @pytest.fixture

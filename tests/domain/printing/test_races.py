@@ -6,8 +6,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.domain.core.base import ForbiddenMove
 from api.domain.people.accounts import User
@@ -16,14 +16,9 @@ from api.domain.printing.jobs import Job, JobRequest, JobSlice, JobStatus
 from api.domain.printing.runs import Charge, Run, RunCommand, RunStatus, claim_next
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready, request_slice
 from tests.world import NOW, World, make_job, make_kind, make_submitted, make_world
+from tests.world.races import Connect
 
-Connect = sessionmaker[Session]
 S = JobStatus
-
-
-@pytest.fixture
-def connect(committed: Engine) -> Connect:
-    return sessionmaker(committed, expire_on_commit=False)
 
 
 @pytest.fixture

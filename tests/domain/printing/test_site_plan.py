@@ -1,12 +1,10 @@
 """What the plan is given from the tables: seconds per printer kind, ends of running prints, holds up to the horizon."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from api.domain.places.timeline import HoldReason, create_hold
@@ -17,6 +15,7 @@ from api.domain.printing.runs import Run, RunStatus, SitePlans, claim_next, plan
 from api.domain.printing.runs.site_plan import _ends
 from api.domain.printing.runs.statistics import ENOUGH_HISTORY, LATEST_RUNS, PrintStatistics, site_settings
 from tests.world import HOUR, NOW, World, make_printer, make_sliced, make_user, make_world
+from tests.world.queries import count_statements
 from tests.world.runs import print_one, start_print
 
 
@@ -186,35 +185,22 @@ def test_the_upper_estimate_is_never_below_the_likely_one(session: Session, worl
     assert site_settings(session, site=world.site).ratios_of(kind_id) == (2.0, 2.0)
 
 
-@contextmanager
-def statements(session: Session) -> Iterator[list[str]]:
-    """The statements that the session sends within the block."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        sent.append(statement)
-
-    event.listen(session.connection(), "before_cursor_execute", note)
-    yield sent
-    event.remove(session.connection(), "before_cursor_execute", note)
-
-
 def test_the_plan_of_a_place_is_made_once_for_all_that_look_at_it(session: Session, world: World) -> None:
     for _ in range(3):
         make_sliced(session, world.site, world.alice)
     plans = SitePlans(session, now=NOW)
     plans.jobs_at(world.site)
-    with statements(session) as sent:
+    with count_statements(session) as sent:
         assert len(plans.jobs_at(world.site)) == 3
-    assert sent == []
+    assert sent.texts == []
 
 
 def test_a_plan_does_not_read_the_prints_of_the_past(session: Session, world: World) -> None:
     """Whatever reads runs has a bound: those that live, those of the last day, or those of one job."""
     make_sliced(session, world.site, world.alice)
     print_one(session, world, print_s=1800.0)
-    with statements(session) as sent:
+    with count_statements(session) as sent:
         plan_site(session, site=world.site, now=NOW)
-    of_runs = [each for each in sent if "FROM runs" in each or "JOIN runs" in each]
+    of_runs = [each for each in sent.texts if "FROM runs" in each or "JOIN runs" in each]
     assert len(of_runs) == 4
     assert all(any(bound in each for bound in ("claimed_at >", "status IN", "job_id IN")) for each in of_runs)
