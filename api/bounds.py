@@ -1,4 +1,4 @@
-"""Days and instants as people may send them: near the ends of the calendar every sum that is done with them breaks."""
+"""Days, instants and ids as people may send them: near the ends of the calendar every sum with them breaks."""
 
 from __future__ import annotations
 
@@ -27,6 +27,12 @@ def day_of(text: str) -> date:
 def moment_of(text: str) -> datetime:
     """The date and time in a field of a form; raises ValueError."""
     return within_bounds(datetime.fromisoformat(text))
+
+
+def id_of(text: str) -> int | None:
+    """The id of a row in a field or an address; None for what cannot be one."""
+    # "²" is a digit as well, which `int` refuses; 18 digits always fit into the column (bigint).
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 Day = Annotated[date, AfterValidator(within_bounds)]

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData, UploadFile
 
+from api.bounds import id_of
 from api.domain.core.errors import DomainError, NotFound
 from api.problems import status_of
 from web.render import text_for
@@ -32,6 +33,15 @@ class Form:
 
     def get(self, name: str, otherwise: str = "") -> str:
         return self[name] or otherwise
+
+    def all(self, name: str) -> list[str]:
+        """All values of a field that may be sent several times."""
+        # The form of a first visit holds a plain dict, without lists of values.
+        return [str(each) for each in self.data.getlist(name)] if hasattr(self.data, "getlist") else []
+
+    def ids(self, name: str) -> list[int]:
+        """The ids that were ticked; what is no id is left out."""
+        return [number for text in self.all(name) if (number := id_of(text)) is not None]
 
     def typed(self, name: str) -> str:
         """The value with its spaces at both ends, which may be part of a password."""

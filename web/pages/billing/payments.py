@@ -91,19 +91,22 @@ def import_statement(
 def match(
     reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, line_id: int, verb: str, form: Sent
 ) -> Response:
+    """Take a bank line as the payment of an invoice (`confirm`), or set it aside (`ignore`)."""
     seller = get_seller(session, seller_id, user=user)
     line = payments.get_bank_line(session, line_id, seller=seller)
+    message, number = N_("Bank line ignored."), ""
     with trying(session, form):
         if verb == "confirm":
             invoice = invoices.get_invoice(session, form.int("invoice_id"), user=user)
             payments.confirm_match(session, line=line, invoice=invoice, actor=user, now=reader.now)
+            message, number = N_("Payment of {number} saved."), invoice.number
         elif verb == "ignore":
             payments.ignore_line(session, line=line, actor=user, now=reader.now)
         else:
             raise NotFound()
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
-    return reader.to("/staff/money", N_("Bank line ignored."))
+    return reader.to("/staff/money", message, number=number)
 
 
 @router.post("/staff/money/invoices/{invoice_id}/pay")

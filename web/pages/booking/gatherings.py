@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.bounds import id_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import gatherings
 from api.domain.booking.bookings import as_instant
@@ -63,15 +64,9 @@ def _new(reader: PageReader, session: Session, form: Form) -> Response:
         form=form,
         place=site,
         resources=list(session.scalars(query.order_by(Resource.name, Resource.id))),
-        chosen=_chosen(form),
+        chosen=form.ids("resources"),
         skills=list_skills(session),
     )
-
-
-def _chosen(form: Form) -> list[int]:
-    # An empty form holds a dict, which has no lists.
-    sent = form.data.getlist("resources") if hasattr(form.data, "getlist") else []
-    return [int(each) for each in sent if str(each).isdigit()]
 
 
 @router.post("/staff/gatherings/new")
@@ -87,7 +82,7 @@ def announce(reader: StaffReader, session: DbSession, user: CurrentUser, form: S
 
 def _announce(session: Session, reader: PageReader, site: Site, user: User, form: Form) -> Gathering:
     # Resources of another site are left out, whatever was sent.
-    query = select(Resource).where(Resource.id.in_(_chosen(form)), Resource.site_id == site.id)
+    query = select(Resource).where(Resource.id.in_(form.ids("resources")), Resource.site_id == site.id)
     return gatherings.announce(
         session,
         site=site,
@@ -97,7 +92,7 @@ def _announce(session: Session, reader: PageReader, site: Site, user: User, form
         end=_instant(form, "ends", site),
         seats=form.int("seats"),
         price_cents=int(read_amount(form, "price") * 100),
-        skill=get_skill(session, int(form["skill_id"])) if form["skill_id"].isdigit() else None,
+        skill=get_skill(session, skill_id) if (skill_id := id_of(form["skill_id"])) is not None else None,
         resources=list(session.scalars(query.order_by(Resource.id))),
         actor=user,
         now=reader.now,

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.bounds import id_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking.kits import get_kit, list_kits, put_in_service
 from api.domain.booking.rules import DEFAULT, Policy, Rule, list_rules, set_rule
@@ -104,7 +105,8 @@ def _line(reader: PageReader, session: Session, slug: str, what: str, which: str
     rules = list_rules(session, site_id=site.id)
     if what == "kind" and which in set(ResourceKind):
         return _of_kind(site, ResourceKind(which), rules)
-    resource = session.get(Resource, int(which)) if what == "resource" and which.isdigit() else None
+    resource_id = id_of(which) if what == "resource" else None
+    resource = session.get(Resource, resource_id) if resource_id is not None else None
     if resource is None or resource.site_id != site.id:
         raise NotFound()
     return _of_resource(site, resource, rules)

@@ -96,13 +96,8 @@ def _new(reader: PageReader, session: Session, form: Form) -> Response:
         place=site,
         weekdays=WEEKDAYS,
         areas=list(session.scalars(query.order_by(Resource.name, Resource.id))),
-        chosen=_many(form, "areas"),
+        chosen=form.ids("areas"),
     )
-
-
-def _many(form: Form, name: str) -> list[str]:
-    # The form of a first visit holds a plain dict, without lists of values.
-    return [str(each) for each in form.data.getlist(name)] if hasattr(form.data, "getlist") else []
 
 
 @router.post("/staff/conventions/new")
@@ -151,9 +146,8 @@ def _person(session: Session, email: str) -> User:
 
 
 def _areas(session: Session, site: Site, form: Form) -> list[Resource]:
-    ids = [int(each) for each in _many(form, "areas") if each.isdecimal() and len(each) < 10]
     # Ids of other sites, which only a forged form has, are passed over.
-    query = select(Resource).where(Resource.id.in_(ids), Resource.site_id == site.id)
+    query = select(Resource).where(Resource.id.in_(form.ids("areas")), Resource.site_id == site.id)
     return list(session.scalars(query.order_by(Resource.id)))
 
 

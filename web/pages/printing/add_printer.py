@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import seal
+from api.bounds import id_of
 from api.deps import CurrentUser, DbSession
 from api.domain.printing import probes
 from api.domain.printing.printers import PrinterKind, SizeWrong, find_printer_at, get_or_create_kind
@@ -89,7 +90,8 @@ def add(reader: StaffReader, session: DbSession, user: CurrentUser, probe_id: in
 
 def _kind(session: Session, form: Form) -> PrinterKind:
     """The kind that was chosen, else the one of this size and nozzle, made when there is none."""
-    if form["kind_id"].isdigit() and (kind := session.get(PrinterKind, int(form["kind_id"]))):
+    kind_id = id_of(form["kind_id"])
+    if kind_id is not None and (kind := session.get(PrinterKind, kind_id)):
         return kind
     width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
     return get_or_create_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from api.adapters.receiving import Batch, receive
-from api.bounds import day_of
+from api.bounds import day_of, id_of
 from api.deps import CurrentUser, DbSession, Now, Paging
 from api.domain.billing.organisations import CostCentre, list_cost_centres
 from api.domain.core.errors import DomainError, Invalid, NotFound
@@ -150,8 +150,7 @@ def ask(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Re
 
 
 def _models(session: Session, user: User, ids: str) -> list[Model]:
-    # 17 digits always fit into the column (bigint): more would be an error of the database.
-    model_ids = [int(each) for each in ids.split(",") if each.isdecimal() and len(each) < 18]
+    model_ids = [number for text in ids.split(",") if (number := id_of(text)) is not None]
     return [get_model(session, model_id, user=user) for model_id in model_ids[:MOST_FILES]]
 
 

@@ -144,10 +144,9 @@ def _parse_rule(rrule: str, zone: ZoneInfo) -> dict[str, str]:
         parts["UNTIL"] = f"{until}T235959"
     elif until.endswith("Z"):
         parts["UNTIL"] = _utc_to_wall(until, zone)
-    if (
-        not parts.get("COUNT", "1").isdigit()
-        or not parts.get("INTERVAL", "1").isdigit()
-        or parts.get("INTERVAL") == "0"
+    # An interval of 0, however it is written, would never leave the first day.
+    if not re.fullmatch("[0-9]{1,9}", parts.get("COUNT", "1")) or not re.fullmatch(
+        "0*[1-9][0-9]{0,3}", parts.get("INTERVAL", "1")
     ):
         raise RuleUnreadable()
     if int(parts.get("COUNT", "1")) > MAX_OCCURRENCES:
