@@ -11,13 +11,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
+from starlette.requests import Request
 
 from api import deps, outbox
+from api.domain.core.errors import fill
 from api.domain.people import accounts
 from api.domain.people.accounts import User
 from tests.serving import client_of
 from tests.world import NOW, World
 from web.app import make_app
+from web.flash import read_flash
 from web.throttle import limiter
 
 
@@ -100,3 +103,10 @@ def charlie(world: World, log_in: Callable[[User], Browser]) -> Browser:
 def manager(bob: Browser) -> Browser:
     """Bob, who manages the place; `staff` of a test may be less."""
     return bob
+
+
+def message_of(answer: httpx.Response) -> str:
+    """The message, in English, that the page after this redirect shows; "" without one."""
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    message = read_flash(Request({"type": "http", "headers": [(b"cookie", cookie.encode())]}))
+    return fill(message.msgid, message.values) if message else ""

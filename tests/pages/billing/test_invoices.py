@@ -11,7 +11,7 @@ from api.domain.billing.payments import Movement, PaymentMeans
 from api.domain.people.accounts import Locale
 from tests.world import NOW
 from tests.world.billing import TODAY, Shop, accept_all, issue
-from tests.world.browsers import Browser
+from tests.world.browsers import Browser, message_of
 from tests.world.queries import count_statements
 
 pytestmark = pytest.mark.usefixtures("data_dir")
@@ -93,7 +93,9 @@ def test_a_bank_line_that_fits_no_invoice_is_shown_and_matched_by_hand(
     assert "VIR DUPONT" in bob.get("/staff/money").text
 
     url = f"/staff/money/{shop.seller.id}/lines/{line.id}/confirm"
-    assert bob.post(url, {"invoice_id": str(bill.id)}).status_code == 303
+    answer = bob.post(url, {"invoice_id": str(bill.id)})
+    assert answer.status_code == 303
+    assert message_of(answer) == f"Payment of {bill.number} saved."
     assert payments.open_cents(session, invoice=bill) == bill.total_cents - 1200
     assert payments.open_cents(session, invoice=other) == other.total_cents
     assert "VIR DUPONT" not in bob.get("/staff/money").text.partition("Unpaid invoices")[0]
