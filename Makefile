@@ -7,7 +7,7 @@ COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
 # Compiled modules are kept: without them each process compiles for seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-free bench-invoice drill lock clean
+.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-free bench-invoice drill drill-faults lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ bench-invoice: setup ## Invoices per second, validated
 
 drill: setup ## kill -9 of workers and of OctoPrint while 150 jobs print
 	@$(PYTHON) -m bench.drill $(ARGS)
+
+drill-faults: setup ## Kill, starve and annoy a whole installation under load, PostgreSQL and the disk too
+	@$(PYTHON) -m bench.faults $(ARGS)
 
 lock: setup ## Bring the lock files up to date with pyproject.toml
 	@requirements/lock
