@@ -121,6 +121,36 @@ def test_an_offer_lasts_no_longer_than_it_can_be_taken(world: BookingWorld) -> N
     assert taken.user_id == world.charlie.id
 
 
+@pytest.mark.parametrize(
+    ("day", "hour", "minute", "until"),
+    [
+        (3, 9, 0, at(3, 11)),
+        (3, 3, 0, at(3, 10)),
+        (3, 21, 30, at(4, 9, 30)),
+        (3, 22, 0, at(4, 10)),
+        (3, 23, 59, at(4, 10)),
+        (28, 21, 0, at(29, 9)),  # the clocks go forward that night
+    ],
+)
+def test_the_night_does_not_count_for_an_offer(
+    world: BookingWorld, day: int, hour: int, minute: int, until: datetime
+) -> None:
+    booking = world.book(at(30, 10), at(30, 11))
+    wait = wait_for(world, request=BookingRequest(world.room.id, at(30, 10), at(30, 11)))
+    paris = world.site.zone
+    cancel(world, booking, now=at(day, hour, minute).replace(tzinfo=paris))
+
+    assert (wait.status, wait.offered_until) == (WaitStatus.OFFERED, until.replace(tzinfo=paris))
+
+
+def test_an_offer_of_the_coming_morning_ends_where_its_slot_begins(world: BookingWorld) -> None:
+    booking = world.book(at(3, 9), at(3, 10))
+    wait = wait_for(world, request=BookingRequest(world.room.id, at(3, 9), at(3, 10)))
+    cancel(world, booking, now=at(3, 3).replace(tzinfo=world.site.zone))
+
+    assert (wait.status, wait.offered_until) == (WaitStatus.OFFERED, booking.start_at)
+
+
 def test_what_the_notice_forbids_to_take_is_offered_to_nobody(world: BookingWorld) -> None:
     world.rule(notice_minutes=24 * 60)
     booking = world.book(at(4, 10), at(4, 11))

@@ -7,8 +7,9 @@ One that runs out goes to the next in line; one whose slot is closed meanwhile i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
@@ -23,11 +24,13 @@ from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
+from api.domain.places.calendar import local_instant
 from api.domain.places.sites import Resource
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_holds, release_hold, span
 
-# How long an offer is kept, but never beyond the start of the slot.
+# How long an offer is kept, but never beyond the start of the slot; the hours in which people sleep do not count.
 OFFERED_FOR = timedelta(hours=2)
+WAKES_AT, SLEEPS_AT = time(8), time(22)
 
 
 class WaitStatus(StrEnum):
@@ -200,7 +203,7 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
     if find_refusal(session, request=_request_of(wait), user=wait.user, now=now):
         return False
     terms = get_terms(session, resource_id=wait.resource_id, user=wait.user)
-    until = min(now + OFFERED_FOR, wait.start_at - _notice_of(terms))
+    until = min(_kept_until(now, terms.zone), wait.start_at - _notice_of(terms))
     if until <= now:
         return False
     start, end = terms.with_buffers(wait.start_at, wait.end_at)
@@ -221,6 +224,18 @@ def _offer(session: Session, wait: Wait, now: datetime) -> bool:
         return False
     _move(session, wait, WaitStatus.OFFERED, now=now, offered_until=until, told_at=None)
     return True
+
+
+def _kept_until(now: datetime, zone: ZoneInfo) -> datetime:
+    """The instant at which somebody in this zone has been awake for OFFERED_FOR."""
+    today = now.astimezone(zone).date()
+    left = OFFERED_FOR
+    while True:
+        begin, end = max(now, local_instant(zone, today, WAKES_AT)), local_instant(zone, today, SLEEPS_AT)
+        if begin < end and left <= end - begin:
+            return begin + left
+        left -= max(end - begin, timedelta(0))
+        today += timedelta(days=1)
 
 
 def _notice_of(terms: BookingTerms) -> timedelta:
