@@ -64,23 +64,28 @@ def check_signature(master: bytes, *, door: Door, body: bytes, signature: str) -
 
 def record_report(
     session: Session, *, master: bytes, door: Door, attempts: Iterable[CodeAttempt], now: datetime
-) -> list[DoorUse]:
-    """Write each attempt once, or none of them: raises ReportOutOfTime."""
-    attempts = list(attempts)
-    if any(not now - OLDEST < attempt.at < now + AHEAD for attempt in attempts):
-        raise ReportOutOfTime()
-    return [
-        log_use(
-            session,
-            door=door,
-            at=attempt.at,
-            accepted=attempt.accepted,
-            code=attempt.hint,
-            booking_id=_booking_of(session, master, door, attempt) if attempt.accepted else None,
-            now=now,
-        )
+) -> list[DoorUse | None]:
+    """Write each attempt once; None for one whose time cannot be right. Raises ReportOutOfTime when none can."""
+    # One of 1970, from before the device knew the time, must not keep the others from being written.
+    written = [
+        _record_attempt(session, master, door, attempt, now) if now - OLDEST < attempt.at < now + AHEAD else None
         for attempt in attempts
     ]
+    if not any(written):
+        raise ReportOutOfTime()
+    return written
+
+
+def _record_attempt(session: Session, master: bytes, door: Door, attempt: CodeAttempt, now: datetime) -> DoorUse:
+    return log_use(
+        session,
+        door=door,
+        at=attempt.at,
+        accepted=attempt.accepted,
+        code=attempt.hint,
+        booking_id=_booking_of(session, master, door, attempt) if attempt.accepted else None,
+        now=now,
+    )
 
 
 def _booking_of(session: Session, master: bytes, door: Door, attempt: CodeAttempt) -> int | None:

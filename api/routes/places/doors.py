@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.bounds import AwareMoment
 from api.deps import DbSession, Now
-from api.domain.booking.door_reports import CodeAttempt, check_signature, record_report
-from api.domain.places.doors import get_door
+from api.domain.booking.door_reports import CodeAttempt, ReportOutOfTime, check_signature, record_report
+from api.domain.places.doors import DoorUse, get_door
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["doors"])
@@ -22,7 +21,8 @@ class TryIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    at: AwareMoment
+    # Of any year: a device that has lost its clock says 1970.
+    at: AwareDatetime
     accepted: bool
     hint: str = Field(pattern=r"^[0-9]{0,2}$")
 
@@ -32,9 +32,12 @@ class ReportIn(BaseModel):
 
 
 class UseOut(BaseModel):
+    """One try as it was written; `error` names what kept it from being written."""
+
     at: datetime
     accepted: bool
-    booking_id: int | None
+    booking_id: int | None = None
+    error: str | None = None
 
 
 class ReportOut(BaseModel):
@@ -57,9 +60,16 @@ def report(
     x_door_signature: Annotated[str, Header(max_length=128)],
 ) -> ReportOut:
     """Tell us of each try, once or more often. Header `X-Door-Signature`: HMAC-SHA256 of the body by the door's secret,
-    in hexadecimal; 404 when it does not fit."""
+    in hexadecimal; 404 when it does not fit. A try whose time cannot be right is not written, and named in the answer;
+    422 when none can."""
     master, door = settings().secret("doors").encode(), get_door(session, door_id)
     check_signature(master, door=door, body=body, signature=x_door_signature)
     attempts = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
     uses = record_report(session, master=master, door=door, attempts=attempts, now=now)
-    return ReportOut(uses=[UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id) for use in uses])
+    return ReportOut(uses=[_use_out(each, use) for each, use in zip(tries.tries, uses, strict=True)])
+
+
+def _use_out(attempt: TryIn, use: DoorUse | None) -> UseOut:
+    if use is None:
+        return UseOut(at=attempt.at, accepted=attempt.accepted, error=ReportOutOfTime.code())
+    return UseOut(at=use.at, accepted=use.accepted, booking_id=use.booking_id)

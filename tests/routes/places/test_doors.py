@@ -93,3 +93,23 @@ def test_a_report_that_is_not_signed_by_the_door_is_refused(
     session.flush()
     assert report(face, door, secret, attempt).status_code == 404
     assert session.scalars(select(DoorUse)).all() == []
+
+
+def test_an_odd_time_is_named_and_keeps_no_other_try_from_being_written(
+    face: Face, session: Session, door: Door
+) -> None:
+    secret = doors.door_secret(master(), door=door)
+    good = [{"at": (NOW - n * MINUTE).isoformat(), "accepted": True, "hint": "12"} for n in range(49)]
+    odd = {"at": "1970-01-01T00:00:07Z", "accepted": True, "hint": "12"}
+
+    answer = report(face, door, secret, *good[:20], odd, *good[20:])
+
+    assert answer.status_code == 200
+    assert [each["error"] for each in answer.json()["uses"]] == [None] * 20 + ["report-out-of-time"] + [None] * 29
+    assert len(session.scalars(select(DoorUse)).all()) == 49
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_at_the_ends_of_the_calendar_is_odd_too(face: Face, door: Door, at: str) -> None:
+    secret = doors.door_secret(master(), door=door)
+    assert report(face, door, secret, {"at": at, "accepted": True, "hint": "12"}).status_code == 422
