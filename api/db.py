@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.orm import Session, sessionmaker
 
 from api import outbox
@@ -22,6 +22,10 @@ from api.tables import load_tables
 POOL_SIZE = 10
 # A connection that was not used for so long is tried first: a network may drop it without telling either end.
 IDLE_S = 30.0
+# SQLSTATEs of conflicts that pass: deadlock, serialisation failure, lock timeout, statement timeout.
+_TRANSIENT = frozenset({"40P01", "40001", "55P03", "57014"})
+# How those begin that say that the server is gone, ends or starts; without any, it was never reached.
+_AWAY = ("08", "57P")
 
 
 def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
@@ -36,6 +40,18 @@ def make_engine(url: str, *, pool_size: int = POOL_SIZE) -> Engine:
     event.listen(engine, "checkout", _check_connection)
     event.listen(engine, "checkin", _note_checkin)
     return engine
+
+
+def is_transient(error: DBAPIError) -> bool:
+    """Whether the same statements may succeed at once."""
+    return getattr(error.orig, "sqlstate", None) in _TRANSIENT
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the server could not be reached, or went away meanwhile."""
+    if not isinstance(error.orig, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return error.orig.sqlstate is None or error.orig.sqlstate.startswith(_AWAY)
 
 
 def _check_connection(connection: psycopg.Connection, record: Any, proxy: object) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from api.db import is_away, is_transient
 from api.deps import LoginNeeded, token_of
 from api.domain.core.errors import Busy, Conflict, DomainError, Invalid, NotAllowed, NotFound, fill
 from api.settings import settings
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 FAMILIES = {"not_found": 404, "not_allowed": 403, "conflict": 409, "invalid": 422, "busy": 429}
 # Errors that have a number of their own, by code.
 OWN_NUMBER = {
+    "database-away": 503,
     "database-busy": 503,
     "disk-full": 507,
     "login-needed": 401,
@@ -40,8 +42,6 @@ TITLES = {
     "invalid": Invalid.msgid(),
     "busy": Busy.msgid(),
 }
-# SQLSTATEs of conflicts that pass: deadlock, serialisation failure, lock timeout, statement timeout.
-TRANSIENT = frozenset({"40P01", "40001", "55P03", "57014"})
 
 
 class TooLarge(Invalid):
@@ -60,6 +60,10 @@ class DiskFull(Busy):
 
 class DatabaseBusy(Busy):
     """The server is very busy: try again in a moment."""
+
+
+class DatabaseAway(Busy):
+    """The server is restarting: try again in a moment."""
 
 
 class OurFault(DomainError):
@@ -151,8 +155,13 @@ class Answers:
 
     async def database_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, DBAPIError)  # noqa: S101  # registered for it alone
-        if getattr(error.orig, "sqlstate", None) in TRANSIENT:
+        if is_transient(error):
             return self.answer(request, DatabaseBusy())
+        if is_away(error):
+            # Many requests fail at once, all for one reason: a line each, and no traces.
+            why = str(error.orig).partition("\n")[0]
+            log.error("the database does not answer", method=request.method, path=request.url.path, why=why)
+            return self.answer(request, DatabaseAway())
         if isinstance(error.orig, psycopg.DataError):  # a NUL in a text, a number beyond 64 bits: the client's mistake
             return self.answer(request, Invalid())
         if isinstance(error.orig, psycopg.errors.DiskFull):

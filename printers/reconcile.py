@@ -23,7 +23,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from api.adapters import files
-from api.db import transaction
+from api.db import is_transient, transaction
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import publish
 from api.domain.core.errors import Stale
@@ -93,8 +93,13 @@ def reconcile(
             time.sleep(PEEK_S)
             continue
         except OperationalError as error:
-            # For example a deadlock, of which PostgreSQL ends one side: the next round reads what the other wrote.
-            log.warning("database said no, looking again", printer=printer_id, error=str(error.orig))
+            why = str(error.orig).partition("\n")[0]
+            # After a deadlock, of which PostgreSQL ends one side, the next round reads what the other wrote. Nothing
+            # else is better at once: the next tick looks again.
+            if not is_transient(error):
+                log.warning("the database failed", printer=printer_id, why=why)
+                return
+            log.warning("another transaction was in the way, looking again", printer=printer_id, why=why)
             continue
         refusals += result == StepResult.REFUSED
         if result == StepResult.IDLE or refusals >= MOST_REFUSALS:

@@ -1,17 +1,20 @@
 """Acting when printers and their servers fail: faults, damaged and refused uploads, files that stay where they are."""
 
+from datetime import datetime
 from typing import Any
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
-from api.db import transaction
+from api.db import conninfo, transaction
 from api.domain.core.changes import list_changes
 from api.domain.printing.faults import record_fault
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import state_of
 from api.domain.printing.runs import Run, RunStatus
 from api.domain.printing.states import FaultCode, PrinterState
-from printers.port import PrinterError
+from printers.port import PrinterError, PrinterPort
 from printers.simulator import Mode, SimulatedOctoPrint
 from tests.world.workshop import Workshop
 
@@ -52,6 +55,27 @@ def test_after_a_fault_nothing_starts_before_a_person_has_said_that_it_is_mended
     workshop.mend()
     workshop.reconcile()
     assert len(workshop.sim.printer.started) == 2
+
+
+def test_a_database_that_goes_away_is_not_asked_again_before_the_next_tick(workshop: Workshop) -> None:
+    workshop.printing()
+    addresses: list[str] = []
+
+    def opener(url: str, sealed_key: str) -> PrinterPort:
+        addresses.append(url)
+        return workshop.open(url, sealed_key)
+
+    def clock() -> datetime:
+        # Asked for in the middle of a transaction, too.
+        with psycopg.connect(conninfo(), autocommit=True) as server:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        return workshop.clock()
+
+    with capture_logs() as logs:
+        workshop.reconcile(opener=opener, clock=clock)
+    assert len(addresses) == 1
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["the database failed"]
 
 
 def test_a_printer_that_is_switched_off_while_idle_has_no_fault(workshop: Workshop) -> None:
