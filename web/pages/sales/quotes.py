@@ -32,6 +32,7 @@ from web.formats import number, price_figure, unit_price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.print import QUALITIES
+from web.paging import links_of
 from web.price_form import decimal_of, read_cents
 from web.render import PageReader, Reader
 from web.states import State
@@ -78,14 +79,13 @@ def state_of(quote: Quote, reader: PageReader) -> State:
 
 
 @router.get("/quotes")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """Those of one's organisations."""
-    rows = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = rows[: page.limit]
+    page = quotes.list_quotes(session, user=user, window=window)
     return reader.page(
         "sales/quotes.html",
-        rows=[(quote, state_of(quote, reader)) for quote in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
+        rows=[(quote, state_of(quote, reader)) for quote in page],
+        links=links_of(reader, page),
     )
 
 

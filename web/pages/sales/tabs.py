@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import Address, PaymentMeansCode
 from api.domain.billing.organisations import CostCentre
@@ -21,6 +21,7 @@ from api.domain.sales.tabs import Owed, Tab
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
+from web.paging import links_of
 from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
@@ -163,21 +164,22 @@ def _address(form: Form) -> Address:
 
 
 @router.get("/invoices")
-def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+def own_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """What one was invoiced, what one may pay at the till, and where the invoices of one's organisations are."""
     owed = [
         each
         for seller in list_sellers(session)
         for each in tabs.list_owed(session, seller=seller, now=reader.now, user_id=user.id)
     ]
-    bills = invoices.list_invoices(session, user_id=user.id, limit=100)
+    bills = invoices.list_invoices(session, user_id=user.id, window=window)
     companies = accounts.list_organisations(session, user=user)
     counts = payments.count_bills(session, organisation_ids=[each.id for each in companies])
     return reader.page(
         "billing/invoices.html",
         owed=owed,
         bills=bills,
-        balances=payments.read_balances(session, bills=bills),
+        links=links_of(reader, bills),
+        balances=payments.read_balances(session, bills=bills.rows),
         companies=[(each, *counts[each.id]) for each in companies if each.id in counts],
     )
 
