@@ -13,7 +13,7 @@ def multiply(session: Session, row: Any, times: int, **values: str | Sequence[An
     session.flush()
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     lists = {name: list(value) for name, value in values.items() if not isinstance(value, str)}
-    columns = [each.name for each in table.columns if each.name != "id" or each.name in texts]
+    columns = [each.name for each in table.columns if each.name != "id" or "id" in values]
     sources = [texts.get(name) or _source(name, lists) for name in columns]
     statement = (
         f"INSERT INTO {table.name} ({', '.join(map(_quoted, columns))}) SELECT {', '.join(sources)} "

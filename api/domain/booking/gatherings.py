@@ -309,7 +309,7 @@ def map_seats_left(session: Session, *, gatherings: Sequence[Gathering]) -> dict
         )
         .group_by(Registration.gathering_id)
     )
-    counts: dict[int, int] = dict(session.execute(taken).tuples().all())
+    counts = {row[0]: row[1] for row in session.execute(taken)}
     return {each.id: each.seats - counts.get(each.id, 0) for each in gatherings}
 
 

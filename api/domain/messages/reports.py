@@ -54,7 +54,7 @@ def _ids_named(session: Session, text: str) -> list[int]:
 def name_actors(session: Session, *, changes: Iterable[Change]) -> dict[int, str]:
     """Names by the id of the person; what the machine itself did has no actor."""
     ids = {change.actor_id for change in changes}
-    return dict(session.execute(select(User.id, User.name).where(User.id.in_(ids))).tuples().all())
+    return {row[0]: row[1] for row in session.execute(select(User.id, User.name).where(User.id.in_(ids)))}
 
 
 def list_printer_runs(session: Session, *, printer_id: int, limit: int = 20) -> list[Run]:

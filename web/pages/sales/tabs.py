@@ -11,13 +11,12 @@ from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import Address, PaymentMeansCode
-from api.domain.billing.organisations import CostCentre
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.booking import bookings
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
 from api.domain.sales import tabs
-from api.domain.sales.tabs import Owed, Tab
+from api.domain.sales.tabs import Owed
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
@@ -49,17 +48,20 @@ def _draw_tabs(reader: PageReader, session: Session, user: User, form: Form, *, 
 
 def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     refused = tabs.list_refused(session, seller_id=seller.id)
+    shown = tabs.list_tabs(session, seller=seller, now=reader.now)
+    buyers = accounts.map_organisations(
+        session, ids={tab.organisation_id for tab in shown} | {row.organisation_id for row in refused}
+    )
+    centres = organisations.map_cost_centres(session, ids={tab.cost_centre_id for tab in shown})
     return {
         "seller": seller,
-        "tabs": [_with_names(session, tab) for tab in tabs.list_tabs(session, seller=seller, now=reader.now)],
-        "refused": [(session.get_one(Organisation, row.organisation_id), row) for row in refused],
+        "tabs": [
+            {"tab": tab, "organisation": buyers[tab.organisation_id], "centre": centres.get(tab.cost_centre_id)}
+            for tab in shown
+        ],
+        "refused": [(buyers[row.organisation_id], row) for row in refused],
         "troubles": platform.list_troubles(session, seller_id=seller.id),
     }
-
-
-def _with_names(session: Session, tab: Tab) -> dict[str, object]:
-    centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
-    return {"tab": tab, "organisation": session.get_one(Organisation, tab.organisation_id), "centre": centre}
 
 
 @router.post("/staff/tabs/{seller_id}/bill")

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
 from api.domain.core.changes import publish, record
@@ -235,15 +236,21 @@ def progress_of(job: Job, attempts: list[Run]) -> float:
     return min(1.0, (done + running) / job.copies)
 
 
+def _shown() -> list[ORMOption]:
+    """What a tile or a row shows beside the run itself: its job, with the model and the owner."""
+    return [joinedload(Run.job).joinedload(each) for each in (Job.model, Job.owner)]
+
+
 def list_live_runs(session: Session, *, printer_ids: list[int]) -> dict[int, Run]:
     """printer id -> its live run."""
-    query = select(Run).where(Run.printer_id.in_(printer_ids), Run.status.in_(LIVE))
+    query = select(Run).where(Run.printer_id.in_(printer_ids), Run.status.in_(LIVE)).options(*_shown())
     return {run.printer_id: run for run in session.scalars(query)}
 
 
 def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
     """Runs that only a person can decide, oldest first."""
     query = select(Run).join(Job).where(Run.status == RunStatus.IN_DOUBT, Job.site_id.in_(site_ids))
+    query = query.options(*_shown(), joinedload(Run.printer))
     return list(session.scalars(query.order_by(Run.claimed_at)))
 
 
