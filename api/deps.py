@@ -22,6 +22,7 @@ from starlette.concurrency import run_in_threadpool
 from api import db, logs
 from api.domain.core import idempotency
 from api.domain.core.errors import Invalid, NotAllowed
+from api.domain.core.paging import DEFAULT_LIMIT, PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, User
 from api.settings import settings
@@ -212,37 +213,44 @@ def _is_from_us(request: Request) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class PageRequest:
-    """Which part of a list that runs newest first; `before_id` is where the page before ended."""
-
-    before_id: int | None
-    limit: int
-
-    @staticmethod
-    def cursor_after(last_id: int) -> str:
-        """The opaque cursor of the next page."""
-        return base64.urlsafe_b64encode(f"id:{last_id}".encode()).decode().rstrip("=")
+# A cursor is opaque: the side of a row on which the page stands, and the id of the row.
+AFTER, BEFORE = "id", "before"
 
 
-async def page_request(
+def cursor_of(window: PageWindow | None) -> str | None:
+    """What `cursor` must be to get this window; None for None, at the end of a list."""
+    if window is None:
+        return None
+    side, row_id = (AFTER, window.after) if window.before is None else (BEFORE, window.before)
+    return base64.urlsafe_b64encode(f"{side}:{row_id}".encode()).decode().rstrip("=")
+
+
+async def requested_window(
     cursor: Annotated[str | None, Query(description="`next` of the page before", max_length=100)] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> PageRequest:
-    return PageRequest(before_id=_read_cursor(cursor) if cursor else None, limit=limit)
+    limit: Annotated[int, Query(ge=1, le=200)] = DEFAULT_LIMIT,
+) -> PageWindow:
+    return read_window(cursor, limit)
 
 
-def _read_cursor(cursor: str) -> int:
+def read_window(cursor: str | None, limit: int) -> PageWindow:
+    """Which part of a list a cursor asks for; raises CursorWrong."""
+    if not cursor:
+        return PageWindow(limit)
+    side, row_id = _read_cursor(cursor)
+    return PageWindow(limit, after=row_id) if side == AFTER else PageWindow(limit, before=row_id)
+
+
+def _read_cursor(cursor: str) -> tuple[str, int]:
     try:
-        name, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-        if name == "id" and len(number) < 19:  # beyond, it would not fit into 64 bits
-            return int(number)
+        side, _, number = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
+        if side in (AFTER, BEFORE) and len(number) < 19:  # beyond, it would not fit into 64 bits
+            return side, int(number)
     except (ValueError, binascii.Error):
         pass
     raise CursorWrong()
 
 
-Paging = Annotated[PageRequest, Depends(page_request)]
+Paging = Annotated[PageWindow, Depends(requested_window)]
 
 Out = TypeVar("Out", bound=BaseModel)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -72,8 +73,17 @@ class JobSummary:
         return self.job.status in (*WAITING, JobStatus.PRINTING)
 
 
+def summarise_jobs(session: Session, reader: PageReader, rows: Sequence[Job]) -> list[JobSummary]:
+    """Many at once, without their place in the plan: planning the site for each row would cost more than the list."""
+    attempts = runs.list_runs_of(session, job_ids=[job.id for job in rows])
+    return [_summarise(reader, job, attempts.get(job.id, []), None) for job in rows]
+
+
 def summarise_job(session: Session, reader: PageReader, job: Job, *, job_plan: JobPlan | None = None) -> JobSummary:
-    attempts = runs.list_runs(session, job_id=job.id)
+    return _summarise(reader, job, runs.list_runs(session, job_id=job.id), job_plan)
+
+
+def _summarise(reader: PageReader, job: Job, attempts: list[Run], job_plan: JobPlan | None) -> JobSummary:
     live = [run for run in attempts if run.status in runs.LIVE]
     return JobSummary(
         job=job,

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from api import deps, problems
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
 from tests.serving import client_of, served
@@ -57,8 +59,8 @@ def make_app(engine: Engine) -> FastAPI:
         return idempotent(NameOut, make, content=body)
 
     @app.get("/page")
-    def page(asked: deps.Paging) -> dict[str, Any]:
-        return {"before_id": asked.before_id, "limit": asked.limit}
+    def page(window: deps.Paging) -> dict[str, Any]:
+        return asdict(window)
 
     @app.get("/lost")
     def lost() -> None:
@@ -243,8 +245,10 @@ def test_twenty_twins_at_once_make_one(app: FastAPI, alice: dict[str, str], comm
 
 
 def test_a_cursor_leads_to_the_next_page(client: httpx.Client) -> None:
-    cursor = deps.PageRequest.cursor_after(42)
-    assert client.get("/page", params={"cursor": cursor, "limit": 5}).json() == {"before_id": 42, "limit": 5}
+    for window in (PageWindow(5, after=42), PageWindow(5, before=42)):
+        answer = client.get("/page", params={"cursor": deps.cursor_of(window), "limit": 5})
+        assert answer.json() == asdict(window)
+    assert deps.cursor_of(None) is None
 
 
 @pytest.mark.parametrize("cursor", ["x", "%%%", "aWQ6", "é", "aWQ6OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"])

@@ -18,7 +18,7 @@ from web.forms import Form
 from web.pages.staff_only import StaffReader, site_ids
 from web.reasons import job_text, run_text, slice_text
 from web.render import PageReader
-from web.summaries import summarise_job, summarise_printers
+from web.summaries import summarise_jobs, summarise_printers
 
 router = APIRouter(include_in_schema=False)
 
@@ -48,7 +48,7 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
         form=form,
         printers=tiles,
         to_clear=[each for each in tiles if each.must_be_cleared],
-        approvals=[summarise_job(session, reader, job) for job in approvals],
+        approvals=summarise_jobs(session, reader, approvals),
         doubts=[(run, run_text(reader, run)) for run in doubts],
         held=[(job, job_text(reader, job)) for job in held],
         slow=[(job, slice_text(reader, job)) for job in slow],
@@ -56,7 +56,7 @@ def draw_staff_page(reader: PageReader, session: Session, form: Form, *, status:
         stalled=[each for each in tiles if each.stall],
         faulty=[each for each in tiles if each.fault],
         troubled=[each for each in tiles if each.state in TROUBLED and not each.fault],
-        queue=[summarise_job(session, reader, job) for job in active],
+        queue=summarise_jobs(session, reader, active),
         printed=printed,
         duties=[(duty, *describe_duty(reader, duty)) for duty in list_visible_duties(session, reader, ids)],
         several=len(reader.staffs) > 1,

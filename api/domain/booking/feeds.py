@@ -20,6 +20,7 @@ from api.domain.booking.gatherings import Gathering, GatheringStatus, Registrati
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
@@ -109,7 +110,9 @@ def read_feed(session: Session, *, secret: str, now: datetime) -> FeedContent:
 
 def site_feed(session: Session, *, site: Site, now: datetime) -> FeedContent:
     """The gatherings of a site."""
-    gatherings, host = list_gatherings(session, since=now - PAST, site_id=site.id), uid_host(session)
+    host = uid_host(session)
+    # A feed is one file: it has no second page.
+    gatherings = list_gatherings(session, since=now - PAST, site_id=site.id, window=PageWindow(200))
     tag = _tag(now, host, site.name, [(each.id, each.changed_at) for each in gatherings])
     return FeedContent(tag, lambda: _calendar(site.name, [_gathering_event(each, host) for each in gatherings]))
 

@@ -5,12 +5,12 @@ A training session is a gathering with a skill: staff say who came, and those ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select, update
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, Text, UniqueConstraint, func, select, update
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from api.domain.booking.bookings.table import FreedTime
 from api.domain.booking.bookings.waitlist import offer_freed
@@ -18,6 +18,7 @@ from api.domain.booking.kits import list_held_ids
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.slugs import free_slug
 from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
@@ -259,13 +260,18 @@ def get_gathering(session: Session, *, slug: str, user: User | None) -> Gatherin
 
 
 def list_gatherings(
-    session: Session, *, since: datetime, site_id: int | None = None, limit: int = 200
-) -> list[Gathering]:
+    session: Session, *, since: datetime, site_id: int | None = None, window: PageWindow = FIRST_PAGE
+) -> Page[Gathering]:
     """Published ones that are not over at `since`, in order of time."""
     query = select(Gathering).where(Gathering.status == GatheringStatus.PUBLISHED, Gathering.end_at > since)
     if site_id is not None:
         query = query.where(Gathering.site_id == site_id)
-    return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(limit)))
+    return _in_order(session, query, window)
+
+
+def _in_order(session: Session, query: Select[Gathering], window: PageWindow) -> Page[Gathering]:
+    shown = query.options(joinedload(Gathering.site), joinedload(Gathering.skill))
+    return read_page(session, shown, window=window, id=Gathering.id, at=Gathering.start_at, newest_first=False)
 
 
 def lock_gatherings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Gathering]:
@@ -280,19 +286,31 @@ def lock_gatherings(session: Session, *, site_id: int, start: datetime, end: dat
     return list(session.scalars(locked))
 
 
-def list_announced(session: Session, *, site_ids: list[int], since: datetime) -> list[Gathering]:
+def list_announced(
+    session: Session, *, site_ids: list[int], since: datetime, window: PageWindow = FIRST_PAGE
+) -> Page[Gathering]:
     """Drafts and those called off too, for the staff of these sites; in order of time."""
     query = select(Gathering).where(Gathering.site_id.in_(site_ids), Gathering.end_at > since)
-    return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(200)))
+    return _in_order(session, query, window)
 
 
 def seats_left(session: Session, *, gathering: Gathering) -> int:
+    return map_seats_left(session, gatherings=[gathering])[gathering.id]
+
+
+def map_seats_left(session: Session, *, gatherings: Sequence[Gathering]) -> dict[int, int]:
+    """The same of many, by the id of the gathering."""
     # Who came still has the seat: during the event it is not free for somebody else.
-    taken = select(func.count()).where(
-        Registration.gathering_id == gathering.id,
-        Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.CAME]),
+    taken = (
+        select(Registration.gathering_id, func.count())
+        .where(
+            Registration.gathering_id.in_([each.id for each in gatherings]),
+            Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.CAME]),
+        )
+        .group_by(Registration.gathering_id)
     )
-    return gathering.seats - (session.scalar(taken) or 0)
+    counts = {row[0]: row[1] for row in session.execute(taken)}
+    return {each.id: each.seats - counts.get(each.id, 0) for each in gatherings}
 
 
 def find_registration(session: Session, *, gathering: Gathering, user: User) -> Registration | None:

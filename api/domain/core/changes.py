@@ -20,7 +20,13 @@ class Change(Base):
     """What happened to the `noun` of this id: `verb`, at `at`, by `actor_id` (None: by a background step)."""
 
     __tablename__ = "changes"
-    __table_args__ = (Index("ix_changes_noun_noun_id", "noun", "noun_id", "id"), Index("ix_changes_at", "at"))
+    __table_args__ = (
+        Index("ix_changes_noun_noun_id", "noun", "noun_id", "id"),
+        Index("ix_changes_at", "at"),
+        Index("ix_changes_site_id_id", "site_id", "id"),
+        Index("ix_changes_site_id_noun_id", "site_id", "noun", "id"),
+        Index("ix_changes_actor_id_id", "actor_id", "id"),
+    )
 
     id: Mapped[Id]
     at: Mapped[Instant]
@@ -50,8 +56,14 @@ def record(
     return change
 
 
+def list_latest_changes(session: Session, *, noun: str, noun_id: object, limit: int) -> list[Change]:
+    """The newest first."""
+    query = select(Change).where(Change.noun == noun, Change.noun_id == str(noun_id)).order_by(Change.id.desc())
+    return list(session.scalars(query.limit(limit)))
+
+
 def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change]:
-    """The oldest first."""
+    """All of a thing whose history is short, the oldest first; else `list_latest_changes`."""
     query = select(Change).where(Change.noun == noun, Change.noun_id == str(noun_id)).order_by(Change.id)
     return list(session.scalars(query))
 

@@ -20,3 +20,9 @@ def one_line(text: str) -> str:
 def prose(text: str) -> str:
     """A note, which keeps its lines: NFC, no other control characters."""
     return unicodedata.normalize("NFC", _HIDDEN.sub("", text.replace("\r\n", "\n"))).strip()
+
+
+def plain_words(text: str) -> list[str]:
+    """The words of a text without case and accents, for searching: "Hélène 2" gives "helene" and "2"."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(each for each in decomposed if not unicodedata.combining(each)).split()

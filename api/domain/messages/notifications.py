@@ -10,10 +10,11 @@ from babel.dates import format_date
 from babel.numbers import format_currency
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import enqueue
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Locale, User
 from api.domain.places.sites import Site
 from api.domain.printing.jobs import Job
@@ -28,7 +29,11 @@ class Mail(Base):
 
     __tablename__ = "mails"
     # Unique, so that a step that runs twice writes one letter.
-    __table_args__ = (UniqueConstraint("kind", "about", "user_id"), Index("ix_mails_created_at", "created_at"))
+    __table_args__ = (
+        UniqueConstraint("kind", "about", "user_id"),
+        Index("ix_mails_created_at", "created_at"),
+        Index("ix_mails_site_id_id", "site_id", "id"),
+    )
 
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
@@ -200,7 +205,7 @@ def enqueue_mail(session: Session, mail_id: int) -> None:
     enqueue(session, "send_mail", once=f"mail:{mail_id}", mail_id=mail_id)
 
 
-def list_mails(session: Session, *, site_ids: list[int], limit: int = 100) -> list[Mail]:
-    """The latest letters of these sites, newest first."""
-    query = select(Mail).where(Mail.site_id.in_(site_ids)).order_by(Mail.id.desc()).limit(limit)
-    return list(session.scalars(query))
+def list_mails(session: Session, *, site_ids: list[int], window: PageWindow = FIRST_PAGE) -> Page[Mail]:
+    """The letters of these sites, newest first."""
+    query = select(Mail).where(Mail.site_id.in_(site_ids)).options(joinedload(Mail.user))
+    return read_page(session, query, window=window, id=Mail.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Set
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    and_,
     bindparam,
     delete,
     func,
@@ -366,6 +368,17 @@ def add_organisation(session: Session, *, name: str, slug: str, owner: User, now
 def list_organisations(session: Session, *, user: User) -> list[Organisation]:
     query = select(Organisation).join(Membership).where(Membership.user_id == user.id)
     return list(session.scalars(query.order_by(Organisation.name)))
+
+
+def list_buying(session: Session, *, user: User) -> list[Organisation]:
+    """Those for which the user may buy, by name."""
+    buying = and_(Membership.user_id == user.id, Membership.buying == BuyingRight.BUYER)
+    return list(session.scalars(select(Organisation).join(Membership).where(buying).order_by(Organisation.name)))
+
+
+def map_organisations(session: Session, *, ids: Set[int]) -> dict[int, Organisation]:
+    """By id."""
+    return {row.id: row for row in session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
 
 
 def may_buy_for(session: Session, *, user: User, organisation_id: int) -> bool:

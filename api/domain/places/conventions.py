@@ -14,12 +14,13 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship, selectinload
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.intervals import merge_intervals
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import may_staff, require_manager
@@ -198,9 +199,12 @@ def get_convention(session: Session, *, convention_id: int, user: User) -> Conve
     return convention
 
 
-def list_conventions(session: Session, *, site_id: int) -> list[Convention]:
-    query = select(Convention).where(Convention.site_id == site_id).order_by(Convention.ends_on.desc(), Convention.id)
-    return list(session.scalars(query))
+def list_conventions(session: Session, *, site_id: int, window: PageWindow = FIRST_PAGE) -> Page[Convention]:
+    """Those of a site, the last to end first."""
+    people = selectinload(Convention.people).joinedload(ConventionPerson.user)
+    shown = (joinedload(Convention.organisation), joinedload(Convention.user), people)
+    query = select(Convention).where(Convention.site_id == site_id).options(*shown)
+    return read_page(session, query, window=window, id=Convention.id, at=Convention.ends_on)
 
 
 def list_own_conventions(session: Session, *, user_id: int, on: date) -> list[Convention]:

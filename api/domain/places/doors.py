@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotAllowed, NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
@@ -134,9 +135,8 @@ def log_use(
     return use
 
 
-def list_uses(session: Session, *, door: Door, actor: User, limit: int = 200) -> list[DoorUse]:
+def list_uses(session: Session, *, door: Door, actor: User, window: PageWindow = FIRST_PAGE) -> Page[DoorUse]:
     """The log of a door, newest first; staff only."""
     require_staff(session, user=actor, site_id=door.site_id)
-    return list(
-        session.scalars(select(DoorUse).where(DoorUse.door_id == door.id).order_by(DoorUse.at.desc()).limit(limit))
-    )
+    query = select(DoorUse).where(DoorUse.door_id == door.id)
+    return read_page(session, query, window=window, id=DoorUse.id, at=DoorUse.at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -155,6 +156,22 @@ def has_own_prices(session: Session, *, site_id: int, at: datetime) -> bool:
     """Whether the site has prices of its own at that instant, and so does not go by those of the network."""
     query = select(TariffRow.id).where(TariffRow.site_id == site_id, TariffRow.valid_from <= at).limit(1)
     return session.scalar(query) is not None
+
+
+class VatRates:
+    """The VAT rates of the tariffs of some sites at any time, read once: for lists of things of many days."""
+
+    def __init__(self, session: Session, *, site_ids: Sequence[int]) -> None:
+        query = select(TariffRow).where(or_(TariffRow.site_id.in_(site_ids), TariffRow.site_id.is_(None)))
+        self._rows = list(session.scalars(query.order_by(TariffRow.valid_from.desc(), TariffRow.id.desc())))
+
+    def find(self, site_id: int, at: datetime) -> Decimal | None:
+        """By the site's own tariff, else by that of the network, as `get_tariff`; None where neither is."""
+        for owner in (site_id, None):
+            for row in self._rows:
+                if row.site_id == owner and row.valid_from <= at:
+                    return unpack(row.body).vat_rate
+        return None
 
 
 def get_tariff_for(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import Membership, User
 
@@ -102,12 +103,10 @@ def stored_bytes(session: Session, *, user: User, now: datetime) -> int:
     return int(session.scalar(query) or 0)
 
 
-def list_models(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Model]:
-    """Newest first; `before_id` pages on."""
+def list_models(session: Session, *, user: User, window: PageWindow = FIRST_PAGE) -> Page[Model]:
+    """Newest first."""
     query = select(Model).where(Model.owner_id == user.id, Model.deleted_at.is_(None))
-    if before_id is not None:
-        query = query.where(Model.id < before_id)
-    return list(session.scalars(query.order_by(Model.id.desc()).limit(limit)))
+    return read_page(session, query, window=window, id=Model.id)
 
 
 def delete_model(session: Session, *, model: Model, actor: User, now: datetime) -> None:

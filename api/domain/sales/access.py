@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.core.base import Base
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import Page, PageWindow, read_page
 from api.domain.people.accounts import Membership, User
 from api.domain.people.roles import may_staff
 
@@ -40,18 +42,16 @@ def list_readable(
     user: User,
     organisation_id: int | None,
     site_ids: Sequence[int] | None,
-    before_id: int | None,
-    limit: int,
-) -> list[S]:
+    window: PageWindow,
+    shown: Sequence[ORMOption] = (),
+) -> Page[S]:
     """Those of the user's organisations, and with `site_ids` those of these sites; newest first.
 
-    The caller checks that the user staffs the sites. `before_id` is where the page before ended.
+    The caller checks that the user staffs the sites. `shown` loads what a row shows beside the sale itself.
     """
     columns: Any = table
     own = columns.organisation_id.in_(select(Membership.organisation_id).where(Membership.user_id == user.id))
     query = select(table).where(or_(own, columns.site_id.in_(site_ids)) if site_ids else own)
     if organisation_id is not None:
         query = query.where(columns.organisation_id == organisation_id)
-    if before_id is not None:
-        query = query.where(columns.id < before_id)
-    return list(session.scalars(query.order_by(columns.id.desc()).limit(limit)))
+    return read_page(session, query.options(*shown), window=window, id=columns.id)

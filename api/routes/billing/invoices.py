@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
+from api.domain.billing.payments import InvoiceState
 from api.domain.billing.platform import Flow, FlowStatus
 from api.domain.billing.sellers import get_seller, today
 
@@ -42,8 +43,11 @@ class InvoiceOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, invoice: Invoice) -> InvoiceOut:
+        return cls.with_open(invoice, payments.open_cents(session, invoice=invoice))
+
+    @classmethod
+    def with_open(cls, invoice: Invoice, open_cents: int) -> InvoiceOut:
         columns = {name: getattr(invoice, name) for name in cls.model_fields if name not in {"open_cents", "released"}}
-        open_cents = payments.open_cents(session, invoice=invoice)
         return cls(open_cents=open_cents, released=invoice.pdf_key is not None, **columns)
 
 
@@ -83,23 +87,25 @@ class FlowOut(BaseModel):
 def list_mine(
     session: DbSession,
     user: CurrentUser,
-    page: Paging,
+    now: Now,
+    window: Paging,
     organisation: Annotated[str | None, Query(max_length=80)] = None,
     seller_id: int | None = None,
+    state: Annotated[InvoiceState | None, Query(description="Of a seller's: how they stand today.")] = None,
+    q: Annotated[str, Query(max_length=100, description="Of a seller's: a part of a number or a name.")] = "",
 ) -> InvoicePage:
     """One's own; an organisation's (by slug), or a seller's for its staff."""
-    owner: dict[str, int] = {"user_id": user.id}
     if organisation is not None:
         row = organisations.get_organisation(session, organisation, user=user)
-        owner = {"organisation_id": row.id}
+        page = invoices.list_invoices(session, window=window, organisation_id=row.id)
     elif seller_id is not None:
-        owner = {"seller_id": get_seller(session, seller_id, user=user).id}
-    # One more than the page holds tells whether there is a next one, without counting.
-    rows = invoices.list_invoices(session, before_id=page.before_id, limit=page.limit + 1, **owner)
-    shown = rows[: page.limit]
+        seller = get_seller(session, seller_id, user=user)
+        page = payments.search_invoices(session, seller_id=seller.id, on=today(now), state=state, text=q, window=window)
+    else:
+        page = invoices.list_invoices(session, window=window, user_id=user.id)
+    balances = payments.read_balances(session, bills=page.rows)
     return InvoicePage(
-        items=[InvoiceOut.of(session, invoice) for invoice in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
+        items=[InvoiceOut.with_open(each, balances[each.id].open_cents) for each in page], next=cursor_of(page.next)
     )
 
 

@@ -97,7 +97,10 @@ class OrganisationOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, row: Organisation) -> OrganisationOut:
-        details = organisations.find_details(session, organisation=row)
+        return cls.with_details(row, organisations.find_details(session, organisation=row))
+
+    @classmethod
+    def with_details(cls, row: Organisation, details: BillingDetails | None) -> OrganisationOut:
         return cls(
             id=row.id,
             slug=row.slug,
@@ -185,7 +188,9 @@ def create(
 
 @router.get("")
 def list_mine(session: DbSession, user: CurrentUser) -> list[OrganisationOut]:
-    return [OrganisationOut.of(session, row) for row in accounts.list_organisations(session, user=user)]
+    rows = accounts.list_organisations(session, user=user)
+    details = organisations.map_details(session, rows=rows)
+    return [OrganisationOut.with_details(row, details.get(row.id)) for row in rows]
 
 
 @router.post("/join")

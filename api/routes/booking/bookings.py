@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.bounds import Moment
-from api.deps import CurrentUser, DbSession, Idempotent, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus, Wait, WaitStatus
 from api.domain.booking.feeds import booking_ics
@@ -93,6 +93,7 @@ class BookingOut(BaseModel):
 
 class BookingsOut(BaseModel):
     items: list[BookingOut]
+    next: str | None = None
 
 
 class BookingChange(BaseModel):
@@ -195,10 +196,20 @@ def _person_of(session: Session, body: BookingIn, user: User) -> User:
 
 
 @router.get("/bookings")
-def list_own(session: DbSession, user: CurrentUser, now: Now, since: Moment | None = None) -> BookingsOut:
+def list_own(
+    session: DbSession,
+    user: CurrentUser,
+    now: Now,
+    window: Paging,
+    since: Moment | None = None,
+    past: Annotated[bool, Query(description="What is over, called off or refused, the latest first.")] = False,
+) -> BookingsOut:
     """One's own bookings that are not over, in order of time."""
-    own = bookings.list_own_bookings(session, user_id=user.id, start=since or now)
-    return BookingsOut(items=[BookingOut.of(booking) for booking in own])
+    if past:
+        page = bookings.list_past_bookings(session, user_id=user.id, now=now, window=window)
+    else:
+        page = bookings.list_own_bookings(session, user_id=user.id, start=since or now, window=window)
+    return BookingsOut(items=[BookingOut.of(booking) for booking in page], next=cursor_of(page.next))
 
 
 @router.get("/bookings/{booking_id}")

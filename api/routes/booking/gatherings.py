@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from api.bounds import Moment
-from api.deps import CurrentUser, DbSession, Idempotent, MaybeUser, Now
+from api.deps import CurrentUser, DbSession, Idempotent, MaybeUser, Now, Paging, cursor_of
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, RegistrationStatus
 from api.domain.core.errors import NotFound
@@ -47,6 +47,10 @@ class GatheringOut(BaseModel):
 
     @classmethod
     def of(cls, session: DbSession, gathering: Gathering) -> GatheringOut:
+        return cls.with_seats(gathering, gatherings.seats_left(session, gathering=gathering))
+
+    @classmethod
+    def with_seats(cls, gathering: Gathering, seats_left: int) -> GatheringOut:
         return cls(
             slug=gathering.slug,
             site_id=gathering.site_id,
@@ -55,7 +59,7 @@ class GatheringOut(BaseModel):
             start=gathering.start_at,
             end=gathering.end_at,
             seats=gathering.seats,
-            seats_left=gatherings.seats_left(session, gathering=gathering),
+            seats_left=seats_left,
             price_cents=gathering.price_cents,
             skill_id=gathering.skill_id,
             status=gathering.status,
@@ -64,6 +68,7 @@ class GatheringOut(BaseModel):
 
 class GatheringsOut(BaseModel):
     items: list[GatheringOut]
+    next: str | None = None
 
 
 class SeatOut(BaseModel):
@@ -74,10 +79,12 @@ class SeatOut(BaseModel):
 
 
 @router.get("/gatherings")
-def list_all(session: DbSession, now: Now, site_id: int | None = None) -> GatheringsOut:
+def list_all(session: DbSession, now: Now, window: Paging, site_id: int | None = None) -> GatheringsOut:
     """Published ones that are not over; for everybody."""
-    to_come = gatherings.list_gatherings(session, since=now, site_id=site_id)
-    return GatheringsOut(items=[GatheringOut.of(session, gathering) for gathering in to_come])
+    to_come = gatherings.list_gatherings(session, since=now, site_id=site_id, window=window)
+    seats = gatherings.map_seats_left(session, gatherings=to_come.rows)
+    items = [GatheringOut.with_seats(each, seats[each.id]) for each in to_come]
+    return GatheringsOut(items=items, next=cursor_of(to_come.next))
 
 
 @router.post("/gatherings", status_code=201)

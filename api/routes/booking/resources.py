@@ -10,9 +10,10 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 
 from api.bounds import Moment
-from api.deps import CurrentUser, DbSession, Now
+from api.deps import CurrentUser, DbSession, Now, Paging, cursor_of
 from api.domain.booking import bookings
 from api.domain.booking.bookings import BookingTerms
+from api.domain.core.paging import cut_page
 from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import HoldReason
 from api.routes.booking.bookings import check_range
@@ -79,6 +80,7 @@ class ResourceOut(BaseModel):
 
 class ResourcesOut(BaseModel):
     items: list[ResourceOut]
+    next: str | None = None
 
 
 class StretchOut(BaseModel):
@@ -114,11 +116,17 @@ class FoundOut(BaseModel):
 
 @router.get("/resources")
 def list_resources(
-    session: DbSession, user: CurrentUser, site_id: int | None = None, kind: ResourceKind | None = None
+    session: DbSession,
+    user: CurrentUser,
+    window: Paging,
+    site_id: int | None = None,
+    kind: ResourceKind | None = None,
+    q: Annotated[str, Query(max_length=100, description="A part of the name.")] = "",
 ) -> ResourcesOut:
     """Everything that can be booked, of one site or kind, or all."""
     bookable = bookings.list_bookable(session, user=user, site_id=site_id, kind=kind)
-    return ResourcesOut(items=[ResourceOut.of(terms) for terms in bookable])
+    page = cut_page(bookings.search_terms(bookable, q), window=window, id_of=lambda terms: terms.resource_id)
+    return ResourcesOut(items=[ResourceOut.of(terms) for terms in page], next=cursor_of(page.next))
 
 
 @router.get("/resources/{resource_id}")

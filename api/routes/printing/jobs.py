@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.bounds import AwareMoment
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.people.accounts import User
 from api.domain.places.sites import get_default_site, get_site
 from api.domain.pricing.materials import Quality, get_colour, get_material
@@ -118,7 +118,10 @@ class JobOut(BaseModel):
 
     @classmethod
     def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None) -> JobOut:
-        attempts = runs.list_runs(session, job_id=job.id)
+        return cls.with_runs(job, runs.list_runs(session, job_id=job.id), job_plan)
+
+    @classmethod
+    def with_runs(cls, job: Job, attempts: list[Run], job_plan: JobPlan | None = None) -> JobOut:
         return cls(
             id=job.id,
             status=job.status,
@@ -250,16 +253,12 @@ def quote_draft(job_id: int, session: DbSession, user: CurrentUser, now: Now) ->
 
 
 @router.get("")
-def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
+def list_mine(session: DbSession, user: CurrentUser, window: Paging) -> JobPage:
     """One's own and one's organisations' jobs, newest first."""
-    # One more than shown: it tells whether there is a next page.
-    rows = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = rows[: page.limit]
-    return JobPage(
-        # Without their place in the plan: planning the site for each row would cost more than the list itself.
-        items=[JobOut.of(session, job) for job in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
-    )
+    page = jobs.list_jobs(session, user=user, window=window)
+    attempts = runs.list_runs_of(session, job_ids=[job.id for job in page])
+    # Without their place in the plan: planning the site for each row would cost more than the list itself.
+    return JobPage(items=[JobOut.with_runs(job, attempts.get(job.id, [])) for job in page], next=cursor_of(page.next))
 
 
 @router.get("/{job_id}")

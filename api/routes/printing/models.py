@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from api.adapters import files
 from api.adapters.receiving import Batch, receive
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.printing import mesh
 from api.domain.printing.library import Model, delete_model, get_model, list_models
 from api.domain.printing.printers import list_printers
@@ -103,15 +103,10 @@ def upload(
 
 
 @router.get("")
-def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> ModelPage:
+def list_mine(session: DbSession, user: CurrentUser, window: Paging) -> ModelPage:
     """One's own models, newest first."""
-    models = list_models(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    more = len(models) > page.limit
-    shown, volumes = models[: page.limit], _volumes(session)
-    return ModelPage(
-        items=[ModelOut.of(model, volumes=volumes) for model in shown],
-        next=page.cursor_after(shown[-1].id) if more else None,
-    )
+    page, volumes = list_models(session, user=user, window=window), _volumes(session)
+    return ModelPage(items=[ModelOut.of(model, volumes=volumes) for model in page], next=cursor_of(page.next))
 
 
 @router.get("/{model_id}")

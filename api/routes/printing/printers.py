@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
+from api.domain.places.sites import list_staffed_sites
 from api.domain.pricing.materials import get_colour, get_material
 from api.domain.printing import faults, printers, runs
 from api.domain.printing.maintenance import set_maintenance
@@ -46,8 +47,7 @@ class PrinterOut(BaseModel):
     run_id: UUID | None = None
 
     @classmethod
-    def of(cls, session: Session, printer: Printer, *, run: Run | None, user: User, now: datetime) -> PrinterOut:
-        staff = may_staff(session, user=user, site_id=printer.site_id)
+    def of(cls, printer: Printer, *, run: Run | None, user: User, staff: bool, now: datetime) -> PrinterOut:
         # Members see that a printer is busy and for how long, not what others print.
         sees_job = run is not None and (staff or run.job.owner_id == user.id)
         return cls(
@@ -92,7 +92,10 @@ def list_all(session: DbSession, user: CurrentUser, now: Now) -> list[PrinterOut
     """Every printer in service, with what it does now."""
     fleet = printers.list_printers(session)
     live = runs.list_live_runs(session, printer_ids=[printer.id for printer in fleet])
-    return [PrinterOut.of(session, printer, run=live.get(printer.id), user=user, now=now) for printer in fleet]
+    staffed = {site.id for site in list_staffed_sites(session, user=user)}
+    return [
+        PrinterOut.of(each, run=live.get(each.id), user=user, staff=each.site_id in staffed, now=now) for each in fleet
+    ]
 
 
 @router.get("/{printer_id}")
@@ -103,7 +106,8 @@ def read(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> Pr
 
 def _out(session: Session, printer: Printer, user: User, now: datetime) -> PrinterOut:
     run = runs.find_live_run(session, printer_id=printer.id)
-    return PrinterOut.of(session, printer, run=run, user=user, now=now)
+    staff = may_staff(session, user=user, site_id=printer.site_id)
+    return PrinterOut.of(printer, run=run, user=user, staff=staff, now=now)
 
 
 @router.post("/{printer_id}/clear")

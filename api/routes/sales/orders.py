@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 
 from api.adapters import pdf
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first, require_user
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of, read_first, require_user
 from api.domain.billing.facturx import DeliveryNote
 from api.domain.core.errors import NotFound
 from api.domain.places.sites import list_staffed_sites
-from api.domain.printing.runs import SitePlans
 from api.domain.sales import orders
 from api.domain.sales.orders import Order, OrderStatus, Part, PartProgress
 from api.routes.billing.invoices import InvoiceOut
@@ -73,10 +72,13 @@ class OrderOut(BaseModel):
     parts: list[PartOut]
 
     @classmethod
-    def of(cls, session: Session, order: Order, now: datetime, plans: SitePlans | None = None) -> OrderOut:
+    def of(cls, session: Session, order: Order, now: datetime) -> OrderOut:
+        return cls.with_progress(order, orders.list_progress(session, order=order, now=now))
+
+    @classmethod
+    def with_progress(cls, order: Order, parts: list[PartProgress]) -> OrderOut:
         # All other fields are columns of the same name.
         plain = {name: getattr(order, name) for name in cls.model_fields if name not in {"total_cents", "parts"}}
-        parts = orders.list_progress(session, order=order, now=now, plans=plans)
         return cls(total_cents=order.quote.total_cents, parts=[PartOut.of(part) for part in parts], **plain)
 
 
@@ -105,16 +107,13 @@ class DepositIn(BaseModel):
 
 
 @router.get("")
-def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> OrderPage:
+def list_seen(session: DbSession, user: CurrentUser, now: Now, window: Paging) -> OrderPage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
-    # One more than the page shows: whether there is a next page.
-    rows = orders.list_orders(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
-    shown = rows[: page.limit]
-    plans = SitePlans(session, now=now)
+    page = orders.list_orders(session, user=user, site_ids=site_ids, window=window)
+    progress = orders.map_progress(session, orders=page.rows, now=now)
     return OrderPage(
-        items=[OrderOut.of(session, order, now, plans) for order in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
+        items=[OrderOut.with_progress(order, progress[order.id]) for order in page], next=cursor_of(page.next)
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.adapters import pdf
 from api.bounds import Day
-from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, read_first, require_user
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of, read_first, require_user
 from api.domain.billing.facturx import QuoteDocument
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import Organisation, User
@@ -172,15 +172,11 @@ def _line(session: Session, line: LineIn, user: User, site: Site) -> RequestedLi
 
 
 @router.get("")
-def list_seen(session: DbSession, user: CurrentUser, now: Now, page: Paging) -> QuotePage:
+def list_seen(session: DbSession, user: CurrentUser, now: Now, window: Paging) -> QuotePage:
     """Those of one's organisations, and of the places that one staffs; newest first."""
     site_ids = [site.id for site in list_staffed_sites(session, user=user)]
-    rows = quotes.list_quotes(session, user=user, site_ids=site_ids, before_id=page.before_id, limit=page.limit + 1)
-    shown = rows[: page.limit]
-    return QuotePage(
-        items=[QuoteOut.of(quote, now) for quote in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
-    )
+    page = quotes.list_quotes(session, user=user, site_ids=site_ids, window=window)
+    return QuotePage(items=[QuoteOut.of(quote, now) for quote in page], next=cursor_of(page.next))
 
 
 @router.get("/{quote_id}")

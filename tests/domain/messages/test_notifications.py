@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.domain.core.paging import PageWindow
 from api.domain.messages import notifications
 from api.domain.messages.notifications import (
     LETTERS,
@@ -97,7 +98,7 @@ def test_staff_read_the_letters_of_their_sites_newest_first(session: Session) ->
     for place, about in [(here, "job:1"), (here, "job:2"), (there, "job:3"), (None, "job:4")]:
         write_letter(session, user=user, kind="job_printed", about=about, now=NOW, site=place, model="m", copies=1)
     assert [letter.about for letter in list_mails(session, site_ids=[here.id])] == ["job:2", "job:1"]
-    assert [letter.about for letter in list_mails(session, site_ids=[here.id], limit=1)] == ["job:2"]
+    assert [letter.about for letter in list_mails(session, site_ids=[here.id], window=PageWindow(1))] == ["job:2"]
 
 
 def failed(session: Session, about: str, **facts: object) -> Mail:

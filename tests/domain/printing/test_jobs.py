@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound, Stale
+from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import BuyingRight, Membership, User
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.materials import Quality
@@ -142,7 +143,7 @@ def test_an_organisations_members_see_its_jobs_but_the_confidential(
     model = make_model(session, world.charlie, confidential=confidential)
     job = make_job(session, world.site, world.charlie, model=model, organisation_id=world.acme.id)
     viewer = member_of(session, world, BuyingRight.VIEWER)
-    assert jobs.list_jobs(session, user=viewer) == ([] if confidential else [job])
+    assert jobs.list_jobs(session, user=viewer).rows == ([] if confidential else [job])
     if confidential:
         with pytest.raises(NotFound):
             jobs.get_job(session, job.id, user=viewer)
@@ -177,8 +178,8 @@ def test_only_buyers_ask_for_an_organisation(session: Session, world: World) -> 
 
 def test_lists_page_on_and_staff_see_their_sites(session: Session, world: World) -> None:
     first, second = (make_submitted(session, world.site, world.alice) for _ in range(2))
-    assert jobs.list_jobs(session, user=world.alice, limit=1) == [second]
-    assert jobs.list_jobs(session, user=world.alice, before_id=second.id) == [first]
+    assert jobs.list_jobs(session, user=world.alice, window=PageWindow(1)).rows == [second]
+    assert jobs.list_jobs(session, user=world.alice, window=PageWindow(after=second.id)).rows == [first]
     assert jobs.list_site_jobs(session, site_ids=[world.site.id], statuses=[S.SUBMITTED]) == [first, second]
 
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import BuyingRight, Membership
 from api.domain.printing.library import clean_name, delete_model, get_model, list_models, stored_bytes
 from tests.world import NOW, World, make_model, make_user
@@ -59,15 +60,15 @@ def test_an_organisations_model_is_its_members_too_but_for_the_confidential(
 def test_lists_are_newest_first_and_page_on(session: Session, world: World) -> None:
     first, second, third = (make_model(session, world.alice) for _ in range(3))
     make_model(session, world.bob)
-    assert list_models(session, user=world.alice, limit=2) == [third, second]
-    assert list_models(session, user=world.alice, before_id=second.id) == [first]
+    assert list_models(session, user=world.alice, window=PageWindow(2)).rows == [third, second]
+    assert list_models(session, user=world.alice, window=PageWindow(after=second.id)).rows == [first]
 
 
 def test_a_deleted_model_is_out_of_sight(session: Session, world: World) -> None:
     model = make_model(session, world.alice)
     delete_model(session, model=model, actor=world.alice, now=NOW)
     session.flush()
-    assert list_models(session, user=world.alice) == []
+    assert list_models(session, user=world.alice).rows == []
     with pytest.raises(NotFound):
         get_model(session, model.id, user=world.alice)
 

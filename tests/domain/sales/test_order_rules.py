@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from api.domain.people.roles import StaffOnly
 from api.domain.printing import jobs, library
 from api.domain.printing.jobs import JobStatus
@@ -171,9 +172,9 @@ def test_orders_are_listed_by_organisation_by_site_and_page_by_page(session: Ses
     second = accept(session, shop, ask(session, shop))
     alice, bob = shop.world.alice, shop.world.bob
 
-    assert orders.list_orders(session, user=alice) == [second, order]
-    assert orders.list_orders(session, user=alice, before_id=second.id) == [order]
-    assert orders.list_orders(session, user=alice, organisation_id=shop.world.acme.id) == []
-    assert orders.list_orders(session, user=bob) == []
-    assert orders.list_orders(session, user=bob, site_ids=[shop.world.site.id]) == [second, order]
+    assert orders.list_orders(session, user=alice).rows == [second, order]
+    assert orders.list_orders(session, user=alice, window=PageWindow(after=second.id)).rows == [order]
+    assert orders.list_orders(session, user=alice, organisation_id=shop.world.acme.id).rows == []
+    assert orders.list_orders(session, user=bob).rows == []
+    assert orders.list_orders(session, user=bob, site_ids=[shop.world.site.id]).rows == [second, order]
     assert orders.list_open_orders(session, site_id=shop.world.site.id) == [order, second]

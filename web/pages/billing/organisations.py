@@ -14,6 +14,7 @@ from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import list_sellers
+from api.domain.core.paging import PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation, User
 from api.domain.sales import orders, quotes
@@ -25,6 +26,9 @@ from web.price_form import read_cents
 from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
+
+# Of quotes, orders and invoices on the page of an organisation; the rest is in the list of each.
+RECENT = 20
 
 
 @router.get("/org")
@@ -260,15 +264,16 @@ def _read_people(session: Session, user: User, row: Organisation, reader: PageRe
 
 def _read_purchases(session: Session, user: User, row: Organisation, reader: PageReader) -> dict[str, Any]:
     """Quotes, orders and invoices, and the account with each seller that has one."""
-    bills = invoices.list_invoices(session, organisation_id=row.id, limit=100)
-    balances = payments.read_balances(session, bills=bills)
+    recent = PageWindow(RECENT)
+    bills = invoices.list_invoices(session, organisation_id=row.id, window=recent)
+    balances = payments.read_balances(session, bills=bills.rows)
     party = party_code(organisation_id=row.id, user_id=None)
     statements = [
         (seller, ledger.list_statement_lines(session, seller_id=seller.id, party=party))
         for seller in list_sellers(session)
     ]
-    recent_quotes = quotes.list_quotes(session, user=user, organisation_id=row.id, limit=20)
-    recent_orders = orders.list_orders(session, user=user, organisation_id=row.id, limit=20)
+    recent_quotes = quotes.list_quotes(session, user=user, organisation_id=row.id, window=recent)
+    recent_orders = orders.list_orders(session, user=user, organisation_id=row.id, window=recent)
     return {
         "quotes": [(quote, state_of(quote, reader)) for quote in recent_quotes],
         "orders": [(order, STATES[order.status]) for order in recent_orders],

@@ -11,9 +11,9 @@ from api.domain.billing import invoices, payments
 from api.domain.billing.payments import MatchQuality, PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from api.domain.messages import dunning
 from api.domain.sales import quotes
-from api.domain.sales.quotes import QuoteStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
@@ -41,13 +41,12 @@ def money_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
 
 def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
     sellers = list_sellers(session, user=user)
-    waiting = quotes.list_quotes(session, user=user, site_ids=site_ids(reader), limit=100)
     return reader.page(
         "billing/payments.html",
         status=status,
         form=form,
         books=[_read_books(session, seller, reader) for seller in sellers],
-        waiting=[quote for quote in waiting if quote.status is QuoteStatus.IN_REVIEW],
+        waiting=quotes.count_waiting(session, site_ids=site_ids(reader), now=reader.now),
         fits=FITS,
         desk=DESK,
     )
@@ -61,7 +60,7 @@ def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[st
         "seller": seller,
         "open": payments.list_open(session, seller_id=seller.id),
         "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
-        "recent": invoices.list_invoices(session, seller_id=seller.id, limit=30),
+        "recent": invoices.list_invoices(session, seller_id=seller.id, window=PageWindow(10)).rows,
         "proposals": proposals,
         # For which we have no guess: a person finds the invoice.
         "unmatched": [

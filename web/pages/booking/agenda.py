@@ -16,7 +16,7 @@ from api.adapters import files
 from api.adapters.photos import NotAPhoto, PhotoTooLarge, keep_photo
 from api.addresses import address_of
 from api.bounds import Moment
-from api.deps import CurrentUser, DbSession, Now, read_first, require_user
+from api.deps import CurrentUser, DbSession, Now, Paging, read_first, require_user
 from api.domain.booking import bookings, gatherings
 from api.domain.booking.bookings import (
     Booking,
@@ -44,6 +44,7 @@ from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
+from web.paging import links_of
 from web.render import PageReader, Reader
 from web.states import State
 
@@ -75,15 +76,24 @@ DIRECTIONS = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 
 
 @router.get("/agenda")
-def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+def agenda_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     now = reader.now
+    own = bookings.list_own_bookings(session, user_id=user.id, start=now, window=window)
     return reader.page(
         "booking/agenda.html",
-        bookings=bookings.list_own_bookings(session, user_id=user.id, start=now),
+        bookings=own,
+        links=links_of(reader, own),
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
-        gatherings=gatherings.list_gatherings(session, since=now, limit=50),
+        gatherings=gatherings.list_gatherings(session, since=now),
         states=STATES,
     )
+
+
+@router.get("/agenda/past")
+def past_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
+    """What is over, called off or refused."""
+    past = bookings.list_past_bookings(session, user_id=user.id, now=reader.now, window=window)
+    return reader.page("booking/past.html", bookings=past, links=links_of(reader, past), states=STATES)
 
 
 @router.post("/agenda/feed")

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from api.bounds import Moment, day_of, moment_of
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, read_window
 from api.domain.booking import bookings
 from api.domain.booking.bookings import (
     AgeMissing,
@@ -26,6 +26,7 @@ from api.domain.booking.bookings import (
     price_of,
 )
 from api.domain.core.errors import DomainError, Invalid
+from api.domain.core.paging import cut_page
 from api.domain.people.accounts import User
 from api.domain.places.calendar import Interval, local_instant
 from api.domain.places.sites import ResourceKind
@@ -35,6 +36,7 @@ from api.domain.pricing.prices import Price
 from api.domain.pricing.tariffs import get_vat_rate
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.paging import links_of
 from web.render import PageReader, Reader, text_for
 from web.week import SlotNeeds, Week, build_week
 
@@ -60,6 +62,8 @@ REASONS = {
 LENGTHS = (15, 30, 60, 90, 120, 180, 240, 480)
 # Resources on one page: nobody reads more at once.
 MAX_RESOURCES = 30
+# From so many on a search field is quicker than reading.
+SEARCH_FROM = 8
 # How a series may repeat: its rule (RFC 5545) without an end, and the word for it.
 REPEATS = {
     "FREQ=WEEKLY": N_("Every week"),
@@ -93,20 +97,30 @@ def book_page(
     minutes: Annotated[int, Query(ge=5, le=1440)] = 60,
     week: Annotated[int, Query(ge=0, le=52)] = 0,
     resource: int | None = None,
+    q: Annotated[str, Query(max_length=100)] = "",
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     """The resources of one kind, and below them the week of one: the first, unless the address names another."""
     bookable = bookings.list_bookable(session, user=user, site_id=reader.site.id) if reader.site else []
     kinds = [each for each in KINDS if any(terms.kind == each for terms in bookable)]
     shown_kind = kind if kind in kinds else kinds[0] if kinds else None
-    of_kind = [terms for terms in bookable if terms.kind == shown_kind][:MAX_RESOURCES]
-    shown = next((terms for terms in of_kind if terms.resource_id == resource), of_kind[0] if of_kind else None)
+    of_kind = [terms for terms in bookable if terms.kind == shown_kind]
+    matches = bookings.search_terms(of_kind, q)
+    page = cut_page(matches, window=read_window(cursor, MAX_RESOURCES), id_of=lambda terms: terms.resource_id)
+    # The week may be of a resource on another page: the address that names it stays right.
+    shown = next((terms for terms in of_kind if terms.resource_id == resource), page.rows[0] if page.rows else None)
     return reader.page(
         "booking/book.html",
         kinds=[(each, KINDS[each]) for each in kinds],
         kind=shown_kind,
         minutes=minutes,
         lengths=_lengths(of_kind, minutes),
-        resource_slots=_list_slots(session, reader, of_kind, minutes),
+        q=q,
+        cursor=cursor or "",
+        total=len(matches),
+        searchable=len(of_kind) > SEARCH_FROM,
+        links=links_of(reader, page),
+        resource_slots=_list_slots(session, reader, page.rows, minutes),
         shown=shown,
         week=week_of(session, reader, shown, week, minutes) if shown else None,
         weeks_ahead=week,

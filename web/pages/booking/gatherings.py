@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.bounds import id_of
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.booking import gatherings
 from api.domain.booking.bookings import as_instant
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
@@ -22,6 +22,7 @@ from web.i18n import N_
 from web.pages.booking.book import TimeMissing
 from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
+from web.paging import links_of
 from web.render import PageReader
 from web.rule_form import read_amount
 from web.states import State
@@ -44,10 +45,11 @@ SEATS = {
 
 
 @router.get("/staff/gatherings")
-def gatherings_page(reader: StaffReader, session: DbSession) -> Response:
-    announced = gatherings.list_announced(session, site_ids=site_ids(reader), since=reader.now - PAST)
-    rows = [(each, gatherings.seats_left(session, gathering=each)) for each in announced]
-    return reader.page("booking/gatherings.html", rows=rows, states=STATES)
+def gatherings_page(reader: StaffReader, session: DbSession, window: Paging) -> Response:
+    announced = gatherings.list_announced(session, site_ids=site_ids(reader), since=reader.now - PAST, window=window)
+    seats = gatherings.map_seats_left(session, gatherings=announced.rows)
+    rows = [(each, seats[each.id]) for each in announced]
+    return reader.page("booking/gatherings.html", rows=rows, states=STATES, links=links_of(reader, announced))
 
 
 @router.get("/staff/gatherings/new")

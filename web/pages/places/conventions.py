@@ -9,9 +9,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.bounds import day_of
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.booking.bookings import Booking
 from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.paging import FIRST_PAGE, PageWindow
 from api.domain.people.accounts import Organisation, User, find_user
 from api.domain.people.roles import may_manage, require_manager
 from api.domain.places import conventions, doors
@@ -24,6 +25,7 @@ from web.hours_form import WEEKDAYS, read_hours
 from web.i18n import N_
 from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
+from web.paging import links_of
 from web.render import PageReader
 from web.states import State
 
@@ -62,18 +64,28 @@ def state_of(convention: Convention, today: date) -> State:
 
 
 @router.get("/staff/conventions")
-def conventions_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    return _list(reader, session, user, Form(reader.request))
+def conventions_page(reader: StaffReader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
+    return _list(reader, session, user, Form(reader.request), window=window)
 
 
-def _list(reader: PageReader, session: Session, user: User, form: Form, *, secret: str = "") -> Response:
+def _list(
+    reader: PageReader,
+    session: Session,
+    user: User,
+    form: Form,
+    *,
+    secret: str = "",
+    window: PageWindow = FIRST_PAGE,
+) -> Response:
     site, today = staffed_site(reader), reader.now.date()
+    page = conventions.list_conventions(session, site_id=site.id, window=window)
     return reader.page(
         "places/conventions.html",
         status=form.status,
         form=form,
         place=site,
-        rows=[(each, state_of(each, today)) for each in conventions.list_conventions(session, site_id=site.id)],
+        rows=[(each, state_of(each, today)) for each in page],
+        links=links_of(reader, page),
         doors=doors.list_doors(session, site_id=site.id),
         secret=secret,
         is_manager=may_manage(session, user=user, site_id=site.id),
@@ -219,15 +231,25 @@ def _door(reader: PageReader, session: Session, door_id: int) -> Door:
 
 
 @router.get("/staff/doors/{door_id}")
-def door_page(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int) -> Response:
-    return _show_door(reader, session, user, _door(reader, session, door_id))
+def door_page(reader: StaffReader, session: DbSession, user: CurrentUser, door_id: int, window: Paging) -> Response:
+    return _show_door(reader, session, user, _door(reader, session, door_id), window=window)
 
 
-def _show_door(reader: PageReader, session: Session, user: User, door: Door, *, secret: str = "") -> Response:
+def _show_door(
+    reader: PageReader,
+    session: Session,
+    user: User,
+    door: Door,
+    *,
+    secret: str = "",
+    window: PageWindow = FIRST_PAGE,
+) -> Response:
+    uses = doors.list_uses(session, door=door, actor=user, window=window)
     return reader.page(
         "places/door.html",
         door=door,
-        uses=doors.list_uses(session, door=door, actor=user),
+        uses=uses,
+        links=links_of(reader, uses),
         secret=secret,
         is_manager=may_manage(session, user=user, site_id=door.site_id),
     )

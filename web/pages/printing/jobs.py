@@ -15,10 +15,11 @@ from api.domain.printing import jobs, runs
 from api.domain.printing.jobs import Job
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.paging import links_of
 from web.reasons import run_text
 from web.render import PageReader, Reader
 from web.states import RUNS
-from web.summaries import summarise_job
+from web.summaries import summarise_job, summarise_jobs
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,15 +28,14 @@ STOPPED = (jobs.JobStatus.CANCELLED, jobs.JobStatus.REJECTED)
 
 
 @router.get("/jobs")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
-    # One more than shown: it tells whether there is a next page.
-    rows = jobs.list_jobs(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    summaries = [summarise_job(session, reader, job) for job in rows[: page.limit]]
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
+    page = jobs.list_jobs(session, user=user, window=window)
+    summaries = summarise_jobs(session, reader, page.rows)
     return reader.page(
         "printing/jobs.html",
         live=[each for each in summaries if each.is_live],
         ended=[each for each in summaries if not each.is_live],
-        next=page.cursor_after(rows[page.limit - 1].id) if len(rows) > page.limit else None,
+        links=links_of(reader, page),
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from api.adapters.receiving import Batch, receive
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.core.errors import DomainError, Invalid
+from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import User, list_organisations, may_buy_for
 from api.domain.places.sites import Site
 from api.domain.pricing import materials
@@ -80,7 +81,7 @@ def print_page(reader: Reader, session: DbSession, user: CurrentUser) -> Respons
 def _drop_zone(reader: PageReader, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
     if reader.wants_fragment and form.errors:
         return reader.page("printing/_refused.html", status=status, form=form)
-    models = library.list_models(session, user=user, limit=12)
+    models = library.list_models(session, user=user, window=PageWindow(12)).rows
     limit = settings().upload_limit_mb
     return reader.page("printing/drop.html", status=status, form=form, models=models, limit_mb=limit)
 

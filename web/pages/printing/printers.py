@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
-from api.domain.core.changes import list_changes
+from api.domain.core.changes import list_latest_changes
 from api.domain.messages.reports import list_printer_runs
 from api.domain.places import timeline
 from api.domain.pricing import materials
@@ -54,7 +54,7 @@ def draw_printer(reader: PageReader, session: Session, printer: Printer, form: F
         verbs=LOG_VERBS,
         day=timeline.list_holds(session, resource_ids=[printer.id], start=start, end=start + timedelta(days=1)),
         past=[(each, run_text(reader, each)) for each in past],
-        changes=list_changes(session, noun="printer", noun_id=printer.id)[-SHOWN_CHANGES:][::-1],
+        changes=list_latest_changes(session, noun="printer", noun_id=printer.id, limit=SHOWN_CHANGES),
         materials=materials.list_materials(session),
     )
 

@@ -8,19 +8,20 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession, PageRequest, Paging
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import payments
 from api.domain.billing.facturx import totals
 from api.domain.billing.sellers import today
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import Page
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
-from api.domain.printing.runs import SitePlans
 from api.domain.sales import orders
-from api.domain.sales.orders import Order, OrderStatus
+from api.domain.sales.orders import Order, OrderStatus, PartProgress
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
+from web.paging import links_of
 from web.price_form import decimal_of
 from web.render import PageReader, Reader
 from web.states import State
@@ -41,36 +42,34 @@ MOVES = {
 
 
 @router.get("/orders")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """Those of one's organisations."""
-    rows = orders.list_orders(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    return _draw_list(reader, session, rows, page, "sales/orders.html")
+    page = orders.list_orders(session, user=user, window=window)
+    return _draw_list(reader, session, page, "sales/orders.html")
 
 
 @router.get("/staff/orders")
-def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
+def staff_page(reader: StaffReader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """Those of the places that one staffs."""
-    rows = orders.list_orders(
-        session, user=user, site_ids=site_ids(reader), before_id=page.before_id, limit=page.limit + 1
-    )
-    return _draw_list(reader, session, rows, page, "sales/staff_orders.html")
+    page = orders.list_orders(session, user=user, site_ids=site_ids(reader), window=window)
+    return _draw_list(reader, session, page, "sales/staff_orders.html")
 
 
-def _draw_list(reader: PageReader, session: Session, rows: list[Order], page: PageRequest, template: str) -> Response:
-    shown = rows[: page.limit]  # One more than this was read: whether there is a next page.
-    plans = SitePlans(session, now=reader.now)
+def _draw_list(reader: PageReader, session: Session, page: Page[Order], template: str) -> Response:
+    # Only of those in production: of an order that is over nobody asks how far it is.
+    making = [order for order in page if order.status is OrderStatus.IN_PRODUCTION]
+    progress = orders.map_progress(session, orders=making, now=reader.now)
     return reader.page(
         template,
-        rows=[(order, STATES[order.status], _progress(session, order, reader, plans)) for order in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
+        rows=[(order, STATES[order.status], _mean(progress.get(order.id))) for order in page],
+        links=links_of(reader, page),
     )
 
 
-def _progress(session: Session, order: Order, reader: PageReader, plans: SitePlans) -> float | None:
+def _mean(parts: list[PartProgress] | None) -> float | None:
     """How far an order in production is, 0 to 1; None for any other."""
-    if order.status is not OrderStatus.IN_PRODUCTION:
-        return None  # Also spares a plan of the site for each order that is over.
-    parts = orders.list_progress(session, order=order, now=reader.now, plans=plans)
+    if parts is None:
+        return None
     return sum(part.progress for part in parts) / len(parts) if parts else 0.0
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import FIRST_PAGE, PageWindow
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage
 from api.domain.sales import quotes
-from api.domain.sales.quotes import QuoteStatus, Review
+from api.domain.sales.quotes import Review
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.sales.quotes import state_of
 from web.pages.staff_only import StaffReader, site_ids
+from web.paging import links_of
 from web.price_form import read_cents
 from web.render import PageReader
 
@@ -28,8 +30,8 @@ REVIEWS = {
 
 
 @router.get("/staff/quotes")
-def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    return _draw(reader, session, user, Form(reader.request), "")
+def list_page(reader: StaffReader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
+    return _draw(reader, session, user, Form(reader.request), "", window=window)
 
 
 @router.post("/staff/quotes/rules/{slug}")
@@ -52,18 +54,25 @@ def set_rule(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
     return reader.to("/staff/quotes", N_("Saved; applies to new quotes."))
 
 
-def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug: str, *, status: int = 200) -> Response:
+def _draw(
+    reader: PageReader,
+    session: Session,
+    user: User,
+    form: Form,
+    of_slug: str,
+    *,
+    window: PageWindow = FIRST_PAGE,
+    status: int = 200,
+) -> Response:
     """`of_slug` is the place whose rule holds the errors."""
-    own_sites = set(site_ids(reader))
-    quote_list = quotes.list_quotes(session, user=user, site_ids=list(own_sites), limit=200)
-    # The list also holds quotes that the clerk requested as a buyer at other sites.
-    here = [(quote, state_of(quote, reader)) for quote in quote_list if quote.site_id in own_sites]
-    waiting = [row for row in here if row[0].status is QuoteStatus.IN_REVIEW and not row[0].is_expired(reader.now)]
+    waiting = quotes.list_waiting(session, site_ids=site_ids(reader), now=reader.now)
+    others = quotes.list_reviewed(session, site_ids=site_ids(reader), now=reader.now, window=window)
     return reader.page(
         "sales/quote_reviews.html",
         status=status,
-        waiting=list(reversed(waiting)),  # Oldest first: it has waited longest.
-        others=[row for row in here if row not in waiting],
+        waiting=[(quote, state_of(quote, reader)) for quote in waiting],
+        others=[(quote, state_of(quote, reader)) for quote in others],
+        links=links_of(reader, others),
         reviews=REVIEWS,
         rules=[
             (site, form if site.slug == of_slug else _rule_form(reader, session, site.id))

@@ -14,9 +14,9 @@ from starlette.datastructures import UploadFile
 from api.adapters.receiving import Batch, receive
 from api.bounds import day_of, id_of
 from api.deps import CurrentUser, DbSession, Now, Paging
-from api.domain.billing.organisations import CostCentre, list_cost_centres
+from api.domain.billing.organisations import CostCentre, list_all_centres
 from api.domain.core.errors import DomainError, Invalid, NotFound
-from api.domain.people.accounts import Organisation, User, list_organisations, may_buy_for
+from api.domain.people.accounts import Organisation, User, list_buying, may_buy_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Site, get_site
 from api.domain.pricing import materials
@@ -32,6 +32,7 @@ from web.formats import number, price_figure, unit_price
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.print import QUALITIES
+from web.paging import links_of
 from web.price_form import decimal_of, read_cents
 from web.render import PageReader, Reader
 from web.states import State
@@ -78,14 +79,13 @@ def state_of(quote: Quote, reader: PageReader) -> State:
 
 
 @router.get("/quotes")
-def list_page(reader: Reader, session: DbSession, user: CurrentUser, page: Paging) -> Response:
+def list_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """Those of one's organisations."""
-    rows = quotes.list_quotes(session, user=user, before_id=page.before_id, limit=page.limit + 1)
-    shown = rows[: page.limit]
+    page = quotes.list_quotes(session, user=user, window=window)
     return reader.page(
         "sales/quotes.html",
-        rows=[(quote, state_of(quote, reader)) for quote in shown],
-        next=page.cursor_after(shown[-1].id) if len(rows) > page.limit else None,
+        rows=[(quote, state_of(quote, reader)) for quote in page],
+        links=links_of(reader, page),
     )
 
 
@@ -203,7 +203,8 @@ def _line(form: Form, model: Model, site: Site, session: Session) -> RequestedLi
 def _draw_new(
     reader: PageReader, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
 ) -> Response:
-    own = [o for o in list_organisations(session, user=user) if may_buy_for(session, user=user, organisation_id=o.id)]
+    own = list_buying(session, user=user)
+    centres = list_all_centres(session, organisation_ids=[each.id for each in own])
     with_printers = {printer.site_id for printer in printers.list_printers(session)}
     offered = materials.list_materials(session)
     return reader.page(
@@ -217,7 +218,7 @@ def _draw_new(
         colours={c.code: c for material in offered for c in material.colours if c.offered},
         qualities=QUALITIES,
         most=MOST_FILES,
-        centres=[(buyer, centre) for buyer in own for centre in list_cost_centres(session, organisation=buyer)],
+        centres=[(buyer, centre) for buyer in own for centre in centres[buyer.id]],
         rushes=_rushes(session, reader),
     )
 

@@ -8,19 +8,19 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import Address, PaymentMeansCode
-from api.domain.billing.organisations import CostCentre
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.booking import bookings
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
 from api.domain.sales import tabs
-from api.domain.sales.tabs import Owed, Tab
+from api.domain.sales.tabs import Owed
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
+from web.paging import links_of
 from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
@@ -48,17 +48,20 @@ def _draw_tabs(reader: PageReader, session: Session, user: User, form: Form, *, 
 
 def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     refused = tabs.list_refused(session, seller_id=seller.id)
+    shown = tabs.list_tabs(session, seller=seller, now=reader.now)
+    buyers = accounts.map_organisations(
+        session, ids={tab.organisation_id for tab in shown} | {row.organisation_id for row in refused}
+    )
+    centres = organisations.map_cost_centres(session, ids={tab.cost_centre_id for tab in shown})
     return {
         "seller": seller,
-        "tabs": [_with_names(session, tab) for tab in tabs.list_tabs(session, seller=seller, now=reader.now)],
-        "refused": [(session.get_one(Organisation, row.organisation_id), row) for row in refused],
+        "tabs": [
+            {"tab": tab, "organisation": buyers[tab.organisation_id], "centre": centres.get(tab.cost_centre_id)}
+            for tab in shown
+        ],
+        "refused": [(buyers[row.organisation_id], row) for row in refused],
         "troubles": platform.list_troubles(session, seller_id=seller.id),
     }
-
-
-def _with_names(session: Session, tab: Tab) -> dict[str, object]:
-    centre = session.get_one(CostCentre, tab.cost_centre_id) if tab.cost_centre_id is not None else None
-    return {"tab": tab, "organisation": session.get_one(Organisation, tab.organisation_id), "centre": centre}
 
 
 @router.post("/staff/tabs/{seller_id}/bill")
@@ -163,21 +166,22 @@ def _address(form: Form) -> Address:
 
 
 @router.get("/invoices")
-def own_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
+def own_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     """What one was invoiced, what one may pay at the till, and where the invoices of one's organisations are."""
     owed = [
         each
         for seller in list_sellers(session)
         for each in tabs.list_owed(session, seller=seller, now=reader.now, user_id=user.id)
     ]
-    bills = invoices.list_invoices(session, user_id=user.id, limit=100)
+    bills = invoices.list_invoices(session, user_id=user.id, window=window)
     companies = accounts.list_organisations(session, user=user)
     counts = payments.count_bills(session, organisation_ids=[each.id for each in companies])
     return reader.page(
         "billing/invoices.html",
         owed=owed,
         bills=bills,
-        balances=payments.read_balances(session, bills=bills),
+        links=links_of(reader, bills),
+        balances=payments.read_balances(session, bills=bills.rows),
         companies=[(each, *counts[each.id]) for each in companies if each.id in counts],
     )
 

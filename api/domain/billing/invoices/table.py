@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, func, select
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing.facturx import Document, DocumentKind
@@ -16,6 +27,7 @@ from api.domain.billing.sellers import Seller, may_handle_money
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.errors import NotFound
 from api.domain.core.frozen import digest, thaw
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Membership, User
 
 # Stands for the hash before the first invoice of a seller; the trigger `guard_invoice_insert` knows it too.
@@ -35,7 +47,9 @@ class Invoice(Base):
         # BR-FR-01 and BR-FR-02 of the French schematron.
         CheckConstraint("number ~ '^[A-Za-z0-9+_/-]{1,35}$'", name="number"),
         CheckConstraint("(pdf_key IS NULL) = (pdf_sha256 IS NULL)", name="released"),
-        Index("ix_invoices_organisation_id", "organisation_id"),
+        Index("ix_invoices_organisation_id_id", "organisation_id", "id"),
+        Index("ix_invoices_user_id_id", "user_id", "id", postgresql_where=text("user_id IS NOT NULL")),
+        Index("ix_invoices_seller_id_id", "seller_id", "id"),
         Index("ix_invoices_original_id", "original_id"),
         Index("ix_invoices_seller_id_issued_on", "seller_id", "issued_on"),
     )
@@ -170,18 +184,15 @@ def list_invoices(
     organisation_id: int | None = None,
     user_id: int | None = None,
     seller_id: int | None = None,
-    before_id: int | None = None,
-    limit: int = 50,
-) -> list[Invoice]:
-    """Newest first, of one customer or one seller; `before_id` pages on. The caller checks the right to see them."""
-    query = select(Invoice).order_by(Invoice.id.desc()).limit(limit)
+    window: PageWindow = FIRST_PAGE,
+) -> Page[Invoice]:
+    """Newest first, of one customer or one seller. The caller checks the right to see them."""
+    query = select(Invoice)
     owners = {Invoice.organisation_id: organisation_id, Invoice.user_id: user_id, Invoice.seller_id: seller_id}
     for column, value in owners.items():
         if value is not None:
             query = query.where(column == value)
-    if before_id is not None:
-        query = query.where(Invoice.id < before_id)
-    return list(session.scalars(query))
+    return read_page(session, query, window=window, id=Invoice.id)
 
 
 def closed_until(session: Session, *, seller_id: int) -> date | None:

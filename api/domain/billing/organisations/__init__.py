@@ -15,6 +15,7 @@ from api.domain.billing.organisations.details import find_details as find_detail
 from api.domain.billing.organisations.details import find_membership as find_membership
 from api.domain.billing.organisations.details import get_billable as get_billable
 from api.domain.billing.organisations.details import get_organisation as get_organisation
+from api.domain.billing.organisations.details import map_details as map_details
 from api.domain.billing.organisations.details import may_see as may_see
 from api.domain.billing.organisations.details import require_buyer as require_buyer
 from api.domain.billing.organisations.members import AlreadyMember as AlreadyMember
@@ -28,8 +29,10 @@ from api.domain.billing.organisations.members import add_cost_centre as add_cost
 from api.domain.billing.organisations.members import close_cost_centre as close_cost_centre
 from api.domain.billing.organisations.members import get_cost_centre as get_cost_centre
 from api.domain.billing.organisations.members import invite as invite
+from api.domain.billing.organisations.members import list_all_centres as list_all_centres
 from api.domain.billing.organisations.members import list_cost_centres as list_cost_centres
 from api.domain.billing.organisations.members import list_members as list_members
+from api.domain.billing.organisations.members import map_cost_centres as map_cost_centres
 from api.domain.billing.organisations.members import remove_member as remove_member
 from api.domain.billing.organisations.members import set_limit as set_limit
 from api.domain.billing.organisations.table import BillingProfile as BillingProfile

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -186,8 +187,17 @@ def _free_slug(session: Session, name: str) -> str:
 def find_details(session: Session, *, organisation: Organisation) -> BillingDetails | None:
     """What was entered; None while nobody has."""
     profile = session.get(BillingProfile, organisation.id)
-    if profile is None:
-        return None
+    return _details(organisation, profile) if profile else None
+
+
+def map_details(session: Session, *, rows: Sequence[Organisation]) -> dict[int, BillingDetails]:
+    """The same of many, by the id of the organisation; those without any are left out."""
+    query = select(BillingProfile).where(BillingProfile.organisation_id.in_([row.id for row in rows]))
+    profiles = {profile.organisation_id: profile for profile in session.scalars(query)}
+    return {row.id: _details(row, profiles[row.id]) for row in rows if row.id in profiles}
+
+
+def _details(organisation: Organisation, profile: BillingProfile) -> BillingDetails:
     place = profile.deliver_to
     return BillingDetails(
         name=organisation.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -230,6 +231,20 @@ def list_cost_centres(session: Session, *, organisation: Organisation) -> list[C
     """The open ones, by code."""
     query = select(CostCentre).where(CostCentre.organisation_id == organisation.id, CostCentre.closed_at.is_(None))
     return list(session.scalars(query.order_by(CostCentre.code)))
+
+
+def map_cost_centres(session: Session, *, ids: Set[int | None]) -> dict[int | None, CostCentre]:
+    """By id, closed ones too; None has none."""
+    return {row.id: row for row in session.scalars(select(CostCentre).where(CostCentre.id.in_(ids - {None})))}
+
+
+def list_all_centres(session: Session, *, organisation_ids: Sequence[int]) -> dict[int, list[CostCentre]]:
+    """The open ones of each organisation, by code."""
+    query = select(CostCentre).where(CostCentre.organisation_id.in_(organisation_ids), CostCentre.closed_at.is_(None))
+    centres: dict[int, list[CostCentre]] = {each: [] for each in organisation_ids}
+    for row in session.scalars(query.order_by(CostCentre.code)):
+        centres[row.organisation_id].append(row)
+    return centres
 
 
 def get_cost_centre(session: Session, centre_id: int, *, organisation_id: int) -> CostCentre:

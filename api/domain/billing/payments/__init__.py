@@ -24,6 +24,8 @@ from api.domain.billing.payments.online import WebhookForged as WebhookForged
 from api.domain.billing.payments.online import WebhookOutcome as WebhookOutcome
 from api.domain.billing.payments.online import receive_event as receive_event
 from api.domain.billing.payments.online import save_checkout as save_checkout
+from api.domain.billing.payments.search import InvoiceState as InvoiceState
+from api.domain.billing.payments.search import search_invoices as search_invoices
 from api.domain.billing.payments.table import AmountWrong as AmountWrong
 from api.domain.billing.payments.table import CreditTooSmall as CreditTooSmall
 from api.domain.billing.payments.table import MoreThanOpen as MoreThanOpen

@@ -54,6 +54,7 @@ from api.domain.booking.bookings.table import BookingStatus as BookingStatus
 from api.domain.booking.bookings.table import get_booking as get_booking
 from api.domain.booking.bookings.table import list_holds_of as list_holds_of
 from api.domain.booking.bookings.table import list_own_bookings as list_own_bookings
+from api.domain.booking.bookings.table import list_past_bookings as list_past_bookings
 from api.domain.booking.bookings.table import list_requests as list_requests
 from api.domain.booking.bookings.table import list_site_bookings as list_site_bookings
 from api.domain.booking.bookings.taken import TakenSpan as TakenSpan
@@ -85,6 +86,7 @@ from api.domain.booking.bookings.terms import list_bookable as list_bookable
 from api.domain.booking.bookings.terms import list_terms as list_terms
 from api.domain.booking.bookings.terms import open_times as open_times
 from api.domain.booking.bookings.terms import price_of as price_of
+from api.domain.booking.bookings.terms import search_terms as search_terms
 from api.domain.booking.bookings.waitlist import AlreadyWaiting as AlreadyWaiting
 from api.domain.booking.bookings.waitlist import NoOffer as NoOffer
 from api.domain.booking.bookings.waitlist import NotTaken as NotTaken

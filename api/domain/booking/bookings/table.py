@@ -8,13 +8,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, or_, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Organisation, User, may_see_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Resource, Site
@@ -57,6 +59,9 @@ class Booking(Base):
         CheckConstraint("end_at > start_at", name="order"),
         Index("ix_bookings_user_id_start_at", "user_id", "start_at"),
         Index("ix_bookings_resource_id_start_at", "resource_id", "start_at"),
+        Index("ix_bookings_site_id_start_at", "site_id", "start_at"),
+        Index("ix_bookings_organisation_id_start_at", "organisation_id", "start_at"),
+        Index("ix_bookings_requests", "site_id", "id", postgresql_where=text("status = 'requested'")),
         Index("ix_bookings_untold", "id", postgresql_where=text("told_at IS NULL")),
         Index("ix_bookings_open", "start_at", postgresql_where=text("status IN ('requested', 'confirmed')")),
     )
@@ -177,10 +182,28 @@ def may_see(session: Session, *, booking: Booking, user: User) -> bool:
     return organisation_id is not None and may_see_for(session, user=user, organisation_id=organisation_id)
 
 
-def list_own_bookings(session: Session, *, user_id: int, start: datetime) -> list[Booking]:
+def _shown() -> list[ORMOption]:
+    """What a row of a list shows beside the booking itself: read with it, not row by row."""
+    return [joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)]
+
+
+def list_own_bookings(
+    session: Session, *, user_id: int, start: datetime, window: PageWindow = FIRST_PAGE
+) -> Page[Booking]:
     """A person's bookings that are not over at `start`, in order of time, without cancelled and rejected ones."""
     query = select(Booking).where(Booking.user_id == user_id, Booking.end_at > start, Booking.status.in_(COUNTED))
-    return list(session.scalars(query.order_by(Booking.start_at, Booking.id).limit(200)))
+    return read_page(
+        session, query.options(*_shown()), window=window, id=Booking.id, at=Booking.start_at, newest_first=False
+    )
+
+
+def list_past_bookings(
+    session: Session, *, user_id: int, now: datetime, window: PageWindow = FIRST_PAGE
+) -> Page[Booking]:
+    """A person's bookings that are over, called off or refused; the latest first."""
+    over = or_(Booking.end_at <= now, Booking.status.not_in(COUNTED))
+    query = select(Booking).where(Booking.user_id == user_id, over).options(*_shown())
+    return read_page(session, query, window=window, id=Booking.id, at=Booking.start_at)
 
 
 def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Booking]:
@@ -188,13 +211,13 @@ def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: 
     query = select(Booking).where(
         Booking.site_id == site_id, Booking.start_at < end, Booking.end_at > start, Booking.status.in_(COUNTED)
     )
-    return list(session.scalars(query.order_by(Booking.start_at, Booking.id)))
+    return list(session.scalars(query.options(*_shown()).order_by(Booking.start_at, Booking.id)))
 
 
 def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
     """What waits for approval, oldest first."""
     query = select(Booking).where(Booking.site_id.in_(site_ids), Booking.status == BookingStatus.REQUESTED)
-    return list(session.scalars(query.order_by(Booking.id)))
+    return list(session.scalars(query.options(*_shown()).order_by(Booking.id)))
 
 
 class Holder(Protocol):

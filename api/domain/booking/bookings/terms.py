@@ -5,6 +5,7 @@ Each check raises the error of the first rule that is broken. Nothing here write
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.core.text import plain_words
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
 from api.domain.places.calendar import Calendar, Interval, is_closed_on
@@ -244,6 +246,12 @@ def list_bookable(
     if kind is not None:
         query = query.where(Resource.kind == kind)
     return list_terms(session, resource_ids=list(session.scalars(query)), user=user)
+
+
+def search_terms(resources: Sequence[BookingTerms], text: str) -> list[BookingTerms]:
+    """Those whose name holds every word of the text, whatever its case and accents."""
+    words = plain_words(text)
+    return [terms for terms in resources if all(word in " ".join(plain_words(terms.name)) for word in words)]
 
 
 def as_instant(when: datetime, *, zone: ZoneInfo, field: str = "start") -> datetime:

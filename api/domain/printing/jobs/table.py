@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import enqueue, publish, record
 from api.domain.core.errors import NotAllowed, NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Membership, User, may_buy_for
 from api.domain.people.roles import may_staff
 from api.domain.places.sites import Site
@@ -177,17 +179,20 @@ def require_may_change(session: Session, *, job: Job, user: User) -> None:
         raise JobOfAnother()
 
 
-def list_jobs(session: Session, *, user: User, before_id: int | None = None, limit: int = 50) -> list[Job]:
-    """One's own and one's organisations' jobs, newest first; `before_id` pages on."""
+def _shown() -> list[ORMOption]:
+    """What a row of a list shows beside the job itself: read with it, not row by row."""
+    return [joinedload(each) for each in (Job.model, Job.material, Job.colour, Job.site, Job.owner)]
+
+
+def list_jobs(session: Session, *, user: User, window: PageWindow = FIRST_PAGE) -> Page[Job]:
+    """One's own and one's organisations' jobs, newest first."""
     organisations = select(Membership.organisation_id).where(Membership.user_id == user.id)
     shared = Job.organisation_id.in_(organisations) & Job.confidential.is_(False)
-    query = select(Job).where(or_(Job.owner_id == user.id, shared))
-    if before_id is not None:
-        query = query.where(Job.id < before_id)
-    return list(session.scalars(query.order_by(Job.id.desc()).limit(limit)))
+    query = select(Job).where(or_(Job.owner_id == user.id, shared)).options(*_shown())
+    return read_page(session, query, window=window, id=Job.id)
 
 
 def list_site_jobs(session: Session, *, site_ids: list[int], statuses: list[JobStatus]) -> list[Job]:
     """What staff see: the jobs of their sites in these statuses, oldest first."""
-    query = select(Job).where(Job.site_id.in_(site_ids), Job.status.in_(statuses)).order_by(Job.id)
+    query = select(Job).where(Job.site_id.in_(site_ids), Job.status.in_(statuses)).options(*_shown()).order_by(Job.id)
     return list(session.scalars(query))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -24,7 +25,8 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.core.base import Base, Cents, EnumText, ForbiddenMove, Id, Instant, advance
 from api.domain.core.changes import publish, record
@@ -90,6 +92,8 @@ class Run(Base):
         Index("uq_runs_live_printer", "printer_id", unique=True, postgresql_where=text(_status_in(LIVE))),
         Index("uq_runs_live_plate", "job_id", "plate_no", unique=True, postgresql_where=text(_status_in(FENCED))),
         Index("ix_runs_job_id", "job_id"),
+        Index("ix_runs_hold_id", "hold_id"),
+        Index("ix_runs_in_doubt", "job_id", postgresql_where=text("status = 'in_doubt'")),
         Index("ix_runs_printer_id_claimed_at", "printer_id", "claimed_at"),
         Index("ix_runs_unfiled", "printer_id", postgresql_where=text("filed_at IS NULL")),
         CheckConstraint("plate_no > 0 AND copies > 0", name="plate"),
@@ -216,6 +220,15 @@ def list_runs(session: Session, *, job_id: int) -> list[Run]:
     return list(session.scalars(select(Run).where(Run.job_id == job_id).order_by(Run.claimed_at, Run.id)))
 
 
+def list_runs_of(session: Session, *, job_ids: Sequence[int]) -> dict[int, list[Run]]:
+    """job id -> its attempts, oldest first, with their printers; a job without any is left out."""
+    query = select(Run).where(Run.job_id.in_(job_ids)).options(joinedload(Run.printer).joinedload(Printer.resource))
+    attempts: dict[int, list[Run]] = {}
+    for run in session.scalars(query.order_by(Run.claimed_at, Run.id)):
+        attempts.setdefault(run.job_id, []).append(run)
+    return attempts
+
+
 def progress_of(job: Job, attempts: list[Run]) -> float:
     """0..1 over all plates of a job, each by its copies: printed ones whole, running ones as far as seen."""
     done = sum(run.copies for run in attempts if run.status == RunStatus.DONE)
@@ -223,15 +236,21 @@ def progress_of(job: Job, attempts: list[Run]) -> float:
     return min(1.0, (done + running) / job.copies)
 
 
+def _shown() -> list[ORMOption]:
+    """What a tile or a row shows beside the run itself: its job, with the model and the owner."""
+    return [joinedload(Run.job).joinedload(each) for each in (Job.model, Job.owner)]
+
+
 def list_live_runs(session: Session, *, printer_ids: list[int]) -> dict[int, Run]:
     """printer id -> its live run."""
-    query = select(Run).where(Run.printer_id.in_(printer_ids), Run.status.in_(LIVE))
+    query = select(Run).where(Run.printer_id.in_(printer_ids), Run.status.in_(LIVE)).options(*_shown())
     return {run.printer_id: run for run in session.scalars(query)}
 
 
 def list_doubts(session: Session, *, site_ids: list[int]) -> list[Run]:
     """Runs that only a person can decide, oldest first."""
     query = select(Run).join(Job).where(Run.status == RunStatus.IN_DOUBT, Job.site_id.in_(site_ids))
+    query = query.options(*_shown(), joinedload(Run.printer))
     return list(session.scalars(query.order_by(Run.claimed_at)))
 
 

@@ -17,6 +17,7 @@ from api.domain.sales.orders.production import check_part as check_part
 from api.domain.sales.orders.production import replace_lost as replace_lost
 from api.domain.sales.orders.progress import PartProgress as PartProgress
 from api.domain.sales.orders.progress import list_progress as list_progress
+from api.domain.sales.orders.progress import map_progress as map_progress
 from api.domain.sales.orders.promise import MoveCause as MoveCause
 from api.domain.sales.orders.promise import list_moves as list_moves
 from api.domain.sales.orders.promise import move_promise as move_promise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.printing import runs
 from api.domain.printing.plan import JobPlan
-from api.domain.printing.runs import RunStatus, SitePlans
+from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.table import LOST, PRINTED, Order, OrderStatus, Part
 
 
@@ -30,18 +31,26 @@ class PartProgress:
 def list_progress(
     session: Session, *, order: Order, now: datetime, plans: SitePlans | None = None
 ) -> list[PartProgress]:
-    """Part by part; the ETAs are None where nothing is left to print or nothing can be planned.
-
-    Whoever looks at several orders gives the same `plans` to all: planning is the expensive part.
-    """
-    planned: dict[int, JobPlan] = {}
-    if order.status is OrderStatus.IN_PRODUCTION:
-        planned = (plans or SitePlans(session, now=now)).jobs_at(order.site)
-    return [_progress(session, part, planned) for part in order.parts]
+    """Part by part; the ETAs are None where nothing is left to print or nothing can be planned."""
+    return map_progress(session, orders=[order], now=now, plans=plans)[order.id]
 
 
-def _progress(session: Session, part: Part, planned: dict[int, JobPlan]) -> PartProgress:
-    attempts = {each.job_id: runs.list_runs(session, job_id=each.job_id) for each in part.prints}
+def map_progress(
+    session: Session, *, orders: Sequence[Order], now: datetime, plans: SitePlans | None = None
+) -> dict[int, list[PartProgress]]:
+    """The same of many, by the id of the order: one plan for each site, and one statement for all their runs."""
+    plans = plans or SitePlans(session, now=now)
+    parts = [part for order in orders for part in order.parts]
+    attempts = runs.list_runs_of(session, job_ids=[each.job_id for part in parts for each in part.prints])
+    return {order.id: [_progress(part, attempts, _planned(order, plans)) for part in order.parts] for order in orders}
+
+
+def _planned(order: Order, plans: SitePlans) -> dict[int, JobPlan]:
+    return plans.jobs_at(order.site) if order.status is OrderStatus.IN_PRODUCTION else {}
+
+
+def _progress(part: Part, runs_of: dict[int, list[Run]], planned: dict[int, JobPlan]) -> PartProgress:
+    attempts = {each.job_id: runs_of.get(each.job_id, []) for each in part.prints}
     all_runs = [run for of_job in attempts.values() for run in of_job]
     live = [each for each in part.prints if each.job.status not in LOST | PRINTED]
     running = sum(each.copies * runs.progress_of(each.job, attempts[each.job_id]) for each in live)

@@ -7,11 +7,13 @@ from datetime import date
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.sellers import Seller
 from api.domain.core.base import Base, EnumText, Id, Instant
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow
 from api.domain.people.accounts import Organisation, User
 from api.domain.places.sites import Site
 from api.domain.printing.jobs import Job, JobStatus
@@ -55,6 +57,7 @@ class Order(Base):
         UniqueConstraint("seller_id", "number"),
         Index("ix_orders_organisation_id_id", "organisation_id", "id"),
         Index("ix_orders_site_id_status", "site_id", "status"),
+        Index("ix_orders_site_id_id", "site_id", "id"),
     )
 
     id: Mapped[Id]
@@ -146,6 +149,16 @@ class OrderDeposit(Base):
     invoice: Mapped[Invoice] = relationship()
 
 
+def _shown() -> list[ORMOption]:
+    """What a list shows of an order: its organisation, price and parts, with the jobs that print them."""
+    parts = selectinload(Order.parts)
+    return [
+        *(joinedload(each) for each in (Order.organisation, Order.quote, Order.site, Order.seller)),
+        parts.selectinload(Part.prints).joinedload(PartPrint.job).joinedload(Job.site),
+        parts.joinedload(Part.quote_line).joinedload(QuoteLine.model),
+    ]
+
+
 def get_order(session: Session, order_id: int, *, user: User) -> Order:
     return get_readable(session, Order, order_id, user=user)
 
@@ -156,9 +169,8 @@ def list_orders(
     user: User,
     organisation_id: int | None = None,
     site_ids: list[int] | None = None,
-    before_id: int | None = None,
-    limit: int = 50,
-) -> list[Order]:
+    window: PageWindow = FIRST_PAGE,
+) -> Page[Order]:
     """As `list_readable`."""
     return list_readable(
         session,
@@ -166,8 +178,8 @@ def list_orders(
         user=user,
         organisation_id=organisation_id,
         site_ids=site_ids,
-        before_id=before_id,
-        limit=limit,
+        window=window,
+        shown=_shown(),
     )
 
 

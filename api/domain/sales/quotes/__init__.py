@@ -13,10 +13,13 @@ from api.domain.sales.quotes.table import QuoteRule as QuoteRule
 from api.domain.sales.quotes.table import QuoteStatus as QuoteStatus
 from api.domain.sales.quotes.table import Review as Review
 from api.domain.sales.quotes.table import change_rule as change_rule
+from api.domain.sales.quotes.table import count_waiting as count_waiting
 from api.domain.sales.quotes.table import get_quote as get_quote
 from api.domain.sales.quotes.table import get_rule as get_rule
 from api.domain.sales.quotes.table import list_buyers as list_buyers
 from api.domain.sales.quotes.table import list_quotes as list_quotes
+from api.domain.sales.quotes.table import list_reviewed as list_reviewed
+from api.domain.sales.quotes.table import list_waiting as list_waiting
 from api.domain.sales.quotes.table import set_rule as set_rule
 from api.domain.sales.quotes.verbs import DateWrong as DateWrong
 from api.domain.sales.quotes.verbs import EmptyQuote as EmptyQuote

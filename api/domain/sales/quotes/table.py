@@ -8,9 +8,23 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, Text, UniqueConstraint, or_, select
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Numeric,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    func,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.billing.sellers import Seller, today
@@ -18,6 +32,7 @@ from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.core.frozen import thaw
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import require_manager
 from api.domain.places.sites import Site
@@ -87,6 +102,7 @@ class Quote(Base):
         CheckConstraint("total_cents = net_cents + vat_cents AND total_cents >= 0", name="total"),
         Index("ix_quotes_organisation_id_id", "organisation_id", "id"),
         Index("ix_quotes_site_id_status", "site_id", "status"),
+        Index("ix_quotes_site_id_id", "site_id", "id"),
     )
 
     id: Mapped[Id]
@@ -164,6 +180,15 @@ class QuoteLine(Base):
     colour: Mapped[Colour | None] = relationship()
 
 
+def _shown() -> list[ORMOption]:
+    """What a list shows of a quote: who asks where, and its lines."""
+    lines = selectinload(Quote.lines)
+    return [
+        *(joinedload(each) for each in (Quote.organisation, Quote.site, Quote.seller)),
+        *(lines.joinedload(each) for each in (QuoteLine.model, QuoteLine.material, QuoteLine.colour)),
+    ]
+
+
 def get_quote(session: Session, quote_id: int, *, user: User) -> Quote:
     return get_readable(session, Quote, quote_id, user=user)
 
@@ -179,9 +204,8 @@ def list_quotes(
     user: User,
     organisation_id: int | None = None,
     site_ids: list[int] | None = None,
-    before_id: int | None = None,
-    limit: int = 50,
-) -> list[Quote]:
+    window: PageWindow = FIRST_PAGE,
+) -> Page[Quote]:
     """As `list_readable`."""
     return list_readable(
         session,
@@ -189,9 +213,31 @@ def list_quotes(
         user=user,
         organisation_id=organisation_id,
         site_ids=site_ids,
-        before_id=before_id,
-        limit=limit,
+        window=window,
+        shown=_shown(),
     )
+
+
+def list_waiting(session: Session, *, site_ids: list[int], now: datetime, limit: int = 100) -> list[Quote]:
+    """What these sites have to review, the oldest first: it has waited longest."""
+    query = select(Quote).where(Quote.site_id.in_(site_ids), _waits(now)).options(*_shown())
+    return list(session.scalars(query.order_by(Quote.id).limit(limit)))
+
+
+def count_waiting(session: Session, *, site_ids: list[int], now: datetime) -> int:
+    return session.scalar(select(func.count()).where(Quote.site_id.in_(site_ids), _waits(now))) or 0
+
+
+def list_reviewed(
+    session: Session, *, site_ids: list[int], now: datetime, window: PageWindow = FIRST_PAGE
+) -> Page[Quote]:
+    """All that does not wait at these sites, newest first."""
+    query = select(Quote).where(Quote.site_id.in_(site_ids), ~_waits(now)).options(*_shown())
+    return read_page(session, query, window=window, id=Quote.id)
+
+
+def _waits(now: datetime) -> ColumnElement[bool]:
+    return and_(Quote.status == QuoteStatus.IN_REVIEW, Quote.valid_until >= today(now))
 
 
 def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:

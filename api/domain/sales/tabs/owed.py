@@ -12,7 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
 from api.domain.billing.facturx import Line, Nature, VatCategory
 from api.domain.billing.organisations import find_membership, get_cost_centre, require_buyer
@@ -23,7 +23,7 @@ from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.pricing.legal import Regime, normal_vat_rate
 from api.domain.pricing.prices.money import euros, vat_cents
-from api.domain.pricing.tariffs import NoTariff, get_tariff
+from api.domain.pricing.tariffs import VatRates
 from api.domain.printing.jobs import Job
 from api.domain.printing.jobs.table import ENDED
 from api.domain.printing.runs import Charge as RunCost
@@ -77,8 +77,9 @@ def list_owed(
     jobs = _select_jobs().where(
         Job.site_id.in_(sites), _paid_by(Job.organisation_id, Job.owner_id, organisation_ids, user_id)
     )
-    owed = [_owed_booking(session, regime, booking, centre_id) for booking, centre_id in session.execute(bookings)]
-    owed += [_owed_job(session, regime, job, int(net), int(copies)) for job, net, copies in session.execute(jobs)]
+    rates = VatRates(session, site_ids=sites)
+    owed = [_owed_booking(rates, regime, booking, centre_id) for booking, centre_id in session.execute(bookings)]
+    owed += [_owed_job(rates, regime, job, int(net), int(copies)) for job, net, copies in session.execute(jobs)]
     owed = [each for each in owed if until is None or each.supplied_on <= until]
     return sorted(owed, key=lambda each: (each.supplied_on, each.what, each.id))
 
@@ -113,6 +114,7 @@ def _select_bookings(now: datetime) -> Select[Booking, int]:
         .outerjoin(Rule, Rule.id == Booking.rule_id)
         .outerjoin(BookingCostCentre, BookingCostCentre.booking_id == Booking.id)
         .where(or_(and_(used, Booking.net_cents > 0), late), ~exists().where(BilledItem.booking_id == Booking.id))
+        .options(*(joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)))
     )
 
 
@@ -135,13 +137,14 @@ def _select_jobs() -> Select[Job, int, int]:
             ~exists().where(PartPrint.job_id == Job.id),
             ~exists().where(BilledItem.job_id == Job.id),
         )
+        .options(*(joinedload(each) for each in (Job.owner, Job.model, Job.material, Job.colour)))
     )
 
 
-def _owed_booking(session: Session, regime: SellerRegime, booking: Booking, cost_centre_id: int | None) -> Owed:
+def _owed_booking(rates: VatRates, regime: SellerRegime, booking: Booking, cost_centre_id: int | None) -> Owed:
     late = booking.status is BookingStatus.CANCELLED
     return _owed(
-        session,
+        rates,
         regime.regime,
         booking,
         what=OwedKind.BOOKING,
@@ -156,9 +159,9 @@ def _owed_booking(session: Session, regime: SellerRegime, booking: Booking, cost
     )
 
 
-def _owed_job(session: Session, regime: SellerRegime, job: Job, net_cents: int, copies: int) -> Owed:
+def _owed_job(rates: VatRates, regime: SellerRegime, job: Job, net_cents: int, copies: int) -> Owed:
     return _owed(
-        session,
+        rates,
         regime.regime,
         job,
         what=OwedKind.JOB,
@@ -173,7 +176,7 @@ def _owed_job(session: Session, regime: SellerRegime, job: Job, net_cents: int, 
 
 
 def _owed(
-    session: Session,
+    rates: VatRates,
     regime: Regime,
     used: Booking | Job,
     *,
@@ -186,7 +189,7 @@ def _owed(
     details: str,
     nature: Nature,
 ) -> Owed:
-    rate = _vat_rate(session, regime, used.site_id, ended_at)
+    rate = _vat_rate(rates, regime, used.site_id, ended_at)
     return Owed(
         what=what,
         id=used.id,
@@ -242,14 +245,12 @@ def _job_details(job: Job, count: int) -> str:
     return f"{copies}, {job.material.name}{colour}, qualité {QUALITY_WORDS[job.quality]}"
 
 
-def _vat_rate(session: Session, regime: Regime, site_id: int, at: datetime) -> Decimal:
+def _vat_rate(rates: VatRates, regime: Regime, site_id: int, at: datetime) -> Decimal:
     """The rate of the site's tariff at that time, or the normal rate of the law where the site has no tariff."""
     if regime is not Regime.PAYER:
         return Decimal(0)
-    try:
-        return get_tariff(session, site_id=site_id, at=at)[1].vat_rate
-    except NoTariff:
-        return normal_vat_rate(today(at))
+    rate = rates.find(site_id, at)
+    return normal_vat_rate(today(at)) if rate is None else rate
 
 
 def set_cost_centre(session: Session, *, booking: Booking, cost_centre_id: int | None, actor: User) -> None:
@@ -284,6 +285,7 @@ def list_unbilled_bookings(
         .outerjoin(BookingCostCentre, BookingCostCentre.booking_id == Booking.id)
         .where(Booking.organisation_id == organisation_id, counts)
         .where(~exists().where(BilledItem.booking_id == Booking.id))
+        .options(*(joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)))
     )
     rows = session.execute(query.order_by(Booking.start_at.desc(), Booking.id.desc()).limit(limit))
     return [(booking, centre_id) for booking, centre_id in rows]
