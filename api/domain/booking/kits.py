@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, se
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Cents, Id, Instant
-from api.domain.core.changes import record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
@@ -126,9 +126,11 @@ def take_out_of_service(
 
 
 def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) -> None:
-    """It is repaired or replaced: no item counts as damaged any more."""
+    """It is repaired or replaced: no item counts as damaged any more. Who was told that it is broken is told."""
     _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
+    if since := kit.out_of_service_at:
+        enqueue(session, "notify_repair", resource_id=kit.id, since=since.isoformat())
     for item in kit.items:
         item.damaged_at, item.damage = None, ""
     kit.out_of_service_at, kit.out_of_service_why = None, ""

@@ -16,7 +16,7 @@ from api.domain.booking.bookings import LIVE, Booking, BookingStatus, Wait, Wait
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.booking_texts import FEE, FREE, WHY
-from api.domain.messages.notifications import date_text, money_text, write_letter
+from api.domain.messages.notifications import Mail, date_text, money_text, write_letter
 from api.domain.messages.printer_calls import call_staff
 from api.domain.people.accounts import Locale
 from api.domain.people.roles import list_staff
@@ -176,13 +176,28 @@ def _warn_of_failure(
         session,
         user=booking.user,
         kind=kind,
-        about=f"booking:{booking.id}:{since:%y%m%d%H%M%S}",
+        about=_about_failure(booking, since),
         now=now,
         site=booking.site,
         thing=thing,
         why=why,
         when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
     )
+
+
+def _about_failure(booking: Booking, since: datetime) -> str:
+    return f"booking:{booking.id}:{since:%y%m%d%H%M%S}"
+
+
+def notify_repair(session: Session, *, resource_id: int, since: str, now: datetime) -> None:
+    """To those who were told that what they have booked has failed `since` then (ISO 8601): it is usable again."""
+    failed_at = datetime.fromisoformat(since)
+    for booking in list_affected_bookings(session, resource_id=resource_id, now=now):
+        about = _about_failure(booking, failed_at)
+        told = select(Mail.id).where(Mail.kind.in_(("kit_out", "printer_out")), Mail.about == about)
+        if session.scalar(told.limit(1)) is not None:
+            name = booking.resource.name
+            _warn_of_failure(session, booking, "out_over", since=failed_at, now=now, thing=name)
 
 
 def _write_for_late_kits(session: Session, now: datetime) -> None:

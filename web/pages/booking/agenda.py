@@ -44,6 +44,7 @@ from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
+from web.pages.booking.outages import find_outage, list_alternatives
 from web.render import PageReader, Reader
 from web.states import State
 
@@ -77,9 +78,11 @@ DIRECTIONS = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 @router.get("/agenda")
 def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     now = reader.now
+    own = bookings.list_own_bookings(session, user_id=user.id, start=now)
     return reader.page(
         "booking/agenda.html",
-        bookings=bookings.list_own_bookings(session, user_id=user.id, start=now),
+        bookings=own,
+        outages=bookings.list_outages(session, resource_ids=[each.resource_id for each in own], now=now),
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
         gatherings=gatherings.list_gatherings(session, since=now, limit=50),
         states=STATES,
@@ -117,7 +120,7 @@ def _booking(
 ) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
     kit = find_kit(session, booking.resource_id)
-    is_free = is_staff or bookings.may_cancel_free(booking=booking, now=reader.now)
+    is_free = is_staff or bookings.may_cancel_free(session, booking=booking, now=reader.now)
     return reader.page(
         "booking/booking.html",
         status=form.status,
@@ -139,8 +142,28 @@ def _booking(
         directions=DIRECTIONS,
         entries=list_entries(session, booking=booking),
         conditions=CONDITIONS,
-        **_moving(reader, session, user, booking, form, weeks_ahead),
+        **_move_or_replace(reader, session, user, booking, form, weeks_ahead),
     )
+
+
+def _move_or_replace(
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, weeks_ahead: int | None
+) -> dict[str, Any]:
+    """The week to which it could move; of what is out of service the reason, and what else is free at its time."""
+    is_due = booking.status in MOVABLE and booking.end_at > reader.now
+    outage = find_outage(session, resource_id=booking.resource_id, now=reader.now) if is_due else None
+    if outage is None:
+        return {"outage": None, **_moving(reader, session, user, booking, form, weeks_ahead)}
+    minutes = int((booking.end_at - booking.start_at).total_seconds() // 60)
+    terms = bookings.list_terms(session, resource_ids=[booking.resource_id], user=booking.user)
+    others = [
+        each
+        for own in terms
+        for each in list_alternatives(
+            session, own, user=booking.user, start=booking.start_at, minutes=minutes, now=reader.now
+        )
+    ]
+    return {"outage": outage, "week": None, "minutes": minutes, "alternatives": others}
 
 
 def _moving(
