@@ -156,9 +156,10 @@ def _record(session: Session, kit: Kit, verb: str, now: datetime, actor: User, *
     )
 
 
-def list_kits(session: Session, *, site_id: int) -> list[Kit]:
-    query = select(Kit).join(Resource).where(Resource.site_id == site_id, Resource.retired_at.is_(None))
-    return list(session.scalars(query.order_by(Kit.id)))
+def list_broken_kits(session: Session, *, site_ids: list[int]) -> list[Kit]:
+    """Those out of service, the longest first."""
+    query = select(Kit).join(Resource).where(Resource.site_id.in_(site_ids), Resource.retired_at.is_(None))
+    return list(session.scalars(query.where(Kit.out_of_service_at.is_not(None)).order_by(Kit.out_of_service_at)))
 
 
 def has_items(session: Session, resource_id: int) -> bool:

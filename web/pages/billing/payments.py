@@ -13,7 +13,6 @@ from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
 from api.domain.messages import dunning
 from api.domain.sales import quotes
-from api.domain.sales.quotes import QuoteStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader, site_ids
@@ -41,13 +40,12 @@ def money_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
 
 def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
     sellers = list_sellers(session, user=user)
-    waiting = quotes.list_quotes(session, user=user, site_ids=site_ids(reader), limit=100)
     return reader.page(
         "billing/payments.html",
         status=status,
         form=form,
         books=[_read_books(session, seller, reader) for seller in sellers],
-        waiting=[quote for quote in waiting if quote.status is QuoteStatus.IN_REVIEW],
+        waiting=quotes.list_in_review(session, site_ids=site_ids(reader)),
         fits=FITS,
         desk=DESK,
     )

@@ -45,7 +45,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
 from web.pages.booking.outages import find_outage, list_alternatives
-from web.render import PageReader, Reader
+from web.render import PageReader, Reader, local_path
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -311,7 +311,7 @@ def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, 
         run(session, booking=booking, actor=user, now=reader.now)
     if form.errors:
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", notice)
+    return reader.to(local_path(form["next"], f"/bookings/{booking.id}"), notice)
 
 
 @router.get("/waits/{wait_id}")

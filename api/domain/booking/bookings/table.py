@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
@@ -58,6 +58,8 @@ class Booking(Base):
         Index("ix_bookings_user_id_start_at", "user_id", "start_at"),
         Index("ix_bookings_resource_id_start_at", "resource_id", "start_at"),
         Index("ix_bookings_untold", "id", postgresql_where=text("told_at IS NULL")),
+        # What is out of the house: few rows, in a table that holds all that ever was booked.
+        Index("ix_bookings_in_use", "resource_id", postgresql_where=text("status = 'checked_in'")),
         Index("ix_bookings_open", "start_at", postgresql_where=text("status IN ('requested', 'confirmed')")),
     )
 
@@ -120,6 +122,10 @@ class BookingSeries(Base):
     resource_id: Mapped[int] = mapped_column(ForeignKey("resources.id"))
     rrule: Mapped[str] = mapped_column(String(300))
     created_at: Mapped[Instant]
+
+
+# For lists that name the person, the thing and the place of each row: one query instead of three a row.
+WITH_NAMES = (joinedload(Booking.user), joinedload(Booking.resource), joinedload(Booking.site))
 
 
 def move_booking(
@@ -194,7 +200,7 @@ def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: 
 def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
     """What waits for approval, oldest first."""
     query = select(Booking).where(Booking.site_id.in_(site_ids), Booking.status == BookingStatus.REQUESTED)
-    return list(session.scalars(query.order_by(Booking.id)))
+    return list(session.scalars(query.options(*WITH_NAMES).order_by(Booking.id)))
 
 
 class Holder(Protocol):

@@ -16,6 +16,7 @@ from api.domain.sales.quotes.table import change_rule as change_rule
 from api.domain.sales.quotes.table import get_quote as get_quote
 from api.domain.sales.quotes.table import get_rule as get_rule
 from api.domain.sales.quotes.table import list_buyers as list_buyers
+from api.domain.sales.quotes.table import list_in_review as list_in_review
 from api.domain.sales.quotes.table import list_quotes as list_quotes
 from api.domain.sales.quotes.table import set_rule as set_rule
 from api.domain.sales.quotes.verbs import DateWrong as DateWrong

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, String, Text, UniqueConstraint, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from api.domain.billing.facturx import QuoteDocument as Devis
 from api.domain.billing.sellers import Seller, today
@@ -192,6 +192,12 @@ def list_quotes(
         before_id=before_id,
         limit=limit,
     )
+
+
+def list_in_review(session: Session, *, site_ids: list[int]) -> list[Quote]:
+    """What waits for the staff of these sites, oldest first."""
+    query = select(Quote).where(Quote.site_id.in_(site_ids), Quote.status == QuoteStatus.IN_REVIEW)
+    return list(session.scalars(query.options(joinedload(Quote.organisation)).order_by(Quote.id)))
 
 
 def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
