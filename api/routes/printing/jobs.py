@@ -6,12 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api.adapters.first_layer import picture_of
 from api.bounds import AwareMoment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
+from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import get_default_site, get_site
 from api.domain.pricing.materials import Quality, get_colour, get_material
@@ -21,6 +24,7 @@ from api.domain.printing.jobs.request import request_of
 from api.domain.printing.library import get_model
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.runs import Run
+from api.routes.printing.models import send_stl
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
@@ -267,6 +271,24 @@ def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)
     return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now))
+
+
+@router.get("/{job_id}/file", response_class=Response)
+def download(job_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
+    """The clean binary STL of the part, for its owner, their organisation and the staff who print it."""
+    job = jobs.get_job(session, job_id, user=user)
+    if job.model.purged_at is not None:
+        raise NotFound()
+    return send_stl(job.model)
+
+
+@router.get("/{job_id}/first-layer", response_class=Response)
+def first_layer(job_id: int, session: DbSession, user: CurrentUser) -> Response:
+    """The outlines of its first layer as SVG, in millimetres, seen from above; 404 before it is sliced."""
+    picture = picture_of(jobs.get_job(session, job_id, user=user))
+    if not picture:
+        raise NotFound()
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
 
 
 @router.post("/{job_id}/submit")
