@@ -114,6 +114,9 @@ class JobOut(BaseModel):
     position: int | None = Field(default=None, description="1 starts next at its place.")
     eta_p50: datetime | None = None
     eta_p90: datetime | None = None
+    collect_from: datetime | None = Field(
+        default=None, description="The first time after `eta_p50` at which its place is attended."
+    )
     why: list[WhyOut] = []
     created_at: datetime
     submitted_at: datetime | None
@@ -121,7 +124,8 @@ class JobOut(BaseModel):
     runs: list[RunOut] = []
 
     @classmethod
-    def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None) -> JobOut:
+    def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None, now: datetime | None = None) -> JobOut:
+        """With its place in the plan, and from when it can be had as of `now`, where these are given."""
         attempts = runs.list_runs(session, job_id=job.id)
         return cls(
             id=job.id,
@@ -147,6 +151,7 @@ class JobOut(BaseModel):
             position=job_plan.position if job_plan else None,
             eta_p50=job_plan.eta_p50 if job_plan else None,
             eta_p90=job_plan.eta_p90 if job_plan else None,
+            collect_from=runs.collect_from(job, job_plan=job_plan, attempts=attempts, now=now) if now else None,
             why=[WhyOut(code=why.code, params=dict(why.params)) for why in job_plan.why] if job_plan else [],
             created_at=job.created_at,
             submitted_at=job.submitted_at,
@@ -270,7 +275,7 @@ def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
 def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)
-    return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now))
+    return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now), now=now)
 
 
 @router.get("/{job_id}/file", response_class=Response)

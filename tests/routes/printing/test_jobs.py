@@ -1,6 +1,7 @@
 """Jobs by JSON: asked, followed, stopped; and a matrix of who may do what to another's."""
 
 import uuid
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.adapters import files
+from api.domain.places.sites import set_hours
 from api.domain.printing.runs import RunStatus
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
@@ -232,3 +234,11 @@ def test_the_part_of_a_job_is_sent_to_who_may_see_the_job(
     model.purged_at = NOW
     session.flush()
     assert program(world.bob)("GET", f"/jobs/{job.id}/file").status_code == 404
+
+
+def test_a_job_tells_from_when_it_can_be_collected(session: Session, alice: Program, world: World) -> None:
+    set_hours(session, site=world.site, rows=[(day, time(9), time(14), True) for day in range(5)])
+    world.site.prints_unattended = True
+    job = make_sliced(session, world.site, world.alice, seconds=4 * 3600)
+    told = alice("GET", f"/jobs/{job.id}").json()
+    assert told["eta_p50"] < told["collect_from"] == "2026-11-24T08:00:00Z"
