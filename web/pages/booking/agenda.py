@@ -59,6 +59,10 @@ STATES = {
     BookingStatus.CANCELLED: State("over", N_("Cancelled")),
     BookingStatus.NO_SHOW: State("broken", N_("No-show")),
 }
+SEATS = {
+    RegistrationStatus.REGISTERED: State("good", N_("Registered")),
+    RegistrationStatus.WAITING: State("waiting", N_("On the waitlist")),
+}
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "approve": (bookings.approve, N_("Booking approved.")),
     "reject": (bookings.reject, N_("Booking refused.")),
@@ -79,9 +83,13 @@ DIRECTIONS = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 def agenda_page(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
     now = reader.now
     own = bookings.list_own_bookings(session, user_id=user.id, start=now)
+    seats = gatherings.list_own_registrations(session, user_id=user.id, since=now)
+    by_time = [(each.start_at, each, None) for each in own] + [(each.gathering.start_at, None, each) for each in seats]
     return reader.page(
         "booking/agenda.html",
-        bookings=own,
+        own=sorted(by_time, key=lambda row: row[0]),
+        seat_states=SEATS,
+        waiting_state=SEATS[RegistrationStatus.WAITING],
         outages=bookings.list_outages(session, resource_ids=[each.resource_id for each in own], now=now),
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
         gatherings=gatherings.list_gatherings(session, since=now, limit=50),

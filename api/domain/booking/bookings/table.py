@@ -186,7 +186,7 @@ def may_see(session: Session, *, booking: Booking, user: User) -> bool:
 def list_own_bookings(session: Session, *, user_id: int, start: datetime) -> list[Booking]:
     """A person's bookings that are not over at `start`, in order of time, without cancelled and rejected ones."""
     query = select(Booking).where(Booking.user_id == user_id, Booking.end_at > start, Booking.status.in_(COUNTED))
-    return list(session.scalars(query.order_by(Booking.start_at, Booking.id).limit(200)))
+    return list(session.scalars(query.options(*WITH_NAMES).order_by(Booking.start_at, Booking.id).limit(200)))
 
 
 def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Booking]:

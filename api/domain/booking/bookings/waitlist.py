@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, func, or_, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 
 from api.domain.booking.bookings.book import BookingRequest, book, find_refusal, lock_person
 from api.domain.booking.bookings.table import Booking, FreedTime, lock_holds_of
@@ -161,6 +161,7 @@ def _lock_wait(session: Session, wait: Wait) -> None:
 def list_own_waits(session: Session, *, user_id: int, now: datetime) -> list[Wait]:
     is_open = Wait.status.in_([WaitStatus.WAITING, WaitStatus.OFFERED])
     query = select(Wait).where(Wait.user_id == user_id, Wait.start_at > now, is_open)
+    query = query.options(joinedload(Wait.resource).joinedload(Resource.site))
     return list(session.scalars(query.order_by(Wait.start_at, Wait.id)))
 
 
