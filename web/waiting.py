@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.domain.billing import payments
+from api.domain.billing.organisations import list_terms_requests, may_grant_terms
 from api.domain.billing.sellers import list_sellers
 from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking, BookingStatus
@@ -28,6 +29,7 @@ def list_waiting(session: Session, reader: PageReader, *, site_ids: list[int], u
         "unchecked": orders.list_unchecked(session, site_ids=site_ids),
         "promised": orders.list_promised(session, site_ids=site_ids, until=(reader.now + DAY).date()),
         "reviews": quotes.list_in_review(session, site_ids=site_ids),
+        "terms": list_terms_requests(session) if may_grant_terms(session, user=user) else [],
         "bank_lines": [
             (seller, len(lines))
             for seller in list_sellers(session, user=user)
