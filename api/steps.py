@@ -45,5 +45,6 @@ STEPS = {
     "notify_job": Step("api.domain.messages.notifications:notify_job", MAIL, is_verb=True),
     "notify_quote": Step("api.domain.messages.notifications:notify_quote", MAIL, is_verb=True),
     "notify_promise": Step("api.domain.messages.dunning:notify_promise", MAIL, is_verb=True),
+    "notify_repair": Step("api.domain.messages.reminders:notify_repair", MAIL, is_verb=True),
     "warn_overrun": Step("api.domain.messages.reminders:warn_overrun", MAIL, is_verb=True),
 }

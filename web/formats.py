@@ -171,21 +171,27 @@ def exact(locale: Locale, at: datetime, zone: str) -> str:
 
 
 def relative(locale: Locale, at: datetime, *, now: datetime, zone: str) -> str:
-    """ "in 12 min", "3 min ago"; from an hour on the day by name with the time; beyond a week the date."""
+    """ "in 12 min (14:30)", "3 min ago (14:15)"; from an hour on as `date_time`, with the word "today"."""
     ahead = (at - now).total_seconds()
     if abs(ahead) < 45:
         return translate(locale, N_("now") if ahead >= 0 else N_("just now"))
     if abs(ahead) < 3600:
         form = translate(locale, N_("in {time}") if ahead > 0 else N_("{time} ago"))
-        return form.format(time=duration(locale, abs(ahead)))
+        # With the clock: a tooltip is out of reach of fingers and of the keyboard.
+        return f"{form.format(time=duration(locale, abs(ahead)))} ({clock(locale, at, zone)})"
+    return date_time(locale, at, now=now, zone=zone, today=True)
+
+
+def date_time(locale: Locale, at: datetime, *, now: datetime, zone: str, today: bool = False) -> str:
+    """ "14:30" (or "today 14:30"), "tomorrow 09:00", "Tue 1 Dec 10:00"; in another year with it."""
     # By dates at the site, not by 24 hours: at 23:50 "tomorrow" begins in ten minutes.
     tz = ZoneInfo(zone)
     days = (at.astimezone(tz).date() - now.astimezone(tz).date()).days
+    if days == 0 and not today:
+        return clock(locale, at, zone)
     if days in DAYS_AWAY:
         return f"{translate(locale, DAYS_AWAY[days])} {clock(locale, at, zone)}"
-    if 1 < days < 7:
-        return _instant(locale, at.astimezone(tz), "EEEE HH:mm")
-    form = "d MMM HH:mm" if at.astimezone(tz).year == now.astimezone(tz).year else "d MMM y"
+    form = "EEE d MMM HH:mm" if at.astimezone(tz).year == now.astimezone(tz).year else "EEE d MMM y HH:mm"
     return _instant(locale, at.astimezone(tz), form)
 
 
@@ -233,6 +239,25 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
         return _time(locale, at, zone, relative(locale, at, now=context["now"], zone=zone))
 
     @pass_context
+    def at_time(context: Context, at: datetime, place: HasZone | None = None) -> Markup:
+        """The day and the time, without "in 12 min": for a sentence."""
+        zone = place.timezone if place else _zone(context)
+        return _time(locale, at, zone, date_time(locale, at, now=context["now"], zone=zone))
+
+    @pass_context
+    def stretch(context: Context, start: datetime, end: datetime, place: HasZone | None = None) -> Markup:
+        """From when to when: "Tue 1 Dec 10:00–11:00", with the day of the end where it is another."""
+        zone = place.timezone if place else _zone(context)
+        first, last = (each.astimezone(ZoneInfo(zone)).date() for each in (start, end))
+        until = (
+            clock(locale, end, zone)
+            if first == last
+            else _instant(locale, end.astimezone(ZoneInfo(zone)), "EEE d MMM HH:mm")
+        )
+        shown = date_time(locale, start, now=context["now"], zone=zone, today=True)
+        return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
+
+    @pass_context
     def elapsed(context: Context, at: datetime) -> Markup:
         """How long ago, without "ago": "6 min"."""
         return _time(locale, at, _zone(context), duration(locale, context["now"] - at))
@@ -249,7 +274,14 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
             on = on.astimezone(ZoneInfo(_zone(context))).date()
         return day(locale, on, "d MMM y")
 
-    return {"when": when, "elapsed": elapsed, "time_of_day": time_of_day, "dated": dated}
+    return {
+        "when": when,
+        "date_time": at_time,
+        "stretch": stretch,
+        "elapsed": elapsed,
+        "time_of_day": time_of_day,
+        "dated": dated,
+    }
 
 
 def _zone(context: Context) -> str:

@@ -213,6 +213,7 @@ LOG_VERBS = {
     "submitted": N_("sent to print"),
     "suspended": N_("suspended"),
     "taken": N_("slot taken"),
+    "terms_granted": N_("payment terms granted"),
     "token_issued": N_("token created"),
     "token_revoked": N_("token revoked"),
     "uploaded": N_("file received"),

@@ -34,6 +34,9 @@ class JobSummary:
     position: int | None
     eta_p50: datetime | None
     eta_p90: datetime | None
+    # When it is printed, by what its printers say is left; of what is printed, now.
+    ends_at: datetime | None
+    collect_from: datetime | None
     wait_texts: list[str]
     reason: str
     runs: list[Run]
@@ -42,6 +45,12 @@ class JobSummary:
     @property
     def is_printing(self) -> bool:
         return self.job.status == JobStatus.PRINTING and any(run.status in runs.LIVE for run in self.runs)
+
+    @property
+    def must_wait_for_staff(self) -> bool:
+        """Whether nobody is there to hand it over when it is printed."""
+        ready_at = self.eta_p50 or self.ends_at
+        return self.collect_from is not None and ready_at is not None and self.collect_from > ready_at
 
     @property
     def is_in_doubt(self) -> bool:
@@ -95,12 +104,20 @@ def _summarise(reader: PageReader, job: Job, attempts: list[Run], job_plan: JobP
         position=job_plan.position if job_plan else None,
         eta_p50=job_plan.eta_p50 if job_plan else None,
         eta_p90=job_plan.eta_p90 if job_plan else None,
+        ends_at=_ends_at(job, live, reader.now),
+        collect_from=runs.collect_from(job, job_plan=job_plan, attempts=attempts, now=reader.now),
         # What prints has plates that wait, too; but a member whose part is being made does not wait.
         wait_texts=reasons.wait_texts(reader, job_plan, job) if job.status != JobStatus.PRINTING else [],
         reason=reasons.job_text(reader, job),
         runs=attempts,
         may_cancel=JobStatus.CANCELLED in jobs.NEXT.get(job.status, frozenset()),
     )
+
+
+def _ends_at(job: Job, live: list[Run], now: datetime) -> datetime | None:
+    if job.status == JobStatus.PRINTED:
+        return now
+    return max((now + run.time_left for run in live if run.time_left is not None), default=None)
 
 
 def state_of_job(job: Job, attempts: list[Run]) -> State:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import update
 
 from api.adapters import files
+from api.adapters.first_layer import draw_first_layer
 from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.pricing.tariffs import TariffRow
@@ -62,6 +63,7 @@ def test_a_submitted_cube_is_sliced_priced_and_queued(installation: Path) -> Non
     assert (made.status, made.seconds > 0, made.grams > 0) == (SliceStatus.READY, True, True)
     with files.as_path(made.gcode_key) as gcode:
         assert (gcode.stat().st_size, gcode.read_bytes().endswith(END_MARKER)) == (made.size, True)
+    assert "<path" in draw_first_layer(files.read(made.gcode_key))  # what PrusaSlicer writes is what is read
 
 
 @pytest.mark.real

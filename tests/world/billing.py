@@ -95,7 +95,10 @@ def make_shop(
     """In the world given, or in one of its own with these facts of its site."""
     world = world or make_world(session, **site_facts)
     seller = add_seller(session, regime=regime)
-    company = organisations.create_organisation(session, owner=world.alice, details=details or make_details(), now=NOW)
+    details = details or make_details()
+    company = organisations.create_organisation(session, owner=world.alice, details=details, now=NOW)
+    terms = {"terms_days": details.terms_days, "monthly": details.monthly}
+    organisations.grant_terms(session, organisation=company, actor=world.bob, now=NOW, **terms)
     return Shop(world, seller, company)
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, Text, UniqueConstraint, func, select, update
-from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, contains_eager, joinedload, mapped_column, relationship
 
 from api.domain.booking.bookings.table import FreedTime
 from api.domain.booking.bookings.waitlist import offer_freed
@@ -316,6 +316,22 @@ def map_seats_left(session: Session, *, gatherings: Sequence[Gathering]) -> dict
 def find_registration(session: Session, *, gathering: Gathering, user: User) -> Registration | None:
     query = select(Registration).where(Registration.gathering_id == gathering.id, Registration.user_id == user.id)
     return session.scalar(query)
+
+
+def list_own_registrations(session: Session, *, user_id: int, since: datetime) -> list[Registration]:
+    """A person's seats and places in line at published events that are not over then, in order of time."""
+    query = (
+        select(Registration)
+        .join(Registration.gathering)
+        .where(
+            Registration.user_id == user_id,
+            Registration.status.in_([RegistrationStatus.REGISTERED, RegistrationStatus.WAITING]),
+            Gathering.status == GatheringStatus.PUBLISHED,
+            Gathering.end_at > since,
+        )
+        .options(contains_eager(Registration.gathering).joinedload(Gathering.site))
+    )
+    return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id).limit(200)))
 
 
 def register(session: Session, *, gathering: Gathering, user: User, now: datetime) -> Registration:

@@ -12,7 +12,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, String, UniqueConstraint, se
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Cents, Id, Instant
-from api.domain.core.changes import record
+from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
@@ -126,9 +126,11 @@ def take_out_of_service(
 
 
 def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) -> None:
-    """It is repaired or replaced: no item counts as damaged any more."""
+    """It is repaired or replaced: no item counts as damaged any more. Who was told that it is broken is told."""
     _lock_kit(session, kit)
     require_staff(session, user=actor, site_id=kit.resource.site_id)
+    if since := kit.out_of_service_at:
+        enqueue(session, "notify_repair", resource_id=kit.id, since=since.isoformat())
     for item in kit.items:
         item.damaged_at, item.damage = None, ""
     kit.out_of_service_at, kit.out_of_service_why = None, ""
@@ -154,9 +156,10 @@ def _record(session: Session, kit: Kit, verb: str, now: datetime, actor: User, *
     )
 
 
-def list_kits(session: Session, *, site_id: int) -> list[Kit]:
-    query = select(Kit).join(Resource).where(Resource.site_id == site_id, Resource.retired_at.is_(None))
-    return list(session.scalars(query.order_by(Kit.id)))
+def list_broken_kits(session: Session, *, site_ids: list[int]) -> list[Kit]:
+    """Those out of service, the longest first."""
+    query = select(Kit).join(Resource).where(Resource.site_id.in_(site_ids), Resource.retired_at.is_(None))
+    return list(session.scalars(query.where(Kit.out_of_service_at.is_not(None)).order_by(Kit.out_of_service_at)))
 
 
 def has_items(session: Session, resource_id: int) -> bool:

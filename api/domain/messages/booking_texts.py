@@ -9,6 +9,13 @@ _FR, _EN = Locale.FR, Locale.EN
 FEE = {_FR: " Frais d’annulation tardive : {}.", _EN: " Late cancellation fee: {}."}
 WHY = {_FR: " Motif\u202f: {}.", _EN: " Reason: {}."}
 FREE = {_FR: " Annulation sans frais jusqu’au {}.", _EN: " Cancelling is free until {}."}
+# What becomes of a booking whose thing is out of service.
+_KEPT = {
+    _FR: "Votre réservation du {when} est gardée. Si ce n’est pas réparé à temps, elle sera annulée sans frais. "
+    "D’ici là, vous pouvez la déplacer ou l’annuler sans frais, sur sa page.",
+    _EN: "Your booking of {when} is kept. If it is not repaired by then, it will be cancelled free of charge. "
+    "Until then you can move it or cancel it free of charge, on its page.",
+}
 _HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
 
 
@@ -62,12 +69,19 @@ LETTERS.update(
             ),
         ),
         "kit_out": _letters(
-            ("{thing} est hors service", "{thing} à {site} est hors service ({why}). Votre réservation : {when}."),
-            ("{thing} is out of service", "{thing} at {site} is out of service ({why}). Your booking: {when}."),
+            ("{thing} est hors service", "{thing} à {site} est hors service ({why}). " + _KEPT[_FR]),
+            ("{thing} is out of service", "{thing} at {site} is out of service ({why}). " + _KEPT[_EN]),
         ),
         "printer_out": _letters(
-            ("{thing} est en maintenance", "{thing} à {site} est en maintenance. Votre réservation : {when}."),
-            ("{thing} is in maintenance", "{thing} at {site} is in maintenance. Your booking: {when}."),
+            ("{thing} est en maintenance", "{thing} à {site} est en maintenance. " + _KEPT[_FR]),
+            ("{thing} is in maintenance", "{thing} at {site} is in maintenance. " + _KEPT[_EN]),
+        ),
+        "out_over": _letters(
+            (
+                "{thing} est de nouveau utilisable",
+                "Votre réservation, {when}, est maintenue : {thing} à {site} sera là.",
+            ),
+            ("{thing} can be used again", "{thing} at {site} can be used again. Your booking stands: {when}."),
         ),
         "kit_late": _letters(
             ("{thing} n’est pas rendu", "{thing} à {site} devait être rendu {when}."),

@@ -16,6 +16,7 @@ from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import enqueue
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Locale, User
+from api.domain.places.calendar import calendar_of, next_attended
 from api.domain.places.sites import Site
 from api.domain.printing.jobs import Job
 from api.domain.sales.quotes import Quote
@@ -67,6 +68,13 @@ def date_text(on: date, locale: Locale, form: str = "d MMMM y") -> str:
     return str(format_date(on, form.replace("d", "d'er'") if first else form, locale=_TAG[locale]))
 
 
+def local_time_text(when: datetime, *, site: Site, locale: Locale) -> str:
+    """ "mardi 24 novembre 2026 à 10:00", local time of the site."""
+    local = when.astimezone(site.zone)
+    at = "à" if locale == Locale.FR else "at"
+    return f"{date_text(local.date(), locale, 'EEEE d MMMM y')} {at} {local:%H:%M}"
+
+
 def money_text(cents: int, locale: Locale) -> str:
     """ "12,40 €", "€12.40"."""
     return str(format_currency(Decimal(cents) / 100, "EUR", locale=_TAG[locale]))
@@ -76,11 +84,12 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
     "job_printed": {
         _L.FR: Letter(
             "Votre pièce « {model} » est imprimée",
-            "Bonjour {name},\n\nVotre pièce « {model} » ({copies} ×) est imprimée : elle vous attend à {site}.\n",
+            "Bonjour {name},\n\nVotre pièce « {model} » ({copies} ×) est imprimée : elle vous attend à {site}. "
+            "{collect}\n",
         ),
         _L.EN: Letter(
             "Your part “{model}” is printed",
-            "Hello {name},\n\nYour part “{model}” ({copies} ×) is printed and waiting for you at {site}.\n",
+            "Hello {name},\n\nYour part “{model}” ({copies} ×) is printed and waiting for you at {site}. {collect}\n",
         ),
     },
     "job_rejected": {
@@ -131,6 +140,17 @@ LETTERS: dict[str, dict[Locale, Letter]] = {
 }
 
 
+# From when a part can be collected, or until when today.
+FROM = {
+    Locale.FR: "Vous pouvez la retirer à partir du {}.",
+    Locale.EN: "You can collect it from {}.",
+}
+UNTIL = {
+    Locale.FR: "Vous pouvez la retirer dès maintenant\u202f: l’équipe est là jusqu’à {}.",
+    Locale.EN: "You can collect it now: the staff are there until {}.",
+}
+
+
 def write_letter(
     session: Session, *, user: User, kind: str, about: str, now: datetime, site: Site | None = None, **params: object
 ) -> None:
@@ -173,7 +193,19 @@ def notify_job(session: Session, *, job_id: int, verb: str, since: str = "", now
         site=job.site,
         model=job.model.name,
         copies=job.copies,
+        collect=_collect_text(job, now),
     )
+
+
+def _collect_text(job: Job, now: datetime) -> str:
+    """When its person can have it: while staff are there, or from when they are back."""
+    locale, attended = job.owner.locale, next_attended(calendar_of(job.site), now)
+    if attended is None:
+        return ""
+    start, end = attended
+    if start > now:
+        return FROM[locale].format(local_time_text(start, site=job.site, locale=locale))
+    return UNTIL[locale].format(f"{end.astimezone(job.site.zone):%H:%M}")
 
 
 def notify_quote(session: Session, *, quote_id: int, verb: str, now: datetime) -> None:

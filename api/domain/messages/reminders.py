@@ -16,12 +16,12 @@ from api.domain.booking.bookings import LIVE, Booking, BookingStatus, Wait, Wait
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
 from api.domain.messages.booking_texts import FEE, FREE, WHY
-from api.domain.messages.notifications import date_text, money_text, write_letter
+from api.domain.messages.notifications import Mail, date_text, local_time_text, money_text, write_letter
 from api.domain.messages.printer_calls import call_staff
 from api.domain.people.accounts import Locale
 from api.domain.people.roles import list_staff
 from api.domain.places.conventions import Convention
-from api.domain.places.sites import Site, get_site
+from api.domain.places.sites import get_site
 from api.domain.places.skills import Authorisation, list_ending
 from api.domain.places.timeline import Hold, HoldReason
 from api.domain.pricing.prices import vat_cents
@@ -49,13 +49,6 @@ def send_due(session: Session, *, now: datetime) -> None:
     call_staff(session, now=now)
 
 
-def _local_time(when: datetime, *, site: Site, locale: Locale) -> str:
-    """ "mardi 24 novembre 2026 à 10:00", local time of the site."""
-    local = when.astimezone(site.zone)
-    at = "à" if locale == Locale.FR else "at"
-    return f"{date_text(local.date(), locale, 'EEEE d MMMM y')} {at} {local:%H:%M}"
-
-
 def _write_for_bookings(session: Session, now: datetime) -> None:
     """One letter about the present status of each booking that changed; who is there already gets none."""
     # Rows that a request has locked are skipped: their change is not finished, and the next sweep finds them.
@@ -69,7 +62,7 @@ def _write_for_bookings(session: Session, now: datetime) -> None:
 
 def _write_for_booking(session: Session, booking: Booking, now: datetime) -> None:
     locale, site, fee_cents = booking.user.locale, booking.site, _shown_fee_cents(session, booking)
-    free_until = _local_time(booking.free_until, site=site, locale=locale)
+    free_until = local_time_text(booking.free_until, site=site, locale=locale)
     write_letter(
         session,
         user=booking.user,
@@ -79,7 +72,7 @@ def _write_for_booking(session: Session, booking: Booking, now: datetime) -> Non
         now=now,
         site=site,
         thing=booking.resource.name,
-        when=_local_time(booking.start_at, site=site, locale=locale),
+        when=local_time_text(booking.start_at, site=site, locale=locale),
         ends=f" – {_end_time(booking, locale)}",
         why=WHY[locale].format(booking.cancelled_why.rstrip(".")) if booking.cancelled_why else "",
         free=FREE[locale].format(free_until) if booking.late_fee_cents and booking.free_until > now else "",
@@ -99,7 +92,7 @@ def _end_time(booking: Booking, locale: Locale) -> str:
     """The hour alone, when it ends on the day of its start."""
     start, end = (when.astimezone(booking.site.zone) for when in (booking.start_at, booking.end_at))
     is_same_day = start.date() == end.date()
-    return f"{end:%H:%M}" if is_same_day else _local_time(booking.end_at, site=booking.site, locale=locale)
+    return f"{end:%H:%M}" if is_same_day else local_time_text(booking.end_at, site=booking.site, locale=locale)
 
 
 def _write_for_offers(session: Session, now: datetime) -> None:
@@ -120,8 +113,8 @@ def _write_for_offers(session: Session, now: datetime) -> None:
             now=now,
             site=site,
             thing=wait.resource.name,
-            when=_local_time(wait.start_at, site=site, locale=locale),
-            until=_local_time(until, site=site, locale=locale),
+            when=local_time_text(wait.start_at, site=site, locale=locale),
+            until=local_time_text(until, site=site, locale=locale),
         )
         wait.told_at = now
     session.flush()
@@ -148,7 +141,7 @@ def _write_for_registration(session: Session, seat: Registration, kind: str, now
         now=now,
         site=gathering.site,
         thing=gathering.title,
-        when=_local_time(gathering.start_at, site=gathering.site, locale=seat.user.locale),
+        when=local_time_text(gathering.start_at, site=gathering.site, locale=seat.user.locale),
     )
 
 
@@ -176,13 +169,28 @@ def _warn_of_failure(
         session,
         user=booking.user,
         kind=kind,
-        about=f"booking:{booking.id}:{since:%y%m%d%H%M%S}",
+        about=_about_failure(booking, since),
         now=now,
         site=booking.site,
         thing=thing,
         why=why,
-        when=_local_time(booking.start_at, site=booking.site, locale=booking.user.locale),
+        when=local_time_text(booking.start_at, site=booking.site, locale=booking.user.locale),
     )
+
+
+def _about_failure(booking: Booking, since: datetime) -> str:
+    return f"booking:{booking.id}:{since:%y%m%d%H%M%S}"
+
+
+def notify_repair(session: Session, *, resource_id: int, since: str, now: datetime) -> None:
+    """To those who were told that what they have booked has failed `since` then (ISO 8601): it is usable again."""
+    failed_at = datetime.fromisoformat(since)
+    for booking in list_affected_bookings(session, resource_id=resource_id, now=now):
+        about = _about_failure(booking, failed_at)
+        told = select(Mail.id).where(Mail.kind.in_(("kit_out", "printer_out")), Mail.about == about)
+        if session.scalar(told.limit(1)) is not None:
+            name = booking.resource.name
+            _warn_of_failure(session, booking, "out_over", since=failed_at, now=now, thing=name)
 
 
 def _write_for_late_kits(session: Session, now: datetime) -> None:
@@ -207,7 +215,7 @@ def _write_for_late_kits(session: Session, now: datetime) -> None:
                 now=now,
                 site=booking.site,
                 thing=booking.resource.name,
-                when=_local_time(booking.end_at, site=booking.site, locale=person.locale),
+                when=local_time_text(booking.end_at, site=booking.site, locale=person.locale),
             )
 
 
@@ -245,7 +253,7 @@ def _write_for_authorisation(session: Session, authorisation: Authorisation, now
         now=now,
         site=site,
         thing=authorisation.skill.name,
-        when=_local_time(authorisation.expires_at or now, site=site, locale=person.locale),
+        when=local_time_text(authorisation.expires_at or now, site=site, locale=person.locale),
     )
     authorisation.warned_at = now
 
@@ -284,7 +292,7 @@ def warn_overrun(session: Session, *, run_id: str, now: datetime) -> None:
             now=now,
             site=site,
             thing=run.printer.name,
-            when=_local_time(when, site=site, locale=person.locale),
+            when=local_time_text(when, site=site, locale=person.locale),
         )
 
 

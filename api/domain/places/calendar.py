@@ -117,6 +117,22 @@ def _on_day(zone: ZoneInfo, day: date, hours: WeeklyHours) -> Interval:
     return local_instant(zone, day, hours.opens), local_instant(zone, closing_day, hours.closes)
 
 
+# How far ahead somebody is looked for: a week first, since few places are shut for longer.
+ATTENDED_WITHIN = (timedelta(days=8), timedelta(days=90))
+
+
+def next_attended(calendar: Calendar, at: datetime) -> Interval | None:
+    """The first stretch from `at` on in which staff are there, or in which it is open where they never are.
+
+    It begins at `at` when somebody is there then; None when the place is shut for months.
+    """
+    for staffed_only in (True, False):
+        for ahead in ATTENDED_WITHIN:
+            if stretches := open_intervals(calendar, start=at, end=at + ahead, staffed_only=staffed_only):
+                return stretches[0]
+    return None
+
+
 def is_open_at(calendar: Calendar, instant: datetime) -> bool:
     # An instant has no length, and hours are whole minutes.
     return bool(open_intervals(calendar, start=instant, end=instant + timedelta(minutes=1)))

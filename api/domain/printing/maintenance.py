@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.core.changes import Change, record
+from api.domain.core.changes import Change, enqueue, record
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.places.timeline import (
@@ -36,6 +36,8 @@ def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, 
     if on:
         _hold_free_time(session, printer, now)
     else:
+        if since := out_of_service_since(session, printer=printer):
+            enqueue(session, "notify_repair", resource_id=printer.id, since=since.isoformat())
         for hold in _list_own_holds(session, printer):
             release_hold(session, hold=hold, now=now)
     record(

@@ -12,7 +12,7 @@ from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
-from api.domain.billing.organisations import BillingDetails, CostCentre
+from api.domain.billing.organisations import BillingDetails, CostCentre, TermsRequest
 from api.domain.billing.sellers import Seller, list_sellers
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation
@@ -69,8 +69,8 @@ class OrganisationIn(BaseModel):
     service_code: str | None = Field(default=None, max_length=100)
     needs_service_code: bool = False
     needs_engagement: bool = False
-    terms_days: int = 30
-    monthly: bool = Field(default=False, description="One invoice a month for all orders.")
+    terms_days: int = Field(default=30, description="Sent: a request, which staff grant. Read: what is in force.")
+    monthly: bool = Field(default=False, description="One invoice a month for all orders; requested as `terms_days`.")
 
     def to_details(self) -> BillingDetails:
         columns = self.model_dump(exclude={"address", "deliver_to"})
@@ -86,6 +86,13 @@ class OrganisationIn(BaseModel):
         return cls(address=AddressIn.of(details.address), deliver_to=deliver_to, **columns)
 
 
+class TermsIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    terms_days: int = Field(examples=[30])
+    monthly: bool
+
+
 class OrganisationOut(BaseModel):
     id: int
     slug: str
@@ -94,13 +101,17 @@ class OrganisationOut(BaseModel):
     siret: str | None
     vat_number: str | None
     billing: OrganisationIn | None = Field(description="Empty until somebody has entered it.")
+    requested_terms: TermsIn | None = Field(description="What a buyer asked for and nobody has decided about.")
 
     @classmethod
     def of(cls, session: Session, row: Organisation) -> OrganisationOut:
-        return cls.with_details(row, organisations.find_details(session, organisation=row))
+        details = organisations.find_details(session, organisation=row)
+        return cls.with_details(row, details, organisations.find_terms_request(session, organisation_id=row.id))
 
     @classmethod
-    def with_details(cls, row: Organisation, details: BillingDetails | None) -> OrganisationOut:
+    def with_details(
+        cls, row: Organisation, details: BillingDetails | None, request: TermsRequest | None
+    ) -> OrganisationOut:
         return cls(
             id=row.id,
             slug=row.slug,
@@ -109,6 +120,7 @@ class OrganisationOut(BaseModel):
             siret=row.siret,
             vat_number=row.vat_number,
             billing=OrganisationIn.of(details) if details else None,
+            requested_terms=TermsIn(terms_days=request.terms_days, monthly=request.monthly) if request else None,
         )
 
 
@@ -190,7 +202,8 @@ def create(
 def list_mine(session: DbSession, user: CurrentUser) -> list[OrganisationOut]:
     rows = accounts.list_organisations(session, user=user)
     details = organisations.map_details(session, rows=rows)
-    return [OrganisationOut.with_details(row, details.get(row.id)) for row in rows]
+    requests = organisations.map_terms_requests(session, organisation_ids=[row.id for row in rows])
+    return [OrganisationOut.with_details(row, details.get(row.id), requests.get(row.id)) for row in rows]
 
 
 @router.post("/join")
@@ -210,6 +223,14 @@ def change(slug: str, body: OrganisationIn, session: DbSession, user: CurrentUse
     """By a buyer; issued invoices keep what they printed."""
     row = organisations.get_organisation(session, slug, user=user)
     organisations.change_details(session, organisation=row, actor=user, details=body.to_details(), now=now)
+    return OrganisationOut.of(session, row)
+
+
+@router.put("/{slug}/terms")
+def grant_terms(slug: str, body: TermsIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
+    """Staff who handle a seller's money decide how it pays from now on, which answers its request."""
+    row = organisations.get_organisation_to_grant(session, slug, user=user)
+    organisations.grant_terms(session, organisation=row, actor=user, now=now, **body.model_dump())
     return OrganisationOut.of(session, row)
 
 

@@ -59,7 +59,7 @@ class ResourceOut(BaseModel):
     rule: RuleOut
 
     @classmethod
-    def of(cls, terms: BookingTerms) -> ResourceOut:
+    def of(cls, terms: BookingTerms, *, in_service: bool) -> ResourceOut:
         policy = terms.policy
         # Fields of the same name are copied; prices carry their unit in their name.
         plain = {name: getattr(policy, name) for name in RuleOut.model_fields if not name.startswith("euros_")}
@@ -73,7 +73,7 @@ class ResourceOut(BaseModel):
             member_ids=list(terms.member_ids),
             min_age=terms.min_age,
             deposit_cents=terms.deposit_cents,
-            in_service=not terms.out_of_service,
+            in_service=in_service,
             rule=RuleOut(**plain, euros_per_slot=rates.per_slot, euros_per_hour=list(rates.tiers)),
         )
 
@@ -118,6 +118,7 @@ class FoundOut(BaseModel):
 def list_resources(
     session: DbSession,
     user: CurrentUser,
+    now: Now,
     window: Paging,
     site_id: int | None = None,
     kind: ResourceKind | None = None,
@@ -126,12 +127,15 @@ def list_resources(
     """Everything that can be booked, of one site or kind, or all."""
     bookable = bookings.list_bookable(session, user=user, site_id=site_id, kind=kind)
     page = cut_page(bookings.search_terms(bookable, q), window=window, id_of=lambda terms: terms.resource_id)
-    return ResourcesOut(items=[ResourceOut.of(terms) for terms in page], next=cursor_of(page.next))
+    out = bookings.list_outages(session, resource_ids=[terms.resource_id for terms in page], now=now)
+    items = [ResourceOut.of(terms, in_service=terms.resource_id not in out) for terms in page]
+    return ResourcesOut(items=items, next=cursor_of(page.next))
 
 
 @router.get("/resources/{resource_id}")
-def read(resource_id: int, session: DbSession, user: CurrentUser) -> ResourceOut:
-    return ResourceOut.of(bookings.get_terms(session, resource_id=resource_id, user=user))
+def read(resource_id: int, session: DbSession, user: CurrentUser, now: Now) -> ResourceOut:
+    terms = bookings.get_terms(session, resource_id=resource_id, user=user)
+    return ResourceOut.of(terms, in_service=not bookings.list_outages(session, resource_ids=[resource_id], now=now))
 
 
 @router.get("/resources/{resource_id}/availability")

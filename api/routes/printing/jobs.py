@@ -6,12 +6,15 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from fastapi import APIRouter, status
+from fastapi import APIRouter, Response, status
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api.adapters.first_layer import picture_of
 from api.bounds import AwareMoment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
+from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import get_default_site, get_site
 from api.domain.pricing.materials import Quality, get_colour, get_material
@@ -21,6 +24,7 @@ from api.domain.printing.jobs.request import request_of
 from api.domain.printing.library import get_model
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.runs import Run
+from api.routes.printing.models import send_stl
 
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
@@ -110,6 +114,9 @@ class JobOut(BaseModel):
     position: int | None = Field(default=None, description="1 starts next at its place.")
     eta_p50: datetime | None = None
     eta_p90: datetime | None = None
+    collect_from: datetime | None = Field(
+        default=None, description="The first time after `eta_p50` at which its place is attended."
+    )
     why: list[WhyOut] = []
     created_at: datetime
     submitted_at: datetime | None
@@ -117,11 +124,14 @@ class JobOut(BaseModel):
     runs: list[RunOut] = []
 
     @classmethod
-    def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None) -> JobOut:
-        return cls.with_runs(job, runs.list_runs(session, job_id=job.id), job_plan)
+    def of(cls, session: Session, job: Job, *, job_plan: JobPlan | None = None, now: datetime | None = None) -> JobOut:
+        """With its place in the plan, and from when it can be had as of `now`, where these are given."""
+        return cls.with_runs(job, runs.list_runs(session, job_id=job.id), job_plan, now)
 
     @classmethod
-    def with_runs(cls, job: Job, attempts: list[Run], job_plan: JobPlan | None = None) -> JobOut:
+    def with_runs(
+        cls, job: Job, attempts: list[Run], job_plan: JobPlan | None = None, now: datetime | None = None
+    ) -> JobOut:
         return cls(
             id=job.id,
             status=job.status,
@@ -146,6 +156,7 @@ class JobOut(BaseModel):
             position=job_plan.position if job_plan else None,
             eta_p50=job_plan.eta_p50 if job_plan else None,
             eta_p90=job_plan.eta_p90 if job_plan else None,
+            collect_from=runs.collect_from(job, job_plan=job_plan, attempts=attempts, now=now) if now else None,
             why=[WhyOut(code=why.code, params=dict(why.params)) for why in job_plan.why] if job_plan else [],
             created_at=job.created_at,
             submitted_at=job.submitted_at,
@@ -265,7 +276,25 @@ def list_mine(session: DbSession, user: CurrentUser, window: Paging) -> JobPage:
 def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)
-    return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now))
+    return JobOut.of(session, job, job_plan=runs.find_plan(session, job=job, now=now), now=now)
+
+
+@router.get("/{job_id}/file", response_class=Response)
+def download(job_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
+    """The clean binary STL of the part, for its owner, their organisation and the staff who print it."""
+    job = jobs.get_job(session, job_id, user=user)
+    if job.model.purged_at is not None:
+        raise NotFound()
+    return send_stl(job.model)
+
+
+@router.get("/{job_id}/first-layer", response_class=Response)
+def first_layer(job_id: int, session: DbSession, user: CurrentUser) -> Response:
+    """The outlines of its first layer as SVG, in millimetres, seen from above; 404 before it is sliced."""
+    picture = picture_of(jobs.get_job(session, job_id, user=user))
+    if not picture:
+        raise NotFound()
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "private, no-store"})
 
 
 @router.post("/{job_id}/submit")

@@ -118,7 +118,11 @@ def read(model_id: int, session: DbSession, user: CurrentUser) -> ModelOut:
 @router.get("/{model_id}/file", response_class=Response)
 def download(model_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
     """The clean binary STL."""
-    model = get_model(session, model_id, user=user)
+    return send_stl(get_model(session, model_id, user=user))
+
+
+def send_stl(model: Model) -> StreamingResponse:
+    """The file of a model that its reader may see."""
     # Somebody's upload, even if we wrote it anew: a browser shall save it and never run anything in it on our origin.
     headers = {
         "Content-Disposition": 'attachment; filename="model.stl"',

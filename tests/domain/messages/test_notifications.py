@@ -24,7 +24,7 @@ from tests.world import HOUR, NOW, make_job, make_model, make_site, make_sliced,
 
 
 def write_printed(session: Session, user: User, about: str = "job:1") -> None:
-    write_letter(session, user=user, kind="job_printed", about=about, now=NOW, model="hook.stl", copies=2)
+    write_letter(session, user=user, kind="job_printed", about=about, now=NOW, model="hook.stl", copies=2, collect="")
 
 
 def asked(session: Session) -> list[str]:
@@ -88,7 +88,14 @@ def test_a_job_that_is_put_on_hold_a_second_time_is_told_a_second_time(session: 
 
 def test_a_long_name_is_cut_in_the_subject(session: Session) -> None:
     write_letter(
-        session, user=make_user(session), kind="job_printed", about="job:1", now=NOW, model="x" * 200, copies=1
+        session,
+        user=make_user(session),
+        kind="job_printed",
+        about="job:1",
+        now=NOW,
+        model="x" * 200,
+        copies=1,
+        collect="",
     )
     assert len(session.scalars(select(Mail.subject)).one()) == 200
 
@@ -96,7 +103,9 @@ def test_a_long_name_is_cut_in_the_subject(session: Session) -> None:
 def test_staff_read_the_letters_of_their_sites_newest_first(session: Session) -> None:
     here, there, user = make_site(session), make_site(session), make_user(session)
     for place, about in [(here, "job:1"), (here, "job:2"), (there, "job:3"), (None, "job:4")]:
-        write_letter(session, user=user, kind="job_printed", about=about, now=NOW, site=place, model="m", copies=1)
+        write_letter(
+            session, user=user, kind="job_printed", about=about, now=NOW, site=place, model="m", copies=1, collect=""
+        )
     assert [letter.about for letter in list_mails(session, site_ids=[here.id])] == ["job:2", "job:1"]
     assert [letter.about for letter in list_mails(session, site_ids=[here.id], window=PageWindow(1))] == ["job:2"]
 

@@ -1,13 +1,16 @@
 """Opening hours and closures by plain forms: what is wrong with them, and what a closure cancels."""
 
+import re
 from datetime import UTC, datetime, time
 
+import httpx
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.domain.booking import bookings
+from api.domain.booking import bookings, gatherings
 from api.domain.booking.bookings import Booking, BookingRequest, BookingStatus
+from api.domain.core.changes import Change
 from api.domain.places.sites import Resource
 from tests.world import NOW, World
 from tests.world.browsers import Browser
@@ -59,6 +62,65 @@ def test_without_hours_the_page_says_that_nothing_can_be_booked(manager: Browser
     assert "nothing can be booked" in manager.get("/staff/hours").text
 
 
+def confirm(manager: Browser, preview: httpx.Response) -> httpx.Response:
+    """Press the button of the preview."""
+    fields = dict(re.findall(r'name="(first_on|last_on|reason|keep_events|cancels)" value="([^"]*)"', preview.text))
+    return manager.post("/staff/closures", {**fields, "act": "close"})
+
+
+def book_room(session: Session, world: World, room: Resource, *, hour: int) -> Booking:
+    start = datetime(2026, 12, 1, hour, tzinfo=UTC)
+    request = BookingRequest(room.id, start, start.replace(hour=hour + 1))
+    return bookings.book(session, request=request, user=world.alice, now=NOW)
+
+
+def test_before_a_closure_stands_who_loses_what_and_nothing_changes(
+    manager: Browser, session: Session, world: World, room: Resource
+) -> None:
+    booking = book_room(session, world, room, hour=10)
+    start = datetime(2026, 12, 1, 17, tzinfo=UTC)
+    gatherings.announce(
+        session,
+        site=world.site,
+        title="Concert",
+        start=start,
+        end=start.replace(hour=19),
+        seats=9,
+        actor=world.bob,
+        now=NOW,
+    )
+    days = {"first_on": "2026-12-01", "reason": "Inventaire"}
+
+    page = manager.post("/staff/closures", days).text
+    assert "Alice" in page
+    assert "Salle" in page
+    assert "Concert" in page
+    assert "Inventaire" in page
+    kept = manager.post("/staff/closures", {**days, "keep_events": "yes"}).text
+    assert "Concert" not in kept
+    session.refresh(booking)
+    session.expire(world.site)
+    assert (booking.status, world.site.closures) == (BookingStatus.CONFIRMED, [])
+    assert session.scalars(select(Change).where(Change.verb.in_(["closed", "cancelled"]))).all() == []
+    assert "Concert" in manager.get("/agenda").text
+
+
+def test_what_is_booked_after_the_preview_is_shown_before_it_is_cancelled(
+    manager: Browser, session: Session, world: World, room: Resource
+) -> None:
+    book_room(session, world, room, hour=10)
+    preview = manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": "Inventaire"})
+    later = book_room(session, world, room, hour=12)
+    again = confirm(manager, preview)
+    assert again.status_code == 409
+    assert "has changed" in again.text
+    session.refresh(later)
+    assert later.status == BookingStatus.CONFIRMED
+    assert confirm(manager, again).status_code == 303
+    session.refresh(later)
+    assert later.status == BookingStatus.CANCELLED
+
+
 def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
     manager: Browser, session: Session, world: World, room: Resource
 ) -> None:
@@ -72,7 +134,9 @@ def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
         manager.post("/staff/closures", {"first_on": "2026-12-01", "last_on": "2026-11-30", "reason": "x"}).status_code
         == 422
     )
-    assert manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": "Inventaire"}).status_code == 303
+    preview = manager.post("/staff/closures", {"first_on": "2026-12-01", "reason": "Inventaire"})
+    assert preview.status_code == 200
+    assert confirm(manager, preview).status_code == 303
 
     session.refresh(made)
     assert (made.status, made.fee_cents) == (BookingStatus.CANCELLED, 0)

@@ -15,6 +15,7 @@ from api.domain.booking.bookings import Booking
 from api.domain.booking.rules import Policy, set_rule
 from api.domain.people import accounts
 from api.domain.places.sites import Resource, ResourceKind, create_resource
+from api.domain.printing.maintenance import set_maintenance
 from tests.serving import client_of
 from tests.world import NOW, World, make_world
 from tests.world.calendars import read_by_hand, read_by_library
@@ -116,6 +117,16 @@ def test_a_private_resource_is_404_and_not_listed_for_strangers(
     assert room.id not in listed
     assert room.id not in [each["id"] for each in week["resources"]]
     assert send("POST", "/bookings", json={"resource_id": room.id, **SLOT}).status_code == 404
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_what_is_out_of_service_is_told_as_such(program: Any, session: Session, world: World, on: bool) -> None:
+    set_maintenance(session, printer=world.printer, on=on, note="Buse", actor=world.bob, now=NOW)
+    send = program(world.alice)
+
+    (listed,) = [each for each in send("GET", "/resources").json()["items"] if each["id"] == world.printer.id]
+    assert listed["in_service"] is not on
+    assert send("GET", f"/resources/{world.printer.id}").json() == listed
 
 
 def test_the_week_tells_one_what_is_ones_own(program: Any, world: World, room: Resource, booked: Any) -> None:

@@ -1,13 +1,17 @@
 """Jobs by JSON: asked, followed, stopped; and a matrix of who may do what to another's."""
 
 import uuid
+from datetime import time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.adapters import files
+from api.domain.places.sites import set_hours
 from api.domain.printing.runs import RunStatus
 from api.domain.printing.slices import Slice, SliceStatus, mark_failed, mark_ready
 from tests.world import NOW, World, make_job, make_model, make_run, make_sliced, make_submitted
@@ -207,3 +211,34 @@ def test_what_cannot_be_sliced_says_why_beside_the_estimate(
     )
     said = alice("POST", "/jobs/quote", json=asked).json()
     assert (said["price_exact"], said["slicing"], said["error"]["code"]) == (False, False, "slicer-crashed")
+
+
+def test_the_part_of_a_job_is_sent_to_who_may_see_the_job(
+    session: Session, data_dir: Path, program: Any, world: World
+) -> None:
+    files.put("models/a.stl", b"solid")
+    files.put("gcode/a.gcode", b";LAYER_CHANGE\n;TYPE:Perimeter\nG1 X1 Y1\nG1 X9 Y1 E1\n")
+    model = make_model(session, world.alice, stl_key="models/a.stl", bytes=5)
+    job = make_sliced(session, world.site, world.alice, model=model)
+    job.slices[0].slice.gcode_key = "gcode/a.gcode"
+    session.flush()
+
+    for user, status in ((world.alice, 200), (world.bob, 200), (world.charlie, 404)):
+        send = program(user)
+        file, layer = send("GET", f"/jobs/{job.id}/file"), send("GET", f"/jobs/{job.id}/first-layer")
+        assert (file.status_code, layer.status_code) == (status, status)
+        if status == 200:
+            assert (file.content, file.headers["content-disposition"]) == (b"solid", 'attachment; filename="model.stl"')
+            assert layer.headers["content-type"] == "image/svg+xml"
+            assert "<path" in layer.text
+    model.purged_at = NOW
+    session.flush()
+    assert program(world.bob)("GET", f"/jobs/{job.id}/file").status_code == 404
+
+
+def test_a_job_tells_from_when_it_can_be_collected(session: Session, alice: Program, world: World) -> None:
+    set_hours(session, site=world.site, rows=[(day, time(9), time(14), True) for day in range(5)])
+    world.site.prints_unattended = True
+    job = make_sliced(session, world.site, world.alice, seconds=4 * 3600)
+    told = alice("GET", f"/jobs/{job.id}").json()
+    assert told["eta_p50"] < told["collect_from"] == "2026-11-24T08:00:00Z"

@@ -74,6 +74,8 @@ def edit_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) 
     row = organisations.get_organisation(session, slug, user=user)
     details = organisations.find_details(session, organisation=row)
     values = _form_values(details) if details else {"name": row.name}
+    if request := organisations.find_terms_request(session, organisation_id=row.id):
+        values |= {"terms_days": str(request.terms_days), "monthly": "1" if request.monthly else ""}
     return _draw_form(reader, Form(reader.request, values), f"/org/{slug}")
 
 
@@ -240,6 +242,7 @@ def _draw(
         form=form,
         row=row,
         details=organisations.find_details(session, organisation=row),
+        terms_request=organisations.find_terms_request(session, organisation_id=row.id),
         join_url=address_of(f"/org/join?token={token}", origin=reader.request.base_url),
         invited=bool(token),
         **_read_people(session, user, row, reader),

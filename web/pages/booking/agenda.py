@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -25,16 +25,14 @@ from api.domain.booking.bookings import (
     Condition,
     Direction,
     ItemCheck,
-    Wait,
-    WaitStatus,
-    price_of,
 )
 from api.domain.booking.bookings.moving import MOVABLE
 from api.domain.booking.door_reports import list_entries
 from api.domain.booking.feeds import booking_ics, open_feed
-from api.domain.booking.gatherings import RegistrationStatus
+from api.domain.booking.gatherings import Registration, RegistrationStatus
 from api.domain.booking.kits import KitItem, find_kit
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import Page
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
 from api.domain.places import doorcode, doors
@@ -44,8 +42,9 @@ from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
+from web.pages.booking.outages import find_outage, list_alternatives
 from web.paging import links_of
-from web.render import PageReader, Reader
+from web.render import PageReader, Reader, local_path
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
@@ -58,6 +57,10 @@ STATES = {
     BookingStatus.REJECTED: State("broken", N_("Refused")),
     BookingStatus.CANCELLED: State("over", N_("Cancelled")),
     BookingStatus.NO_SHOW: State("broken", N_("No-show")),
+}
+SEATS = {
+    RegistrationStatus.REGISTERED: State("good", N_("Registered")),
+    RegistrationStatus.WAITING: State("waiting", N_("On the waitlist")),
 }
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "approve": (bookings.approve, N_("Booking approved.")),
@@ -79,14 +82,33 @@ DIRECTIONS = {Direction.OUT: N_("Handed over"), Direction.BACK: N_("Returned")}
 def agenda_page(reader: Reader, session: DbSession, user: CurrentUser, window: Paging) -> Response:
     now = reader.now
     own = bookings.list_own_bookings(session, user_id=user.id, start=now, window=window)
+    seats = gatherings.list_own_registrations(session, user_id=user.id, since=now)
     return reader.page(
         "booking/agenda.html",
-        bookings=own,
+        own=_by_time(own, seats),
         links=links_of(reader, own),
+        seat_states=SEATS,
+        waiting_state=SEATS[RegistrationStatus.WAITING],
+        outages=bookings.list_outages(session, resource_ids=[each.resource_id for each in own], now=now),
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
         gatherings=gatherings.list_gatherings(session, since=now),
         states=STATES,
     )
+
+
+def _by_time(
+    own: Page[Booking], seats: list[Registration]
+) -> list[tuple[datetime, Booking | None, Registration | None]]:
+    """The bookings of one page of the list, and the seats at events between its first and its last."""
+    first = own.rows[0].start_at if own.previous else None
+    last = own.rows[-1].start_at if own.next else None
+    here = [
+        each
+        for each in seats
+        if (first is None or each.gathering.start_at >= first) and (last is None or each.gathering.start_at < last)
+    ]
+    rows = [(each.start_at, each, None) for each in own]
+    return sorted([*rows, *((each.gathering.start_at, None, each) for each in here)], key=lambda row: row[0])
 
 
 @router.get("/agenda/past")
@@ -127,7 +149,7 @@ def _booking(
 ) -> Response:
     is_staff = may_staff(session, user=user, site_id=booking.site_id)
     kit = find_kit(session, booking.resource_id)
-    is_free = is_staff or bookings.may_cancel_free(booking=booking, now=reader.now)
+    is_free = is_staff or bookings.may_cancel_free(session, booking=booking, now=reader.now)
     return reader.page(
         "booking/booking.html",
         status=form.status,
@@ -149,8 +171,28 @@ def _booking(
         directions=DIRECTIONS,
         entries=list_entries(session, booking=booking),
         conditions=CONDITIONS,
-        **_moving(reader, session, user, booking, form, weeks_ahead),
+        **_move_or_replace(reader, session, user, booking, form, weeks_ahead),
     )
+
+
+def _move_or_replace(
+    reader: PageReader, session: Session, user: User, booking: Booking, form: Form, weeks_ahead: int | None
+) -> dict[str, Any]:
+    """The week to which it could move; of what is out of service the reason, and what else is free at its time."""
+    is_due = booking.status in MOVABLE and booking.end_at > reader.now
+    outage = find_outage(session, resource_id=booking.resource_id, now=reader.now) if is_due else None
+    if outage is None:
+        return {"outage": None, **_moving(reader, session, user, booking, form, weeks_ahead)}
+    minutes = int((booking.end_at - booking.start_at).total_seconds() // 60)
+    terms = bookings.list_terms(session, resource_ids=[booking.resource_id], user=booking.user)
+    others = [
+        each
+        for own in terms
+        for each in list_alternatives(
+            session, own, user=booking.user, start=booking.start_at, minutes=minutes, now=reader.now
+        )
+    ]
+    return {"outage": outage, "week": None, "minutes": minutes, "alternatives": others}
 
 
 def _moving(
@@ -298,49 +340,7 @@ def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, 
         run(session, booking=booking, actor=user, now=reader.now)
     if form.errors:
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", notice)
-
-
-@router.get("/waits/{wait_id}")
-def wait_page(reader: Reader, session: DbSession, user: CurrentUser, wait_id: int) -> Response:
-    """A place in line; an offer shows until when it is kept, and both answers."""
-    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
-    return _wait(reader, session, user, wait, Form(reader.request))
-
-
-def _wait(reader: PageReader, session: Session, user: User, wait: Wait, form: Form) -> Response:
-    is_kept = wait.status == WaitStatus.OFFERED and wait.offered_until is not None and wait.offered_until > reader.now
-    terms = bookings.get_terms(session, resource_id=wait.resource_id, user=user)
-    return reader.page(
-        "booking/wait.html",
-        status=form.status,
-        form=form,
-        wait=wait,
-        zone=terms.zone.key,
-        length_s=(wait.end_at - wait.start_at).total_seconds(),
-        price=price_of(terms, start=wait.start_at, end=wait.end_at),
-        vat_rate=shown_rate(session, site_id=terms.site_id, at=wait.start_at),
-        is_kept=is_kept,
-        is_open=wait.status == WaitStatus.WAITING and wait.start_at > reader.now,
-    )
-
-
-@router.post("/waits/{wait_id}/{what}")
-def answer_offer(
-    reader: Reader, session: DbSession, user: CurrentUser, wait_id: int, what: str, form: Sent
-) -> Response:
-    """Take an offer, or leave the line."""
-    wait = bookings.get_wait(session, wait_id=wait_id, user=user)
-    with trying(session, form):
-        if what == "take":
-            booking = bookings.take_offer(session, wait=wait, now=reader.now)
-            return reader.to(f"/bookings/{booking.id}", N_("{name} is booked."), name=wait.resource.name)
-        bookings.leave_waitlist(session, wait=wait, now=reader.now)
-    if form.errors:
-        # The savepoint was rolled back; the row in memory may hold what was written in it.
-        session.refresh(wait)
-        return _wait(reader, session, user, wait, form)
-    return reader.to("/agenda", N_("You have left the waitlist."))
+    return reader.to(local_path(form["next"], f"/bookings/{booking.id}"), notice)
 
 
 @router.get("/gatherings/{slug}")

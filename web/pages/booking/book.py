@@ -36,6 +36,7 @@ from api.domain.pricing.prices import Price
 from api.domain.pricing.tariffs import get_vat_rate
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.pages.booking.outages import find_outage, list_alternatives
 from web.paging import links_of
 from web.render import PageReader, Reader, text_for
 from web.week import SlotNeeds, Week, build_week
@@ -86,6 +87,8 @@ class ResourceSlots:
     terms: BookingTerms
     slots: list[Interval]
     hindrance: str
+    # Why it is out of service, maybe ""; None while it works.
+    outage: str | None = None
 
 
 @router.get("/book")
@@ -146,8 +149,9 @@ def _list_slots(
     # 30 days, as the page says where nothing is free.
     end = now + timedelta(days=30)
     slots = bookings.find_slots(session, terms=resources, minutes=minutes, start=now, end=end, now=now)
+    outages = bookings.list_outages(session, resource_ids=list(slots), now=now)
     return [
-        ResourceSlots(terms, own, "" if own else _hindrance(session, reader, terms))
+        ResourceSlots(terms, own, "" if own else _hindrance(session, reader, terms), outages.get(terms.resource_id))
         for terms in resources
         for own in [slots[terms.resource_id]]
     ]
@@ -228,6 +232,9 @@ def show_booking_form(
     reader: PageReader, session: Session, user: User, terms: BookingTerms, form: Form, *, weeks_ahead: int | None = None
 ) -> Response:
     """The form beside the week in which its day lies."""
+    outage = find_outage(session, resource_id=terms.resource_id, now=reader.now)
+    if outage is not None:
+        return _show_outage(reader, session, user, terms, form, outage)
     weeks_ahead = weeks_ahead_of(reader, terms, form) if weeks_ahead is None else weeks_ahead
     return reader.page(
         "booking/booking_form.html",
@@ -242,6 +249,22 @@ def show_booking_form(
         reasons=REASONS,
         repeats=REPEATS,
         fee_rate=get_vat_rate(session, site_id=terms.site_id, at=reader.now),
+    )
+
+
+def _show_outage(
+    reader: PageReader, session: Session, user: User, terms: BookingTerms, form: Form, outage: str
+) -> Response:
+    """No form for what cannot be booked, but the next of its kind."""
+    minutes = form.int("minutes", otherwise=60)
+    return reader.page(
+        "booking/out_of_service.html",
+        status=form.status,
+        terms=terms,
+        zone=terms.zone.key,
+        outage=outage,
+        minutes=minutes,
+        alternatives=list_alternatives(session, terms, user=user, start=reader.now, minutes=minutes, now=reader.now),
     )
 
 

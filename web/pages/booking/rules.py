@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.bounds import id_of
 from api.deps import CurrentUser, DbSession
-from api.domain.booking.kits import get_kit, list_kits, put_in_service
+from api.domain.booking.kits import get_kit, list_broken_kits, put_in_service
 from api.domain.booking.rules import DEFAULT, Policy, Rule, list_rules, set_rule
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
@@ -21,7 +21,7 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import KINDS
 from web.pages.staff_only import StaffReader, site_ids
-from web.render import PageReader
+from web.render import PageReader, local_path
 from web.rule_form import LIMITS, NUMBERS, ROLES, SWITCHES, as_typed, read_policy, tiers
 
 router = APIRouter(include_in_schema=False)
@@ -69,7 +69,7 @@ def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
         lines=[_of_kind(site, kind, rules) for kind in kinds],
         own=[line for each in resources if (line := _of_resource(site, each, rules)).is_own],
         others=[each for each in resources if not _of_resource(site, each, rules).is_own],
-        out=[kit for kit in list_kits(session, site_id=site.id) if kit.out_of_service_at],
+        out=list_broken_kits(session, site_ids=[site.id]),
         is_manager=may_manage(session, user=user, site_id=site.id),
     )
 
@@ -150,11 +150,12 @@ def _set(session: Session, reader: PageReader, user: User, about: RuleSubject, f
 
 
 @router.post("/staff/kits/{kit_id}/in-service")
-def repaired(reader: StaffReader, session: DbSession, user: CurrentUser, kit_id: int) -> Response:
+def repaired(reader: StaffReader, session: DbSession, user: CurrentUser, kit_id: int, form: Sent) -> Response:
     """The kit is repaired and can be booked again."""
     kit = get_kit(session, kit_id)
     # The verb checks the right too, but would answer strangers that there is such a kit.
     if kit.resource.site_id not in site_ids(reader):
         raise NotFound()
     put_in_service(session, kit=kit, actor=user, now=reader.now)
-    return reader.to("/staff/rules", N_("{name} can be booked again."), name=kit.resource.name)
+    back = local_path(form["next"], "/staff/rules")
+    return reader.to(back, N_("{name} can be booked again."), name=kit.resource.name)

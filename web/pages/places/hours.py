@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.bounds import day_of
 from api.deps import CurrentUser, DbSession
 from api.domain.booking import closing
-from api.domain.booking.closing import DaysWrong
+from api.domain.booking.closing import Closing, DaysWrong
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage
@@ -92,31 +93,58 @@ def keep_holidays(reader: StaffReader, session: DbSession, user: CurrentUser, fo
 
 @router.post("/staff/closures")
 def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Close the site on whole days; bookings and events on them are cancelled, and their people are written to."""
+    """Close the site on whole days. First it shows by name what is cancelled by that; `act=close` then does it."""
     site = staffed_site(reader)
     # The page has two forms; the hours that this one does not send are shown as they stand, if it comes back.
     form.data = {**_typed(site), **dict(form.data)}
     with trying(session, form):
-        if not form["reason"]:
-            raise ClosureReasonMissing()
-        first_on, last_on = _days(form)
-        closed = closing.close_days(
-            session,
-            site=site,
-            first_on=first_on,
-            last_on=last_on,
-            reason=form["reason"],
-            actor=user,
-            now=reader.now,
-            call_off=form["keep_events"] != "yes",
-        )
+        facts = _read_closure(form, site, user, reader.now)
+        closing_now = closing.preview_closing(session, **facts)
+        # Whoever confirms has seen these: what was booked since is shown first.
+        is_seen = form["act"] == "close" and form["cancels"] == closing_now.key
+        if is_seen:
+            closing_now = closing.close_days(session, **facts)
     if form.errors:
         return _show(reader, session, user, form)
+    if not is_seen:
+        return _show_preview(reader, form, site, facts, closing_now)
     return reader.to(
         "/staff/hours",
         N_("Closure saved; bookings cancelled free of charge: {count}, events cancelled: {events}."),
-        count=len(closed.bookings),
-        events=len(closed.gatherings),
+        count=len(closing_now.bookings),
+        events=len(closing_now.gatherings),
+    )
+
+
+def _read_closure(form: Form, site: Site, user: User, now: datetime) -> dict[str, Any]:
+    """The arguments of `closing.close_days`; raises ClosureReasonMissing, DaysWrong."""
+    if not form["reason"]:
+        raise ClosureReasonMissing()
+    first_on, last_on = _days(form)
+    return {
+        "site": site,
+        "first_on": first_on,
+        "last_on": last_on,
+        "reason": form["reason"],
+        "actor": user,
+        "now": now,
+        "call_off": form["keep_events"] != "yes",
+    }
+
+
+def _show_preview(reader: PageReader, form: Form, site: Site, facts: dict[str, Any], preview: Closing) -> Response:
+    has_changed = form["act"] == "close"
+    return reader.page(
+        "places/closure.html",
+        status=409 if has_changed else 200,
+        has_changed=has_changed,
+        place=site,
+        zone=site.timezone,
+        first_on=facts["first_on"],
+        last_on=facts["last_on"],
+        reason=facts["reason"],
+        keep_events=form["keep_events"],
+        preview=preview,
     )
 
 

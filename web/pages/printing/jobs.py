@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from markupsafe import Markup
 from sqlalchemy.orm import Session
 
+from api.adapters.first_layer import picture_of
 from api.deps import CurrentUser, DbSession, Paging
 from api.domain.core.changes import list_changes
 from api.domain.people.accounts import User
@@ -57,6 +59,7 @@ def _job(
     asks_cancel: bool = False,
     status: int = 200,
 ) -> Response:
+    is_staff = may_staff(session, user=user, site_id=job.site_id)
     job_plan = runs.find_plan(session, job=job, now=reader.now)
     summary = summarise_job(session, reader, job, job_plan=job_plan)
     return reader.page(
@@ -66,12 +69,26 @@ def _job(
         job=job,
         form=form,
         asks_cancel=asks_cancel,
-        is_staff=may_staff(session, user=user, site_id=job.site_id),
+        is_staff=is_staff,
+        part=_describe_part(session, job) if is_staff and not reader.wants_fragment else None,
         run_states=RUNS,
         why_of={run.id: run_text(reader, run) for run in summary.runs},
         owed_cents=runs.charged_cents(session, job_id=job.id) if job.status in STOPPED else None,
         changes=list_changes(session, noun="job", noun_id=job.id),
     )
+
+
+def _describe_part(session: Session, job: Job) -> dict[str, Any]:
+    """What staff look at before they let it print: the part, its first layer, and what its owner printed before."""
+    earlier = jobs.count_earlier(session, job=job)
+    # Drawn into the page, so that it has the colours of the page. It holds numbers only, and no text of a person.
+    return {
+        "first_layer": Markup(picture_of(job)),  # noqa: S704
+        "is_kept": job.model.purged_at is None,
+        "size_mm": [float(job.scale) * side for side in job.model.size_mm],
+        "earlier": sum(earlier.values()),
+        "refused": earlier.get(jobs.JobStatus.REJECTED, 0),
+    }
 
 
 @router.post("/jobs/{job_id}/cancel")

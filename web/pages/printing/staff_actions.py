@@ -48,7 +48,7 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
     with trying(session, form):
         printers.clear_plate(session, printer=printer, actor=user, now=reader.now, has_run=busy)
     if form.errors:
-        return draw_staff_page(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, user, form, status=form.status)
     back = local_path(form["next"], "/staff")
     undo = f"/staff/printers/{printer.id}/unclear"
     message = N_("{printer}: plate cleared by {name}.")
@@ -74,7 +74,7 @@ def mend(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id:
     with trying(session, form):
         faults.mend(session, printer=printer, actor=user, now=reader.now)
     if form.errors:
-        return draw_staff_page(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, user, form, status=form.status)
     message = N_("{printer}: fault mended, confirmed by {name}.")
     return reader.to(local_path(form["next"], "/staff"), message, printer=printer.name, name=user.name)
 
@@ -99,7 +99,7 @@ def _change_job(
     with trying(session, form):
         verb(session, job=job, actor=user, now=reader.now, **more)
     if form.errors:
-        return draw_staff_page(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, user, form, status=form.status)
     return reader.to_with_undo(local_path(form["next"], "/staff"), undo, message, name=job.model.name)
 
 
@@ -147,5 +147,5 @@ def resolve(reader: StaffReader, session: DbSession, user: CurrentUser, run_id: 
         printed = form["printed"] == "yes"
         runs.resolve(session, run=run, printed=printed, resolution=form["resolution"], actor=user, now=reader.now)
     if form.errors:
-        return draw_staff_page(reader, session, form, status=form.status)
+        return draw_staff_page(reader, session, user, form, status=form.status)
     return reader.to("/staff", N_("“{name}”: your answer is saved."), name=run.job.model.name)

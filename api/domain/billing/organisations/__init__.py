@@ -7,7 +7,6 @@ from api.domain.billing.organisations.details import BillingDetails as BillingDe
 from api.domain.billing.organisations.details import BuyersOnly as BuyersOnly
 from api.domain.billing.organisations.details import NameWrong as NameWrong
 from api.domain.billing.organisations.details import NotBillable as NotBillable
-from api.domain.billing.organisations.details import TermWrong as TermWrong
 from api.domain.billing.organisations.details import change_details as change_details
 from api.domain.billing.organisations.details import check_details as check_details
 from api.domain.billing.organisations.details import create_organisation as create_organisation
@@ -39,3 +38,11 @@ from api.domain.billing.organisations.table import BillingProfile as BillingProf
 from api.domain.billing.organisations.table import CostCentre as CostCentre
 from api.domain.billing.organisations.table import Invitation as Invitation
 from api.domain.billing.organisations.table import SpendingLimit as SpendingLimit
+from api.domain.billing.organisations.terms import TermsRequest as TermsRequest
+from api.domain.billing.organisations.terms import TermWrong as TermWrong
+from api.domain.billing.organisations.terms import find_terms_request as find_terms_request
+from api.domain.billing.organisations.terms import get_organisation_to_grant as get_organisation_to_grant
+from api.domain.billing.organisations.terms import grant_terms as grant_terms
+from api.domain.billing.organisations.terms import list_terms_requests as list_terms_requests
+from api.domain.billing.organisations.terms import map_terms_requests as map_terms_requests
+from api.domain.billing.organisations.terms import may_grant_terms as may_grant_terms

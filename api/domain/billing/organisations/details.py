@@ -10,14 +10,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import Address, DeliverTo, Party, clean_identifier, faults, party_faults
-from api.domain.billing.organisations.table import MOST_TERMS_DAYS, BillingProfile
-from api.domain.billing.sellers import pack_address, today, unpack_address
+from api.domain.billing.organisations.table import BillingProfile
+from api.domain.billing.organisations.terms import check_term, longest_term, request_terms
+from api.domain.billing.sellers import pack_address, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import N_, Invalid, NotAllowed, NotFound
 from api.domain.core.slugs import free_slug
 from api.domain.core.text import one_line
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
-from api.domain.pricing.legal import CustomerType, longest_term_days
+from api.domain.pricing.legal import CustomerType
 
 # `/org/new` and `/org/join` are pages: no organisation may have these slugs.
 PAGES = ("new", "join")
@@ -31,19 +32,13 @@ PROFILE_FIELDS = (
     "service_code",
     "needs_service_code",
     "needs_engagement",
-    "terms_days",
-    "monthly",
 )
+# In a profile too, but as the staff have granted it.
+TERMS = ("terms_days", "monthly")
 
 
 class BuyersOnly(NotAllowed):
     """Only a buyer of this organisation can do this."""
-
-
-class TermWrong(Invalid):
-    """Enter a payment term of 0 to {most} days."""
-
-    field = "terms_days"
 
 
 class NameWrong(Invalid):
@@ -58,7 +53,7 @@ class NotBillable(Invalid):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingDetails:
-    """What stands on quotes and invoices to an organisation; `monthly` asks for one invoice a month."""
+    """What stands on quotes and invoices to an organisation; `monthly` is one invoice a month."""
 
     name: str
     address: Address
@@ -127,15 +122,14 @@ def check_details(details: BillingDetails, *, now: datetime) -> None:
             raise faults.MissingIdentifier(party=details.name, what="SIRET", field="siret")
         if details.needs_service_code and not details.service_code:
             raise faults.MissingServiceCode()
-    # No law limits the term of a consumer, so the limit of the column holds: that of professionals (C. com. L441-10).
-    legal_days = longest_term_days(today(now), details.party.customer)
-    most = MOST_TERMS_DAYS if legal_days is None else legal_days
-    if not 0 <= details.terms_days <= most:
-        raise TermWrong(most=most)
+    check_term(details.terms_days, customer=details.party.customer, now=now)
 
 
 def create_organisation(session: Session, *, owner: User, details: BillingDetails, now: datetime) -> Organisation:
-    """A new organisation with its billing details; `owner` is its first buyer. Raises as `check_details`."""
+    """A new organisation with its billing details; `owner` is its first buyer. Raises as `check_details`.
+
+    Its terms are the usual ones; others that the details name are requested of the staff.
+    """
     details = details.cleaned()
     check_details(details, now=now)
     organisation = Organisation(name=details.name, slug=_free_slug(session, details.name), created_at=now)
@@ -143,7 +137,7 @@ def create_organisation(session: Session, *, owner: User, details: BillingDetail
     session.flush()
     session.add(Membership(organisation_id=organisation.id, user_id=owner.id, buying=BuyingRight.BUYER, since=now))
     session.flush()
-    _save_details(session, organisation, details, now)
+    _save_details(session, organisation, details, owner, now)
     record(session, noun="organisation", noun_id=organisation.id, verb="founded", now=now, actor_id=owner.id)
     return organisation
 
@@ -151,17 +145,20 @@ def create_organisation(session: Session, *, owner: User, details: BillingDetail
 def change_details(
     session: Session, *, organisation: Organisation, actor: User, details: BillingDetails, now: datetime
 ) -> BillingProfile:
-    """By a buyer; issued invoices keep what they printed. Raises as `require_buyer` and `check_details`."""
+    """By a buyer; issued invoices keep what they printed. Raises as `require_buyer` and `check_details`.
+
+    The terms are only requested: what the staff have granted stays in force.
+    """
     require_buyer(session, user=actor, organisation=organisation)
     details = details.cleaned()
     check_details(details, now=now)
-    profile = _save_details(session, organisation, details, now)
+    profile = _save_details(session, organisation, details, actor, now)
     record(session, noun="organisation", noun_id=organisation.id, verb="details_changed", now=now, actor_id=actor.id)
     return profile
 
 
 def _save_details(
-    session: Session, organisation: Organisation, details: BillingDetails, now: datetime
+    session: Session, organisation: Organisation, details: BillingDetails, actor: User, now: datetime
 ) -> BillingProfile:
     organisation.name, organisation.siren = details.name, details.siren
     organisation.siret, organisation.vat_number = details.siret, details.vat_number
@@ -173,6 +170,11 @@ def _save_details(
         setattr(profile, name, getattr(details, name))
     session.add(profile)
     session.flush()
+    # Who becomes a public body has a shorter term by law, whatever was granted before.
+    profile.terms_days = min(profile.terms_days, longest_term(details.party.customer, now=now))
+    request_terms(
+        session, profile=profile, terms_days=details.terms_days, monthly=details.monthly, actor=actor, now=now
+    )
     return profile
 
 
@@ -206,7 +208,7 @@ def _details(organisation: Organisation, profile: BillingProfile) -> BillingDeta
         vat_number=organisation.vat_number,
         address=unpack_address(profile.address),
         deliver_to=DeliverTo(name=place["name"], address=unpack_address(place["address"])) if place else None,
-        **{name: getattr(profile, name) for name in PROFILE_FIELDS},
+        **{name: getattr(profile, name) for name in (*PROFILE_FIELDS, *TERMS)},
     )
 
 

@@ -24,9 +24,11 @@ from api.domain.booking.bookings.handover import ItemCheck as ItemCheck
 from api.domain.booking.bookings.handover import NotAnItem as NotAnItem
 from api.domain.booking.bookings.handover import hand_out as hand_out
 from api.domain.booking.bookings.handover import list_affected_bookings as list_affected_bookings
+from api.domain.booking.bookings.handover import list_due_handovers as list_due_handovers
 from api.domain.booking.bookings.handover import list_handovers as list_handovers
 from api.domain.booking.bookings.handover import take_back as take_back
 from api.domain.booking.bookings.moving import move as move
+from api.domain.booking.bookings.outages import list_outages as list_outages
 from api.domain.booking.bookings.quotas import read_usages as read_usages
 from api.domain.booking.bookings.search import find_hindrance as find_hindrance
 from api.domain.booking.bookings.search import find_slots as find_slots

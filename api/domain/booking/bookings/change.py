@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import String, and_, cast, func, select
 from sqlalchemy.orm import Session
 
+from api.domain.booking.bookings.outages import list_outages
 from api.domain.booking.bookings.table import (
     LIVE,
     Booking,
@@ -71,10 +72,12 @@ def require_own(session: Session, booking: Booking, actor: User) -> None:
         raise BookingOfAnother()
 
 
-def may_cancel_free(*, booking: Booking, now: datetime) -> bool:
-    """Early enough by the terms under which it was booked, or never approved."""
+def may_cancel_free(session: Session, *, booking: Booking, now: datetime) -> bool:
+    """Early enough by the terms under which it was booked, never approved, or of what is out of service now."""
     is_unanswered = booking.status == BookingStatus.REQUESTED and booking.decided_by is None
-    return booking.late_fee_cents == 0 or now <= booking.free_until or is_unanswered
+    if booking.late_fee_cents == 0 or now <= booking.free_until or is_unanswered:
+        return True
+    return booking.resource_id in list_outages(session, resource_ids=[booking.resource_id], now=now)
 
 
 def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False) -> None:
@@ -93,7 +96,7 @@ def _cancel(
     require_own(session, booking, actor)
     if booking.end_at <= now:
         raise AlreadyOver()
-    is_free = is_ours or booking.user_id != actor.id or may_cancel_free(booking=booking, now=now)
+    is_free = is_ours or booking.user_id != actor.id or may_cancel_free(session, booking=booking, now=now)
     fee_cents = 0 if is_free else booking.late_fee_cents
     values = {"fee_cents": fee_cents, "cancelled_why": one_line(why)[:200]}
     return _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=actor.id, **values)
@@ -109,6 +112,14 @@ def _end_booking(
     for hold in holds:
         release_hold(session, hold=hold, now=now)
     return freed
+
+
+def cancel_unusable(session: Session, *, booking: Booking, why: str, now: datetime) -> None:
+    """By the sweep, when what was booked is still out of service at the start: free of charge, and no absence.
+
+    Nothing is offered of its time: nobody else could use it either.
+    """
+    _end_booking(session, booking, BookingStatus.CANCELLED, now=now, actor_id=None, cancelled_why=one_line(why)[:200])
 
 
 def approve(session: Session, *, booking: Booking, actor: User, now: datetime) -> None:

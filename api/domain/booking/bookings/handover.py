@@ -11,13 +11,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, and_, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.booking.bookings.change import check_in, check_out
-from api.domain.booking.bookings.table import LIVE, Booking, lock_booking, record_booking
-from api.domain.booking.kits import Kit, get_kit, take_out_of_service
+from api.domain.booking.bookings.table import LIVE, Booking, BookingStatus, lock_booking, record_booking, with_names
+from api.domain.booking.kits import Kit, KitItem, get_kit, take_out_of_service
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid
 from api.domain.core.text import prose
@@ -177,3 +177,13 @@ def list_affected_bookings(session: Session, *, resource_id: int, now: datetime)
     """Bookings to come of a kit or printer that is out of service."""
     query = select(Booking).where(Booking.resource_id == resource_id, Booking.start_at > now, Booking.status.in_(LIVE))
     return list(session.scalars(query.order_by(Booking.start_at)))
+
+
+def list_due_handovers(session: Session, *, site_ids: list[int], now: datetime, until: datetime) -> list[Booking]:
+    """Kits with items that go out before `until`, and those in use that are due back before then, by start."""
+    has_items = select(KitItem.id).where(KitItem.kit_id == Booking.resource_id).exists()
+    goes_out = and_(Booking.status == BookingStatus.CONFIRMED, Booking.start_at < until, Booking.end_at > now)
+    # Those in use without a bound in the past: a kit that never came back must not drop out of sight.
+    comes_back = and_(Booking.status == BookingStatus.CHECKED_IN, Booking.end_at < until)
+    query = select(Booking).where(Booking.site_id.in_(site_ids), has_items, or_(goes_out, comes_back))
+    return list(session.scalars(query.options(*with_names()).order_by(Booking.start_at, Booking.id)))

@@ -1,4 +1,7 @@
-"""What time itself does to bookings: nobody came, nobody approved, an offer ran out. May run twice, also at once."""
+"""What time itself does to bookings: it is still broken, nobody came, nobody approved, an offer ran out.
+
+May run twice, also at once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from api.domain.booking.bookings.change import mark_missed
+from api.domain.booking.bookings.change import LONGEST_HOLD, cancel_unusable, mark_missed
+from api.domain.booking.bookings.outages import is_unusable, list_outages
 from api.domain.booking.bookings.table import Booking, BookingStatus, lock_holds_of, move_booking
 from api.domain.booking.bookings.waitlist import expire, lock_due_waits
 from api.domain.booking.rules import Rule
@@ -20,19 +24,31 @@ BATCH = 200
 
 def sweep_times(session: Session, *, now: datetime) -> int:
     """Do what is due, at most BATCH of each kind; answers how many rows moved."""
-    missed = _lock_due(session, _missed(now))
-    unapproved = _lock_due(session, _unapproved(now))
+    # First, because nobody is absent from what cannot be used.
+    unusable = _lock_due(session, _unusable(now))
+    missed = [each for each in _lock_due(session, _missed(now)) if each not in unusable]
+    unapproved = [each for each in _lock_due(session, _unapproved(now)) if each not in unusable]
     waits = lock_due_waits(session, now=now, limit=BATCH)
     # The resources of all rows at once, in the order of their ids. Row by row they would come in any order, and this
     # sweep and a manager who closes a day could wait for each other.
-    lock_holds_of(session, *missed, *unapproved, *waits)
+    lock_holds_of(session, *unusable, *missed, *unapproved, *waits)
+    outages = list_outages(session, resource_ids=[each.resource_id for each in unusable], now=now)
+    for booking in unusable:
+        cancel_unusable(session, booking=booking, why=outages[booking.resource_id], now=now)
     for booking in missed:
         mark_missed(session, booking=booking, now=now)
     for booking in unapproved:
         _void(session, booking, now)
     for wait in waits:
         expire(session, wait=wait, now=now)
-    return len(missed) + len(unapproved) + len(waits)
+    return len(unusable) + len(missed) + len(unapproved) + len(waits)
+
+
+def _unusable(now: datetime) -> Select[Booking]:
+    """It has begun, and what was booked is out of service."""
+    is_due = (Booking.start_at <= now, Booking.end_at > now, Booking.start_at > now - LONGEST_HOLD)
+    statuses = (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
+    return select(Booking).where(Booking.status.in_(statuses), *is_due, is_unusable(now))
 
 
 def _missed(now: datetime) -> Select[Booking]:

@@ -63,6 +63,8 @@ class Booking(Base):
         Index("ix_bookings_organisation_id_start_at", "organisation_id", "start_at"),
         Index("ix_bookings_requests", "site_id", "id", postgresql_where=text("status = 'requested'")),
         Index("ix_bookings_untold", "id", postgresql_where=text("told_at IS NULL")),
+        # What is out of the house: few rows, in a table that holds all that ever was booked.
+        Index("ix_bookings_in_use", "resource_id", postgresql_where=text("status = 'checked_in'")),
         Index("ix_bookings_open", "start_at", postgresql_where=text("status IN ('requested', 'confirmed')")),
     )
 
@@ -182,7 +184,7 @@ def may_see(session: Session, *, booking: Booking, user: User) -> bool:
     return organisation_id is not None and may_see_for(session, user=user, organisation_id=organisation_id)
 
 
-def _shown() -> list[ORMOption]:
+def with_names() -> list[ORMOption]:
     """What a row of a list shows beside the booking itself: read with it, not row by row."""
     return [joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)]
 
@@ -193,7 +195,7 @@ def list_own_bookings(
     """A person's bookings that are not over at `start`, in order of time, without cancelled and rejected ones."""
     query = select(Booking).where(Booking.user_id == user_id, Booking.end_at > start, Booking.status.in_(COUNTED))
     return read_page(
-        session, query.options(*_shown()), window=window, id=Booking.id, at=Booking.start_at, newest_first=False
+        session, query.options(*with_names()), window=window, id=Booking.id, at=Booking.start_at, newest_first=False
     )
 
 
@@ -202,7 +204,7 @@ def list_past_bookings(
 ) -> Page[Booking]:
     """A person's bookings that are over, called off or refused; the latest first."""
     over = or_(Booking.end_at <= now, Booking.status.not_in(COUNTED))
-    query = select(Booking).where(Booking.user_id == user_id, over).options(*_shown())
+    query = select(Booking).where(Booking.user_id == user_id, over).options(*with_names())
     return read_page(session, query, window=window, id=Booking.id, at=Booking.start_at)
 
 
@@ -211,13 +213,13 @@ def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: 
     query = select(Booking).where(
         Booking.site_id == site_id, Booking.start_at < end, Booking.end_at > start, Booking.status.in_(COUNTED)
     )
-    return list(session.scalars(query.options(*_shown()).order_by(Booking.start_at, Booking.id)))
+    return list(session.scalars(query.options(*with_names()).order_by(Booking.start_at, Booking.id)))
 
 
 def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
     """What waits for approval, oldest first."""
     query = select(Booking).where(Booking.site_id.in_(site_ids), Booking.status == BookingStatus.REQUESTED)
-    return list(session.scalars(query.options(*_shown()).order_by(Booking.id)))
+    return list(session.scalars(query.options(*with_names()).order_by(Booking.id)))
 
 
 class Holder(Protocol):

@@ -25,6 +25,7 @@ from api.domain.printing.jobs.table import Job as Job
 from api.domain.printing.jobs.table import JobOfAnother as JobOfAnother
 from api.domain.printing.jobs.table import JobSlice as JobSlice
 from api.domain.printing.jobs.table import JobStatus as JobStatus
+from api.domain.printing.jobs.table import count_earlier as count_earlier
 from api.domain.printing.jobs.table import get_job as get_job
 from api.domain.printing.jobs.table import list_jobs as list_jobs
 from api.domain.printing.jobs.table import list_site_jobs as list_site_jobs

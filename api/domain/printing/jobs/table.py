@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, or_, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, Text, UniqueConstraint, func, or_, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship
 from sqlalchemy.orm.interfaces import ORMOption
@@ -190,6 +190,14 @@ def list_jobs(session: Session, *, user: User, window: PageWindow = FIRST_PAGE) 
     shared = Job.organisation_id.in_(organisations) & Job.confidential.is_(False)
     query = select(Job).where(or_(Job.owner_id == user.id, shared)).options(*_shown())
     return read_page(session, query, window=window, id=Job.id)
+
+
+def count_earlier(session: Session, *, job: Job) -> dict[JobStatus, int]:
+    """How many jobs its owner handed in at this site before it, by what became of them; statuses without any miss."""
+    query = select(Job.status, func.count()).where(
+        Job.owner_id == job.owner_id, Job.site_id == job.site_id, Job.id < job.id, Job.status != JobStatus.DRAFT
+    )
+    return dict(session.execute(query.group_by(Job.status)).all())
 
 
 def list_site_jobs(session: Session, *, site_ids: list[int], statuses: list[JobStatus]) -> list[Job]:

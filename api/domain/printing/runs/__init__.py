@@ -9,6 +9,7 @@ from api.domain.printing.runs.restored import hold_printed as hold_printed
 from api.domain.printing.runs.restored import mark_restored as mark_restored
 from api.domain.printing.runs.restored import waits_for_comparison as waits_for_comparison
 from api.domain.printing.runs.site_plan import SitePlans as SitePlans
+from api.domain.printing.runs.site_plan import collect_from as collect_from
 from api.domain.printing.runs.site_plan import find_plan as find_plan
 from api.domain.printing.runs.site_plan import plan_site as plan_site
 from api.domain.printing.runs.stalls import Stall as Stall

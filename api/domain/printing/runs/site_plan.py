@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from api.domain.places.calendar import calendar_of, open_intervals
+from api.domain.places.calendar import calendar_of, next_attended, open_intervals
 from api.domain.places.sites import Site
 from api.domain.places.timeline import list_holds
 from api.domain.printing.jobs import Job, JobStatus
@@ -92,6 +92,22 @@ def find_plan(session: Session, *, job: Job, now: datetime) -> JobPlan | None:
         return None
     jobs = plan_site(session, site=job.site, now=now).jobs
     return next((each for each in jobs if each.job_id == job.id), None)
+
+
+def collect_from(job: Job, *, job_plan: JobPlan | None, attempts: Iterable[Run], now: datetime) -> datetime | None:
+    """From when on it can be had: the first time that its place is attended after its last plate (P50) is printed.
+
+    None while nobody knows when it is printed, or when the place is shut for months.
+    """
+    if job.status == JobStatus.PRINTED:
+        ready_at: datetime | None = now
+    else:
+        left = [run.time_left for run in attempts if run.status in LIVE and run.time_left is not None]
+        ends = [now + each for each in left] if job.status == JobStatus.PRINTING else []
+        ends += [job_plan.eta_p50] if job_plan and job_plan.eta_p50 else []
+        ready_at = max(ends, default=None)
+    attended = next_attended(calendar_of(job.site), ready_at) if ready_at else None
+    return attended[0] if attended else None
 
 
 def list_waiting_jobs(session: Session, *, site: Site) -> list[Job]:

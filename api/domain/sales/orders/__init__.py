@@ -30,4 +30,7 @@ from api.domain.sales.orders.table import find_order as find_order
 from api.domain.sales.orders.table import get_order as get_order
 from api.domain.sales.orders.table import list_delivered as list_delivered
 from api.domain.sales.orders.table import list_open_orders as list_open_orders
+from api.domain.sales.orders.table import list_ordered_jobs as list_ordered_jobs
 from api.domain.sales.orders.table import list_orders as list_orders
+from api.domain.sales.orders.table import list_promised as list_promised
+from api.domain.sales.orders.table import list_unchecked as list_unchecked

@@ -8,12 +8,11 @@ from enum import StrEnum
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.billing.sellers import today
 from api.domain.core.changes import Change, enqueue, list_changes, record
 from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.progress import list_progress
 from api.domain.sales.orders.table import OPEN, Cause, Order
-from api.domain.sales.quotes.price import FINISHING
+from api.domain.sales.quotes.price import promise_day
 
 
 class MoveCause(StrEnum):
@@ -37,7 +36,7 @@ def move_promise(
     if not etas:
         return None
     # P90: a promise should hold in nine of ten cases.
-    old, new = order.promised_on, today(max(etas) + FINISHING)
+    old, new = order.promised_on, promise_day(order.site, etas)
     if old is not None and new <= old:
         return None  # Never to an earlier day: the customer relies on the one that was promised.
     order.promised_on = new

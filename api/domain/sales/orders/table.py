@@ -7,7 +7,7 @@ from datetime import date
 from enum import StrEnum
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, select
-from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, Session, contains_eager, joinedload, mapped_column, relationship, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from api.domain.billing.invoices import Invoice
@@ -186,6 +186,38 @@ def list_orders(
 def list_open_orders(session: Session, *, site_id: int | None = None) -> list[Order]:
     query = select(Order).where(Order.status.in_(OPEN)).order_by(Order.id)
     return list(session.scalars(query.where(Order.site_id == site_id) if site_id is not None else query))
+
+
+def list_promised(session: Session, *, site_ids: list[int], until: date) -> list[Order]:
+    """Not delivered yet and promised for this day or before, the earliest first."""
+    query = select(Order).where(Order.site_id.in_(site_ids), Order.status.in_(OPEN), Order.promised_on <= until)
+    return list(session.scalars(query.options(joinedload(Order.organisation)).order_by(Order.promised_on, Order.id)))
+
+
+def list_unchecked(session: Session, *, site_ids: list[int]) -> list[PartPrint]:
+    """What is printed of the orders in production, and not checked yet, by order."""
+    query = (
+        select(PartPrint)
+        .join(PartPrint.part)
+        .join(Part.order)
+        .join(PartPrint.job)
+        .where(
+            Order.site_id.in_(site_ids),
+            Order.status == OrderStatus.IN_PRODUCTION,
+            Job.status.in_(PRINTED),
+            PartPrint.checked_at.is_(None),
+        )
+        .options(
+            contains_eager(PartPrint.part).contains_eager(Part.order).joinedload(Order.organisation),
+            contains_eager(PartPrint.job).joinedload(Job.model),
+        )
+    )
+    return list(session.scalars(query.order_by(Order.id, Part.position, PartPrint.id)))
+
+
+def list_ordered_jobs(session: Session, *, job_ids: list[int]) -> set[int]:
+    """Those of these jobs that print parts of an order."""
+    return set(session.scalars(select(PartPrint.job_id).where(PartPrint.job_id.in_(job_ids))))
 
 
 def list_delivered(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import Allowance, Line, Nature, TraceRow, VatCategory
-from api.domain.billing.sellers import today
+from api.domain.places.calendar import calendar_of, next_attended
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime
 from api.domain.pricing.materials import Quality
@@ -108,7 +108,14 @@ def plan_promise(
     jobs = [_plan_job(line, FIRST_UNORDERED_ID - index, owner_id, site, now) for index, line in enumerate(lines)]
     plan = plan_site(session, site=site, now=now, more=jobs)
     etas = [eta for job in jobs if (eta := plan.of(job.id).eta_p90) is not None]
-    return today(max(etas) + FINISHING) if etas and len(etas) == len(jobs) else None
+    return promise_day(site, etas) if etas and len(etas) == len(jobs) else None
+
+
+def promise_day(site: Site, etas: Sequence[datetime]) -> date:
+    """The day on which what is printed by then is checked and somebody is there to hand it over."""
+    ready_at = max(etas) + FINISHING
+    attended = next_attended(calendar_of(site), ready_at)
+    return (attended[0] if attended else ready_at).astimezone(site.zone).date()
 
 
 def _plan_job(line: PricedLine, job_id: int, owner_id: int, site: Site, now: datetime) -> PlanJob:
