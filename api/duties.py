@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from api.db import transaction
+from api.domain.billing.invoices import check_chains
 from api.domain.booking.bookings import review_line, sweep_times
 from api.domain.core.duties import FailureCause, record_failure, record_success
 from api.domain.core.errors import DomainError
@@ -129,6 +130,7 @@ def background_duties() -> list[Duty]:
         Duty("steps", delete_ended_steps, HOUR_S),
         _verb("keys", purge_keys, HOUR_S),
         _verb("logins", purge_sessions, HOUR_S),
+        _verb("chain", check_chains, 6 * HOUR_S),
     ]
 
 

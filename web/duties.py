@@ -25,6 +25,7 @@ NAMES: dict[str, str] = {
     "steps": N_("Deletion of old background tasks"),
     "keys": N_("Deletion of old request keys of the API"),
     "logins": N_("Deletion of old logins"),
+    "chain": N_("Check of the invoice numbering"),
 }
 
 CAUSES: dict[FailureCause, str] = {

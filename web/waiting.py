@@ -18,6 +18,8 @@ from api.domain.sales import orders, quotes
 from web.render import PageReader
 
 DAY = timedelta(days=1)
+# Of what waits to be approved: the rest follows when these are decided.
+MOST_ROWS = 50
 
 
 def list_waiting(session: Session, reader: PageReader, *, site_ids: list[int], user: User) -> dict[str, list[Any]]:
@@ -25,7 +27,7 @@ def list_waiting(session: Session, reader: PageReader, *, site_ids: list[int], u
     return {
         **_list_handovers(session, reader, site_ids),
         "broken_kits": list_broken_kits(session, site_ids=site_ids),
-        "requests": bookings.list_requests(session, site_ids=site_ids),
+        "requests": bookings.list_requests(session, site_ids=site_ids, limit=MOST_ROWS),
         "unchecked": orders.list_unchecked(session, site_ids=site_ids),
         "promised": orders.list_promised(session, site_ids=site_ids, until=(reader.now + DAY).date()),
         "reviews": quotes.list_waiting(session, site_ids=site_ids, now=reader.now),

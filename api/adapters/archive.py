@@ -84,9 +84,10 @@ def _write_fec(session: Session, seller: Seller, folder: Path) -> None:
     """One FEC per calendar year that has postings."""
     years = select(func.distinct(ledger.Posting.year)).where(ledger.Posting.seller_id == seller.id)
     for year in session.scalars(years):
-        name, text = ledger.export_fec(session, seller=seller, start=date(year, 1, 1), end=date(year + 1, 1, 1))
+        name, lines = ledger.export_fec(session, seller=seller, start=date(year, 1, 1), end=date(year + 1, 1, 1))
         (folder / seller.siren).mkdir(exist_ok=True)
-        (folder / seller.siren / name).write_text(text, encoding="utf-8", newline="")
+        with (folder / seller.siren / name).open("w", encoding="utf-8", newline="") as file:
+            file.writelines(lines)
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import payments
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments import BankLine, Movement
+from api.domain.billing.payments import BankLine, Movement, PaymentMeans
 from api.domain.booking.bookings import Booking, BookingRequest, join_waitlist
 from api.domain.booking.bookings.waitlist import Wait
 from api.domain.booking.gatherings import Gathering, announce
@@ -28,7 +28,7 @@ from api.domain.printing.runs import Run
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
 from tests.world import HOUR, NOW
-from tests.world.billing import START, Shop, ask, issue, make_room, stay
+from tests.world.billing import START, TODAY, Shop, ask, issue, make_room, stay
 from tests.world.multiply import multiply
 from tests.world.sales import accept, print_for
 
@@ -82,6 +82,15 @@ def plant(session: Session, shop: Shop) -> Seeds:
     quote = ask(session, shop)
     order = accept(session, shop, quote)
     invoice = issue(session, shop)
+    payments.pay(
+        session,
+        invoice=invoice,
+        means=PaymentMeans.TRANSFER,
+        cents=1,
+        received_on=TODAY,
+        key="seed",
+        now=NOW,
+    )
     [line] = payments.import_lines(
         session,
         seller=shop.seller,
@@ -224,8 +233,8 @@ def _grow_papers(session: Session, seeds: Seeds, n: int, key: str, people: list[
 
 def _grow_history(session: Session, seeds: Seeds, n: int) -> None:
     """Of each noun in turn, so that every page of the history holds all of them."""
-    newest = select(func.max(Change.id)).where(Change.site_id.is_not(None)).group_by(Change.noun)
+    first = select(func.min(Change.id)).where(Change.site_id.is_not(None)).group_by(Change.noun)
     columns = "at, noun, noun_id, verb, actor_id, site_id, facts"
     statement = f"""INSERT INTO changes ({columns}) SELECT {columns} FROM changes t CROSS JOIN generate_series(1, :n) n
         WHERE t.id = ANY(:ids) ORDER BY n, t.id"""
-    session.execute(text(statement), {"n": n, "ids": list(session.scalars(newest))})
+    session.execute(text(statement), {"n": n, "ids": list(session.scalars(first))})

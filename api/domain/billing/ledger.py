@@ -5,13 +5,14 @@ Triggers of the database refuse a posting that does not balance, and every chang
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from itertools import chain
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, func, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
 
 from api.domain.billing import paper_numbers
 from api.domain.billing.paper_numbers import Paper
@@ -207,7 +208,22 @@ def list_postings(
         query = query.where(Posting.on < end)
     if party is not None:
         query = query.where(Posting.entries.any(Entry.party == party))
-    return list(session.scalars(query))
+    return list(session.scalars(query.options(selectinload(Posting.entries))))
+
+
+def read_entries(session: Session, *, seller_id: int, start: date, end: date) -> Iterator[tuple[Posting, Entry]]:
+    """(posting, entry) dated in `[start, end)`, by number, as they come: a year need not fit into the memory.
+
+    The session must live until the last is taken; the rows leave it as soon as nobody holds them.
+    """
+    query = (
+        select(Posting, Entry)
+        .join(Entry, Entry.posting_id == Posting.id)
+        .where(Posting.seller_id == seller_id, Posting.on >= start, Posting.on < end)
+        .order_by(Posting.year, Posting.no, Entry.id)
+    )
+    for row in session.execute(query.execution_options(yield_per=BATCH)):
+        yield row[0], row[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +253,9 @@ def list_statement_lines(session: Session, *, seller_id: int, party: str) -> lis
     return lines
 
 
+# Rows that are read from the database at once.
+BATCH = 1000
+
 # The names and their order are set by article A47 A-1 of the *livre des procédures fiscales* (LPF).
 FEC_COLUMNS = (
     "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib", "CompAuxNum", "CompAuxLib",
@@ -245,17 +264,16 @@ FEC_COLUMNS = (
 )  # fmt: skip
 
 
-def export_fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, str]:
-    """(file name, text) of the *fichier des écritures comptables* of `[start, end)`, to be written as UTF-8.
+def export_fec(session: Session, *, seller: Seller, start: date, end: date) -> tuple[str, Iterator[str]]:
+    """(file name, lines with their ends) of the *fichier des écritures comptables* of `[start, end)`, in UTF-8.
 
     Source: LPF A47 A-1: fields by tabs, decimal commas, dates as AAAAMMJJ, and a file that is named by the SIREN and
     the last day of the period.
     """
-    rows = ["\t".join(FEC_COLUMNS)]
-    for posting in list_postings(session, seller_id=seller.id, start=start, end=end):
-        rows += ["\t".join(_fec_row(posting, entry)) for entry in posting.entries]
     last = date.fromordinal(end.toordinal() - 1)
-    return f"{seller.siren}FEC{last:%Y%m%d}.txt", "\r\n".join(rows) + "\r\n"
+    entries = read_entries(session, seller_id=seller.id, start=start, end=end)
+    rows = chain([FEC_COLUMNS], (_fec_row(posting, entry) for posting, entry in entries))
+    return f"{seller.siren}FEC{last:%Y%m%d}.txt", ("\t".join(row) + "\r\n" for row in rows)
 
 
 def _fec_row(posting: Posting, entry: Entry) -> tuple[str, ...]:

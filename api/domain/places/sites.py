@@ -149,6 +149,12 @@ def get_default_site(session: Session) -> Site:
     raise NotFound(field="site_id")
 
 
+def list_resources(session: Session, *, site_id: int) -> list[Resource]:
+    """What is in use at a site, by kind and name."""
+    query = select(Resource).where(Resource.site_id == site_id, Resource.retired_at.is_(None))
+    return list(session.scalars(query.order_by(Resource.kind, Resource.name, Resource.id)))
+
+
 def list_staffed_sites(session: Session, *, user: User) -> list[Site]:
     """The sites where `user` is staff or manager; all of them for an admin of the network."""
     query = select(Site).where(Site.closed_at.is_(None)).order_by(Site.id)

@@ -189,14 +189,25 @@ def release_hold(session: Session, *, hold: Hold, now: datetime) -> None:
     session.refresh(hold)
 
 
+# Live holds of a resource never overlap. So those that touch a time are the ones that begin in it, and the last one
+# before it: both are found on the index of starts, however long the history is.
+HOLDS_WITHIN = text("""
+    SELECT h.* FROM unnest(CAST(:ids AS bigint[])) part(id)
+    CROSS JOIN LATERAL (
+      (SELECT * FROM holds WHERE resource_id = part.id AND released_at IS NULL AND lower(during) < :since
+       ORDER BY lower(during) DESC LIMIT 1)
+      UNION ALL
+      (SELECT * FROM holds WHERE resource_id = part.id AND released_at IS NULL
+       AND lower(during) >= :since AND lower(during) < :until)
+    ) h
+    WHERE upper(h.during) > :since ORDER BY lower(h.during), h.id
+""")
+
+
 def list_holds(session: Session, *, resource_ids: Sequence[int], start: datetime, end: datetime) -> list[Hold]:
     """Live holds that touch `[start, end)`, in order of start."""
-    query = (
-        select(Hold)
-        .where(Hold.resource_id.in_(resource_ids), Hold.released_at.is_(None), Hold.during.op("&&")(span(start, end)))
-        .order_by(func.lower(Hold.during), Hold.id)
-    )
-    return list(session.scalars(query))
+    params = {"ids": list(resource_ids), "since": start, "until": end}
+    return list(session.scalars(select(Hold).from_statement(HOLDS_WITHIN), params))
 
 
 def find_next_hold(session: Session, hold: Hold) -> Hold | None:

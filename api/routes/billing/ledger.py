@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from tempfile import SpooledTemporaryFile
 from typing import Literal
 
 from fastapi import APIRouter, Response, status
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict
+from starlette.background import BackgroundTask
 
 from api.adapters import ereporting, sheets
 from api.bounds import Day
@@ -18,6 +21,9 @@ from api.domain.billing.sellers import get_seller, today
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
+
+# An export larger than this goes to the disk.
+MEMORY_BYTES = 2**20
 
 
 class CloseIn(BaseModel):
@@ -56,9 +62,16 @@ def download_fec(seller_id: int, start: Day, end: Day, session: DbSession, user:
     """The *fichier des écritures comptables* of `[start, end)`."""
     seller = get_seller(session, seller_id, user=user)
     # The name is part of the format: an inspector's program reads SIREN and last day from it.
-    name, text = ledger.export_fec(session, seller=seller, start=start, end=end)
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(text.encode(), media_type="text/plain; charset=utf-8", headers=headers)
+    name, lines = ledger.export_fec(session, seller=seller, start=start, end=end)
+    # Written out while the database answers, sent afterwards: a slow client holds no connection, and the memory holds
+    # no year of entries.
+    file = SpooledTemporaryFile(MEMORY_BYTES)  # noqa: SIM115  # closed with the answer
+    file.writelines(line.encode() for line in lines)
+    length = file.tell()
+    file.seek(0)
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Content-Length": str(length)}
+    closing = BackgroundTask(file.close)
+    return StreamingResponse(file, media_type="text/plain; charset=utf-8", headers=headers, background=closing)
 
 
 @router.get("/sellers/{seller_id}/ledger.{form}")
@@ -81,8 +94,7 @@ def download_ledger(
             Decimal(entry.debit_cents) / 100,
             Decimal(entry.credit_cents) / 100,
         ]
-        for posting in ledger.list_postings(session, seller_id=seller.id, start=start, end=end)
-        for entry in posting.entries
+        for posting, entry in ledger.read_entries(session, seller_id=seller.id, start=start, end=end)
     ]
     table = sheets.to_csv(head, rows) if form == "csv" else sheets.to_xlsx("Journal", head, rows)
     headers = {"Content-Disposition": f'attachment; filename="journal-{start}-{end}.{form}"'}

@@ -284,7 +284,8 @@ def test_the_database_refuses_a_posting_that_does_not_balance(session: Session, 
 def test_the_fec_has_18_columns_and_the_vat_of_the_invoices(session: Session, shop: Shop) -> None:
     first = issue(session, shop)
     note = credit(session, shop, first, quantities={0: Decimal(2)})
-    name, fec = ledger.export_fec(session, seller=shop.seller, start=date(2026, 1, 1), end=date(2027, 1, 1))
+    name, lines = ledger.export_fec(session, seller=shop.seller, start=date(2026, 1, 1), end=date(2027, 1, 1))
+    fec = "".join(lines)
     rows = [row.split("\t") for row in fec.splitlines()]
     numbers = [row[2] for row in rows[1:]]
 
@@ -324,3 +325,19 @@ def test_a_public_buyer_that_wants_its_codes_blocks_issue_without_them(
         draft = replace(draft, buyer=replace(draft.buyer, service_code=None))
     with pytest.raises(Exception, match=r"service|engagement"):
         issue(session, shop, draft=draft, judge=invoicing.judge)
+
+
+def test_the_background_checks_the_chain_and_the_pages_show_what_came_of_it(session: Session, shop: Shop) -> None:
+    first, second = issue(session, shop), issue(session, shop)
+    assert invoices.find_chain_check(session, seller_id=shop.seller.id) is None
+    invoices.check_chains(session, now=NOW)
+    check = invoices.find_chain_check(session, seller_id=shop.seller.id)
+    assert check is not None
+    assert (check.breaks, check.checked_at) == ([], NOW)
+
+    session.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
+    session.execute(text("UPDATE invoices SET sha256 = :hash WHERE id = :id"), {"hash": "f" * 64, "id": first.id})
+    session.expire_all()
+    invoices.check_chains(session, now=NOW)
+    session.refresh(check)
+    assert check.breaks == [first.number, second.number]

@@ -105,7 +105,8 @@ def test_the_fec_of_a_period_leaves_its_neighbours_out_and_is_named_by_its_last_
 ) -> None:
     for on in (date(2026, 10, 31), date(2026, 11, 1), date(2026, 11, 30), date(2026, 12, 1)):
         post(session, shop, 123456, on=on, piece_on=date(2026, 10, 2))
-    name, text = ledger.export_fec(session, seller=shop.seller, start=date(2026, 11, 1), end=date(2026, 12, 1))
+    name, lines = ledger.export_fec(session, seller=shop.seller, start=date(2026, 11, 1), end=date(2026, 12, 1))
+    text = "".join(lines)
     rows = [line.split("\t") for line in text.removesuffix("\r\n").split("\r\n")[1:]]
 
     assert name == f"{shop.seller.siren}FEC20261130.txt"

@@ -118,7 +118,7 @@ def _read_books(session: Session, seller: Seller, user: User, on: date) -> dict[
     month_end = date(on.year + on.month // 12, on.month % 12 + 1, 1)
     return {
         "seller": seller,
-        "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
+        "chain": invoices.find_chain_check(session, seller_id=seller.id),
         "closed_until": invoices.closed_until(session, seller_id=seller.id),
         "may_close": may_manage_seller(session, user=user, seller=seller),
         "late": len(dunning.list_overdue(session, seller=seller, on=on)),

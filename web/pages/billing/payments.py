@@ -66,7 +66,7 @@ def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[st
         "unmatched": [
             line for line in payments.list_new_bank_lines(session, seller_id=seller.id) if line.id not in proposed
         ],
-        "breaks": invoices.list_chain_breaks(session, seller_id=seller.id),
+        "chain": invoices.find_chain_check(session, seller_id=seller.id),
     }
 
 

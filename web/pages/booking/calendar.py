@@ -1,79 +1,195 @@
-"""`/staff/calendar`: the week of a site with names, what waits for approval, and who is due today."""
+"""`/staff/calendar`: a day or a week of a place with names, what waits for approval, and who comes today."""
 
 from __future__ import annotations
 
-import json
-from datetime import datetime, time, timedelta
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.deps import CurrentUser, DbSession
-from api.domain.booking import bookings
-from api.domain.places.timeline import HoldReason, list_holds
-from api.domain.printing.runs import Run
+from api.bounds import Day
+from api.deps import DbSession, read_window
+from api.domain.booking import bookings, gatherings
+from api.domain.booking.gatherings import Gathering
+from api.domain.core.paging import Page, cut_page
+from api.domain.core.text import plain_words
+from api.domain.places.calendar import calendar_of, is_closed_on
+from api.domain.places.sites import Resource, ResourceKind, Site, list_resources
+from api.domain.places.timeline import Hold, HoldReason, list_holds
+from api.domain.printing.runs import map_hold_runs
 from web.pages.booking.agenda import STATES
-from web.pages.booking.book import REASONS
+from web.pages.booking.book import KINDS, REASONS
 from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
+from web.paging import links_of
+from web.render import PageReader
+from web.states import RUNS
 
 router = APIRouter(include_in_schema=False)
 
+# Rows of the lists above the table; of each the address of all is beside it.
+SHOWN = 10
 
-class HoldNote(NamedTuple):
-    """What a hold is for, and the page about it."""
 
-    text: str
+class View(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+
+
+# Things on one page, so that a full week stays readable and below 100 kB.
+THINGS = {View.DAY: 40, View.WEEK: 8}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A hold as it is shown: `word` for its reason, `text` what it is for, with the page about it."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    word: str
+    text: str = ""
     href: str = ""
+
+
+@dataclass(frozen=True)
+class DayHead:
+    """A column: whether the place is shut on that day, why, and the events of the place."""
+
+    on: date
+    is_closed: bool
+    closure: str
+    events: list[Gathering]
 
 
 @router.get("/staff/calendar")
 def calendar_page(
-    reader: StaffReader, session: DbSession, user: CurrentUser, week: Annotated[int, Query(ge=-52, le=52)] = 0
+    reader: StaffReader,
+    session: DbSession,
+    view: View | None = None,
+    day: Day | Literal[""] = "",
+    kind: ResourceKind | Literal[""] = "",
+    thing: int | None = None,
+    q: Annotated[str, Query(max_length=100)] = "",
+    cursor: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
-    """The week from Monday, or so many weeks away."""
+    """The chosen day, or the week from its Monday, of the chosen things."""
     site = staffed_site(reader)
-    zone = site.zone
-    today = reader.now.astimezone(zone).date()
-    monday = today - timedelta(days=today.weekday()) + timedelta(weeks=week)
-    days = [monday + timedelta(days=n) for n in range(7)]
+    view = view or _default_view(reader)
+    today = reader.now.astimezone(site.zone).date()
+    days = _days(view, day or today)
     # Midnights of the wall clock: around a change of the clocks they are 23 or 25 hours apart.
-    edges = [datetime.combine(day, time(0), zone) for day in [*days, days[-1] + timedelta(days=1)]]
-    week_data = json.loads(bookings.week_json(session, user=user, start=edges[0], end=edges[-1], site_id=site.id))
-    resources = week_data["resources"]
-    midnight = datetime.combine(today, time(0), zone)
+    edges = [_midnight(site, each) for each in [*days, days[-1] + timedelta(days=1)]]
+    resources = list_resources(session, site_id=site.id)
+    chosen = _choose(resources, kind or None, thing, q)
+    page: Page[Resource] = cut_page(chosen, window=read_window(cursor, THINGS[view]), id_of=lambda each: each.id)
+    entries = _read_entries(session, reader, [each.id for each in page], edges)
+    midnight = _midnight(site, today)
     return reader.page(
         "booking/calendar.html",
         place=site,
         zone=site.timezone,
-        week=week,
-        days=days,
-        rows=[(each["id"], each["name"], _by_day(each["holds"], edges)) for each in resources],
-        notes=_notes(session, [each["id"] for each in resources], edges),
+        view=view,
+        day=days[0] if view == View.WEEK else day or today,
         today=today,
-        requests=bookings.list_requests(session, site_ids=site_ids(reader)),
-        due=bookings.list_site_bookings(session, site_id=site.id, start=midnight, end=midnight + timedelta(days=1)),
+        step=timedelta(days=len(days)),
+        heads=_heads(session, site, days, edges),
+        rows=[(each, _by_day(entries.get(each.id, []), edges)) for each in page],
+        total=len(chosen),
+        links=links_of(reader, page),
+        kinds=[(each, KINDS[each]) for each in KINDS if any(row.kind == each for row in resources)],
+        kind=kind,
+        thing=next((each for each in chosen if each.id == thing), None),
+        q=q,
+        requests=bookings.list_requests(session, site_ids=site_ids(reader), limit=SHOWN + 1),
+        due=bookings.list_due_bookings(
+            session, site_id=site.id, start=midnight, end=_midnight(site, today + timedelta(days=1)), limit=SHOWN + 1
+        ),
+        shown=SHOWN,
         states=STATES,
-        reasons=REASONS,
     )
 
 
-def _notes(session: Session, resource_ids: list[int], edges: list[datetime]) -> dict[tuple[int, datetime], HoldNote]:
-    """(resource id, start) -> what a hold that is no booking is for: what prints, the gathering, the repair."""
+def _default_view(reader: PageReader) -> View:
+    # On a phone two of seven columns fit. "Mobi" is what browsers of phones have in common (MDN).
+    return View.DAY if "Mobi" in reader.request.headers.get("user-agent", "") else View.WEEK
+
+
+def _days(view: View, day: date) -> list[date]:
+    if view == View.DAY:
+        return [day]
+    monday = day - timedelta(days=day.weekday())
+    return [monday + timedelta(days=n) for n in range(7)]
+
+
+def _midnight(site: Site, day: date) -> datetime:
+    return datetime.combine(day, time(0), site.zone)
+
+
+def _choose(resources: list[Resource], kind: ResourceKind | None, thing: int | None, text: str) -> list[Resource]:
+    words = plain_words(text)
+    return [
+        each
+        for each in resources
+        if (kind is None or each.kind == kind)
+        and (thing is None or each.id == thing)
+        and all(word in " ".join(plain_words(each.name)) for word in words)
+    ]
+
+
+def _heads(session: Session, site: Site, days: list[date], edges: list[datetime]) -> list[DayHead]:
+    calendar = calendar_of(site)
+    events = gatherings.list_within(session, site_id=site.id, start=edges[0], end=edges[-1])
+    return [
+        DayHead(
+            day,
+            is_closed_on(calendar, day),
+            next((each.reason for each in site.closures if each.first_on <= day <= each.last_on), ""),
+            [each for each in events if each.start_at < edges[n + 1] and each.end_at > edges[n]],
+        )
+        for n, day in enumerate(days)
+    ]
+
+
+def _read_entries(
+    session: Session, reader: PageReader, resource_ids: list[int], edges: list[datetime]
+) -> dict[int, list[Entry]]:
+    """By the id of the thing, in order of time."""
     holds = list_holds(session, resource_ids=resource_ids, start=edges[0], end=edges[-1])
-    others = {each.id: each for each in holds if each.reason != HoldReason.BOOKING}
-    notes = {(hold.resource_id, hold.start): HoldNote(hold.note) for hold in others.values() if hold.note}
-    for run in session.scalars(select(Run).where(Run.hold_id.in_(others))):
-        # Never 0: the run was found by its hold.
-        hold = others[run.hold_id or 0]
-        notes[hold.resource_id, hold.start] = HoldNote(run.job.model.name, f"/jobs/{run.job_id}")
-    return notes
+    entries: dict[int, list[Entry]] = {}
+    for hold, entry in zip(holds, _describe(session, reader, holds), strict=True):
+        entries.setdefault(hold.resource_id, []).append(entry)
+    return entries
 
 
-def _by_day(holds: list[dict[str, Any]], edges: list[datetime]) -> list[list[dict[str, Any]]]:
-    """The holds that touch each day: one over midnight stands on both."""
-    for each in holds:
-        each["start"], each["end"] = (datetime.fromisoformat(each[name]) for name in ("start", "end"))
-    return [[each for each in holds if each["start"] < edges[n + 1] and each["end"] > edges[n]] for n in range(7)]
+def _describe(session: Session, reader: PageReader, holds: Sequence[Hold]) -> list[Entry]:
+    """What each is for: who booked, what prints or printed, the repair. Two statements for all of them."""
+    runs = map_hold_runs(session, hold_ids={hold.id for hold in holds if hold.reason == HoldReason.RUN})
+    names = bookings.name_bookers(session, booking_ids={_booking_id(hold) for hold in holds} - {0})
+    entries = []
+    for hold in holds:
+        word, text, href = REASONS[hold.reason], hold.note, ""
+        if run := runs.get(hold.id):
+            # By the state of the run: a print that is over does not print.
+            word, text, href = RUNS[run.status].word, run.job.model.name, f"/jobs/{run.job_id}"
+        elif name := names.get(_booking_id(hold)):
+            word, text, href = "", name, f"/bookings/{hold.about_id}"
+        entries.append(Entry(hold.start, hold.end, hold.reason, reader.text(word) if word else "", text, href))
+    return entries
+
+
+def _booking_id(hold: Hold) -> int:
+    """0 for a hold that is no booking; that of an offer of the waitlist has no booking yet."""
+    about = hold.about_id or ""
+    return int(about) if hold.reason == HoldReason.BOOKING and about.isdigit() else 0
+
+
+def _by_day(entries: list[Entry], edges: list[datetime]) -> list[list[Entry]]:
+    """The entries that touch each day: one over midnight stands on both."""
+    return [
+        [each for each in entries if each.start < edges[n + 1] and each.end > edges[n]] for n in range(len(edges) - 1)
+    ]

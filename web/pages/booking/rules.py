@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.bounds import id_of
@@ -15,7 +14,7 @@ from api.domain.booking.rules import DEFAULT, Policy, Rule, list_rules, set_rule
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage, require_manager
-from api.domain.places.sites import Resource, ResourceKind, Site
+from api.domain.places.sites import Resource, ResourceKind, Site, list_resources
 from api.domain.places.skills import list_skills
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -59,7 +58,7 @@ def staffed_site(reader: PageReader) -> Site:
 def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
     site = staffed_site(reader)
     rules = list_rules(session, site_id=site.id)
-    resources = _resources(session, site)
+    resources = list_resources(session, site_id=site.id)
     # A kind of which the site has nothing needs no rule yet.
     kinds = [kind for kind in ResourceKind if any(each.kind == kind for each in resources)]
     return reader.page(
@@ -72,11 +71,6 @@ def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
         out=list_broken_kits(session, site_ids=[site.id]),
         is_manager=may_manage(session, user=user, site_id=site.id),
     )
-
-
-def _resources(session: Session, site: Site) -> list[Resource]:
-    query = select(Resource).where(Resource.site_id == site.id, Resource.retired_at.is_(None))
-    return list(session.scalars(query.order_by(Resource.kind, Resource.name, Resource.id)))
 
 
 def _of_kind(site: Site, kind: ResourceKind, rules: list[Rule]) -> RuleLine:

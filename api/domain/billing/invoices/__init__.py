@@ -1,5 +1,7 @@
 """Invoices and credit notes: numbered without gaps, frozen, chained, and released only when every check agrees."""
 
+from api.domain.billing.invoices.chain import check_chains as check_chains
+from api.domain.billing.invoices.chain import find_chain_check as find_chain_check
 from api.domain.billing.invoices.closing import NothingToClose as NothingToClose
 from api.domain.billing.invoices.closing import close_period as close_period
 from api.domain.billing.invoices.issue import Customer as Customer

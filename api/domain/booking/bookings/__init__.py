@@ -54,11 +54,12 @@ from api.domain.booking.bookings.table import NEXT as NEXT
 from api.domain.booking.bookings.table import Booking as Booking
 from api.domain.booking.bookings.table import BookingStatus as BookingStatus
 from api.domain.booking.bookings.table import get_booking as get_booking
+from api.domain.booking.bookings.table import list_due_bookings as list_due_bookings
 from api.domain.booking.bookings.table import list_holds_of as list_holds_of
 from api.domain.booking.bookings.table import list_own_bookings as list_own_bookings
 from api.domain.booking.bookings.table import list_past_bookings as list_past_bookings
 from api.domain.booking.bookings.table import list_requests as list_requests
-from api.domain.booking.bookings.table import list_site_bookings as list_site_bookings
+from api.domain.booking.bookings.table import name_bookers as name_bookers
 from api.domain.booking.bookings.taken import TakenSpan as TakenSpan
 from api.domain.booking.bookings.taken import list_free as list_free
 from api.domain.booking.bookings.taken import list_taken as list_taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -208,18 +208,24 @@ def list_past_bookings(
     return read_page(session, query, window=window, id=Booking.id, at=Booking.start_at)
 
 
-def list_site_bookings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Booking]:
-    """The bookings of a site that touch `[start, end)`, without cancelled and rejected ones."""
+def list_due_bookings(session: Session, *, site_id: int, start: datetime, end: datetime, limit: int) -> list[Booking]:
+    """The first bookings of a site that begin in `[start, end)`, without cancelled and rejected ones."""
     query = select(Booking).where(
-        Booking.site_id == site_id, Booking.start_at < end, Booking.end_at > start, Booking.status.in_(COUNTED)
+        Booking.site_id == site_id, Booking.start_at >= start, Booking.start_at < end, Booking.status.in_(COUNTED)
     )
-    return list(session.scalars(query.options(*with_names()).order_by(Booking.start_at, Booking.id)))
+    return list(session.scalars(query.options(*with_names()).order_by(Booking.start_at, Booking.id).limit(limit)))
 
 
-def list_requests(session: Session, *, site_ids: list[int]) -> list[Booking]:
+def list_requests(session: Session, *, site_ids: list[int], limit: int) -> list[Booking]:
     """What waits for approval, oldest first."""
     query = select(Booking).where(Booking.site_id.in_(site_ids), Booking.status == BookingStatus.REQUESTED)
-    return list(session.scalars(query.options(*with_names()).order_by(Booking.id)))
+    return list(session.scalars(query.options(*with_names()).order_by(Booking.id).limit(limit)))
+
+
+def name_bookers(session: Session, *, booking_ids: Set[int]) -> dict[int, str]:
+    """Who booked, by the id of the booking."""
+    query = select(Booking.id, User.name).join(Booking.user).where(Booking.id.in_(booking_ids))
+    return {row[0]: row[1] for row in session.execute(query)}
 
 
 class Holder(Protocol):

@@ -32,6 +32,7 @@ from api.domain.printing.runs.table import list_live_runs as list_live_runs
 from api.domain.printing.runs.table import list_runs as list_runs
 from api.domain.printing.runs.table import list_runs_of as list_runs_of
 from api.domain.printing.runs.table import list_unfiled as list_unfiled
+from api.domain.printing.runs.table import map_hold_runs as map_hold_runs
 from api.domain.printing.runs.table import move_run as move_run
 from api.domain.printing.runs.table import progress_of as progress_of
 from api.domain.printing.runs.table import record_progress as record_progress

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -234,6 +234,12 @@ def progress_of(job: Job, attempts: list[Run]) -> float:
     done = sum(run.copies for run in attempts if run.status == RunStatus.DONE)
     running = sum(run.copies * (run.progress or 0.0) for run in attempts if run.status in LIVE)
     return min(1.0, (done + running) / job.copies)
+
+
+def map_hold_runs(session: Session, *, hold_ids: Set[int]) -> dict[int, Run]:
+    """The runs for which these holds stand, by the id of the hold."""
+    query = select(Run).where(Run.hold_id.in_(hold_ids)).options(*_shown())
+    return {run.hold_id: run for run in session.scalars(query) if run.hold_id is not None}
 
 
 def _shown() -> list[ORMOption]:
