@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -51,6 +52,18 @@ def money(locale: Locale, cents: int) -> str:
     """1240 -> "12,40 €" or "€12.40"."""
     # A real minus sign: a hyphen is shorter than the plus and may end a line.
     return ("\u2212" if cents < 0 else "") + format_currency(Decimal(abs(cents)) / 100, "EUR", locale=TAG[locale])
+
+
+def as_typed(locale: Locale, value: object) -> str:
+    """A number as one types it into a field: with a decimal comma in French; all else as it is."""
+    text = str(value)
+    # Whoever reads the field takes both.
+    return text.replace(".", ",") if locale == Locale.FR and re.fullmatch(r"-?\d+\.\d+", text) else text
+
+
+def amount_typed(locale: Locale, cents: int) -> str:
+    """7012 -> "70,12" or "70.12": an amount in euros for a field, without its sign of currency."""
+    return as_typed(locale, f"{Decimal(cents) / 100:.2f}")
 
 
 def unit_price(locale: Locale, euros: Decimal) -> str:
@@ -207,6 +220,8 @@ def filters(locale: Locale) -> dict[str, Callable[..., Any]]:
         "gross": gross,
         "change": change,
         "unit_price": unit_price,
+        "as_typed": as_typed,
+        "amount_typed": amount_typed,
         "number": number,
         "measure": measure,
         "volume": volume,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from api.domain.booking.rules import Policy
@@ -12,6 +12,7 @@ from api.domain.pricing.prices import BookingRates
 from api.domain.pricing.prices.parts import BadTariff
 from web.forms import Form
 from web.i18n import N_
+from web.price_form import decimal_of
 
 # Field of the form -> its label, and its unit or hint. These are whole numbers, none of which may be empty.
 NUMBERS = {
@@ -108,11 +109,8 @@ def _whole(form: Form, name: str) -> int:
 
 def read_amount(form: Form, name: str) -> Decimal:
     """An amount with a comma or a point, 0 for an empty field; raises FeeWrong."""
-    try:
-        amount = Decimal(form.get(name, "0").replace(",", "."))
-    except InvalidOperation as error:
-        raise FeeWrong(field=name) from error
-    if not amount.is_finite() or not 0 <= amount < 1_000_000:
+    amount = decimal_of(form.get(name, "0"))
+    if amount is None or not 0 <= amount < 1_000_000:
         raise FeeWrong(field=name)
     return amount
 

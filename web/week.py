@@ -1,4 +1,4 @@
-"""A week of one resource as a table of quarter hours: free, taken, closed. Pure; `booking/_week.html` draws it.
+"""A week of one resource as a table of quarter hours: free, taken, buffer, closed. Pure; `booking/_week.html` draws it.
 
 All times are wall time of the site.
 """
@@ -26,6 +26,8 @@ DEFAULT_HOURS = (8, 20)
 class Occupancy(StrEnum):
     FREE = "free"
     TAKEN = "taken"
+    # Beside what is taken: for cleaning and preparation.
+    BUFFER = "buffer"
     CLOSED = "closed"
 
 
@@ -66,6 +68,10 @@ class Week:
     days: list[date]
     rows: list[tuple[time | None, list[Stretch]]]
 
+    @property
+    def has_buffers(self) -> bool:
+        return any(cell.occupancy == Occupancy.BUFFER for _, cells in self.rows for cell in cells)
+
 
 @dataclass(frozen=True)
 class SlotNeeds:
@@ -89,7 +95,8 @@ def build_week(
     """The table of these days. `bookable` is from the notice to the horizon: nothing is free outside of it."""
     first, last = _hours(opening, zone)
     free = _free(opening, taken, bookable, needs)
-    columns = [_column(_quarters(day, zone, first, last), free, taken, zone, fit) for day in days]
+    margins = _margins(opening, taken, bookable, needs)
+    columns = [_column(_quarters(day, zone, first, last), free, margins, taken, zone, fit) for day in days]
     rows = []
     for n in range((last - first) * ROWS_AN_HOUR):
         at = time(first + n // ROWS_AN_HOUR) if n % ROWS_AN_HOUR == 0 else None
@@ -123,6 +130,15 @@ def _free(
     return [(start, end) for start, end in free if end - start >= needs.shortest]
 
 
+def _margins(
+    opening: Sequence[Interval], taken: Sequence[TakenSpan], bookable: Interval, needs: SlotNeeds
+) -> list[Interval]:
+    """The open time around what is taken that another booking must leave to the buffers."""
+    earliest, latest = bookable
+    busy = [(max(span.start - needs.after, earliest), min(span.end + needs.before, latest)) for span in taken]
+    return [(max(a, opens), min(b, closes)) for a, b in busy for opens, closes in opening if a < closes and b > opens]
+
+
 def _quarters(day: date, zone: ZoneInfo, first: int, last: int) -> list[datetime]:
     """The start of each quarter on the wall clock."""
     # Counted without a zone, so that the days on which the clocks change have as many rows as the others.
@@ -131,10 +147,15 @@ def _quarters(day: date, zone: ZoneInfo, first: int, last: int) -> list[datetime
 
 
 def _column(
-    quarters: list[datetime], free: Sequence[Interval], taken: Sequence[TakenSpan], zone: ZoneInfo, fit: Fit
+    quarters: list[datetime],
+    free: Sequence[Interval],
+    margins: Sequence[Interval],
+    taken: Sequence[TakenSpan],
+    zone: ZoneInfo,
+    fit: Fit,
 ) -> dict[int, Stretch]:
     """row -> the stretch that begins there."""
-    states = [_quarter_at(start, free, taken) for start in quarters]
+    states = [_quarter_at(start, free, margins, taken) for start in quarters]
     column: dict[int, Stretch] = {}
     row = 0
     for (occupancy, span), group in groupby(states, key=lambda quarter: (quarter.occupancy, quarter.taken)):
@@ -148,11 +169,18 @@ def _column(
     return column
 
 
-def _quarter_at(start: datetime, free: Sequence[Interval], taken: Sequence[TakenSpan]) -> Quarter:
+def _quarter_at(
+    start: datetime, free: Sequence[Interval], margins: Sequence[Interval], taken: Sequence[TakenSpan]
+) -> Quarter:
     begin = start.astimezone(UTC)
     end = begin + ROW
     for span in taken:
-        if span.start < end and span.end > begin:
+        used_from, used_until = span.without_buffers
+        if used_from < end and used_until > begin:
             return Quarter(start, Occupancy.TAKEN, span)
-    is_free = any(free_from <= begin and end <= free_to for free_from, free_to in free)
-    return Quarter(start, Occupancy.FREE if is_free else Occupancy.CLOSED)
+    if any(free_from <= begin and end <= free_to for free_from, free_to in free):
+        return Quarter(start, Occupancy.FREE)
+    # After all that is taken: of two bookings close to each other, the buffer of one may lie in the other.
+    is_buffer = any(span.start < end and span.end > begin for span in taken)
+    is_buffer = is_buffer or any(a < end and b > begin for a, b in margins)
+    return Quarter(start, Occupancy.BUFFER if is_buffer else Occupancy.CLOSED)

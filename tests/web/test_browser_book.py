@@ -56,11 +56,11 @@ def test_by_mouse_then_staff_hand_it_out_and_take_it_back(
     staff = house.open(chromium, "bob")
     staff.goto(f"{house.url}/staff/calendar")
     staff.click("a:has-text('Alice') >> nth=0")
-    for said in ("Hand over the kit", "Take back the kit"):
+    for said, notice in (("Hand over the kit", "Kit handed over."), ("Take back the kit", "Kit returned.")):
         for item in staff.locator("input[type=radio][value=good]").all():
             item.check()
         staff.click(f"button:has-text('{said}')")
-        staff.wait_for_selector("text=Handover recorded.")
+        staff.wait_for_selector(f"text={notice}")
     assert (booked(house).id, booked(house).status) == (booking.id, BookingStatus.CHECKED_OUT)
 
 

@@ -1,5 +1,6 @@
 """The week on the page: what is free to book, what is taken and why, on the wall clock of the place."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -53,7 +54,32 @@ def test_a_print_off_the_grid_takes_every_quarter_that_it_touches() -> None:
 def test_beside_what_is_taken_the_buffers_stay_free() -> None:
     needs = SlotNeeds(timedelta(minutes=15), timedelta(minutes=15), timedelta(minutes=30))
     week = lay(taken(at(10), at(11)), needs=needs)
-    assert [cell for cell in said(week) if cell[0] == "free"] == [("free", "09:00-09:30"), ("free", "11:15-12:00")]
+    assert said(week) == [
+        ("free", "09:00-09:30"),
+        ("buffer", "09:30-10:00"),
+        ("taken", "10:00-11:00"),
+        ("buffer", "11:00-11:15"),
+        ("free", "11:15-12:00"),
+    ]
+
+
+def test_a_booking_is_drawn_without_the_buffers_that_are_held_with_it() -> None:
+    span = replace(taken(at(9, 45), at(11, 30), booking_id=7), used=(at(10), at(11)))
+    assert said(lay(span)) == [
+        ("free", "09:00-09:45"),
+        ("buffer", "09:45-10:00"),
+        ("taken", "10:00-11:00"),
+        ("buffer", "11:00-11:30"),
+        ("free", "11:30-12:00"),
+    ]
+    assert lay(span).has_buffers
+    assert not lay(taken(at(10), at(11))).has_buffers
+
+
+def test_time_that_is_over_or_closed_is_no_buffer() -> None:
+    needs = SlotNeeds(timedelta(minutes=15), timedelta(minutes=30), timedelta(minutes=30))
+    week = lay(taken(at(9), at(10)), needs=needs, bookable=(at(11), NEVER[1]))
+    assert [what for what, _ in said(week)] == ["taken", "closed", "free"]
 
 
 def test_what_is_over_or_shorter_than_the_shortest_booking_is_not_offered() -> None:

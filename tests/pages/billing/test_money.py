@@ -161,7 +161,10 @@ def test_an_invoice_is_credited_by_line_and_never_above_the_rest(session: Sessio
 
     assert made.headers["location"] == f"/invoices/{note.id}"
     assert note.document.lines[0].description == first.description
-    assert bob.post(page, {"what": "whole", "reason": "All"}).status_code == 422
+    assert 'id="error-whole"' in bob.post(page, {"what": "whole", "reason": "All"}).text
+    assert bob.post(page, {"what": "whole", "whole": "yes", "reason": "All"}).status_code == 422
+    shown = bob.get(f"/invoices/{bill.id}").text
+    assert shown.index('value="lines"') < shown.index('value="whole"')
     assert note.number in bob.get(f"/invoices/{bill.id}").text
 
 

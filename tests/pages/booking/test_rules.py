@@ -1,13 +1,15 @@
 """Rules of booking by plain forms: who may change them, and what is wrong with them; kits in service."""
 
 import re
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.kits import create_kit, take_out_of_service
-from api.domain.booking.rules import Rule
+from api.domain.booking.rules import Policy, Rule, set_rule
+from api.domain.people.accounts import Locale
 from api.domain.people.roles import Level, grant
 from api.domain.places.sites import Resource
 from tests.world import NOW, World
@@ -98,3 +100,26 @@ def test_a_repaired_kit_can_be_booked_again(manager: Browser, session: Session, 
     assert manager.post(f"/staff/kits/{kit.id}/in-service").status_code == 303
     session.refresh(kit)
     assert kit.out_of_service_at is None
+
+
+def test_the_page_of_a_rule_shows_what_members_read(
+    manager: Browser, session: Session, world: World, room: Resource
+) -> None:
+    policy = Policy(min_minutes=45, max_minutes=600, step_minutes=15, cancel_minutes=1440, late_fee_cents=500)
+    set_rule(session, site=world.site, resource=room, policy=policy, now=NOW)
+    page = manager.get(path(world, f"resource/{room.id}")).text.replace("\u00a0", " ")
+    assert "From 45 min to 10 h, in steps of 15 min." in page
+    assert "Cancelling less than 24 h before the start costs" in page
+
+
+@pytest.mark.parametrize("price", ["8,5", "8.5"])
+def test_a_price_is_taken_with_a_comma_and_with_a_point(
+    manager: Browser, session: Session, world: World, room: Resource, price: str
+) -> None:
+    world.bob.locale = Locale.FR
+    rule_path = path(world, f"resource/{room.id}")
+    page = manager.get(rule_path).text
+    assert manager.post(rule_path, {**typed(page), "tier-0-per_hour": price}).status_code == 303
+    rates = session.scalars(select(Rule).where(Rule.resource_id == room.id)).one().policy.rates
+    assert rates.tiers == ((0, Decimal("8.5")),)
+    assert 'name="tier-0-per_hour" type="text" value="8,5"' in manager.get(rule_path).text

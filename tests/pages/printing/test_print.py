@@ -16,7 +16,7 @@ from api.domain.printing.library import RESTORE_WITHIN, Model
 from api.domain.printing.runs import RunCommand, RunStatus
 from api.settings import settings
 from tests import corpus
-from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_sliced, make_submitted
+from tests.world import NOW, World, make_job, make_model, make_printer, make_run, make_site, make_sliced, make_submitted
 from tests.world.browsers import Browser
 
 pytestmark = pytest.mark.usefixtures("data_dir")
@@ -269,3 +269,15 @@ def test_after_an_hour_or_a_purge_a_removed_file_is_gone(alice: Browser, session
     old.deleted_at = NOW - RESTORE_WITHIN - timedelta(seconds=1)
     purged.deleted_at = purged.purged_at = NOW
     assert [alice.post(f"/print/{model.id}/restore").status_code for model in (old, purged)] == [404, 404]
+
+
+def test_where_the_chosen_place_has_no_printer_the_page_says_who_prints(
+    alice: Browser, session: Session, world: World
+) -> None:
+    here = make_site(session, "La Fabrique", city="Florac")
+    path = f"/print/{make_model(session, alice.user).id}"
+    cookie = {"cookie": f"session={alice.cookie}; site={here.slug}"}
+    assert (
+        "La Fabrique has no printer: this is printed at L&#39;Atelier (Mende)." in alice.get(path, headers=cookie).text
+    )
+    assert "has no printer" not in alice.get(path).text

@@ -1,5 +1,8 @@
 """The pages behind the staff door: what needs a person, in order; each act by a name; nothing of other places."""
 
+import re
+import subprocess
+import sys
 from datetime import timedelta
 
 import httpx
@@ -9,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.domain.core.changes import list_changes
 from api.domain.core.duties import FailureCause, record_failure, record_success
+from api.domain.people.accounts import Locale
 from api.domain.people.roles import Level, grant
 from api.domain.printing import faults, probes, runs
 from api.domain.printing.jobs import JobStatus
@@ -246,7 +250,30 @@ def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, s
 def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world: World) -> None:
     probe = asked(bob, session)
     probes.record_failure(session, probe=probe, code="wrong_key")
-    assert "does not accept this key" in bob.get(f"/staff/printers/new/{probe.id}").text
+    page = bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "does not accept this key" in page
+    again = re.search(r'href="(/staff/printers/new\?[^"]*)"', page)
+    assert again
+    assert f'value="{probe.url}"' in bob.get(again[1].replace("&amp;", "&")).text
+
+
+def test_an_unknown_host_is_said_in_the_language_of_its_reader(bob: Browser, session: Session, world: World) -> None:
+    world.bob.locale = Locale.FR
+    probe = asked(bob, session)
+    probes.record_failure(session, probe=probe, code="unknown-host", params={"host": "octopi.local"})
+    assert "«\u202foctopi.local\u202f» n’existe pas sur ce réseau" in bob.get(f"/staff/printers/new/{probe.id}").text
+
+
+def test_the_process_of_the_pages_knows_the_errors_of_printers_and_slicer() -> None:
+    """Their words come from their classes; one that is not imported would be shown as its code."""
+    program = (
+        "from web.app import make_app; make_app()\n"
+        "from api.domain.core.errors import DomainError\n"
+        "from web.reasons import all_errors\n"
+        "print(*(error.code() for error in all_errors(DomainError)))"
+    )
+    codes = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert {"unknown-host", "forbidden-address", "not-an-address", "nothing-to-print", "gcode-unsafe"} <= set(codes)
 
 
 @pytest.mark.parametrize(

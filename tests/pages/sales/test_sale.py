@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.payments import open_cents
 from api.domain.people.accounts import Organisation
+from api.domain.printing import jobs
 from api.domain.sales.orders import Order
 from api.domain.sales.quotes import Quote
-from tests.world import make_model, make_tariff
+from tests.world import NOW, make_model, make_tariff
 from tests.world.billing import FIELDS, Shop, ask, issue
 from tests.world.browsers import Browser
 from tests.world.documents import make_siren
@@ -163,3 +164,28 @@ def test_the_amounts_of_a_quote_add_up_on_its_page(session: Session, shop: Shop,
 
     assert sum(amounts) * 100 == quote.net_cents
     assert ("Order minimum" in page) == (least > 0)
+
+
+def test_an_order_whose_prints_wait_for_the_staff_says_so_and_leads_to_them(
+    alice: Browser, bob: Browser, session: Session, shop: Shop
+) -> None:
+    shop.world.site.approves_prints = True
+    order = accept(session, shop, ask(session, shop))
+    slice_all(session, order)
+    job = order.parts[0].prints[0].job
+    for page in (alice.get(f"/orders/{order.id}").text, alice.get("/orders").text, bob.get("/staff/orders").text):
+        assert "Awaiting approval" in page
+        assert "In production" not in page
+    assert f'href="/jobs/{job.id}"' in bob.get(f"/orders/{order.id}").text
+
+    jobs.approve(session, job=job, actor=shop.world.bob, now=NOW)
+    session.flush()
+    assert "In production" in alice.get(f"/orders/{order.id}").text
+
+
+def test_copies_are_checked_once_they_are_printed_and_not_before(bob: Browser, session: Session, shop: Shop) -> None:
+    order = accept(session, shop, ask(session, shop, copies=2))
+    slice_all(session, order)
+    assert 'name="good"' not in bob.get(f"/orders/{order.id}").text
+    print_next(session, shop)
+    assert 'name="good" min="0" max="2" value="2"' in bob.get(f"/orders/{order.id}").text

@@ -39,6 +39,12 @@ MEANS = {
 }
 
 
+class WholeUnconfirmed(Invalid):
+    """Tick the box: a credit note cannot be taken back."""
+
+    field = "whole"
+
+
 class NothingToCredit(Invalid):
     """Enter at least one quantity to credit."""
 
@@ -70,6 +76,8 @@ def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: in
     quantities = None if form["what"] == "whole" else _quantities(form, len(invoice.document.lines))
     if not form["reason"]:
         form.refuse(ReasonWanted())
+    if quantities is None and form["whole"] != "yes":
+        form.refuse(WholeUnconfirmed())
     if not form.errors:
         with trying(session, form):
             note = invoices.credit(

@@ -1,4 +1,4 @@
-"""`/agenda`: a person's bookings and places in line, and gatherings; `/bookings/{id}`: one booking and its verbs."""
+"""`/agenda`: a person's bookings, seats and places in line; `/bookings/{id}`: one booking and its verbs."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ from api.slow_work import PHOTOS, TooMuchWaiting
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import REASONS, request_of, shown_rate, week_of, weeks_ahead_of
+from web.pages.booking.gatherings import SEATS
 from web.pages.booking.outages import find_outage, list_alternatives
 from web.paging import links_of
 from web.render import PageReader, Reader, local_path
@@ -49,6 +50,8 @@ from web.states import State
 
 router = APIRouter(include_in_schema=False)
 
+# From then on the page asks whether one has arrived; before, it would only be in the way.
+ARRIVAL_EARLY = timedelta(minutes=15)
 STATES = {
     BookingStatus.REQUESTED: State("waiting", N_("Awaiting approval")),
     BookingStatus.CONFIRMED: State("good", N_("Confirmed")),
@@ -57,10 +60,6 @@ STATES = {
     BookingStatus.REJECTED: State("broken", N_("Refused")),
     BookingStatus.CANCELLED: State("over", N_("Cancelled")),
     BookingStatus.NO_SHOW: State("broken", N_("No-show")),
-}
-SEATS = {
-    RegistrationStatus.REGISTERED: State("good", N_("Registered")),
-    RegistrationStatus.WAITING: State("waiting", N_("On the waitlist")),
 }
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "approve": (bookings.approve, N_("Booking approved.")),
@@ -164,7 +163,10 @@ def _booking(
         late_fee_cents=0 if is_free else booking.late_fee_cents,
         length_s=(booking.end_at - booking.start_at).total_seconds(),
         codes=_codes(session, booking, reader),
+        may_arrive=booking.start_at - ARRIVAL_EARLY <= reader.now < booking.end_at,
         kit=kit if is_staff else None,
+        may_hand_out=booking.status == BookingStatus.CONFIRMED
+        and booking.start_at - bookings.CHECK_IN_EARLY <= reader.now < booking.end_at,
         # Their checklist replaces the buttons of arrival and departure.
         is_handed_over=kit is not None and (is_staff or bool(kit.items)),
         handovers=bookings.list_handovers(session, booking=booking),
@@ -300,7 +302,8 @@ def hand_over(
             verb(session, booking=booking, checks=checks, actor=user, now=reader.now, text=form["text"], photo=photo)
     if form.errors:
         return _booking(reader, session, user, booking, form)
-    return reader.to(f"/bookings/{booking.id}", N_("Handover recorded."))
+    notice = N_("Kit handed over.") if direction == "out" else N_("Kit returned.")
+    return reader.to(f"/bookings/{booking.id}", notice)
 
 
 def _condition(form: Form, item: KitItem) -> Condition:
@@ -341,36 +344,3 @@ def act(reader: Reader, session: DbSession, user: CurrentUser, booking_id: int, 
     if form.errors:
         return _booking(reader, session, user, booking, form)
     return reader.to(local_path(form["next"], f"/bookings/{booking.id}"), notice)
-
-
-@router.get("/gatherings/{slug}")
-def gathering_page(reader: Reader, session: DbSession, slug: str) -> Response:
-    user = reader.user if isinstance(reader.user, User) else None
-    gathering = gatherings.get_gathering(session, slug=slug, user=user)
-    seat = gatherings.find_registration(session, gathering=gathering, user=user) if user else None
-    return reader.page(
-        "booking/gathering.html",
-        gathering=gathering,
-        zone=gathering.site.timezone,
-        left=gatherings.seats_left(session, gathering=gathering),
-        seat=seat.status if seat else RegistrationStatus.WITHDRAWN,
-    )
-
-
-@router.post("/gatherings/{slug}/{what}")
-def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, what: str, form: Sent) -> Response:
-    """Register, or give the seat back."""
-    gathering = gatherings.get_gathering(session, slug=slug, user=user)
-    notice = N_("Your seat is released.")
-    with trying(session, form):
-        seat = gatherings.find_registration(session, gathering=gathering, user=user)
-        if what == "register":
-            seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
-            is_seat = seat.status == RegistrationStatus.REGISTERED
-            notice = N_("Registration saved.") if is_seat else N_("Added to the waitlist.")
-        elif seat is not None:
-            gatherings.withdraw(session, seat=seat, now=reader.now)
-    if form.errors:
-        # The page has only a button, and no field beside which an error could stand.
-        return reader.to_refused(f"/gatherings/{slug}", next(iter(form.errors.values())))
-    return reader.to(f"/gatherings/{slug}", notice)

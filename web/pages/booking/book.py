@@ -22,6 +22,7 @@ from api.domain.booking.bookings import (
     BookingTerms,
     NoSuchTime,
     SkillMissing,
+    TooYoung,
     as_instant,
     price_of,
 )
@@ -287,8 +288,8 @@ def _offer(reader: PageReader, session: Session, user: User, terms: BookingTerms
     except DomainError as error:
         return BookingOffer(trouble="" if form.errors else text_for(reader.request, error.msgid(), error.params))
     refusal = bookings.find_refusal(session, request=request, user=user, now=reader.now)
-    # An age or a training that is missing has its place elsewhere on the form; the time still has a price.
-    if refusal is not None and not isinstance(refusal, AgeMissing | SkillMissing):
+    # What is wrong with the person has its place elsewhere on the form; the time is free, and has a price.
+    if refusal is not None and not isinstance(refusal, AgeMissing | TooYoung | SkillMissing):
         trouble = "" if form.errors else text_for(reader.request, refusal.msgid(), refusal.params)
         return BookingOffer(
             trouble=trouble, slots=_next_free(reader, session, terms, form, start), is_taken=isinstance(refusal, Taken)

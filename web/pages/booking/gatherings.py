@@ -1,4 +1,4 @@
-"""`/staff/gatherings`: announce an event or a training, see who registered, say who came."""
+"""`/gatherings/{slug}`: register for an event; `/staff/gatherings`: announce one, see who registered, say who came."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from web.pages.booking.book import TimeMissing
 from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 from web.paging import links_of
-from web.render import PageReader
+from web.render import PageReader, Reader
 from web.rule_form import read_amount
 from web.states import State
 
@@ -164,3 +164,36 @@ def call_off(reader: StaffReader, session: DbSession, user: CurrentUser, slug: s
     if form.errors:
         return _show(reader, session, gathering, form)
     return reader.to(f"/staff/gatherings/{slug}", N_("Event cancelled; everyone registered gets an e-mail."))
+
+
+@router.get("/gatherings/{slug}")
+def public_page(reader: Reader, session: DbSession, slug: str) -> Response:
+    user = reader.user if isinstance(reader.user, User) else None
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    seat = gatherings.find_registration(session, gathering=gathering, user=user) if user else None
+    return reader.page(
+        "booking/gathering.html",
+        gathering=gathering,
+        zone=gathering.site.timezone,
+        left=gatherings.seats_left(session, gathering=gathering),
+        seat=seat.status if seat else RegistrationStatus.WITHDRAWN,
+    )
+
+
+@router.post("/gatherings/{slug}/{what}")
+def take_seat(reader: Reader, session: DbSession, user: CurrentUser, slug: str, what: str, form: Sent) -> Response:
+    """Register, or give the seat back."""
+    gathering = gatherings.get_gathering(session, slug=slug, user=user)
+    notice = N_("Your seat is released.")
+    with trying(session, form):
+        seat = gatherings.find_registration(session, gathering=gathering, user=user)
+        if what == "register":
+            seat = gatherings.register(session, gathering=gathering, user=user, now=reader.now)
+            is_seat = seat.status == RegistrationStatus.REGISTERED
+            notice = N_("Registration saved.") if is_seat else N_("Added to the waitlist.")
+        elif seat is not None:
+            gatherings.withdraw(session, seat=seat, now=reader.now)
+    if form.errors:
+        # The page has only a button, and no field beside which an error could stand.
+        return reader.to_refused(f"/gatherings/{slug}", next(iter(form.errors.values())))
+    return reader.to(f"/gatherings/{slug}", notice)

@@ -16,6 +16,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import may_manage, require_manager
 from api.domain.places.sites import Resource, ResourceKind, Site, list_resources
 from api.domain.places.skills import list_skills
+from api.domain.pricing.tariffs import get_vat_rate
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.booking.book import KINDS
@@ -120,6 +121,7 @@ def _show(reader: PageReader, session: Session, line: RuleLine, form: Form) -> R
         roles=ROLES,
         tiers=tiers(),
         skills=list_skills(session),
+        fee_rate=get_vat_rate(session, site_id=line.about.site.id, at=reader.now),
     )
 
 

@@ -39,6 +39,12 @@ class LastDayWrong(Invalid):
     field = "until"
 
 
+class RepeatMissing(Invalid):
+    """Choose how often it repeats."""
+
+    field = "repeat"
+
+
 @dataclass(frozen=True)
 class OccurrenceLine:
     """One time on the page: its trouble, the choice, and where it could go instead."""
@@ -81,9 +87,10 @@ def series(reader: Reader, session: DbSession, user: CurrentUser, resource_id: i
 
 
 def rule_of(form: Form) -> str:
-    """The recurrence rule (RFC 5545) in the form; raises RuleEndless, LastDayWrong."""
+    """The recurrence rule (RFC 5545) in the form; raises RepeatMissing, RuleEndless, LastDayWrong."""
     # Only what the form offers: another rule could bring an end of its own.
-    repeat = form["repeat"] if form["repeat"] in REPEATS else next(iter(REPEATS))
+    if (repeat := form["repeat"]) not in REPEATS:
+        raise RepeatMissing()
     if form["until"]:
         return f"{repeat};UNTIL={_last_day(form):%Y%m%d}"
     if not form["count"]:
@@ -135,7 +142,7 @@ def _show_series(
         lines=lines,
         kept=sum(not occurrence.skipped for occurrence in occurrences),
         troubled=sum(bool(line.trouble) for line in lines),
-        repeat=REPEATS.get(form["repeat"], next(iter(REPEATS.values()))),
+        repeat=REPEATS[form["repeat"]],
         hidden_fields=[
             (name, form[name])
             for name in ("day", "at", "minutes", "offset", "given", "repeat", "count", "until", *PERSON)

@@ -6,8 +6,9 @@ The worker looks at it; a page never talks to a printer.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -27,8 +28,13 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/staff/printers/new")
-def new_page(reader: StaffReader) -> Response:
-    return _new(reader, Form(reader.request))
+def new_page(
+    reader: StaffReader,
+    url: Annotated[str, Query(max_length=300)] = "",
+    site_id: Annotated[str, Query(max_length=20)] = "",
+) -> Response:
+    """`url` and `site_id` are those of a test that failed, to be mended instead of typed again."""
+    return _new(reader, Form(reader.request, {"url": url, "site_id": site_id}))
 
 
 def _new(reader: PageReader, form: Form, *, status: int = 200) -> Response:

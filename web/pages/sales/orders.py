@@ -24,7 +24,7 @@ from web.pages.staff_only import StaffReader, site_ids
 from web.paging import links_of
 from web.price_form import decimal_of
 from web.render import PageReader, Reader
-from web.states import State
+from web.states import JOBS, State
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,6 +35,8 @@ STATES = {
     OrderStatus.INVOICED: State("over", N_("Invoiced")),
     OrderStatus.CANCELLED: State("over", N_("Cancelled")),
 }
+# In production by its status; but no printer may take anything of it yet.
+AWAITS_APPROVAL = State("needs", N_("Awaiting approval"))
 MOVES = {
     orders.MoveCause.REPRINT: N_("New delivery date: a print has to be made again, at our expense."),
     orders.MoveCause.DELAY: N_("New delivery date: production takes longer than planned."),
@@ -61,9 +63,13 @@ def _draw_list(reader: PageReader, session: Session, page: Page[Order], template
     progress = orders.map_progress(session, orders=making, now=reader.now)
     return reader.page(
         template,
-        rows=[(order, STATES[order.status], _mean(progress.get(order.id))) for order in page],
+        rows=[(order, _state_of(order), _mean(progress.get(order.id))) for order in page],
         links=links_of(reader, page),
     )
+
+
+def _state_of(order: Order) -> State:
+    return AWAITS_APPROVAL if orders.awaits_approval(order) else STATES[order.status]
 
 
 def _mean(parts: list[PartProgress] | None) -> float | None:
@@ -150,12 +156,13 @@ def _draw(reader: PageReader, session: Session, user: User, order: Order, form: 
         status=status,
         form=form,
         order=order,
-        state=STATES[order.status],
+        state=_state_of(order),
         parts=orders.list_progress(session, order=order, now=reader.now),
         bill=bill,
         deposits=[deposit for deposit, _ in deposits],
         balances=payments.read_balances(session, bills=bills),
         may_ask_deposit=staffs and order.status in orders.OPEN and not living,
         is_staff=staffs,
+        job_states=JOBS,
         moves=[(MOVES[orders.MoveCause(each.facts.get("cause", "delay"))], each.at) for each in moves],
     )

@@ -4,6 +4,7 @@ from api.domain.booking.bookings.book import BookingRequest as BookingRequest
 from api.domain.booking.bookings.book import book as book
 from api.domain.booking.bookings.book import draft_booking as draft_booking
 from api.domain.booking.bookings.book import find_refusal as find_refusal
+from api.domain.booking.bookings.change import CHECK_IN_EARLY as CHECK_IN_EARLY
 from api.domain.booking.bookings.change import AlreadyOver as AlreadyOver
 from api.domain.booking.bookings.change import BookingOfAnother as BookingOfAnother
 from api.domain.booking.bookings.change import NotMissed as NotMissed

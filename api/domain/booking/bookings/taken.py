@@ -59,9 +59,13 @@ WEEK = text(
 
 TAKEN = text(
     f"""
-    SELECT lower(during) AS start, upper(during) AS end, reason, created_by, about_id
+    SELECT lower(during) AS start, upper(during) AS end, reason, h.created_by, about_id,
+      greatest(b.start_at, lower(during)) AS used_from,
+      least(b.end_at, b.checked_out_at, upper(during)) AS used_until
     FROM unnest(CAST(:held AS bigint[])) part(id)
     CROSS JOIN LATERAL ({_HOLDS.format(id="part.id")}) h
+    LEFT JOIN bookings b
+      ON b.id = CASE WHEN reason = 'booking' AND about_id ~ '^[0-9]+$' THEN CAST(about_id AS bigint) END
     WHERE upper(during) > :since ORDER BY 1
     """  # noqa: S608  # a constant of this module
 )
@@ -76,6 +80,12 @@ class TakenSpan:
     reason: str
     is_own: bool
     booking_id: int | None
+    # Without the buffers: what a person has booked. The same as the whole for all else.
+    used: Interval | None = None
+
+    @property
+    def without_buffers(self) -> Interval:
+        return self.used or (self.start, self.end)
 
 
 def week_json(
@@ -114,7 +124,8 @@ def list_taken(session: Session, *, terms: BookingTerms, start: datetime, end: d
 def _taken_span(row: Row[Any], terms: BookingTerms) -> TakenSpan:
     # The hold of an offer is the person's too, but has no booking yet: its `about_id` is no number.
     is_own = row.reason == "booking" and row.created_by == terms.user_id and str(row.about_id).isdigit()
-    return TakenSpan(row.start, row.end, row.reason, is_own, int(row.about_id) if is_own else None)
+    used = (row.used_from, row.used_until) if row.used_from and row.used_from < row.used_until else None
+    return TakenSpan(row.start, row.end, row.reason, is_own, int(row.about_id) if is_own else None, used)
 
 
 def list_free(

@@ -16,6 +16,7 @@ from api.domain.sales.orders.production import cancel as cancel
 from api.domain.sales.orders.production import check_part as check_part
 from api.domain.sales.orders.production import replace_lost as replace_lost
 from api.domain.sales.orders.progress import PartProgress as PartProgress
+from api.domain.sales.orders.progress import awaits_approval as awaits_approval
 from api.domain.sales.orders.progress import list_progress as list_progress
 from api.domain.sales.orders.progress import map_progress as map_progress
 from api.domain.sales.orders.promise import MoveCause as MoveCause

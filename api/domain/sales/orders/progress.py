@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from api.domain.printing import runs
+from api.domain.printing.jobs import JobStatus
 from api.domain.printing.plan import JobPlan
 from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.table import LOST, PRINTED, Order, OrderStatus, Part
@@ -22,6 +23,8 @@ class PartProgress:
     printed: int
     good: int
     scrapped: int
+    # Printed, and not looked at yet.
+    to_check: int
     failed_runs: int
     progress: float
     eta_p50: datetime | None
@@ -62,8 +65,16 @@ def _progress(part: Part, runs_of: dict[int, list[Run]], planned: dict[int, JobP
         printed=sum(run.copies for run in all_runs if run.status is RunStatus.DONE),
         good=part.passed,
         scrapped=sum(each.scrapped for each in part.prints),
+        to_check=sum(each.copies for each in part.prints if each.job.status in PRINTED and each.checked_at is None),
         failed_runs=sum(run.status is RunStatus.FAILED for run in all_runs),
         progress=min(1.0, (finished + running) / part.quantity),
         eta_p50=max((plan.eta_p50 for plan in plans if plan.eta_p50), default=None),
         eta_p90=max((plan.eta_p90 for plan in plans if plan.eta_p90), default=None),
     )
+
+
+def awaits_approval(order: Order) -> bool:
+    """Whether nothing of it is printed or may be, because the staff have not let any of its prints through yet."""
+    live = [each.job for part in order.parts for each in part.prints if each.job.status not in LOST]
+    is_due = order.status is OrderStatus.IN_PRODUCTION and order.site.approves_prints
+    return is_due and bool(live) and all(job.status is JobStatus.SUBMITTED and not job.approved_at for job in live)
