@@ -113,6 +113,14 @@ class ConfigurationGcodeRefused(Invalid):
 
 Settings = dict[str, str]
 
+# What a configuration that staff exported may decide: the keys of PrusaSlicer's printer settings, and the diameter of
+# the filament, which the machine's drive and hot end are made for.
+MACHINE_KEY = re.compile(
+    r"(?:start|end|layer|before_layer|between_objects|toolchange)_gcode|gcode_flavor|(?:de)?retract_\w+|wipe|machine_\w+"
+    r"|use_(?:relative_e_distances|firmware_retraction|volumetric_e)|z_offset|remaining_times|silent_mode"
+    r"|filament_diameter"
+)
+
 
 @functools.cache
 def _base() -> Settings:
@@ -123,15 +131,13 @@ def _base() -> Settings:
 def render_profile(machine: MachineSpec, material: MaterialSpec, quality: Quality, base_ini: str | None = None) -> str:
     """The whole configuration as an ini text, the same for the same arguments.
 
-    `base_ini` is a configuration that staff exported (and `check_profile` accepted). Its settings win over ours, except
-    for the bed, the nozzle, the material's density and price, and all that could run a program or reveal a secret.
+    `base_ini` is a configuration that staff exported (and `check_profile` accepted). It tells about the machine only;
+    material and quality are ours, because members choose and pay for them.
     """
-    settings = _base() | _machine(machine) | _material(material) | _quality(quality, machine.nozzle_mm)
+    settings = _base() | _machine(machine)
     if base_ini is not None:
-        own = _parse(base_ini)
-        # Only keys that our own version knows: others could not be checked.
-        settings |= {key: own[key] for key in settings.keys() & own.keys()}
-    settings |= _forced(machine, material)
+        settings |= _exported_machine(_parse(base_ini))
+    settings |= _material(material) | _quality(quality, machine.nozzle_mm) | _forced(machine, material)
     return "".join(f"{key} = {value}".rstrip() + "\n" for key, value in sorted(settings.items()))
 
 
@@ -157,6 +163,16 @@ def _machine(machine: MachineSpec) -> Settings:
     }
 
 
+def _exported_machine(own: Settings) -> Settings:
+    """The machine's keys of a configuration that staff exported."""
+    # Only keys that our own version knows: others could not be checked.
+    machine = {key: own[key] for key in _base().keys() & own.keys() if MACHINE_KEY.fullmatch(key)}
+    if own.get("use_relative_e_distances") == "0":
+        # Ours resets E at each layer, which only relative distances allow.
+        machine.setdefault("before_layer_gcode", "")
+    return machine
+
+
 def _material(material: MaterialSpec) -> Settings:
     return {
         "filament_type": material.code,
@@ -168,7 +184,6 @@ def _material(material: MaterialSpec) -> Settings:
         "min_fan_speed": str(material.fan_min_percent),
         "max_fan_speed": str(material.fan_max_percent),
         "bridge_fan_speed": str(material.fan_max_percent),
-        "filament_diameter": "1.75",
     }
 
 
@@ -198,7 +213,6 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
         "nozzle_diameter": f"{machine.nozzle_mm:g}",
         "filament_density": f"{material.density_g_cm3:f}",
         "filament_cost": f"{material.cost_per_kg:f}",
-        "gcode_flavor": "marlin",
         "gcode_comments": "0",
         "gcode_label_objects": "0",
         "printer_technology": "FFF",
@@ -211,8 +225,6 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
 _LONGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")
 _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitution")
-# Scripts that `_forced` empties, so that they never reach a printer of ours.
-_UNUSED_GCODE = {"color_change_gcode", "pause_print_gcode", "template_custom_gcode"}
 _VALUES: list[tuple[str, re.Pattern[str], str]] = [
     ("printer_technology", re.compile("FFF"), N_("only filament printers (FFF) are supported")),
     ("gcode_flavor", re.compile("marlin2?|reprap|reprapfirmware"), N_("only Marlin G-code is supported")),
@@ -237,7 +249,7 @@ def check_profile(text: str) -> None:
     for key, value in settings.items():
         if value.strip('" ') and _NAMES_A_PROGRAM.search(key):
             raise ConfigurationKeyRefused(key=key, why=N_("it would run a program or rewrite the G-code"))
-        if (key.endswith("_gcode") and key not in _UNUSED_GCODE) and key in _base():
+        if key.endswith("_gcode") and MACHINE_KEY.fullmatch(key):
             _check_snippet(key, value)
     for key, form, why in _VALUES:
         if key in settings and not form.fullmatch(settings[key].strip()):

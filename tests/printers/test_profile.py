@@ -68,11 +68,27 @@ def test_a_profile_holds_every_key_of_the_slicer_and_runs_nothing() -> None:
     assert profile["post_process"] == profile["thumbnails"] == profile["gcode_substitutions"] == ""
 
 
-def test_what_staff_exported_wins_over_ours() -> None:
-    own = exported(fill_density="40%", layer_height="0.15", temperature="205", start_gcode="G28\\nG1 Z5\\n")
+def test_what_staff_exported_tells_of_the_machine_wins_over_ours() -> None:
+    own = exported(start_gcode="G28\\nG1 Z5\\n", retract_length="6.5", gcode_flavor="marlin2", filament_diameter="2.85")
     profile = settings(render_profile(GENERIC_220, PLA, Quality.STANDARD, own))
-    assert (profile["fill_density"], profile["layer_height"], profile["temperature"]) == ("40%", "0.15", "205")
-    assert profile["start_gcode"] == "G28\\nG1 Z5\\n"
+    assert (profile["start_gcode"], profile["retract_length"]) == ("G28\\nG1 Z5\\n", "6.5")
+    assert (profile["gcode_flavor"], profile["filament_diameter"]) == ("marlin2", "2.85")
+
+
+def test_what_staff_exported_tells_of_material_and_quality_is_not_taken() -> None:
+    """One configuration serves every material and quality of its printers: members choose and pay for these."""
+    own = exported(
+        temperature="205", bed_temperature="60", filament_type="PLA", filament_density="1", layer_height="0.2",
+        filament_max_volumetric_speed="15", max_fan_speed="100", fill_density="40%", perimeters="5", infill_speed="200",
+        support_material="0", start_filament_gcode='"M900 K0.05"', first_layer_height="0.3", extrusion_width="0.7",
+    )  # fmt: skip
+    ours = render_profile(GENERIC_220, PETG, Quality.FINE)
+    assert render_profile(GENERIC_220, PETG, Quality.FINE, own) == ours
+
+
+def test_a_machine_that_counts_filament_absolutely_is_not_reset_at_each_layer() -> None:
+    profile = settings(render_profile(GENERIC_220, PLA, Quality.STANDARD, "use_relative_e_distances = 0\n"))
+    assert profile["before_layer_gcode"] == ""
 
 
 def test_what_protects_us_wins_over_what_staff_exported() -> None:
@@ -131,7 +147,7 @@ def test_a_dangerous_or_impossible_setting_is_refused_by_name(key: str, value: s
 
 
 @pytest.mark.parametrize("line", ["M112", "M118 //action:cancel", "M104 S400", "@pause", "M500", "G28 é", "M997"])
-@pytest.mark.parametrize("key", ["start_gcode", "layer_gcode", "end_filament_gcode"])
+@pytest.mark.parametrize("key", ["start_gcode", "layer_gcode", "end_gcode"])
 def test_gcode_off_the_list_is_refused_with_its_place(key: str, line: str) -> None:
     with pytest.raises(ConfigurationGcodeRefused, match=f"in “{key}” is refused at line 2: "):
         check_profile(exported(**{key: f'"G28\\n{line}\\nG1 X1"'}))

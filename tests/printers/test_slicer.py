@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import shutil
 import time
 from decimal import Decimal
@@ -37,7 +38,7 @@ from printers.slicer import (
     slice_model,
 )
 from tests import corpus
-from tests.printers.parts import GENERIC_220, MATERIALS, PLA, ball, box, prism, regular, write_stl
+from tests.printers.parts import GENERIC_220, MATERIALS, PETG, PLA, ball, box, configuration, prism, regular, write_stl
 
 real = pytest.mark.real
 PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
@@ -67,6 +68,19 @@ def test_each_material_and_quality_gives_a_plate_that_we_can_price(tmp_path: Pat
     assert facts.nozzle_c == max(material.nozzle_c, material.first_nozzle_c)
     assert plate.gcode.read_bytes().endswith(END_MARKER)
     assert (plate.size, plate.gcode.name) == (plate.gcode.stat().st_size, "part.gcode")
+
+
+@real
+def test_petg_fine_on_a_configuration_of_pla_is_petg_and_fine(tmp_path: Path) -> None:
+    plate = sliced(
+        box(tmp_path / "cube.stl", 10, 10, 5), render_profile(GENERIC_220, PETG, Quality.FINE, configuration())
+    )
+    text = plate.gcode.read_text()
+    assert set(re.findall(r"^M109 S(\d+)", text, re.M)) == {"235"}
+    assert set(re.findall(r"^M104 S(\d+)", text, re.M)) == {"235", "240", "0"}
+    tops = [float(z) for z in re.findall(r"^;Z:([\d.]+)", text, re.M)]
+    assert {round(high - low, 3) for low, high in itertools.pairwise([0, *tops])} == {0.2, 0.12}
+    assert "; filament_type = PETG" in text
 
 
 @real

@@ -23,7 +23,7 @@ from api.domain.printing.library import Model
 from api.domain.printing.printers import PrinterKind
 
 # Raise when what printers/ gives to the slicer changes: old G-code, and old refusals, are then not reused.
-PROFILE_VERSION = 2
+PROFILE_VERSION = 3
 # A time-out may be the fault of a busy machine; the same model is not sliced more often than this, nor by a worker
 # that never came back from it.
 MOST_ATTEMPTS = 3
