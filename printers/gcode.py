@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.domain.core.errors import Invalid
+from api.domain.printing.beds import Bed, BedForm
+from printers.scripts import NO_MARGINS, Margins
 
 # The last line of every file of ours: one that does not end with it was cut off on its way.
 END_MARKER = b"; etabli: end of plate\n"
@@ -29,16 +31,15 @@ class GcodeUnsafe(Invalid):
 class GcodeLimits:
     """What the machine and its material can take. Lengths in mm, temperatures in °C, feed in mm/min.
 
-    `margin_mm` is how far beside the bed (not above the height) the nozzle may go.
+    `margins_mm` is how far beside the bed the nozzle may go: left, front, right, back.
     """
 
-    width_mm: float
-    depth_mm: float
+    bed: Bed
     height_mm: float
     nozzle_max_c: float
     bed_max_c: float
     feed_max_mm_min: float = 36_000
-    margin_mm: float = 0.0
+    margins_mm: Margins = NO_MARGINS
     dwell_max_s: float = 60
     line_max_bytes: int = 256
     comment_max_bytes: int = 16_384
@@ -130,15 +131,19 @@ class _Reader:
         self.high = [-math.inf] * 3
         self.nozzle_c = 0.0
         self.bed_c = 0.0
-        m = limits.margin_mm
-        self.floor = (-m, -m, 0.0)
-        self.ceiling = (limits.width_mm + m, limits.depth_mm + m, limits.height_mm)
+        bed, (left, front, right, back) = limits.bed, limits.margins_mm
+        self.floor = (bed.x_mm - left, bed.y_mm - front, 0.0)
+        self.ceiling = (bed.x_mm + bed.width_mm + right, bed.y_mm + bed.depth_mm + back, limits.height_mm)
+        self.middle = bed.middle_mm
+        is_round = bed.form is BedForm.ROUND
+        self.radius = bed.width_mm / 2 + max(limits.margins_mm) if is_round else math.inf
 
     def refuse(self, why: str) -> GcodeUnsafe:
         return GcodeUnsafe(line=self.line, why=why)
 
     def read(self, lines: Iterable[bytes]) -> None:
         longest, move, limits = self.limits.line_max_bytes, _MOVE, self.limits
+        is_round = self.radius < math.inf
         for self.line, line in enumerate(lines, 1):
             if len(line) > longest and not self._is_remark(line):
                 raise self.refuse(f"the line is longer than {longest} characters")
@@ -152,6 +157,8 @@ class _Reader:
                     self._go(1, float(y))
                 if z is not None:
                     self._go(2, float(z))
+                if is_round:
+                    self._stay_round(self.position[0], self.position[1])
             elif _REMARK(line):
                 self.layers += line.startswith(b";LAYER_CHANGE")
             else:
@@ -176,6 +183,10 @@ class _Reader:
             if value > self.ceiling[axis] + 1e-6:
                 raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
             self.high[axis] = value
+
+    def _stay_round(self, x: float, y: float) -> None:
+        if math.dist((x, y), self.middle) > self.radius + 1e-6:
+            raise self.refuse(f"X {x:g} mm, Y {y:g} mm is outside the round bed")
 
     def _command(self, line: bytes) -> None:
         if _TEXT(line):
@@ -220,6 +231,7 @@ class _Reader:
         for axis, letter in enumerate(_AXES):
             if letter in numbers:
                 self._go(axis, numbers[letter])
+        self._stay_round(self.position[0], self.position[1])
 
     def _arc(self, code: str, words: Words) -> None:
         """Bounds by the end of the arc, and by each of the circle's four outermost points that it passes."""
@@ -238,6 +250,11 @@ class _Reader:
         ):
             if (quarter * math.pi / 2 - start) % math.tau < sweep:
                 self._bound(axis, value)
+        if self.radius < math.inf:
+            # Of an arc as of a polygon: between two corners of 5 degrees it bulges by a thousandth of its radius.
+            for step in range(math.ceil(sweep / math.radians(5))):
+                turn = start + step * math.radians(5)
+                self._stay_round(cx + radius * math.cos(turn), cy + radius * math.sin(turn))
 
     def _dwell(self, code: str, words: Words) -> None:
         numbers = self._numbers(code, words)
@@ -321,10 +338,8 @@ def check_gcode(source: Path | bytes, limits: GcodeLimits) -> GcodeFacts:
 def check_line(line: str, *, nozzle_max_c: float, bed_max_c: float) -> None:
     """One line of a start or end script: the list, the words and the temperatures count. Raises GcodeUnsafe."""
     # Where the nozzle is cannot be known out of context, so the volume is without bounds.
-    nowhere = math.inf
-    limits = GcodeLimits(nowhere, nowhere, nowhere, nozzle_max_c, bed_max_c, margin_mm=nowhere)
-    reader = _Reader(limits)
-    reader.floor = (-nowhere, -nowhere, -nowhere)
+    reader = _Reader(GcodeLimits(Bed(0, 0), 0, nozzle_max_c, bed_max_c))
+    reader.floor, reader.ceiling = (-math.inf,) * 3, (math.inf,) * 3
     reader.read([line.encode()])
 
 

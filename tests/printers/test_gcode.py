@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from api.domain.printing.beds import Bed, BedPlace, place_bed
 from printers.gcode import (
     END_MARKER,
     GcodeFacts,
@@ -15,7 +16,7 @@ from printers.gcode import (
     check_gcode,
 )
 
-LIMITS = GcodeLimits(width_mm=220, depth_mm=220, height_mm=250, nozzle_max_c=260, bed_max_c=100)
+LIMITS = GcodeLimits(Bed(220, 220), height_mm=250, nozzle_max_c=260, bed_max_c=100)
 
 
 def check(*lines: str, limits: GcodeLimits = LIMITS) -> GcodeFacts:
@@ -162,9 +163,24 @@ def test_the_facts_tell_what_the_file_does() -> None:
 
 
 def test_a_margin_widens_the_bed_but_not_the_height() -> None:
-    wide = dataclasses.replace(LIMITS, margin_mm=3)
-    check("G1 X-3 Y223", limits=wide)
+    wide = dataclasses.replace(LIMITS, margins_mm=(3, 0, 0, 4))
+    check("G1 X-3 Y224", limits=wide)
+    assert "Y -1 mm" in refusal("G1 Y-1", limits=wide)
+    assert "X 221 mm" in refusal("G1 X221", limits=wide)
     assert "Z 251" in refusal("G1 Z251", limits=wide)
+
+
+def test_a_bed_with_its_origin_in_the_middle_ends_at_half_its_width() -> None:
+    middle = dataclasses.replace(LIMITS, bed=Bed(220, 220, -110, -110))
+    check("G1 X-110 Y110", limits=middle)
+    assert "X 120 mm" in refusal("G1 X120", limits=middle)
+
+
+def test_the_corners_around_a_round_bed_are_outside() -> None:
+    delta = dataclasses.replace(LIMITS, bed=place_bed(200, 200, BedPlace.ROUND))
+    check("G1 X-98 Y0", "G3 X0 Y-98 I98 Z1", limits=delta)
+    for corner in ("G1 X80 Y80", "G1 Y80 X80", "G2 X1 Y1 I40 J40"):
+        assert "outside the round bed" in refusal(corner, limits=delta)
 
 
 def test_more_tools_are_a_matter_of_the_machine() -> None:

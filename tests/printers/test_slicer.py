@@ -14,6 +14,7 @@ import pytest
 
 from api.domain.core.errors import DomainError
 from api.domain.pricing.materials import Quality
+from api.domain.printing.beds import Bed, BedPlace, place_bed
 from api.domain.printing.mesh import MeshRefused
 from api.domain.printing.mesh.gate import measure
 from api.domain.printing.plates import copies_per_plate
@@ -84,6 +85,27 @@ def test_petg_fine_on_a_configuration_of_pla_is_petg_and_fine(tmp_path: Path) ->
 
 
 @real
+@pytest.mark.parametrize("bed", [Bed(220, 220, -110, -110), place_bed(200, 200, BedPlace.ROUND), Bed(220, 180, 5, 7)])
+def test_a_part_lies_in_the_middle_of_the_bed_wherever_that_is(tmp_path: Path, bed: Bed) -> None:
+    machine = dataclasses.replace(GENERIC_220, bed=bed)
+    plate = sliced(
+        box(tmp_path / "cube.stl", 20, 20, 2), render_profile(machine, PLA, Quality.STANDARD), machine=machine
+    )
+    body = plate.gcode.read_text().partition(";LAYER_CHANGE")[2].partition("; printing object")[0]
+    walls = re.findall(r"^G1 X(-?[\d.]+) Y(-?[\d.]+) E[\d.]", body, re.M)
+    xs, ys = [float(x) for x, _ in walls], [float(y) for _, y in walls]
+    assert ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2) == pytest.approx(bed.middle_mm, abs=0.1)
+
+
+@real
+def test_a_part_as_large_as_the_square_in_a_round_bed_is_sliced(tmp_path: Path) -> None:
+    machine = dataclasses.replace(GENERIC_220, bed=place_bed(100, 100, BedPlace.ROUND))
+    side = machine.bed.usable_mm[0]
+    part = box(tmp_path / "plate.stl", side - 0.1, side - 0.1, 0.6)
+    assert sliced(part, render_profile(machine, PLA, Quality.STANDARD), machine=machine).layers == 3
+
+
+@real
 @pytest.mark.parametrize("at", [(0, 0, -40), (3000, 0, 0), (-3000, 3000, -5000), (0, 0, 60)])
 def test_a_part_is_sliced_alike_wherever_it_was_drawn(tmp_path: Path, at: tuple[float, float, float]) -> None:
     (tmp_path / "drawn.stl").write_bytes(corpus.binary(corpus.box(30, 20, 17, at=at)))
@@ -136,7 +158,7 @@ def test_a_model_as_large_as_the_bed_is_sliced(tmp_path: Path) -> None:
 
 @real
 def test_a_long_part_fits_when_turned(tmp_path: Path) -> None:
-    machine = dataclasses.replace(GENERIC_220, width_mm=100)
+    machine = dataclasses.replace(GENERIC_220, bed=Bed(100, 220))
     part, profile = box(tmp_path / "bar.stl", 200, 20, 1), render_profile(machine, PLA, Quality.STANDARD)
     with pytest.raises(PlateOverfull):
         sliced(part, profile, machine=machine)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 
 from api.deps import CurrentUser, DbSession
 from api.domain.core.errors import Invalid
-from api.domain.printing import printers
+from api.domain.printing import configurations
+from api.domain.printing.beds import MachineFacts
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.printing.printers import draw_printer
@@ -37,13 +38,16 @@ class ConfigurationUnreadable(Invalid):
 def configure(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
     """All printers of the same kind are sliced for with this file from now on; `remove` goes back to our own."""
     printer = get_staffed_printer(session, printer_id, user=user)
-    # The check belongs to the slicer, which pages may not import: the composition root (web/app.py) hands it in.
-    check: Callable[[str], None] = reader.request.app.state.check_configuration
+    # The reader belongs to the slicer, which pages may not import: the composition root (web/app.py) hands it in.
+    read: Callable[[str], MachineFacts] = reader.request.app.state.read_configuration
     with trying(session, form):
         text = "" if form["remove"] == "yes" else _read(form)
         if text:
-            check(text)
-        printers.configure_kind(session, kind=printer.kind, config_ini=text, actor=user, now=reader.now)
+            configurations.use_configuration(
+                session, kind=printer.kind, config_ini=text, machine=read(text), actor=user, now=reader.now
+            )
+        else:
+            configurations.remove_configuration(session, kind=printer.kind, actor=user, now=reader.now)
     if form.errors:
         return draw_printer(reader, session, printer, form, status=form.status)
     message = (
