@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from decimal import Decimal
 
 from api.domain.core.errors import N_, Invalid
-from api.domain.printing.beds import Bed, MachineFacts, bed_of
-from printers.gcode import GcodeUnsafe, check_line
-from printers.scripts import Margins, measure_margins, read_script
+from api.domain.printing.beds import Bed, ConfigurationFacts, MachineFacts, UnlistedLine, bed_of
+from printers.gcode import GcodeUnlisted, GcodeUnsafe, check_line
+from printers.scripts import PLACEHOLDER, Margins, measure_margins, read_script
 
 Settings = dict[str, str]
 
@@ -67,7 +68,7 @@ _LONGEST_BYTES = 256 * 1024
 _LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")
 _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitution")
 # Round outlines of vendors hold numbers such as 6.1e-15.
-_COORDINATE = r"-?\d+\.?\d*(?:e-?\d{1,2})?"
+_COORDINATE = r"-?\d+\.?\d*(?:e-?\d{1,3})?"
 # Brushes and parking places beside the bed are nearer than this.
 _MOST_MARGIN_MM = 40
 # What other slicers export; PrusaSlicer's own bundles also begin with a section.
@@ -86,8 +87,8 @@ _VALUES: list[tuple[str, re.Pattern[str], str]] = [
 ]
 
 
-def read_configuration(text: str) -> MachineFacts:
-    """The machine of a configuration that staff exported. Raises the named error of its first fault.
+def read_configuration(text: str) -> ConfigurationFacts:
+    """What a configuration that staff exported says. Raises the named error of its first fault.
 
     Settings that our PrusaSlicer does not know are ignored (see `render_profile`), unless they could run a program.
     """
@@ -101,13 +102,12 @@ def read_configuration(text: str) -> MachineFacts:
         raise NotASlicerConfiguration
     _check_values(settings)
     machine = _read_machine(settings)
-    for key, value in settings.items():
-        if key.endswith("_gcode") and MACHINE_KEY.fullmatch(key):
-            _check_script(key, value)
+    scripts = [(key, value) for key, value in settings.items() if key.endswith("_gcode") and MACHINE_KEY.fullmatch(key)]
+    unlisted = [line for key, value in scripts for line in _check_script(key, value)]
     over = max(read_margins(settings, machine.bed))
     if over > _MOST_MARGIN_MM:
         raise ConfigurationMovesTooFar(over_mm=f"{over:g}", most_mm=_MOST_MARGIN_MM)
-    return machine
+    return ConfigurationFacts(machine, tuple(unlisted))
 
 
 def _check_values(settings: Settings) -> None:
@@ -148,10 +148,15 @@ def parse_settings(text: str) -> Settings:
     return settings
 
 
-def _check_script(key: str, value: str) -> None:
+def _check_script(key: str, value: str) -> Iterator[UnlistedLine]:
+    """The lines off our list that a person may take responsibility for; raises ConfigurationGcodeRefused at others."""
     for line in read_script(value):
+        if PLACEHOLDER.fullmatch(line.command):
+            continue  # a script of its own, which is read in the sliced file
         try:
             # The temperatures of the machine itself are checked in the sliced file; these bound any printer.
             check_line(line.filled, nozzle_max_c=350, bed_max_c=150)
+        except GcodeUnlisted:
+            yield UnlistedLine(key, line.number, line.command)
         except GcodeUnsafe as error:
             raise ConfigurationGcodeRefused(key=key, line=line.number, why=error.params["why"]) from error

@@ -65,6 +65,8 @@ class MachineSpec:
     nozzle_max_c: int = 260
     bed_max_c: int = 100
     margins_mm: Margins = NO_MARGINS
+    # Lines off our list that a person took responsibility for.
+    extra_lines: tuple[str, ...] = ()
     start_gcode: str = ""
     end_gcode: str = ""
 
@@ -114,6 +116,7 @@ def gcode_limits(machine: MachineSpec) -> GcodeLimits:
     return GcodeLimits(
         bed=machine.bed,
         margins_mm=machine.margins_mm,
+        extra_lines=machine.extra_lines,
         height_mm=machine.height_mm + 0.5,  # the nozzle hops over the last layer
         nozzle_max_c=machine.nozzle_max_c,
         bed_max_c=machine.bed_max_c,

@@ -108,7 +108,7 @@ def _lines(pieces: Iterable[tuple[int, str]]) -> Iterator[ScriptLine]:
     yield ScriptLine(number, text.strip())
 
 
-_WORD = re.compile(r"([XYZ])\s*([-+]?(?:\d+\.?\d*|\.\d+))(?![\d.{\[])")
+WORD = re.compile(r"([XYZE])\s*([-+]?(?:\d+\.?\d*|\.\d+))(?![\d.{\[])")
 
 
 def measure_margins(scripts: Iterable[str], bed: Bed) -> Margins:
@@ -133,7 +133,7 @@ def _beside(lines: Iterable[ScriptLine], bed: Bed) -> Iterator[Margins]:
             is_relative = command == "G91"
         if command not in ("G0", "G1", "G2", "G3"):
             continue
-        words = {letter: float(number) for letter, number in _WORD.findall(rest)}
+        words = {letter: float(number) for letter, number in WORD.findall(rest)}
         if is_relative:
             # It may start at any edge of the bed.
             dx, dy = words.get("X", 0.0), words.get("Y", 0.0)

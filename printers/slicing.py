@@ -17,6 +17,7 @@ from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Busy, DomainError, Stale
 from api.domain.pricing.materials import Material
 from api.domain.printing.beds import MachineFacts
+from api.domain.printing.configurations import list_allowed_lines
 from api.domain.printing.jobs import JobSlice, settle_job
 from api.domain.printing.mesh import fits
 from api.domain.printing.slices import MOST_ATTEMPTS, Slice, begin_attempt, mark_failed, mark_ready
@@ -63,7 +64,8 @@ def _begin(slice_id: int) -> SliceTask | None:
         if slice_ is None:
             return None
         if slice_.attempts <= MOST_ATTEMPTS:
-            return _read_task(slice_)
+            lines = list_allowed_lines(session, slice_.kind)
+            return _read_task(slice_, tuple(allowed.line for allowed in lines))
         # Each attempt before ended without a word, with its worker: it would take the next one along, too.
         mark_failed(session, slice_=slice_, code=SliceTooComplex.code(), params={}, again=False, now=now)
         return None
@@ -100,9 +102,9 @@ def _run(task: SliceTask, stl: Path, folder: Path) -> SlicedPlate:
     )
 
 
-def _read_task(slice_: Slice) -> SliceTask:
+def _read_task(slice_: Slice, extra_lines: tuple[str, ...] = ()) -> SliceTask:
     config_ini = slice_.kind.config_ini
-    machine, material = machine_spec(slice_.kind.machine, config_ini), material_spec(slice_.material)
+    machine, material = machine_spec(slice_.kind.machine, config_ini, extra_lines), material_spec(slice_.material)
     x, y, z = (side * float(slice_.scale) for side in slice_.model.size_mm)
     # PrusaSlicer arranges copies but never turns a part that would fit only the other way round.
     turned = fits((x, y, z), {slice_.kind_id: slice_.kind.volume_mm}).printers.get(slice_.kind_id, False)
@@ -116,10 +118,16 @@ def _read_task(slice_: Slice) -> SliceTask:
     )
 
 
-def machine_spec(machine: MachineFacts, config_ini: str) -> MachineSpec:
-    """Of a machine that is sliced for with this configuration of staff's, or "" for ours."""
+def machine_spec(machine: MachineFacts, config_ini: str, extra_lines: tuple[str, ...]) -> MachineSpec:
+    """Of a machine that is sliced for with this configuration of staff's ("" for ours), and the lines it may hold."""
     margins_mm = read_margins(parse_settings(config_ini), machine.bed)
-    return MachineSpec(machine.bed, machine.height_mm, nozzle_mm=float(machine.nozzle_mm), margins_mm=margins_mm)
+    return MachineSpec(
+        machine.bed,
+        machine.height_mm,
+        nozzle_mm=float(machine.nozzle_mm),
+        margins_mm=margins_mm,
+        extra_lines=extra_lines,
+    )
 
 
 def material_spec(material: Material) -> MaterialSpec:

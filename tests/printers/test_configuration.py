@@ -55,7 +55,7 @@ def test_a_dangerous_or_impossible_setting_is_refused_by_name(key: str, value: s
         read_configuration(exported(**{key: value}))
 
 
-@pytest.mark.parametrize("line", ["M112", "M118 //action:cancel", "M104 S400", "@pause", "M500", "G28 é", "M997"])
+@pytest.mark.parametrize("line", ["M112", "M118 //action:cancel", "M104 S400", "@pause", "G28 é", "M997", "M28"])
 @pytest.mark.parametrize("key", ["start_gcode", "layer_gcode", "end_gcode"])
 def test_gcode_off_the_list_is_refused_with_its_place(key: str, line: str) -> None:
     with pytest.raises(ConfigurationGcodeRefused, match=f"in “{key}” is refused at line 2: "):
@@ -113,7 +113,7 @@ def round_shape(radius: float, corners: int = 72) -> str:
 )
 def test_origin_form_and_size_of_the_bed_are_read(shape: str, bed: Bed) -> None:
     machine = read_configuration(configuration(bed_shape=shape, nozzle_diameter="0.6", max_print_height="300"))
-    assert machine == MachineFacts(bed, 300, Decimal("0.6"))
+    assert machine.machine == MachineFacts(bed, 300, Decimal("0.6"))
 
 
 def test_the_round_outlines_of_vendors_hold_tiny_numbers() -> None:
@@ -150,3 +150,38 @@ def test_beside_a_round_bed_it_is_the_way_from_its_rim() -> None:
 def test_scripts_that_go_far_beside_the_bed_are_refused() -> None:
     with pytest.raises(ConfigurationMovesTooFar, match="move 80 mm beside the bed; at most 40 mm"):
         read_configuration(configuration(end_gcode="G1 X300"))
+
+
+INLINE = "{if nozzle_diameter[0]==0.4}0.05{elsif nozzle_diameter[0]==0.6}0.03{else}0.02{endif}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"M900 K{INLINE} ; filament",
+        "{if layer_z < max_print_height}G1 Z{z_offset+min(layer_z+100, max_print_height)}{endif} F4000 ; up",
+        "M221 S{if layer_height<0.075}100{else}95{endif}",
+        ";{if layer_num == 2 }SET_FILAMENT_SENSOR SENSOR=x ENABLE=1{endif}",
+        "{if a}{if b}M107{else}M106 S{c}{endif}{else}M84{endif}",
+        "G1 X{print_bed_max[0]/2} Y[a[b]]",
+        "[start_filament_gcode]",
+    ],
+)
+def test_conditions_and_placeholders_inside_a_line_are_understood(line: str) -> None:
+    assert read_configuration(configuration(start_gcode=f"G28\\n{line}\\nG1 Z5")).unlisted == ()
+
+
+def test_each_branch_of_a_condition_is_read_with_its_line_in_the_script() -> None:
+    start = r"G28\n{if a}\nM106 S1\nM0112 S1\n{elsif b}M107{else}\nM84\n{endif}\nG1 Z5"
+    with pytest.raises(ConfigurationGcodeRefused, match="at line 4: the command M0112"):
+        read_configuration(configuration(start_gcode=start))
+
+
+def test_lines_that_a_person_may_answer_for_are_told_with_their_place() -> None:
+    start = r"G28\nprint_start BED=[bed[initial_tool]] ; macro\n{if a}M500{endif}"
+    unlisted = read_configuration(configuration(start_gcode=start, end_gcode="PRINT_END")).unlisted
+    assert [(line.script, line.number, line.text) for line in unlisted] == [
+        ("end_gcode", 1, "PRINT_END"),
+        ("start_gcode", 2, "print_start BED=[bed[initial_tool]]"),
+        ("start_gcode", 3, "M500"),
+    ]

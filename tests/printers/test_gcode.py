@@ -47,7 +47,7 @@ def test_a_command_on_the_list_passes(line: str) -> None:
         *["M0", "M1", "M20", "M28 x.gco", "M30 x.gco", "M32", "M81", "M108", "M110 N0", "M112", "M112;", "M301 P1"],
         *["M302", "M303", "M304", "M410", "M500", "M501", "M502", "M503", "M504", "M510", "M511", "M512", "M524"],
         *["M118 //action:cancel", "M552", "M554", "M575", "M600", "M851", "M906", "M997", "M999", "M42 P1 S255"],
-        *["G20", "G5", "G53", "G0.1", "M115"],
+        *["G20", "G5", "G53", "G0.1"],
     ],
 )
 def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
@@ -63,7 +63,6 @@ def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
         "N1 G1 X1*33",
         "G1 X1e3",
         "G1 Xnan",
-        "G1 X+1",
         "G1 X 1",
         "(hello)",
         "M117 //action:cancel",
@@ -80,6 +79,53 @@ def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
 )
 def test_a_line_that_is_no_plain_command_is_refused(line: str) -> None:
     assert "not a line of G-code" in refusal(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    """M907 E538|M907 E30 ; rest current|M420 S1 ; use the stored mesh|M115 U3.11.0 ; tell printer latest fw version
+    |M115|M300 S40 P10|M117 Heating... ; on the LCD|M117 Don't touch!|M702 C|M704 P0
+    |G80 ; mesh bed leveling|G34|G33|M413 S0
+    |M155 S2|M150 P0 ; turn off led|M141 S60|G1 Z+0.5 X+0.5 F300|M18 S180|M75|M77|M425 Z F0|Tx|Tc|M105|F4000 ; up
+    |M566 X480 Y480|G32""".replace("\n    |", "|").split("|"),
+)
+def test_a_harmless_command_of_stock_profiles_passes(line: str) -> None:
+    assert check("G1 X1 Y1 Z1", line).lines == 3
+
+
+def test_a_closed_machine_is_not_heated_beyond_its_air() -> None:
+    assert "M141 asks for 90 °C, more than 70 °C" in refusal("M141 S90")
+
+
+ANSWERED = dataclasses.replace(
+    LIMITS, extra_lines=("PRINT_START BED=[first_layer_bed_temperature] EXTRUDER={t[0] + 5}", "M500", "M92 E140")
+)
+
+
+@pytest.mark.parametrize("line", ["PRINT_START BED=60 EXTRUDER=215.5", "M500", "M500 ; keep it", "M92 E140"])
+def test_a_line_that_a_person_answers_for_passes_as_the_slicer_fills_it(line: str) -> None:
+    assert check(line, limits=ANSWERED).lines == 2
+    assert "nobody has taken responsibility" in refusal(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["PRINT_START BED=60", "PRINT_START BED=60 EXTRUDER=1 X=1", "M501", "M500 S1", "M92 E280", "PRINT_END"]
+)
+def test_an_answer_is_for_that_very_line(line: str) -> None:
+    assert "nobody has taken responsibility" in refusal(line, limits=ANSWERED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    """M112|M0112|M112.0|M999|M997|M28 x.gco|M29|M30 x.gco|M23 x.gco|M24|M32|M928|M110 N0|M118 hello|M81|M410
+    |M524|M552|@pause
+    |EMERGENCY_STOP|firmware_restart|RESTART|SAVE_CONFIG|RUN_SHELL_COMMAND CMD=x|RESPOND TYPE=command MSG=cancel
+    |m112|n1|CANCEL_PRINT
+    |M600 M112|PRINT_START A=$(x)|SET_TEXT MSG=a b|PRINT_START BED=60 M112""".replace("\n    |", "|").split("|"),
+)
+def test_for_what_can_harm_nobody_can_answer(line: str) -> None:
+    limits = dataclasses.replace(LIMITS, extra_lines=(line,))
+    assert "nobody has taken" not in refusal(line, limits=limits)
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,9 @@ from printers.slicer import (
     SlicerRefused,
     SliceTooComplex,
     UnreadableForSlicer,
-    last_message,
     parse_estimate,
     slice_model,
+    whole_message,
 )
 from tests import corpus
 from tests.printers.parts import GENERIC_220, MATERIALS, PETG, PLA, ball, box, configuration, prism, regular, write_stl
@@ -299,11 +299,11 @@ def test_each_end_of_the_slicer_has_its_words(
     assert "trace" not in str(caught.value)
 
 
-def test_the_last_message_holds_neither_trace_nor_path_nor_control_characters() -> None:
+def test_the_whole_message_holds_neither_trace_nor_path_nor_control_characters() -> None:
     text = f"old\n10 => Processing\nerror: bad \x1b[31m/etc/secret/model.stl: no\x07 {'x' * 300}\n{TRACE}\n"
-    assert last_message(text).startswith("bad model.stl: no x")
-    assert len(last_message(text)) == 200
-    assert last_message(TRACE) == ""
+    assert whole_message(text).startswith("old bad model.stl: no x")
+    assert whole_message(TRACE) == ""
+    assert len(whole_message("x" * 5000)) == 1500
 
 
 @pytest.mark.parametrize(

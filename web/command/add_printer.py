@@ -131,11 +131,15 @@ def _read_profile(request: PrinterRequest) -> tuple[str, MachineFacts]:
         return "", MachineFacts(place_bed(width, depth, request.bed), height, request.nozzle_mm)
     try:
         text = path.read_text()
-        return text, read_configuration(text)
+        facts = read_configuration(text)
     except (OSError, UnicodeDecodeError) as error:
         raise CannotAdd(f"{path} cannot be read: {error}") from error
     except DomainError as error:
         raise CannotAdd(f"{path}: {error}") from error
+    if facts.unlisted:
+        # Who answers for a line must be known by name, which only a login tells.
+        raise CannotAdd(f"{path}: give it on the page of the printer, because of the line “{facts.unlisted[0].text}”.")
+    return text, facts.machine
 
 
 def _find_site(session: Session, slug: str) -> Site:

@@ -100,6 +100,23 @@ class MachineFacts:
         return cls(bed, float(facts["height_mm"]), Decimal(facts["nozzle_mm"]))
 
 
+@dataclass(frozen=True)
+class UnlistedLine:
+    """A line of a configuration's script that is off our list of commands; `script` is its key, `number` from 1."""
+
+    script: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ConfigurationFacts:
+    """What a configuration that staff exported says of its machine, and the lines that a person must answer for."""
+
+    machine: MachineFacts
+    unlisted: tuple[UnlistedLine, ...] = ()
+
+
 def bed_of(outline: Sequence[Point]) -> Bed | None:
     """The bed of this outline; None when it is neither a rectangle nor a circle."""
     xs, ys = [x for x, _ in outline], [y for _, y in outline]

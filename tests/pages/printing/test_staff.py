@@ -326,46 +326,6 @@ def test_a_printers_trouble_is_told_in_the_readers_words(bob: Browser, world: Wo
     assert "HTTP 418 100% {odd}" in bob.get(f"/staff/printers/{world.printer.id}").text
 
 
-EXPORTED = "bed_shape = 0x0,250x0,250x210,0x210\nmax_print_height = 210\nlayer_height = 0.2\nnozzle_diameter = 0.4\n"
-
-
-def configure(browser: Browser, world: World, content: bytes, **fields: str) -> httpx.Response:
-    where = f"/staff/printers/{world.printer.id}/configuration"
-    return browser.post(where, fields, files={"file": ("mk3.ini", content)} if content else None)
-
-
-def test_staff_give_an_exported_configuration_and_go_back(bob: Browser, world: World) -> None:
-    assert configure(bob, world, EXPORTED.encode()).status_code == 303
-    assert world.printer.kind.config_ini == EXPORTED
-    configure(bob, world, b"", remove="yes")
-    assert world.printer.kind.config_ini == ""
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "First choose the .ini file"),
-        (b"\xff\xfe\x00", "not a text file"),
-        (b"hello", "not a configuration exported by PrusaSlicer"),
-        (EXPORTED.encode() + b"post_process = /bin/sh\n", "post_process"),
-        (b"# long\n" * 100_000, "larger than 256 kB"),
-    ],
-)
-def test_a_configuration_that_cannot_be_used_says_why_and_changes_nothing(
-    bob: Browser, world: World, content: bytes, said: str
-) -> None:
-    answer = configure(bob, world, content)
-    assert (answer.status_code, said in answer.text, world.printer.kind.config_ini) == (422, True, "")
-
-
-def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
-    bob: Browser, charlie: Browser, session: Session, world: World
-) -> None:
-    make_printer(session, make_site(session), kind=world.printer.kind)
-    assert configure(bob, world, EXPORTED.encode()).status_code == 403
-    assert configure(charlie, world, EXPORTED.encode()).status_code == 404
-
-
 def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: int) -> httpx.Response:
     """Bob adds a printer that there is already, with a key that works."""
     probe = asked(bob, session, url=printer.url, site_id=str(site_id))

@@ -20,17 +20,12 @@ from api.domain.printing.printers import find_printer_at
 from api.domain.printing.probes import Probe, ProbeStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.pages.printing.kinds import BED_PLACES
 from web.pages.staff_only import StaffReader
 from web.reasons import error_text
 from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
-
-BED_PLACES = {
-    BedPlace.CORNER: N_("Rectangular, origin at the front left corner"),
-    BedPlace.MIDDLE: N_("Rectangular, origin in the middle"),
-    BedPlace.ROUND: N_("Round (delta), origin in the middle"),
-}
 
 
 @router.get("/staff/printers/new")
