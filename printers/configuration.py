@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from api.domain.core.errors import N_, Invalid
 from api.domain.printing.beds import Bed, ConfigurationFacts, MachineFacts, UnlistedLine, bed_of
+from api.domain.printing.kinds import check_size
 from printers.gcode import GcodeUnlisted, GcodeUnsafe, check_line
 from printers.scripts import PLACEHOLDER, Margins, measure_margins, read_script
 
@@ -71,6 +72,8 @@ _NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitu
 _COORDINATE = r"-?\d+\.?\d*(?:e-?\d{1,3})?"
 # Brushes and parking places beside the bed are nearer than this.
 _MOST_MARGIN_MM = 40
+# Longer scripts, or more conditions, are no machine's, and reading them takes long.
+_LONGEST_SCRIPT, _MOST_CONDITIONS = 20_000, 200
 # What other slicers export; PrusaSlicer's own bundles also begin with a section.
 _OTHERS = {
     "Cura": re.compile(r"\[general\]\s[^\[]*^definition\s*=", re.MULTILINE),
@@ -129,7 +132,9 @@ def _read_machine(settings: Settings) -> MachineFacts:
     bed = bed_of([(float(x), float(y)) for x, _, y in corners])
     if bed is None:
         raise ConfigurationKeyRefused(key="bed_shape", why=N_("a bed is a rectangle or round"))
-    return MachineFacts(bed, float(settings["max_print_height"]), Decimal(settings["nozzle_diameter"]))
+    machine = MachineFacts(bed, float(settings["max_print_height"]), Decimal(settings["nozzle_diameter"]))
+    check_size(machine, field="file")
+    return machine
 
 
 def parse_settings(text: str) -> Settings:
@@ -150,6 +155,8 @@ def parse_settings(text: str) -> Settings:
 
 def _check_script(key: str, value: str) -> Iterator[UnlistedLine]:
     """The lines off our list that a person may take responsibility for; raises ConfigurationGcodeRefused at others."""
+    if len(value) > _LONGEST_SCRIPT or value.count("{") > _MOST_CONDITIONS:
+        raise ConfigurationKeyRefused(key=key, why=N_("the script is too long"))
     for line in read_script(value):
         if PLACEHOLDER.fullmatch(line.command):
             continue  # a script of its own, which is read in the sliced file

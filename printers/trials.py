@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from api.db import transaction
 from api.domain.core.errors import Busy, DomainError
@@ -54,9 +55,8 @@ def try_configuration(configuration_id: int) -> None:
     task = _begin(configuration_id)
     if task is None:
         return
-    drawing: dict[str, Any] = {"outline": task.machine.bed.outline()}
     try:
-        tries = [_record_of(task, material, quality, drawing) for material, quality in product(task.materials, Quality)]
+        tries, drawing = slice_cubes(task)
     except Busy as error:
         # The sweep asks again: what is in use stays.
         log.warning("configuration not tried", configuration=configuration_id, code=error.code())
@@ -64,6 +64,19 @@ def try_configuration(configuration_id: int) -> None:
     with transaction() as session:
         configuration = session.get_one(KindConfiguration, configuration_id)
         finish_trial(session, configuration=configuration, tries=tries, drawing=drawing, now=datetime.now(UTC))
+
+
+def slice_cubes(task: TrialTask) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """`KindConfiguration.tries` and `.drawing` of a trial. Raises Busy when there is no slicer now."""
+    drawing: dict[str, Any] = {"outline": task.machine.bed.outline()}
+    tries = [_record_of(task, material, quality, drawing) for material, quality in product(task.materials, Quality)]
+    return tries, drawing
+
+
+def choose_materials(session: Session) -> tuple[MaterialSpec, ...]:
+    """Three that are offered, those that behave most unlike each other first."""
+    offered = sorted(list_materials(session), key=lambda material: material.code not in _MATERIALS)
+    return tuple(material_spec(material) for material in offered[: len(_MATERIALS)])
 
 
 def _begin(configuration_id: int) -> TrialTask | None:
@@ -77,11 +90,10 @@ def _begin(configuration_id: int) -> TrialTask | None:
         except DomainError:
             machine = configuration.facts  # `finish_trial` says what is wrong
         lines = tuple(allowed.line for allowed in list_allowed_lines(session, kind))
-        offered = sorted(list_materials(session), key=lambda material: material.code not in _MATERIALS)
         return TrialTask(
             config_ini=configuration.config_ini,
             machine=machine_spec(machine, configuration.config_ini, lines),
-            materials=tuple(material_spec(material) for material in offered[: len(_MATERIALS)]),
+            materials=choose_materials(session),
         )
 
 

@@ -1,11 +1,13 @@
 """What of a configuration that staff exported is refused, and what it tells of the machine."""
 
 import math
+import time
 from decimal import Decimal
 
 import pytest
 
 from api.domain.printing.beds import Bed, BedForm, MachineFacts
+from api.domain.printing.kinds import SizeWrong
 from printers.configuration import (
     AnotherSlicersFile,
     ConfigurationBundle,
@@ -120,7 +122,9 @@ def test_the_round_outlines_of_vendors_hold_tiny_numbers() -> None:
     assert "e-1" in round_shape(130)
 
 
-@pytest.mark.parametrize("shape", ["0x0,100x0,50x80", "0x0,200x0,200x200,100x200,100x100,0x100"])
+@pytest.mark.parametrize(
+    "shape", ["0x0,100x0,50x80", f"0x0,{'9' * 400}x0,9x9,0x9", "0x0,200x0,200x200,100x200,100x100,0x100"]
+)
 def test_a_bed_of_another_form_is_refused(shape: str) -> None:
     with pytest.raises(ConfigurationKeyRefused, match="a rectangle or round"):
         read_configuration(configuration(bed_shape=shape))
@@ -185,3 +189,26 @@ def test_lines_that_a_person_may_answer_for_are_told_with_their_place() -> None:
         ("start_gcode", 2, "print_start BED=[bed[initial_tool]]"),
         ("start_gcode", 3, "M500"),
     ]
+
+
+@pytest.mark.parametrize("script", ["M107\\n" * 5000, "{if a}" * 5000, "{if a}M107{endif}" * 150])
+def test_a_script_that_is_no_machines_is_refused_at_once(script: str) -> None:
+    start_s = time.process_time()
+    with pytest.raises(ConfigurationKeyRefused, match="too long"):
+        read_configuration(configuration(start_gcode=script))
+    assert time.process_time() - start_s < 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bed_shape": "0x0,99999x0,99999x99999,0x99999"},
+        {"bed_shape": "0x0,5x0,5x5,0x5"},
+        {"max_print_height": "9999"},
+        {"nozzle_diameter": "7"},
+    ],
+)
+def test_a_machine_of_impossible_size_is_refused_beside_the_file(changes: dict[str, str]) -> None:
+    with pytest.raises(SizeWrong) as caught:
+        read_configuration(configuration(**changes))
+    assert caught.value.field == "file"

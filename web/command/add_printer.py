@@ -33,6 +33,8 @@ from printers.configuration import read_configuration
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 from printers.probing import note_servers
+from printers.slicing import machine_spec
+from printers.trials import TrialTask, choose_materials, slice_cubes
 from web.command.errors import CommandError
 
 # OctoPrint drops a request for a key that is not polled for five seconds.
@@ -83,6 +85,9 @@ def add_to_fleet(request: PrinterRequest) -> str:
         with transaction() as session:
             _find_site(session, request.site)
             _refuse_twice(session, address, server)
+            materials = choose_materials(session)
+        if config:
+            _try_profile(TrialTask(config, machine_spec(machine, config, ()), materials))
         # No transaction is open while the printer is asked: that may take minutes.
         key = request.key or ask_key(address)
         version = _probe(address, key)
@@ -140,6 +145,18 @@ def _read_profile(request: PrinterRequest) -> tuple[str, MachineFacts]:
         # Who answers for a line must be known by name, which only a login tells.
         raise CannotAdd(f"{path}: give it on the page of the printer, because of the line “{facts.unlisted[0].text}”.")
     return text, facts.machine
+
+
+def _try_profile(task: TrialTask) -> None:
+    """Raises CannotAdd unless all test slices succeed, as on the page of the printer's type."""
+    try:
+        tries, _ = slice_cubes(task)
+    except DomainError as error:
+        raise CannotAdd(str(error)) from error
+    for attempt in tries:
+        if "code" in attempt:
+            reasons = "; ".join(attempt["params"].values()) or attempt["code"]
+            raise CannotAdd(f"A test slice failed ({attempt['material']}, {attempt['quality']}): {reasons}")
 
 
 def _find_site(session: Session, slug: str) -> Site:

@@ -163,9 +163,9 @@ def allow_line(session: Session, *, kind: PrinterKind, line: str, actor: User, n
     waiting = find_configuration(session, kind, _S.HELD)
     if waiting is None or line not in waiting.unlisted_lines:
         raise LineNotNeeded()
-    for known in list_allowed_lines(session, kind):
-        if known.line == line:
-            return known
+    for other in list_allowed_lines(session, kind):
+        if other.line == line:
+            return other
     allowed = AllowedLine(kind_id=kind.id, line=line, allowed_by=actor.id, allowed_at=now)
     session.add(allowed)
     session.flush()

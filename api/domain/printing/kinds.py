@@ -69,10 +69,7 @@ class ConfigurationNozzleWrong(Invalid):
 
 def get_or_create_kind(session: Session, *, machine: MachineFacts, config_ini: str = "") -> PrinterKind:
     """The kind of this machine and of this configuration. Raises SizeWrong."""
-    bed = machine.bed
-    sides = (bed.width_mm, bed.depth_mm, machine.height_mm)
-    if not all(20 <= side <= 2000 for side in sides) or not Decimal("0.1") <= machine.nozzle_mm <= 2:
-        raise SizeWrong()
+    check_size(machine, field="width_mm")
     facts = _columns(machine)
     same = select(PrinterKind).filter_by(config_ini=config_ini, **facts)
     if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
@@ -81,6 +78,13 @@ def get_or_create_kind(session: Session, *, machine: MachineFacts, config_ini: s
     session.add(kind)
     session.flush()
     return kind
+
+
+def check_size(machine: MachineFacts, *, field: str) -> None:
+    """Raises SizeWrong, beside `field`, for what no machine measures."""
+    sides = (machine.bed.width_mm, machine.bed.depth_mm, machine.height_mm)
+    if not all(20 <= side <= 2000 for side in sides) or not Decimal("0.1") <= machine.nozzle_mm <= 2:
+        raise SizeWrong(field=field)
 
 
 def _columns(machine: MachineFacts) -> dict[str, float | Decimal | BedForm]:

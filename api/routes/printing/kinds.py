@@ -20,14 +20,14 @@ from api.domain.printing.kinds import PrinterKind
 router = APIRouter(prefix="/api/v1/kinds", tags=["printers"])
 
 
-class LineOut(BaseModel):
+class AllowedLineOut(BaseModel):
     id: int
     line: str
     allowed_by: str = Field(description="Who takes responsibility for it.")
     allowed_at: datetime
 
     @classmethod
-    def of(cls, line: AllowedLine) -> LineOut:
+    def of(cls, line: AllowedLine) -> AllowedLineOut:
         return cls(id=line.id, line=line.line, allowed_by=line.person.name, allowed_at=line.allowed_at)
 
 
@@ -63,7 +63,7 @@ class KindOut(BaseModel):
     is_configured: bool = Field(description="False: sliced for with the built-in settings.")
     in_use: ConfigurationOut | None
     latest: ConfigurationOut | None = Field(description="One that is held, being tried, or was refused.")
-    allowed_lines: list[LineOut]
+    allowed_lines: list[AllowedLineOut]
 
     @classmethod
     def of(cls, session: Session, kind: PrinterKind) -> KindOut:
@@ -80,7 +80,7 @@ class KindOut(BaseModel):
             is_configured=bool(kind.config_ini),
             in_use=ConfigurationOut.of(used) if used else None,
             latest=ConfigurationOut.of(latest) if latest else None,
-            allowed_lines=[LineOut.of(line) for line in configurations.list_allowed_lines(session, kind)],
+            allowed_lines=[AllowedLineOut.of(line) for line in configurations.list_allowed_lines(session, kind)],
         )
 
 
@@ -90,7 +90,7 @@ class ConfigurationIn(BaseModel):
     text: str = Field(max_length=1_000_000, description="What PrusaSlicer's Export Config wrote.")
 
 
-class LineIn(BaseModel):
+class AnswerIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     line: str = Field(max_length=300, examples=["PRINT_START BED=[first_layer_bed_temperature]"])
@@ -123,7 +123,7 @@ def remove(kind_id: int, session: DbSession, user: CurrentUser, now: Now) -> Kin
 
 
 @router.post("/{kind_id}/lines", status_code=status.HTTP_201_CREATED)
-def allow(kind_id: int, body: LineIn, session: DbSession, user: CurrentUser, now: Now) -> KindOut:
+def allow(kind_id: int, body: AnswerIn, session: DbSession, user: CurrentUser, now: Now) -> KindOut:
     """Take responsibility, by your name, for a line of the configuration that is held."""
     kind = configurations.get_kind(session, kind_id, user=user)
     configurations.allow_line(session, kind=kind, line=body.line, actor=user, now=now)

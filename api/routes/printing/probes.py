@@ -57,10 +57,10 @@ class AddIn(BaseModel):
 
     def machine(self, answer: MachineFacts | None) -> MachineFacts:
         """What was sent, over what the printer told, over a usual machine."""
-        known = answer or MachineFacts(place_bed(220, 220, BedPlace.CORNER), 250, Decimal("0.4"))
-        width, depth, height = self.volume_mm or (known.bed.width_mm, known.bed.depth_mm, known.height_mm)
-        bed = place_bed(width, depth, self.bed or known.bed.place)
-        return MachineFacts(bed, height, self.nozzle_mm or known.nozzle_mm)
+        base = answer or MachineFacts(place_bed(220, 220, BedPlace.CORNER), 250, Decimal("0.4"))
+        width, depth, height = self.volume_mm or (base.bed.width_mm, base.bed.depth_mm, base.height_mm)
+        bed = place_bed(width, depth, self.bed or base.bed.place)
+        return MachineFacts(bed, height, self.nozzle_mm or base.nozzle_mm)
 
 
 class AddedOut(BaseModel):

@@ -49,7 +49,9 @@ def test_staff_give_a_configuration_see_it_tried_with_a_picture_and_go_back(
 ) -> None:
     assert page_of(world) in bob.get(f"/staff/printers/{world.printer.id}").text
     assert give(bob, world, configuration().encode()).status_code == 303
-    assert "is being tried" in bob.get(page_of(world)).text
+    page = bob.get(page_of(world)).text
+    assert "is being tried" in page
+    assert f"{world.printer.name} (" in page
     finish(session, world)
     page = bob.get(page_of(world)).text
     assert "9 test slices succeeded" in page

@@ -18,6 +18,7 @@ from api.domain.printing import configurations
 from api.domain.printing.beds import BedPlace, ConfigurationFacts
 from api.domain.printing.configurations import ConfigurationStatus, KindConfiguration
 from api.domain.printing.kinds import PrinterKind
+from api.domain.printing.printers import list_printers
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
@@ -66,6 +67,7 @@ def _draw(reader: PageReader, session: Session, kind: PrinterKind, form: Form, *
         status=status,
         form=form,
         kind=kind,
+        printers=[printer for printer in list_printers(session) if printer.kind_id == kind.id],
         bed_place=BED_PLACES[kind.bed.place],
         used=used,
         latest=latest,
@@ -121,10 +123,10 @@ def configure(reader: StaffReader, session: DbSession, user: CurrentUser, kind_i
             message = N_("{kind}: slicing with the built-in settings again.")
         else:
             text = _read(form)
-            given = configurations.give_configuration(
+            configuration = configurations.give_configuration(
                 session, kind=kind, config_ini=text, facts=read(text), actor=user, now=reader.now
             )
-            if given.status == _S.HELD:
+            if configuration.status == _S.HELD:
                 message = N_("{kind}: the configuration waits for you to check some lines.")
     if form.errors:
         return _draw(reader, session, kind, form, status=form.status)
