@@ -32,6 +32,7 @@ from api.domain.messages.notifications import enqueue_unsent
 from api.domain.messages.purges import enqueue_purges
 from api.domain.messages.reminders import send_due
 from api.domain.people.accounts import purge_sessions
+from api.domain.printing.configurations import enqueue_lost_trials
 from api.domain.printing.jobs import enqueue_unsettled
 from api.domain.printing.maintenance import keep_maintenance
 from api.domain.printing.printers import enqueue_reconcile, list_printers
@@ -118,6 +119,7 @@ def background_duties() -> list[Duty]:
         _verb("line", review_line),
         _verb("reminders", send_due),
         Duty("slices", retry_slices, MINUTE_S),
+        _verb("configurations", enqueue_lost_trials),
         _verb("settling", enqueue_unsettled),
         _verb("maintenance", keep_maintenance),
         _verb("letters", enqueue_unsent),

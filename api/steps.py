@@ -33,6 +33,7 @@ STEPS = {
     # Dispatch has a queue, and so a process, of its own: no slicer can delay a printer.
     "reconcile": Step("printers.reconcile:reconcile", DISPATCH),
     "slice": Step("printers.slicing:make_slice", SLICE),
+    "try_configuration": Step("printers.trials:try_configuration", SLICE),
     "settle_job": Step("api.domain.printing.jobs:settle_job", MAIL, is_verb=True),
     "probe_printer": Step("printers.probing:probe_printer", PROBE),
     "tidy_printers": Step("printers.housekeeping:tidy_printers", PROBE),

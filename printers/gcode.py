@@ -7,12 +7,25 @@ key may not: `M500` writes the firmware's settings, `M118 //action:cancel` cance
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from api.domain.core.errors import Invalid
+from api.domain.printing.beds import Bed, BedForm
+from printers.commands import (
+    ALLOWED,
+    CHAMBER_MAX_C,
+    COMMAND,
+    MOVE,
+    PERCENT_MAX,
+    REMARK,
+    TEXT,
+    WORD,
+    line_pattern,
+    may_be_allowed,
+)
+from printers.scripts import NO_MARGINS, Margins
 
 # The last line of every file of ours: one that does not end with it was cut off on its way.
 END_MARKER = b"; etabli: end of plate\n"
@@ -25,24 +38,29 @@ class GcodeUnsafe(Invalid):
     """The G-code is refused at line {line}: {why}."""
 
 
+class GcodeUnlisted(GcodeUnsafe):
+    """The G-code is refused at line {line}: nobody has taken responsibility for “{command}”."""
+
+
 @dataclass(frozen=True)
 class GcodeLimits:
     """What the machine and its material can take. Lengths in mm, temperatures in °C, feed in mm/min.
 
-    `margin_mm` is how far beside the bed (not above the height) the nozzle may go.
+    `margins_mm` is how far beside the bed the nozzle may go: left, front, right, back.
     """
 
-    width_mm: float
-    depth_mm: float
+    bed: Bed
     height_mm: float
     nozzle_max_c: float
     bed_max_c: float
     feed_max_mm_min: float = 36_000
-    margin_mm: float = 0.0
+    margins_mm: Margins = NO_MARGINS
     dwell_max_s: float = 60
     line_max_bytes: int = 256
     comment_max_bytes: int = 16_384
     tools: int = 1
+    # Lines off the list that a person took responsibility for, as they stand in the scripts of a configuration.
+    extra_lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,64 +75,7 @@ class GcodeFacts:
     bed_c: float
 
 
-# Bounded in length: a number of 400 digits ended the reading thread of OctoPrint's Virtual Printer (measured).
-_NUMBER = r"-?(?:\d{1,9}\.?\d{0,9}|\.\d{1,9})"
-_COMMENT = r"[ \t]*(?:;[\t\x20-\x7e]*)?\r?"
-# Nine of ten lines of a sliced file: a straight move with its words in the order that slicers write. One expression
-# reads them whole, because the general way below takes four times as long (measured).
-_MOVE = re.compile(
-    rf"G[01](?: X({_NUMBER}))?(?: Y({_NUMBER}))?(?: Z({_NUMBER}))?(?: E{_NUMBER})?(?: F({_NUMBER}))?{_COMMENT}".encode()
-).fullmatch
-_REMARK = re.compile(rb"[ \t]*(?:;[\t\x20-\x7e]*)?\r?").fullmatch
-_COMMAND = re.compile(rf"[ \t]*([GMT]\d{{1,4}}(?:\.\d)?)((?:[ \t]*[A-Z](?:{_NUMBER})?)*){_COMMENT}".encode()).fullmatch
-_WORD = re.compile(rf"([A-Z])({_NUMBER})?")
-# Commands that carry text. M117 may not hold "//" or "!!": OctoPrint acts on such lines when a firmware echoes them.
-_TEXT = re.compile(
-    rb"M117(?: (?!.*(?://|!!))[A-Za-z0-9 .,:%/()=+_-]{0,64})?\r?"
-    rb'|M862\.[1-6](?:[ \t]*[PTAQ] ?(?:"[A-Za-z0-9 .+_-]{0,40}"|[\d.]{1,9}))*[ \t]*(?:;[\t\x20-\x7e]*)?\r?'
-    rb"|M486 (?:S-?\d{1,5}|T\d{1,5}|A[A-Za-z0-9 ._-]{0,64})\r?"
-).fullmatch
-
 _AXES = "XYZ"
-_MOVING = "XYZEF"
-# Every command that a file may hold, with the words that it may carry. G92 may only set E, so that no place shifts.
-ALLOWED: dict[str, str] = {
-    "G0": _MOVING + "S",
-    "G1": _MOVING + "S",
-    "G2": _MOVING + "IJ",
-    "G3": _MOVING + "IJ",
-    "G4": "SP",
-    "G10": "S",
-    "G11": "S",
-    "G21": "",
-    "G28": "XYZOWR",
-    "G29": "ACFHJLPWXY",
-    "G90": "",
-    "G91": "",
-    "G92": "E",
-    "M73": "PRQSCD",
-    "M82": "",
-    "M83": "",
-    "M84": "XYZES",
-    "M104": "ST",
-    "M109": "SRT",
-    "M140": "S",
-    "M190": "SR",
-    "M106": "SP",
-    "M107": "P",
-    "M200": "DSTL",
-    "M201": "XYZETFS",
-    "M202": "XYZET",
-    "M203": "XYZET",
-    "M204": "PRTSXYZ",
-    "M205": "XYZEJBST",
-    "M220": "SBR",
-    "M221": "ST",
-    "M400": "",
-    "M900": "KLTS",
-}
-# Speed and flow in percent: they scale every feed that was checked, so they are bounded too.
-_PERCENT_MAX = {"M220": 200.0, "M221": 200.0}
 
 
 class _Reader:
@@ -130,15 +91,20 @@ class _Reader:
         self.high = [-math.inf] * 3
         self.nozzle_c = 0.0
         self.bed_c = 0.0
-        m = limits.margin_mm
-        self.floor = (-m, -m, 0.0)
-        self.ceiling = (limits.width_mm + m, limits.depth_mm + m, limits.height_mm)
+        bed, (left, front, right, back) = limits.bed, limits.margins_mm
+        self.floor = (bed.x_mm - left, bed.y_mm - front, 0.0)
+        self.ceiling = (bed.x_mm + bed.width_mm + right, bed.y_mm + bed.depth_mm + back, limits.height_mm)
+        self.middle = bed.middle_mm
+        is_round = bed.form is BedForm.ROUND
+        self.extra = [line_pattern(extra) for extra in limits.extra_lines]
+        self.radius = bed.width_mm / 2 + max(limits.margins_mm) if is_round else math.inf
 
     def refuse(self, why: str) -> GcodeUnsafe:
         return GcodeUnsafe(line=self.line, why=why)
 
     def read(self, lines: Iterable[bytes]) -> None:
-        longest, move, limits = self.limits.line_max_bytes, _MOVE, self.limits
+        longest, move, limits = self.limits.line_max_bytes, MOVE, self.limits
+        is_round = self.radius < math.inf
         for self.line, line in enumerate(lines, 1):
             if len(line) > longest and not self._is_remark(line):
                 raise self.refuse(f"the line is longer than {longest} characters")
@@ -152,13 +118,15 @@ class _Reader:
                     self._go(1, float(y))
                 if z is not None:
                     self._go(2, float(z))
-            elif _REMARK(line):
+                if is_round:
+                    self._stay_round(self.position[0], self.position[1])
+            elif REMARK(line):
                 self.layers += line.startswith(b";LAYER_CHANGE")
             else:
                 self._command(line)
 
     def _is_remark(self, line: bytes) -> bool:
-        return len(line) <= self.limits.comment_max_bytes and _REMARK(line) is not None
+        return len(line) <= self.limits.comment_max_bytes and REMARK(line) is not None
 
     def _go(self, axis: int, value: float) -> None:
         if self.relative:
@@ -177,12 +145,17 @@ class _Reader:
                 raise self.refuse(f"{_AXES[axis]} {value:g} mm is outside the machine")
             self.high[axis] = value
 
+    def _stay_round(self, x: float, y: float) -> None:
+        if math.dist((x, y), self.middle) > self.radius + 1e-6:
+            raise self.refuse(f"X {x:g} mm, Y {y:g} mm is outside the round bed")
+
     def _command(self, line: bytes) -> None:
-        if _TEXT(line):
+        if TEXT(line):
             return
-        m = _COMMAND(line)
+        m = COMMAND(line)
         if m is None:
-            raise self.refuse(f"“{_printable(line)}” is not a line of G-code that we know")
+            self._unlisted(line, f"“{_printable(line)}” is not a line of G-code that we know")
+            return
         code, rest = m[1].decode(), m[2].decode()
         if code.startswith("T"):
             self._tool(code, rest)
@@ -191,7 +164,15 @@ class _Reader:
             if handler := _HANDLERS.get(code):
                 handler(self, code, words)
         else:
-            raise self.refuse(f"the command {code} is not allowed")
+            self._unlisted(line, f"the command {code} is not allowed")
+
+    def _unlisted(self, line: bytes, why: str) -> None:
+        """Pass only what a person has taken responsibility for."""
+        command = line.decode("ascii", "replace").partition(";")[0].strip()
+        if not may_be_allowed(command):
+            raise self.refuse(why)
+        if not any(pattern.fullmatch(command) for pattern in self.extra):
+            raise GcodeUnlisted(line=self.line, why=why, command=command)
 
     def _tool(self, code: str, rest: str) -> None:
         if rest.strip() or int(float(code[1:])) >= self.limits.tools:
@@ -199,7 +180,7 @@ class _Reader:
 
     def _words(self, code: str, rest: str) -> Words:
         words: Words = {}
-        for letter, number in _WORD.findall(rest):
+        for letter, number in WORD.findall(rest):
             if letter in words:
                 raise self.refuse(f"{letter} stands twice in one {code}")
             if letter not in ALLOWED[code]:
@@ -220,6 +201,7 @@ class _Reader:
         for axis, letter in enumerate(_AXES):
             if letter in numbers:
                 self._go(axis, numbers[letter])
+        self._stay_round(self.position[0], self.position[1])
 
     def _arc(self, code: str, words: Words) -> None:
         """Bounds by the end of the arc, and by each of the circle's four outermost points that it passes."""
@@ -238,6 +220,11 @@ class _Reader:
         ):
             if (quarter * math.pi / 2 - start) % math.tau < sweep:
                 self._bound(axis, value)
+        if self.radius < math.inf:
+            # Of an arc as of a polygon: between two corners of 5 degrees it bulges by a thousandth of its radius.
+            for step in range(math.ceil(sweep / math.radians(5))):
+                turn = start + step * math.radians(5)
+                self._stay_round(cx + radius * math.cos(turn), cy + radius * math.sin(turn))
 
     def _dwell(self, code: str, words: Words) -> None:
         numbers = self._numbers(code, words)
@@ -278,9 +265,12 @@ class _Reader:
             raise self.refuse(f"{code} asks for {celsius:g} °C, more than {highest_c:g} °C")
         return celsius
 
+    def _chamber(self, code: str, words: Words) -> None:
+        self._heat(code, words, CHAMBER_MAX_C)
+
     def _percent(self, code: str, words: Words) -> None:
         percent = self._numbers(code, {k: v for k, v in words.items() if k == "S"}).get("S", 100.0)
-        if not 0 < percent <= _PERCENT_MAX[code]:
+        if not 0 < percent <= PERCENT_MAX[code]:
             raise self.refuse(f"{code} may not ask for {percent:g} %")
 
     def facts(self) -> GcodeFacts:
@@ -303,6 +293,7 @@ _HANDLERS: dict[str, Callable[[_Reader, str, Words], None]] = {
     **dict.fromkeys(["G90", "G91"], _Reader._mode),
     **dict.fromkeys(["M104", "M109"], _Reader._nozzle),
     **dict.fromkeys(["M140", "M190"], _Reader._bed),
+    **dict.fromkeys(["M141", "M191"], _Reader._chamber),
     **dict.fromkeys(["M220", "M221"], _Reader._percent),
     "G4": _Reader._dwell,
     "G28": _Reader._home,
@@ -321,10 +312,8 @@ def check_gcode(source: Path | bytes, limits: GcodeLimits) -> GcodeFacts:
 def check_line(line: str, *, nozzle_max_c: float, bed_max_c: float) -> None:
     """One line of a start or end script: the list, the words and the temperatures count. Raises GcodeUnsafe."""
     # Where the nozzle is cannot be known out of context, so the volume is without bounds.
-    nowhere = math.inf
-    limits = GcodeLimits(nowhere, nowhere, nowhere, nozzle_max_c, bed_max_c, margin_mm=nowhere)
-    reader = _Reader(limits)
-    reader.floor = (-nowhere, -nowhere, -nowhere)
+    reader = _Reader(GcodeLimits(Bed(0, 0), 0, nozzle_max_c, bed_max_c))
+    reader.floor, reader.ceiling = (-math.inf,) * 3, (math.inf,) * 3
     reader.read([line.encode()])
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from api.domain.printing.beds import MachineFacts
 from api.domain.printing.states import Machine
 
 
@@ -45,12 +46,14 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What a new printer answers: its server's version, whose key it is, and the missing rights."""
+    """What a new printer answers: its server's version, whose key it is, the missing rights, and its machine."""
 
     version: str
     user: str
     missing_rights: tuple[str, ...] = ()
     dangerous_rights: tuple[str, ...] = ()  # more than we need, e.g. ADMIN or SETTINGS
+    # What its server has been told of the machine; None when it says nothing usable.
+    machine: MachineFacts | None = None
 
 
 class PrinterError(Exception):

@@ -68,6 +68,7 @@ def _probe_with_key(probe_id: int, url: str, key: str) -> None:
             user=answer.user,
             missing=list(answer.missing_rights),
             dangerous=list(answer.dangerous_rights),
+            machine=answer.machine.as_json() if answer.machine else None,
         )
 
 

@@ -1,4 +1,4 @@
-"""Writes the complete PrusaSlicer configuration of a machine, a material and a quality; checks one that staff upload.
+"""Writes the complete PrusaSlicer configuration of a machine, a material and a quality.
 
 No key is left out, because a model file could set what the configuration omits; and none may run a program.
 """
@@ -6,15 +6,16 @@ No key is left out, because a model file could set what the configuration omits;
 from __future__ import annotations
 
 import functools
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib import resources
 
-from api.domain.core.errors import N_, Invalid
 from api.domain.pricing.materials import LAYER_MM, Quality
+from api.domain.printing.beds import Bed, BedForm
 from api.domain.printing.plates import SPACING_MM
-from printers.gcode import GcodeLimits, GcodeUnsafe, check_line
+from printers.configuration import MACHINE_KEY, Settings, parse_settings
+from printers.gcode import GcodeLimits
+from printers.scripts import NO_MARGINS, Margins
 
 _START = """\
 G21
@@ -27,36 +28,47 @@ M109 S[first_layer_temperature]
 G28
 G92 E0
 G1 Z2 F600
-G1 X5 Y2 F6000
+G1 X{print_bed_min[0] + 5} Y{print_bed_min[1] + 2} F6000
 G1 Z0.28 F600
-G1 X{0.45 * print_bed_max[0]} E10 F1200
+G1 X{print_bed_min[0] + 0.45 * print_bed_size[0]} E10 F1200
 G1 E-0.5 F2400
 G92 E0
 G1 Z2 F600
 """
+# On a round bed the corner is beside the bed: along a chord at its front.
+_ROUND_START = _START.replace(
+    "G1 X{print_bed_min[0] + 5} Y{print_bed_min[1] + 2} F6000",
+    "G1 X{print_bed_min[0] + 0.3 * print_bed_size[0]} Y{print_bed_min[1] + 0.05 * print_bed_size[1]} F6000",
+).replace("0.45 * print_bed_size[0]", "0.7 * print_bed_size[0]")
 _END = """\
 G1 E-2 F2400
 G1 Z{min(max_layer_z + 10, max_print_height)} F600
-G1 X5 Y{0.95 * print_bed_max[1]} F6000
+G1 X{print_bed_min[0] + 5} Y{print_bed_min[1] + 0.95 * print_bed_size[1]} F6000
 M104 S0
 M140 S0
 M107
 M84
 """
+_ROUND_END = _END.replace("print_bed_min[0] + 5", "print_bed_min[0] + 0.5 * print_bed_size[0]")
 
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """A printer kind: build volume from the corner 0 0 0, in mm; the scripts may hold PrusaSlicer's placeholders."""
+    """A printer kind, in mm. The scripts may hold PrusaSlicer's placeholders; "" stands for ours.
 
-    width_mm: float = 220
-    depth_mm: float = 220
+    `margins_mm` is how far beside the bed its scripts may purge or park: left, front, right, back.
+    """
+
+    bed: Bed = field(default_factory=lambda: Bed(220, 220))
     height_mm: float = 250
     nozzle_mm: float = 0.4
     nozzle_max_c: int = 260
     bed_max_c: int = 100
-    start_gcode: str = _START
-    end_gcode: str = _END
+    margins_mm: Margins = NO_MARGINS
+    # Lines off our list that a person took responsibility for.
+    extra_lines: tuple[str, ...] = ()
+    start_gcode: str = ""
+    end_gcode: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,64 +93,30 @@ _SOLID = {Quality.DRAFT: (4, 3), Quality.STANDARD: (5, 4), Quality.FINE: (8, 6)}
 _FIRST_MM = 0.2
 
 
-class NotASlicerConfiguration(Invalid):
-    """This is not a configuration exported by PrusaSlicer: in PrusaSlicer, use File > Export > Export Config."""
-
-    field = "file"
-
-
-class ConfigurationBundle(Invalid):
-    """This is a bundle of several configurations: export a single one with File > Export > Export Config."""
-
-    field = "file"
-
-
-class ConfigurationTooLong(Invalid):
-    """The configuration is larger than {limit_kb} kB."""
-
-    field = "file"
-
-
-class ConfigurationKeyRefused(Invalid):
-    """The setting “{key}” is refused: {why}."""
-
-    field = "file"
-
-
-class ConfigurationGcodeRefused(Invalid):
-    """The G-code in “{key}” is refused at line {line}: {why}."""
-
-    field = "file"
-
-
-Settings = dict[str, str]
-
-
 @functools.cache
 def _base() -> Settings:
     text = resources.files("printers").joinpath("profiles", "base.ini").read_text("utf-8")
-    return _parse(text)
+    return parse_settings(text)
 
 
 def render_profile(machine: MachineSpec, material: MaterialSpec, quality: Quality, base_ini: str | None = None) -> str:
     """The whole configuration as an ini text, the same for the same arguments.
 
-    `base_ini` is a configuration that staff exported (and `check_profile` accepted). Its settings win over ours, except
-    for the bed, the nozzle, the material's density and price, and all that could run a program or reveal a secret.
+    `base_ini` is a configuration that staff exported (and `read_configuration` accepted). It tells about the machine
+    only; material and quality are ours, because members choose and pay for them.
     """
-    settings = _base() | _machine(machine) | _material(material) | _quality(quality, machine.nozzle_mm)
+    settings = _base() | _machine(machine)
     if base_ini is not None:
-        own = _parse(base_ini)
-        # Only keys that our own version knows: others could not be checked.
-        settings |= {key: own[key] for key in settings.keys() & own.keys()}
-    settings |= _forced(machine, material)
+        settings |= _exported_machine(parse_settings(base_ini))
+    settings |= _material(material) | _quality(quality, machine.nozzle_mm) | _forced(machine, material)
     return "".join(f"{key} = {value}".rstrip() + "\n" for key, value in sorted(settings.items()))
 
 
 def gcode_limits(machine: MachineSpec) -> GcodeLimits:
     return GcodeLimits(
-        width_mm=machine.width_mm,
-        depth_mm=machine.depth_mm,
+        bed=machine.bed,
+        margins_mm=machine.margins_mm,
+        extra_lines=machine.extra_lines,
         height_mm=machine.height_mm + 0.5,  # the nozzle hops over the last layer
         nozzle_max_c=machine.nozzle_max_c,
         bed_max_c=machine.bed_max_c,
@@ -147,14 +125,27 @@ def gcode_limits(machine: MachineSpec) -> GcodeLimits:
 
 def _machine(machine: MachineSpec) -> Settings:
     line_mm = f"{machine.nozzle_mm * 1.125:.3g}"
+    is_round = machine.bed.form is BedForm.ROUND
+    start = machine.start_gcode or (_ROUND_START if is_round else _START)
+    end = machine.end_gcode or (_ROUND_END if is_round else _END)
     widths = ["", "external_perimeter_", "perimeter_", "infill_", "solid_infill_", "first_layer_"]
     return {
         **{f"{name}extrusion_width": line_mm for name in widths},
         "top_infill_extrusion_width": f"{machine.nozzle_mm:g}",
         "support_material_extrusion_width": f"{machine.nozzle_mm * 0.9:.3g}",
-        "start_gcode": _escape(machine.start_gcode),
-        "end_gcode": _escape(machine.end_gcode),
+        "start_gcode": _escape(start),
+        "end_gcode": _escape(end),
     }
+
+
+def _exported_machine(own: Settings) -> Settings:
+    """The machine's keys of a configuration that staff exported."""
+    # Only keys that our own version knows: others could not be checked.
+    machine = {key: own[key] for key in _base().keys() & own.keys() if MACHINE_KEY.fullmatch(key)}
+    if own.get("use_relative_e_distances") == "0":
+        # Ours resets E at each layer, which only relative distances allow.
+        machine.setdefault("before_layer_gcode", "")
+    return machine
 
 
 def _material(material: MaterialSpec) -> Settings:
@@ -168,7 +159,6 @@ def _material(material: MaterialSpec) -> Settings:
         "min_fan_speed": str(material.fan_min_percent),
         "max_fan_speed": str(material.fan_max_percent),
         "bridge_fan_speed": str(material.fan_max_percent),
-        "filament_diameter": "1.75",
     }
 
 
@@ -185,20 +175,17 @@ def _quality(quality: Quality, nozzle_mm: float) -> Settings:
 
 
 def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
-    # A hundredth around the bed: a model drawn as large as the bed is a bit larger in the 32-bit floats of its file.
-    w, d = f"{machine.width_mm + 0.01:g}", f"{machine.depth_mm + 0.01:g}"
     # Empty, because they run programs or carry data that no printer needs; `never` are commands off our list.
     silent = ["post_process", "gcode_substitutions", "thumbnails", "notes", "printer_notes", "printer_model"]
     never = ["color_change_gcode", "pause_print_gcode", "template_custom_gcode", "colorprint_heights"]
     return {
         **dict.fromkeys([*silent, *never], ""),
         "filament_notes": '""',
-        "bed_shape": f"-0.01x-0.01,{w}x-0.01,{w}x{d},-0.01x{d}",
+        "bed_shape": _bed_shape(machine.bed),
         "max_print_height": f"{machine.height_mm:g}",
         "nozzle_diameter": f"{machine.nozzle_mm:g}",
         "filament_density": f"{material.density_g_cm3:f}",
         "filament_cost": f"{material.cost_per_kg:f}",
-        "gcode_flavor": "marlin",
         "gcode_comments": "0",
         "gcode_label_objects": "0",
         "printer_technology": "FFF",
@@ -208,75 +195,12 @@ def _forced(machine: MachineSpec, material: MaterialSpec) -> Settings:
     }
 
 
-_LONGEST_BYTES = 256 * 1024
-_LINE = re.compile(r"([a-z0-9_]{1,80})\s*=\s?(.*)")
-_NAMES_A_PROGRAM = re.compile(r"post_process|script|exec|command|plugin|substitution")
-# Scripts that `_forced` empties, so that they never reach a printer of ours.
-_UNUSED_GCODE = {"color_change_gcode", "pause_print_gcode", "template_custom_gcode"}
-_VALUES: list[tuple[str, re.Pattern[str], str]] = [
-    ("printer_technology", re.compile("FFF"), N_("only filament printers (FFF) are supported")),
-    ("gcode_flavor", re.compile("marlin2?|reprap|reprapfirmware"), N_("only Marlin G-code is supported")),
-    ("nozzle_diameter", re.compile(r"\d*\.?\d+"), N_("only printers with one nozzle are supported")),
-    ("layer_height", re.compile(r"0?\.\d+|1"), N_("a layer is between 0 and 1 mm")),
-    ("filament_diameter", re.compile(r"1\.75|2\.85|3"), N_("filament is 1.75 or 2.85 mm")),
-    ("max_print_height", re.compile(r"\d{1,4}(\.\d*)?"), N_("this is not a height")),
-    ("bed_shape", re.compile(r"(-?[\d.]+x-?[\d.]+,?){3,200}"), N_("this is not the outline of a bed")),
-]
-
-
-def check_profile(text: str) -> None:
-    """Raises the named error of the first fault of a configuration that staff exported.
-
-    Settings that our PrusaSlicer does not know are ignored (see `render_profile`), unless they could run a program.
-    """
-    if len(text.encode()) > _LONGEST_BYTES:
-        raise ConfigurationTooLong(limit_kb=_LONGEST_BYTES // 1024)
-    settings = _parse(text)
-    if not {"layer_height", "nozzle_diameter", "bed_shape"} <= settings.keys():
-        raise NotASlicerConfiguration
-    for key, value in settings.items():
-        if value.strip('" ') and _NAMES_A_PROGRAM.search(key):
-            raise ConfigurationKeyRefused(key=key, why=N_("it would run a program or rewrite the G-code"))
-        if (key.endswith("_gcode") and key not in _UNUSED_GCODE) and key in _base():
-            _check_snippet(key, value)
-    for key, form, why in _VALUES:
-        if key in settings and not form.fullmatch(settings[key].strip()):
-            raise ConfigurationKeyRefused(key=key, why=why)
-
-
-def _parse(text: str) -> Settings:
-    settings: Settings = {}
-    for raw in text.splitlines():
-        line = raw.strip("\ufeff \t")
-        if not line or line.startswith(("#", ";")):
-            continue
-        if line.startswith("["):
-            raise ConfigurationBundle
-        match = _LINE.fullmatch(line)
-        if match is None or "\0" in line:
-            raise NotASlicerConfiguration
-        settings[match[1]] = match[2].strip()
-    return settings
-
-
-def _check_snippet(key: str, value: str) -> None:
-    for number, line in enumerate(_strip_placeholders(value).split("\n"), 1):
-        try:
-            # The temperatures of the machine itself are checked in the sliced file; these bound any printer.
-            check_line(line.strip(), nozzle_max_c=350, bed_max_c=150)
-        except GcodeUnsafe as error:
-            raise ConfigurationGcodeRefused(key=key, line=number, why=error.params["why"]) from error
-
-
-def _strip_placeholders(value: str) -> str:
-    """The lines of a script, with 0 where PrusaSlicer will put a value, and without its conditions."""
-    # In this order: the quoting of a list of scripts, the escapes, the placeholders, then {if a}x{else}y{endif} within
-    # a line (x stands for both), and at last conditions over several lines, of which all branches are read.
-    text = re.sub(r'(?<!\\)";"', r"\\n", re.sub(r'^"|"$', "", value))
-    text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\\\", "\\")
-    text = re.sub(r"\{(?!\s*(?:if|elsif|else|endif)\b)[^{}]*\}|\[[^\[\]\n]*\]", "0", text)
-    text = re.sub(r"\{\s*if\b[^{}]*\}([^{}\n]*)\{\s*else\s*\}[^{}\n]*\{\s*endif\s*\}", r"\1", text)
-    return re.sub(r"\{[^{}]*\}", "\n", text)
+def _bed_shape(bed: Bed) -> str:
+    # A hundredth around the bed: a model drawn as large as the bed is a bit larger in the 32-bit floats of its file.
+    wide = replace(
+        bed, x_mm=bed.x_mm - 0.01, y_mm=bed.y_mm - 0.01, width_mm=bed.width_mm + 0.02, depth_mm=bed.depth_mm + 0.02
+    )
+    return ",".join(f"{x:.7g}x{y:.7g}" for x, y in wide.outline())
 
 
 def _escape(script: str) -> str:

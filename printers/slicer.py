@@ -20,6 +20,8 @@ from printers.sandbox import EndReason, SandboxLimits, SandboxResult, open_workd
 _PROGRAM = "prusa-slicer"
 # Time and weight stand in comments near the end of the file: within its last 40 kB (measured).
 _ESTIMATE_BYTES = 65_536
+# It quotes the script that it could not read, which tells staff what to mend.
+_LONGEST_MESSAGE = 1500
 
 
 class SlicerMissing(Busy):
@@ -197,17 +199,18 @@ def _refuse(outcome: SandboxResult, *, copies: int) -> NoReturn:
     for form, error in _COMPLAINTS:
         if form.search(outcome.stderr_tail):
             raise error
-    reason = last_message(outcome.stderr_tail)
+    reason = whole_message(outcome.stderr_tail)
     if outcome.status > 128 or not reason:
         raise SlicerCrashed
     raise SlicerRefused(reason=reason)
 
 
-def last_message(text: str) -> str:
-    """The last line that a program wrote for people: no trace, progress, path or unprintable character."""
-    for raw in reversed(text.splitlines()):
+def whole_message(text: str) -> str:
+    """What a program wrote for people, on one line: no trace, progress, path or unprintable character."""
+    lines = []
+    for raw in text.splitlines():
         line = re.sub(r"\S*/(\S+)", r"\1", raw).strip()
         line = "".join(c for c in line if c.isprintable()).removeprefix("error: ")
         if line and "[trace]" not in line and not re.match(r"\d+ => |terminate called", line):
-            return line.removeprefix("what(): ").strip()[:200]
-    return ""
+            lines.append(line.removeprefix("what(): ").strip())
+    return " ".join(dict.fromkeys(lines))[:_LONGEST_MESSAGE]

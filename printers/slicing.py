@@ -16,11 +16,13 @@ from api.db import transaction
 from api.domain.core.base import ForbiddenMove
 from api.domain.core.errors import Busy, DomainError, Stale
 from api.domain.pricing.materials import Material
+from api.domain.printing.beds import MachineFacts
+from api.domain.printing.configurations import list_allowed_lines
 from api.domain.printing.jobs import JobSlice, settle_job
 from api.domain.printing.mesh import fits
-from api.domain.printing.printers import PrinterKind
 from api.domain.printing.slices import MOST_ATTEMPTS, Slice, begin_attempt, mark_failed, mark_ready
 from api.settings import settings
+from printers.configuration import parse_settings, read_margins
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import SandboxLimits
 from printers.slicer import SlicedPlate, SliceTooComplex, SlicingInterrupted, slice_model
@@ -62,7 +64,8 @@ def _begin(slice_id: int) -> SliceTask | None:
         if slice_ is None:
             return None
         if slice_.attempts <= MOST_ATTEMPTS:
-            return _read_task(slice_)
+            lines = list_allowed_lines(session, slice_.kind)
+            return _read_task(slice_, tuple(allowed.line for allowed in lines))
         # Each attempt before ended without a word, with its worker: it would take the next one along, too.
         mark_failed(session, slice_=slice_, code=SliceTooComplex.code(), params={}, again=False, now=now)
         return None
@@ -99,14 +102,15 @@ def _run(task: SliceTask, stl: Path, folder: Path) -> SlicedPlate:
     )
 
 
-def _read_task(slice_: Slice) -> SliceTask:
-    machine, material = machine_spec(slice_.kind), material_spec(slice_.material)
+def _read_task(slice_: Slice, extra_lines: tuple[str, ...] = ()) -> SliceTask:
+    config_ini = slice_.kind.config_ini
+    machine, material = machine_spec(slice_.kind.machine, config_ini, extra_lines), material_spec(slice_.material)
     x, y, z = (side * float(slice_.scale) for side in slice_.model.size_mm)
     # PrusaSlicer arranges copies but never turns a part that would fit only the other way round.
     turned = fits((x, y, z), {slice_.kind_id: slice_.kind.volume_mm}).printers.get(slice_.kind_id, False)
     return SliceTask(
         stl_key=slice_.model.stl_key,
-        profile_ini=render_profile(machine, material, slice_.quality, slice_.kind.config_ini or None),
+        profile_ini=render_profile(machine, material, slice_.quality, config_ini or None),
         machine=machine,
         scale=float(slice_.scale),
         copies=slice_.copies,
@@ -114,9 +118,15 @@ def _read_task(slice_: Slice) -> SliceTask:
     )
 
 
-def machine_spec(kind: PrinterKind) -> MachineSpec:
+def machine_spec(machine: MachineFacts, config_ini: str, extra_lines: tuple[str, ...]) -> MachineSpec:
+    """Of a machine that is sliced for with this configuration of staff's ("" for ours), and the lines it may hold."""
+    margins_mm = read_margins(parse_settings(config_ini), machine.bed)
     return MachineSpec(
-        width_mm=kind.width_mm, depth_mm=kind.depth_mm, height_mm=kind.height_mm, nozzle_mm=float(kind.nozzle_mm)
+        machine.bed,
+        machine.height_mm,
+        nozzle_mm=float(machine.nozzle_mm),
+        margins_mm=margins_mm,
+        extra_lines=extra_lines,
     )
 
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Scope
 
 import api.routes
 import printers.address  # errors are stored by their names, and told here
-import printers.profile
+import printers.configuration
 import printers.slicer  # its errors are stored by name, and shown as texts of these classes
 import web.pages
 from api import problems
@@ -59,8 +59,8 @@ def make_app() -> FastAPI:
     )
     problems.install(app, show=show, words=text_for)
     app.state.live = Live(conninfo)
-    # The domain and the pages may not import `printers`; the route that stores a profile finds the check here.
-    app.state.check_configuration = printers.profile.check_profile
+    # Routes and pages may not import `printers`; those that take a configuration find its reader here.
+    app.state.read_configuration = printers.configuration.read_configuration
     app.include_router(health)
     # The menu shows what these name (`render.NAVIGATION`).
     paths: set[str] = set()

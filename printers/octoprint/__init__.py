@@ -7,6 +7,8 @@ drops path and user data, its `new_folder` sends what OctoPrint does not read, i
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +16,15 @@ from urllib.parse import quote
 from octorest import OctoRest
 from requests_toolbelt import MultipartEncoder
 
-from printers.octoprint.reading import read_file, read_folder, read_free, read_observation, read_probe, read_stored_path
+from printers.octoprint.reading import (
+    read_file,
+    read_folder,
+    read_free,
+    read_machine_facts,
+    read_observation,
+    read_probe,
+    read_stored_path,
+)
 from printers.octoprint.wire import GuardedSession, HttpLimits, translated
 from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
@@ -42,7 +52,11 @@ class OctoPrint:
                 version = self._get("/api/version")
             except PrinterError as error:
                 raise self._explain(error) from error
-            return read_probe(version, self._get("/api/currentuser"))
+            answer = read_probe(version, self._get("/api/currentuser"))
+            # A key without the right to see them is told about its missing rights, not refused for this.
+            with suppress(PrinterError):
+                return replace(answer, machine=read_machine_facts(self._get("/api/printerprofiles")))
+            return answer
 
     def observe(self) -> Observation:
         with translated():

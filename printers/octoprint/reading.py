@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
+from decimal import Decimal
 from typing import Any
 
+from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
 from api.domain.printing.states import Machine
 from printers.port import Observation, PrinterError, ProbeResult, StoredFile
 
@@ -114,6 +117,24 @@ def read_probe(version: Any, user: Any) -> ProbeResult:
         missing_rights=tuple(right for right in NEEDED_RIGHTS if right not in rights),
         dangerous_rights=tuple(right for right in DANGEROUS_RIGHTS if right in rights),
     )
+
+
+def read_machine_facts(answer: Any) -> MachineFacts | None:
+    """From GET /api/printerprofiles: the profile in use, else its default; None when it is none of a machine."""
+    profiles = [_dict(profile) for profile in _dict(_dict(answer).get("profiles")).values()]
+    profiles.sort(key=lambda profile: (profile.get("current") is not True, profile.get("default") is not True))
+    profile = profiles[0] if profiles else {}
+    volume = _dict(profile.get("volume"))
+    width, depth, height = (_number(volume.get(side)) for side in ("width", "depth", "height"))
+    nozzle = _number(_dict(profile.get("extruder")).get("nozzleDiameter"))
+    if width is None or depth is None or height is None or nozzle is None:
+        return None
+    if not all(math.isfinite(number) for number in (width, depth, height, nozzle)):
+        return None
+    place = BedPlace.MIDDLE if volume.get("origin") == "center" else BedPlace.CORNER
+    if volume.get("formFactor") == "circular":
+        place = BedPlace.ROUND
+    return MachineFacts(place_bed(width, depth, place), height, Decimal(str(round(nozzle, 2))))
 
 
 def read_free(listing: Any) -> int | None:

@@ -121,6 +121,8 @@ class SimulatedOctoPrint:
         match method, path:
             case "GET", "/api/version":
                 return 200, {"api": "0.1", "server": self.version, "text": f"OctoPrint {self.version}"}
+            case "GET", "/api/printerprofiles":
+                return 200, {"profiles": {"_default": self.printer.profile}}
             case "GET", "/api/job":
                 return 200, self.printer.job()
             case "GET", "/api/files/local":

@@ -43,6 +43,22 @@ class SimulatedPrinter:
 
     print_s: float = 60.0
     free_bytes: int = 10_000_000_000
+    # What OctoPrint has been told of the machine; this is what it says of one that nobody has described.
+    profile: dict[str, Any] = field(
+        default_factory=lambda: {
+            "id": "_default",
+            "current": True,
+            "default": True,
+            "volume": {
+                "formFactor": "rectangular",
+                "origin": "lowerleft",
+                "width": 200.0,
+                "depth": 200.0,
+                "height": 200.0,
+            },
+            "extruder": {"count": 1, "nozzleDiameter": 0.4},
+        }
+    )
     files: dict[str, SimulatedFile] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     state: str = "Operational"

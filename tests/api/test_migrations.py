@@ -85,3 +85,29 @@ def test_what_may_not_be_changed_may_not_be_emptied_either(engine: Engine) -> No
     for table in guarded:
         with engine.connect() as connection, pytest.raises(DBAPIError, match="append-only"):
             connection.exec_driver_sql(f"TRUNCATE {table} CASCADE")
+
+
+@pytest.mark.parametrize(
+    ("shape", "corner"),
+    [
+        ("-110x-110,110x-110,110x110,-110x110", (-110, -110)),
+        ("3x3,228x3,228x228,3x228", (5.5, 5.5)),
+        ("0x0,220x0,220x220,0x220", (0, 0)),
+        ("0x0,180x0,180x180,0x180", (0, 0)),
+        (None, (0, 0)),
+    ],
+)
+def test_a_stored_configuration_tells_where_the_bed_of_its_kind_lies(
+    empty: Engine, shape: str | None, corner: tuple[float, float]
+) -> None:
+    config = f"nozzle_diameter = 0.4\nbed_shape = {shape}\n" if shape else ""
+    kind = text(
+        "INSERT INTO printer_kinds (name, width_mm, depth_mm, height_mm, nozzle_mm, config_ini)"
+        " VALUES ('Old', 220, 220, 250, 0.4, :config)"
+    )
+    with empty.begin() as connection:
+        migrate(connection, "0087")
+        connection.execute(kind, {"config": config})
+        migrate(connection, "0088")
+        found = connection.execute(text("SELECT bed_x_mm, bed_y_mm FROM printer_kinds")).one()
+    assert tuple(found) == corner

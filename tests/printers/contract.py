@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
+from api.domain.printing.beds import Bed, BedForm, MachineFacts
 from api.domain.printing.states import ACTIVE, Machine
 from printers.port import Observation, PrinterError, PrinterPort
 from tests.octoprints import wait_until
@@ -28,6 +30,9 @@ class Rig(Protocol):
     def switch_off(self) -> None: ...
 
     def switch_on(self) -> None: ...
+
+    def describe(self, *, form: str, origin: str, width: float, depth: float, height: float, nozzle: float) -> None:
+        """A person tells the printer's server about the machine, in OctoPrint's words."""
 
     def break_down(self) -> None:
         """A firmware error."""
@@ -66,6 +71,20 @@ class PortContract:
         probe = rig.port.probe()
         assert (probe.version, probe.user) == ("1.11.8", "dispatcher")
         assert probe.missing_rights == probe.dangerous_rights == ()
+
+    def test_a_probe_tells_the_machine_as_its_server_was_told(self, rig: Rig) -> None:
+        assert rig.port.probe().machine == MachineFacts(Bed(200, 200), 200, Decimal("0.4"))
+
+    @pytest.mark.parametrize(
+        ("form", "origin", "bed"),
+        [
+            ("rectangular", "center", Bed(180, 150, -90, -75)),
+            ("circular", "center", Bed(260, 260, -130, -130, BedForm.ROUND)),
+        ],
+    )
+    def test_a_probe_tells_origin_form_size_and_nozzle(self, rig: Rig, form: str, origin: str, bed: Bed) -> None:
+        rig.describe(form=form, origin=origin, width=bed.width_mm, depth=bed.depth_mm, height=300, nozzle=0.6)
+        assert rig.port.probe().machine == MachineFacts(bed, 300, Decimal("0.6"))
 
     def test_an_idle_printer_is_seen_idle_without_a_file(self, rig: Rig) -> None:
         assert rig.port.observe() == Observation(Machine.IDLE)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from api.domain.printing.beds import Bed, BedPlace, place_bed
 from printers.gcode import (
     END_MARKER,
     GcodeFacts,
@@ -15,7 +16,7 @@ from printers.gcode import (
     check_gcode,
 )
 
-LIMITS = GcodeLimits(width_mm=220, depth_mm=220, height_mm=250, nozzle_max_c=260, bed_max_c=100)
+LIMITS = GcodeLimits(Bed(220, 220), height_mm=250, nozzle_max_c=260, bed_max_c=100)
 
 
 def check(*lines: str, limits: GcodeLimits = LIMITS) -> GcodeFacts:
@@ -46,7 +47,7 @@ def test_a_command_on_the_list_passes(line: str) -> None:
         *["M0", "M1", "M20", "M28 x.gco", "M30 x.gco", "M32", "M81", "M108", "M110 N0", "M112", "M112;", "M301 P1"],
         *["M302", "M303", "M304", "M410", "M500", "M501", "M502", "M503", "M504", "M510", "M511", "M512", "M524"],
         *["M118 //action:cancel", "M552", "M554", "M575", "M600", "M851", "M906", "M997", "M999", "M42 P1 S255"],
-        *["G20", "G5", "G53", "G0.1", "M115"],
+        *["G20", "G5", "G53", "G0.1"],
     ],
 )
 def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
@@ -62,7 +63,6 @@ def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
         "N1 G1 X1*33",
         "G1 X1e3",
         "G1 Xnan",
-        "G1 X+1",
         "G1 X 1",
         "(hello)",
         "M117 //action:cancel",
@@ -79,6 +79,53 @@ def test_a_command_that_is_not_on_the_list_is_refused(line: str) -> None:
 )
 def test_a_line_that_is_no_plain_command_is_refused(line: str) -> None:
     assert "not a line of G-code" in refusal(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    """M907 E538|M907 E30 ; rest current|M420 S1 ; use the stored mesh|M115 U3.11.0 ; tell printer latest fw version
+    |M115|M300 S40 P10|M117 Heating... ; on the LCD|M117 Don't touch!|M702 C|M704 P0
+    |G80 ; mesh bed leveling|G34|G33|M413 S0
+    |M155 S2|M150 P0 ; turn off led|M141 S60|G1 Z+0.5 X+0.5 F300|M18 S180|M75|M77|M425 Z F0|Tx|Tc|M105|F4000 ; up
+    |M566 X480 Y480|G32""".replace("\n    |", "|").split("|"),
+)
+def test_a_harmless_command_of_stock_profiles_passes(line: str) -> None:
+    assert check("G1 X1 Y1 Z1", line).lines == 3
+
+
+def test_a_closed_machine_is_not_heated_beyond_its_air() -> None:
+    assert "M141 asks for 90 °C, more than 70 °C" in refusal("M141 S90")
+
+
+ANSWERED = dataclasses.replace(
+    LIMITS, extra_lines=("PRINT_START BED=[first_layer_bed_temperature] EXTRUDER={t[0] + 5}", "M500", "M92 E140")
+)
+
+
+@pytest.mark.parametrize("line", ["PRINT_START BED=60 EXTRUDER=215.5", "M500", "M500 ; keep it", "M92 E140"])
+def test_a_line_that_a_person_answers_for_passes_as_the_slicer_fills_it(line: str) -> None:
+    assert check(line, limits=ANSWERED).lines == 2
+    assert "nobody has taken responsibility" in refusal(line)
+
+
+@pytest.mark.parametrize(
+    "line", ["PRINT_START BED=60", "PRINT_START BED=60 EXTRUDER=1 X=1", "M501", "M500 S1", "M92 E280", "PRINT_END"]
+)
+def test_an_answer_is_for_that_very_line(line: str) -> None:
+    assert "nobody has taken responsibility" in refusal(line, limits=ANSWERED)
+
+
+@pytest.mark.parametrize(
+    "line",
+    """M112|M0112|M112.0|M999|M997|M28 x.gco|M29|M30 x.gco|M23 x.gco|M24|M32|M928|M110 N0|M118 hello|M81|M410
+    |M524|M552|@pause
+    |EMERGENCY_STOP|firmware_restart|RESTART|SAVE_CONFIG|RUN_SHELL_COMMAND CMD=x|RESPOND TYPE=command MSG=cancel
+    |m112|n1|CANCEL_PRINT
+    |M600 M112|PRINT_START A=$(x)|SET_TEXT MSG=a b|PRINT_START BED=60 M112""".replace("\n    |", "|").split("|"),
+)
+def test_for_what_can_harm_nobody_can_answer(line: str) -> None:
+    limits = dataclasses.replace(LIMITS, extra_lines=(line,))
+    assert "nobody has taken" not in refusal(line, limits=limits)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +209,24 @@ def test_the_facts_tell_what_the_file_does() -> None:
 
 
 def test_a_margin_widens_the_bed_but_not_the_height() -> None:
-    wide = dataclasses.replace(LIMITS, margin_mm=3)
-    check("G1 X-3 Y223", limits=wide)
+    wide = dataclasses.replace(LIMITS, margins_mm=(3, 0, 0, 4))
+    check("G1 X-3 Y224", limits=wide)
+    assert "Y -1 mm" in refusal("G1 Y-1", limits=wide)
+    assert "X 221 mm" in refusal("G1 X221", limits=wide)
     assert "Z 251" in refusal("G1 Z251", limits=wide)
+
+
+def test_a_bed_with_its_origin_in_the_middle_ends_at_half_its_width() -> None:
+    middle = dataclasses.replace(LIMITS, bed=Bed(220, 220, -110, -110))
+    check("G1 X-110 Y110", limits=middle)
+    assert "X 120 mm" in refusal("G1 X120", limits=middle)
+
+
+def test_the_corners_around_a_round_bed_are_outside() -> None:
+    delta = dataclasses.replace(LIMITS, bed=place_bed(200, 200, BedPlace.ROUND))
+    check("G1 X-98 Y0", "G3 X0 Y-98 I98 Z1", limits=delta)
+    for corner in ("G1 X80 Y80", "G1 Y80 X80", "G2 X1 Y1 I40 J40"):
+        assert "outside the round bed" in refusal(corner, limits=delta)
 
 
 def test_more_tools_are_a_matter_of_the_machine() -> None:

@@ -32,6 +32,11 @@ class SimulatedRig:
     def switch_on(self) -> None:
         self.simulated.printer.connect()
 
+    def describe(self, *, form: str, origin: str, width: float, depth: float, height: float, nozzle: float) -> None:
+        profile = self.simulated.printer.profile
+        profile["volume"] = {"formFactor": form, "origin": origin, "width": width, "depth": depth, "height": height}
+        profile["extruder"]["nozzleDiameter"] = nozzle
+
     def break_down(self) -> None:
         self.simulated.printer.break_down()
 
@@ -57,6 +62,11 @@ class RealRig:
 
     def switch_on(self) -> None:
         self.server.connect_printer()
+
+    def describe(self, *, form: str, origin: str, width: float, depth: float, height: float, nozzle: float) -> None:
+        volume = {"formFactor": form, "origin": origin, "width": width, "depth": depth, "height": height}
+        profile = {"volume": volume, "extruder": {"nozzleDiameter": nozzle}}
+        self.server.admin("PATCH", "/api/printerprofiles/_default", {"profile": profile})
 
     def break_down(self) -> None:
         self.server.command("!!DEBUG:trigger_fatal_error_marlin")
@@ -86,5 +96,7 @@ class TestRealOctoPrint(PortContract):
     @pytest.fixture
     def rig(self, tmp_path: Path, octoprint: OctoPrintServer) -> Iterator[RealRig]:
         port = OctoPrint(octoprint.url, octoprint.key)
-        yield RealRig(port, tmp_path, octoprint)
+        rig = RealRig(port, tmp_path, octoprint)
+        rig.describe(form="rectangular", origin="lowerleft", width=200, depth=200, height=200, nozzle=0.4)
+        yield rig
         port.close()

@@ -13,7 +13,8 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import Level, StaffOnly
 from api.domain.places.sites import Site
 from api.domain.printing import probes
-from api.domain.printing.printers import Printer, PrinterKind
+from api.domain.printing.kinds import PrinterKind
+from api.domain.printing.printers import Printer
 from api.domain.printing.probes import (
     ANSWER_WITHIN,
     PrinterAddressMissing,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import shutil
 import time
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pytest
 
 from api.domain.core.errors import DomainError
 from api.domain.pricing.materials import Quality
+from api.domain.printing.beds import Bed, BedPlace, place_bed
 from api.domain.printing.mesh import MeshRefused
 from api.domain.printing.mesh.gate import measure
 from api.domain.printing.plates import copies_per_plate
@@ -32,12 +34,12 @@ from printers.slicer import (
     SlicerRefused,
     SliceTooComplex,
     UnreadableForSlicer,
-    last_message,
     parse_estimate,
     slice_model,
+    whole_message,
 )
 from tests import corpus
-from tests.printers.parts import GENERIC_220, MATERIALS, PLA, ball, box, prism, regular, write_stl
+from tests.printers.parts import GENERIC_220, MATERIALS, PETG, PLA, ball, box, configuration, prism, regular, write_stl
 
 real = pytest.mark.real
 PROFILE = render_profile(GENERIC_220, PLA, Quality.STANDARD)
@@ -67,6 +69,40 @@ def test_each_material_and_quality_gives_a_plate_that_we_can_price(tmp_path: Pat
     assert facts.nozzle_c == max(material.nozzle_c, material.first_nozzle_c)
     assert plate.gcode.read_bytes().endswith(END_MARKER)
     assert (plate.size, plate.gcode.name) == (plate.gcode.stat().st_size, "part.gcode")
+
+
+@real
+def test_petg_fine_on_a_configuration_of_pla_is_petg_and_fine(tmp_path: Path) -> None:
+    plate = sliced(
+        box(tmp_path / "cube.stl", 10, 10, 5), render_profile(GENERIC_220, PETG, Quality.FINE, configuration())
+    )
+    text = plate.gcode.read_text()
+    assert set(re.findall(r"^M109 S(\d+)", text, re.M)) == {"235"}
+    assert set(re.findall(r"^M104 S(\d+)", text, re.M)) == {"235", "240", "0"}
+    tops = [float(z) for z in re.findall(r"^;Z:([\d.]+)", text, re.M)]
+    assert {round(high - low, 3) for low, high in itertools.pairwise([0, *tops])} == {0.2, 0.12}
+    assert "; filament_type = PETG" in text
+
+
+@real
+@pytest.mark.parametrize("bed", [Bed(220, 220, -110, -110), place_bed(200, 200, BedPlace.ROUND), Bed(220, 180, 5, 7)])
+def test_a_part_lies_in_the_middle_of_the_bed_wherever_that_is(tmp_path: Path, bed: Bed) -> None:
+    machine = dataclasses.replace(GENERIC_220, bed=bed)
+    plate = sliced(
+        box(tmp_path / "cube.stl", 20, 20, 2), render_profile(machine, PLA, Quality.STANDARD), machine=machine
+    )
+    body = plate.gcode.read_text().partition(";LAYER_CHANGE")[2].partition("; printing object")[0]
+    walls = re.findall(r"^G1 X(-?[\d.]+) Y(-?[\d.]+) E[\d.]", body, re.M)
+    xs, ys = [float(x) for x, _ in walls], [float(y) for _, y in walls]
+    assert ((min(xs) + max(xs)) / 2, (min(ys) + max(ys)) / 2) == pytest.approx(bed.middle_mm, abs=0.1)
+
+
+@real
+def test_a_part_as_large_as_the_square_in_a_round_bed_is_sliced(tmp_path: Path) -> None:
+    machine = dataclasses.replace(GENERIC_220, bed=place_bed(100, 100, BedPlace.ROUND))
+    side = machine.bed.usable_mm[0]
+    part = box(tmp_path / "plate.stl", side - 0.1, side - 0.1, 0.6)
+    assert sliced(part, render_profile(machine, PLA, Quality.STANDARD), machine=machine).layers == 3
 
 
 @real
@@ -122,7 +158,7 @@ def test_a_model_as_large_as_the_bed_is_sliced(tmp_path: Path) -> None:
 
 @real
 def test_a_long_part_fits_when_turned(tmp_path: Path) -> None:
-    machine = dataclasses.replace(GENERIC_220, width_mm=100)
+    machine = dataclasses.replace(GENERIC_220, bed=Bed(100, 220))
     part, profile = box(tmp_path / "bar.stl", 200, 20, 1), render_profile(machine, PLA, Quality.STANDARD)
     with pytest.raises(PlateOverfull):
         sliced(part, profile, machine=machine)
@@ -263,11 +299,11 @@ def test_each_end_of_the_slicer_has_its_words(
     assert "trace" not in str(caught.value)
 
 
-def test_the_last_message_holds_neither_trace_nor_path_nor_control_characters() -> None:
+def test_the_whole_message_holds_neither_trace_nor_path_nor_control_characters() -> None:
     text = f"old\n10 => Processing\nerror: bad \x1b[31m/etc/secret/model.stl: no\x07 {'x' * 300}\n{TRACE}\n"
-    assert last_message(text).startswith("bad model.stl: no x")
-    assert len(last_message(text)) == 200
-    assert last_message(TRACE) == ""
+    assert whole_message(text).startswith("old bad model.stl: no x")
+    assert whole_message(TRACE) == ""
+    assert len(whole_message("x" * 5000)) == 1500
 
 
 @pytest.mark.parametrize(

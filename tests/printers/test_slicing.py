@@ -310,5 +310,5 @@ def test_the_printers_own_exported_configuration_is_used(installation: Path) -> 
     slice_id = submit(cube(installation))[1]
     with transaction() as session:
         found = session.get_one(Slice, slice_id)
-        found.kind.config_ini = "perimeters = 7\n"
-        assert "perimeters = 7" in slicing._read_task(found).profile_ini
+        found.kind.config_ini = "retract_length = 6.5\n"
+        assert "retract_length = 6.5" in slicing._read_task(found).profile_ini

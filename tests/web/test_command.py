@@ -19,6 +19,7 @@ from api.domain.printing.printers import list_printers
 from api.settings import settings
 from api.steps import BACKGROUND, DISPATCH, STEPS
 from printers.simulator import SimulatedOctoPrint
+from tests.printers.parts import configuration
 from web.command import app, start
 from web.command.backup import CannotBackUp, back_up, restore_from
 from web.command.doctor import examine
@@ -180,6 +181,21 @@ def test_a_place_and_its_first_printer_are_added_by_command() -> None:
         assert "for 250 × 210 × 220 mm, 0.4 mm." in added
         assert "is already added: it is Ambre" in etabli(*add)
     assert "There is a place called atelier" in etabli("site", "add", "atelier", "--name", "Again")
+
+
+@pytest.mark.real
+@pytest.mark.usefixtures("installation")
+def test_a_printer_is_added_with_a_configuration_that_its_test_slices_accept(tmp_path: Path) -> None:
+    etabli("site", "add", "atelier", "--name", "L'Atelier")
+    good, bad, macro = (tmp_path / name for name in ("good.ini", "bad.ini", "macro.ini"))
+    good.write_text(configuration(bed_shape="-90x-75,90x-75,90x75,-90x75", max_print_height="180"))
+    bad.write_text(configuration(end_gcode="M104 S{my_own[0]}"))
+    macro.write_text(configuration(start_gcode="PRINT_START"))
+    with SimulatedOctoPrint() as simulated:
+        add = ["printer", "add", simulated.url, "--key", simulated.key, "--profile"]
+        assert "A test slice failed (PLA, draft)" in etabli(*add, str(bad))
+        assert "because of the line “PRINT_START”" in etabli(*add, str(macro))
+        assert "for 180 × 150 × 180 mm, 0.4 mm." in etabli(*add, str(good))
 
 
 @pytest.mark.parametrize(

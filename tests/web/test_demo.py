@@ -14,7 +14,8 @@ from api.domain.core.base import Base
 from api.domain.people.accounts import User, find_token_user, find_user, list_tokens, revoke_token
 from api.domain.pricing.materials import Material, Quality
 from api.domain.printing.printers import get_printer
-from printers.profile import MachineSpec, check_profile, render_profile
+from printers.configuration import read_configuration
+from printers.profile import MachineSpec, render_profile
 from printers.slicing import material_spec
 from web.demo import seed
 from web.demo.printers import DemoServer
@@ -89,5 +90,5 @@ def test_every_material_of_the_demo_has_a_price_and_can_be_sliced(session: Sessi
     start(session, data_dir)
     materials = session.scalars(select(Material)).all()
     for material in materials:
-        check_profile(render_profile(MachineSpec(), material_spec(material), Quality.STANDARD))
+        read_configuration(render_profile(MachineSpec(), material_spec(material), Quality.STANDARD))
     assert {material.code for material in materials} == set(default_tariff().per_gram)

@@ -21,8 +21,9 @@ from api.domain.pricing.materials import Colour, Material, Quality
 from api.domain.pricing.prices import Tariff
 from api.domain.printing import jobs, library, printers, slices
 from api.domain.printing.jobs import Job, JobRequest
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.library import Model
-from api.domain.printing.printers import Printer, PrinterKind
+from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Run, RunStatus, claim_next
 
 #: A Monday noon in Mende (13:00 there); the workshop is open and staffed.

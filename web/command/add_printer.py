@@ -17,21 +17,24 @@ from api.db import transaction
 from api.domain.core.errors import DomainError
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.materials import get_colour, get_material
+from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
+from api.domain.printing.kinds import get_or_create_kind
 from api.domain.printing.printers import (
     Printer,
     add_printer,
     find_printer_at,
     find_printer_on,
-    get_or_create_kind,
 )
 from api.domain.printing.probes import ANSWER_WITHIN
 from api.settings import settings
 from printers import appkeys
 from printers.address import check_printer_url, server_of
+from printers.configuration import read_configuration
 from printers.octoprint import OctoPrint
 from printers.port import PrinterError
 from printers.probing import note_servers
-from printers.profile import check_profile
+from printers.slicing import machine_spec
+from printers.trials import TrialTask, choose_materials, slice_cubes
 from web.command.errors import CommandError
 
 # OctoPrint drops a request for a key that is not polled for five seconds.
@@ -63,6 +66,7 @@ class PrinterRequest:
     key: str = ""
     site: str = ""
     volume_mm: tuple[float, float, float] = (220, 220, 250)
+    bed: BedPlace = BedPlace.CORNER
     nozzle_mm: Decimal = Decimal("0.4")
     profile: Path | None = None
     material: str = "PLA"
@@ -73,7 +77,7 @@ def add_to_fleet(request: PrinterRequest) -> str:
     """Probe it, print what it answers, add it; what was done in one sentence. Raises CannotAdd."""
     url = request.url if "://" in request.url else f"http://{request.url}"
     try:
-        config = _read_profile(request.profile)
+        config, machine = _read_profile(request)
         address = check_printer_url(url, allow=settings().printer_networks or None)
         server = server_of(address, allow=settings().printer_networks or None)
         note_servers()
@@ -81,12 +85,15 @@ def add_to_fleet(request: PrinterRequest) -> str:
         with transaction() as session:
             _find_site(session, request.site)
             _refuse_twice(session, address, server)
+            materials = choose_materials(session)
+        if config:
+            _try_profile(TrialTask(config, machine_spec(machine, config, ()), materials))
         # No transaction is open while the printer is asked: that may take minutes.
         key = request.key or ask_key(address)
         version = _probe(address, key)
         with transaction() as session:
             _refuse_twice(session, address, server)
-            printer = _add(session, request, address, key, version, config)
+            printer = _add(session, request, address, key, version, config, machine)
             printer.server = server
             site = printer.resource.site
             return f"{printer.name} is added at {site.name} as printer {printer.id}, for {printer.kind.name}."
@@ -96,8 +103,16 @@ def add_to_fleet(request: PrinterRequest) -> str:
         raise CannotAdd(f"{HELP.get(error.reason, '')} ({url}: {error})".strip()) from error
 
 
-def _add(session: Session, request: PrinterRequest, address: str, key: str, version: str, config: str) -> Printer:
-    kind = get_or_create_kind(session, volume_mm=request.volume_mm, nozzle_mm=request.nozzle_mm, config_ini=config)
+def _add(
+    session: Session,
+    request: PrinterRequest,
+    address: str,
+    key: str,
+    version: str,
+    config: str,
+    machine: MachineFacts,
+) -> Printer:
+    kind = get_or_create_kind(session, machine=machine, config_ini=config)
     material = get_material(session, request.material)
     return add_printer(
         session,
@@ -113,17 +128,35 @@ def _add(session: Session, request: PrinterRequest, address: str, key: str, vers
     )
 
 
-def _read_profile(path: Path | None) -> str:
+def _read_profile(request: PrinterRequest) -> tuple[str, MachineFacts]:
+    """The configuration that came with the request, and its machine; else "" and the machine of the request."""
+    path = request.profile
     if path is None:
-        return ""
+        width, depth, height = request.volume_mm
+        return "", MachineFacts(place_bed(width, depth, request.bed), height, request.nozzle_mm)
     try:
         text = path.read_text()
-        check_profile(text)
+        facts = read_configuration(text)
     except (OSError, UnicodeDecodeError) as error:
         raise CannotAdd(f"{path} cannot be read: {error}") from error
     except DomainError as error:
         raise CannotAdd(f"{path}: {error}") from error
-    return text
+    if facts.unlisted:
+        # Who answers for a line must be known by name, which only a login tells.
+        raise CannotAdd(f"{path}: give it on the page of the printer, because of the line “{facts.unlisted[0].text}”.")
+    return text, facts.machine
+
+
+def _try_profile(task: TrialTask) -> None:
+    """Raises CannotAdd unless all test slices succeed, as on the page of the printer's type."""
+    try:
+        tries, _ = slice_cubes(task)
+    except DomainError as error:
+        raise CannotAdd(str(error)) from error
+    for attempt in tries:
+        if "code" in attempt:
+            reasons = "; ".join(attempt["params"].values()) or attempt["code"]
+            raise CannotAdd(f"A test slice failed ({attempt['material']}, {attempt['quality']}): {reasons}")
 
 
 def _find_site(session: Session, slug: str) -> Site:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from api.domain.printing.beds import BedPlace
 from web.installation import migrated_database, prepare_data_dir
 
 Data = Annotated[Path | None, typer.Option("--data", help="Data directory of the installation.")]
@@ -28,8 +29,11 @@ def add(
     key: Annotated[str, typer.Option(envvar="OCTOPRINT_KEY", help="API key; without it OctoPrint is asked.")] = "",
     site: Annotated[str, typer.Option(help="Short name of its place, if there are several.")] = "",
     size: Annotated[str, typer.Option(help="Build volume in mm.")] = "220x220x250",
+    bed: Annotated[BedPlace, typer.Option(help="Where its origin is; or round.")] = BedPlace.CORNER,
     nozzle: Annotated[float, typer.Option(help="Nozzle in mm.")] = 0.4,
-    profile: Annotated[Path | None, typer.Option(help="A configuration that PrusaSlicer exported for it.")] = None,
+    profile: Annotated[
+        Path | None, typer.Option(help="A configuration that PrusaSlicer exported for it; tells size, bed and nozzle.")
+    ] = None,
     material: Annotated[str, typer.Option(help="Filament on it, by code.")] = "PLA",
     colour: Annotated[str, typer.Option(help="Colour of that filament, by code.")] = "black",
     data: Data = None,
@@ -40,7 +44,7 @@ def add(
         from web.command.add_printer import PrinterRequest, add_to_fleet  # noqa: PLC0415  heavy, and every start loads this file
 
         nozzle_mm = Decimal(str(nozzle))  # By its text: Decimal(0.4) has 50 digits.
-        request = PrinterRequest(url, name, key, site, volume_mm, nozzle_mm, profile, material, colour)
+        request = PrinterRequest(url, name, key, site, volume_mm, bed, nozzle_mm, profile, material, colour)
         typer.echo(f"{add_to_fleet(request)} When its plate is empty, say so on its page.")
 
 

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.domain.places.sites import Site
 from api.domain.pricing.materials import Material
-from api.domain.printing.printers import Printer, PrinterKind, add_printer, list_printers
+from api.domain.printing.kinds import PrinterKind
+from api.domain.printing.printers import Printer, add_printer, list_printers
 
 
 @dataclass(frozen=True)

@@ -6,42 +6,22 @@ Nothing here talks to a printer: the package `printers` looks and acts, and reco
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Float, ForeignKey, Index, Numeric, String, Text, and_, case, func, literal, select, update
+from sqlalchemy import Float, ForeignKey, Index, String, Text, and_, case, func, literal, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
-from api.domain.core.base import Base, Id, Instant
+from api.domain.core.base import Base, Instant
 from api.domain.core.changes import Change, enqueue, record
-from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
-from api.domain.people.roles import require_staff
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.pricing.materials import Colour, Material
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.states import ACTIVE, Machine, PrinterState
 
 # A printer that nobody could reach for this long is shown offline: nine ticks of the worker (`settings.tick_s`).
 SILENT_AFTER = timedelta(seconds=45)
-
-
-class PrinterKind(Base):
-    """A type of printer: its build volume and nozzle in mm, and the configuration that staff exported for it."""
-
-    __tablename__ = "printer_kinds"
-
-    id: Mapped[Id]
-    name: Mapped[str] = mapped_column(String(120), unique=True)
-    width_mm: Mapped[float] = mapped_column(Float)
-    depth_mm: Mapped[float] = mapped_column(Float)
-    height_mm: Mapped[float] = mapped_column(Float)
-    nozzle_mm: Mapped[Decimal] = mapped_column(Numeric(4, 2), default=Decimal("0.4"))
-    # A PrusaSlicer configuration exported by staff; empty means our own generic one.
-    config_ini: Mapped[str] = mapped_column(Text, default="")
-
-    @property
-    def volume_mm(self) -> tuple[float, float, float]:
-        return self.width_mm, self.depth_mm, self.height_mm
 
 
 class Printer(Base):
@@ -101,12 +81,6 @@ class Printer(Base):
         return self.resource.site_id
 
 
-class SizeWrong(Invalid):
-    """Enter a build volume of 20 to 2,000 mm in each direction, and a nozzle of 0.1 to 2 mm."""
-
-    field = "width_mm"
-
-
 class PlateBusy(Conflict):
     """{name} is printing: clear the plate once the print is over."""
 
@@ -164,50 +138,6 @@ def add_printer(
     )
     enqueue_reconcile(session, printer.id)
     return printer
-
-
-def get_or_create_kind(
-    session: Session, *, volume_mm: tuple[float, float, float], nozzle_mm: Decimal, config_ini: str = ""
-) -> PrinterKind:
-    """The kind of this volume (x, y, z) and nozzle in mm and of this configuration. Raises SizeWrong."""
-    width, depth, height = volume_mm
-    if not all(20 <= side <= 2000 for side in volume_mm) or not Decimal("0.1") <= nozzle_mm <= 2:
-        raise SizeWrong()
-    same = select(PrinterKind).where(
-        PrinterKind.width_mm == width,
-        PrinterKind.depth_mm == depth,
-        PrinterKind.height_mm == height,
-        PrinterKind.nozzle_mm == nozzle_mm,
-        PrinterKind.config_ini == config_ini,
-    )
-    if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
-        return kind
-    name = f"{width:g} × {depth:g} × {height:g} mm, {nozzle_mm.normalize():g} mm"
-    # Kinds that differ in their configuration alone would get the same name, which is unique.
-    namesakes = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))
-    kind = PrinterKind(
-        name=f"{name} ({namesakes + 1})" if namesakes else name,
-        width_mm=width,
-        depth_mm=depth,
-        height_mm=height,
-        nozzle_mm=nozzle_mm,
-        config_ini=config_ini,
-    )
-    session.add(kind)
-    session.flush()
-    return kind
-
-
-def configure_kind(session: Session, *, kind: PrinterKind, config_ini: str, actor: User, now: datetime) -> None:
-    """Slice for this kind with a configuration that was checked before, or by our own (""). Raises StaffOnly."""
-    # A kind is shared by the printers of several sites, so the right is needed at each of them.
-    used_at = select(Resource.site_id).join(Printer, Printer.id == Resource.id).where(Printer.kind_id == kind.id)
-    for site_id in session.scalars(used_at.distinct()):
-        require_staff(session, user=actor, site_id=site_id)
-    kind.config_ini = config_ini
-    session.flush()
-    verb = "configured" if config_ini else "configuration_removed"
-    record(session, noun="printer_kind", noun_id=kind.id, verb=verb, now=now, actor_id=actor.id, name=kind.name)
 
 
 def find_printer_at(session: Session, url: str) -> Printer | None:

@@ -20,7 +20,9 @@ from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.sites import Site
-from api.domain.printing.printers import Printer, PrinterKind, add_printer, find_printer_at, find_printer_on, renew_key
+from api.domain.printing.beds import MachineFacts
+from api.domain.printing.kinds import PrinterKind
+from api.domain.printing.printers import Printer, add_printer, find_printer_at, find_printer_on, renew_key
 
 # OctoPrint forgets a request for a key that nobody answers, and so do we.
 ANSWER_WITHIN = timedelta(minutes=5)
@@ -71,7 +73,7 @@ class PrinterOnSameServer(Conflict):
 
 
 class Probe(Base):
-    """One look at one address by one person. `answer`: version, user, missing and dangerous rights; or what failed."""
+    """One look at one address by one person. `answer`: version, user, rights and machine; or what failed."""
 
     __tablename__ = "probes"
 
@@ -87,6 +89,12 @@ class Probe(Base):
     created_at: Mapped[Instant]
 
     site: Mapped[Site] = relationship()
+
+    @property
+    def machine(self) -> MachineFacts | None:
+        """What its server says of the machine."""
+        facts = self.answer.get("machine")
+        return MachineFacts.from_json(facts) if facts else None
 
 
 def request_probe(session: Session, *, site: Site, url: str, sealed_key: str, actor: User, now: datetime) -> Probe:

@@ -19,11 +19,11 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import enqueue, record
 from api.domain.pricing.materials import LAYER_MM, Material, Quality
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.library import Model
-from api.domain.printing.printers import PrinterKind
 
 # Raise when what printers/ gives to the slicer changes: old G-code, and old refusals, are then not reused.
-PROFILE_VERSION = 2
+PROFILE_VERSION = 3
 # A time-out may be the fault of a busy machine; the same model is not sliced more often than this, nor by a worker
 # that never came back from it.
 MOST_ATTEMPTS = 3
@@ -95,7 +95,7 @@ def recipe_fingerprint(
         "version": PROFILE_VERSION,
         "kind": kind.id,  # a job has one slice per kind, also of two kinds that measure the same
         "model": model.sha256,
-        "volume_mm": kind.volume_mm,
+        "machine_mm": [kind.width_mm, kind.depth_mm, kind.height_mm, kind.bed_form, kind.bed_x_mm, kind.bed_y_mm],
         "nozzle_mm": str(kind.nozzle_mm.normalize()),
         "config": hashlib.sha256(kind.config_ini.encode()).hexdigest(),
         "material": [

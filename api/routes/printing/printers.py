@@ -28,6 +28,7 @@ class PrinterOut(BaseModel):
     site_id: int
     name: str
     kind: str
+    kind_id: int = Field(description="Its type: see /api/v1/kinds/{id}, for staff.")
     volume_mm: tuple[float, float, float]
     nozzle_mm: float
     material: str | None
@@ -55,6 +56,7 @@ class PrinterOut(BaseModel):
             site_id=printer.site_id,
             name=printer.name,
             kind=printer.kind.name,
+            kind_id=printer.kind_id,
             volume_mm=printer.kind.volume_mm,
             nozzle_mm=float(printer.kind.nozzle_mm),
             material=printer.material.code if printer.material else None,

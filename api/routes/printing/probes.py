@@ -12,7 +12,8 @@ from api.adapters.seal import seal
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.places.sites import get_site
 from api.domain.printing import probes
-from api.domain.printing.printers import get_or_create_kind
+from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
+from api.domain.printing.kinds import get_or_create_kind
 from api.domain.printing.probes import Probe, ProbeStatus
 
 router = APIRouter(prefix="/api/v1/probes", tags=["printers"])
@@ -33,7 +34,7 @@ class ProbeOut(BaseModel):
     url: str = Field(examples=["http://octopi.local"])
     status: ProbeStatus = Field(description="asked, waiting (for a person at OctoPrint), answered, failed, used.")
     answer: dict[str, Any] = Field(
-        description="version, user, missing and dangerous rights; or the code of what failed.",
+        description="version, user, missing and dangerous rights, machine in mm; or the code of what failed.",
         examples=[{"version": "1.11.8", "user": "etabli", "missing": [], "dangerous": []}],
     )
 
@@ -43,13 +44,23 @@ class ProbeOut(BaseModel):
 
 
 class AddIn(BaseModel):
-    """What the printer is: its name as written on it, its build volume and its nozzle."""
+    """What the printer is: its name as written on it, and its machine. What is left out is as the printer told."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=120, examples=["Cobalt"])
-    volume_mm: tuple[float, float, float] = Field(default=(220, 220, 250), examples=[(220, 220, 250)])
-    nozzle_mm: Decimal = Field(default=Decimal("0.4"), max_digits=4, decimal_places=2, examples=[0.4])
+    volume_mm: tuple[float, float, float] | None = Field(default=None, examples=[(220, 220, 250)])
+    nozzle_mm: Decimal | None = Field(default=None, max_digits=4, decimal_places=2, examples=[0.4])
+    bed: BedPlace | None = Field(
+        default=None, description="Where its origin is: corner or middle; or round, with the origin in the middle."
+    )
+
+    def machine(self, answer: MachineFacts | None) -> MachineFacts:
+        """What was sent, over what the printer told, over a usual machine."""
+        base = answer or MachineFacts(place_bed(220, 220, BedPlace.CORNER), 250, Decimal("0.4"))
+        width, depth, height = self.volume_mm or (base.bed.width_mm, base.bed.depth_mm, base.height_mm)
+        bed = place_bed(width, depth, self.bed or base.bed.place)
+        return MachineFacts(bed, height, self.nozzle_mm or base.nozzle_mm)
 
 
 class AddedOut(BaseModel):
@@ -77,6 +88,6 @@ def read(probe_id: int, session: DbSession, user: CurrentUser) -> ProbeOut:
 def add(probe_id: int, body: AddIn, session: DbSession, user: CurrentUser, now: Now) -> AddedOut:
     """Make it a printer of its place; 409 before it has answered. Its plate counts as full until somebody clears it."""
     probe = probes.get_probe(session, probe_id, user=user)
-    kind = get_or_create_kind(session, volume_mm=body.volume_mm, nozzle_mm=body.nozzle_mm)
+    kind = get_or_create_kind(session, machine=body.machine(probe.machine))
     printer = probes.add_probed(session, probe=probe, name=body.name, kind=kind, actor=user, now=now)
     return AddedOut(printer_id=printer.id)

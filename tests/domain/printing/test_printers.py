@@ -9,10 +9,11 @@ from sqlalchemy.orm import Session
 
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
-from api.domain.people.roles import StaffOnly
 from api.domain.printing import printers
+from api.domain.printing.beds import Bed, MachineFacts
+from api.domain.printing.kinds import PrinterKind, SizeWrong, get_or_create_kind
 from api.domain.printing.maintenance import set_maintenance
-from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, SizeWrong, state_of
+from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, state_of
 from api.domain.printing.states import ACTIVE, PrinterState
 from tests.world import NOW, World, make_material, make_printer, make_site
 
@@ -162,9 +163,15 @@ def test_a_printer_that_did_not_answer_keeps_what_was_last_seen(session: Session
     )
 
 
-def kind_of(session: Session, **facts: Any) -> printers.PrinterKind:
-    values = {"volume_mm": (220.0, 220.0, 250.0), "nozzle_mm": Decimal("0.4"), **facts}
-    return printers.get_or_create_kind(session, **values)
+def kind_of(
+    session: Session,
+    *,
+    volume_mm: tuple[float, float, float] = (220.0, 220.0, 250.0),
+    nozzle_mm: Decimal = Decimal("0.4"),
+    config_ini: str = "",
+) -> PrinterKind:
+    machine = MachineFacts(Bed(*volume_mm[:2]), volume_mm[2], nozzle_mm)
+    return get_or_create_kind(session, machine=machine, config_ini=config_ini)
 
 
 def test_printers_of_one_volume_nozzle_and_configuration_are_one_kind(session: Session, world: World) -> None:
@@ -193,18 +200,6 @@ def test_printers_of_one_volume_nozzle_and_configuration_are_one_kind(session: S
 def test_a_kind_that_no_printer_is_is_refused(session: Session, facts: dict[str, Any]) -> None:
     with pytest.raises(SizeWrong):
         kind_of(session, **facts)
-
-
-def test_a_kinds_configuration_is_changed_by_who_staffs_all_its_places_and_written_down(
-    session: Session, world: World
-) -> None:
-    kind = world.printer.kind
-    printers.configure_kind(session, kind=kind, config_ini="a = 1", actor=world.bob, now=NOW)
-    printers.configure_kind(session, kind=kind, config_ini="", actor=world.bob, now=NOW)
-    changes = list_changes(session, noun="printer_kind", noun_id=kind.id)
-    assert [change.verb for change in changes] == ["configured", "configuration_removed"]
-    with pytest.raises(StaffOnly):
-        printers.configure_kind(session, kind=kind, config_ini="a = 1", actor=world.alice, now=NOW)
 
 
 def test_a_plate_is_said_not_to_be_clear_by_name_and_once(session: Session, world: World) -> None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from api.domain.core.duties import FailureCause, record_failure, record_success
 from api.domain.people.accounts import Locale
 from api.domain.people.roles import Level, grant
 from api.domain.printing import faults, probes, runs
+from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.printers import Printer, list_printers
 from api.domain.printing.probes import ProbeStatus
@@ -247,6 +249,25 @@ def test_a_printer_is_looked_at_by_the_worker_before_it_is_added(bob: Browser, s
     assert probe.sealed_key == ""
 
 
+DELTA = MachineFacts(place_bed(260, 260, BedPlace.ROUND), 300, Decimal("0.6"))
+
+
+def test_what_octoprint_tells_of_the_machine_is_filled_in_and_may_be_kept(
+    bob: Browser, session: Session, world: World
+) -> None:
+    probe = asked(bob, session)
+    facts = {"version": "1.11.8", "user": "etabli", "missing": [], "dangerous": [], "machine": DELTA.as_json()}
+    probes.record_answer(session, probe=probe, sealed_key="x", **facts)
+    page = bob.get(f"/staff/printers/new/{probe.id}").text
+    assert "⌀ 260 × 300 mm, nozzle 0.60\N{NO-BREAK SPACE}mm" in page
+    sent = dict(re.findall(r'name="(\w+_mm)"[^>]* value="([^"]*)"', page))
+    assert sent == {"width_mm": "260", "depth_mm": "260", "height_mm": "300", "nozzle_mm": "0.6"}
+    assert '<option value="round" selected>' in page
+    answer = bob.post(f"/staff/printers/new/{probe.id}", {"name": "Delta", "kind_id": "", "bed": "round", **sent})
+    kind = session.get_one(Printer, int(answer.headers["location"].rsplit("/", 1)[-1])).kind
+    assert (kind.machine, kind.bed.x_mm) == (DELTA, -130)
+
+
 def test_a_failed_look_says_what_to_check(bob: Browser, session: Session, world: World) -> None:
     probe = asked(bob, session)
     probes.record_failure(session, probe=probe, code="wrong_key")
@@ -329,46 +350,6 @@ def test_a_printers_trouble_is_told_in_the_readers_words(bob: Browser, world: Wo
     world.printer.trouble, world.printer.trouble_reason = "HTTP 418 100% {odd}", reason
     assert shown in bob.get("/staff").text
     assert "HTTP 418 100% {odd}" in bob.get(f"/staff/printers/{world.printer.id}").text
-
-
-EXPORTED = "bed_shape = 0x0,250x0,250x210,0x210\nlayer_height = 0.2\nnozzle_diameter = 0.4\nperimeters = 3\n"
-
-
-def configure(browser: Browser, world: World, content: bytes, **fields: str) -> httpx.Response:
-    where = f"/staff/printers/{world.printer.id}/configuration"
-    return browser.post(where, fields, files={"file": ("mk3.ini", content)} if content else None)
-
-
-def test_staff_give_an_exported_configuration_and_go_back(bob: Browser, world: World) -> None:
-    assert configure(bob, world, EXPORTED.encode()).status_code == 303
-    assert world.printer.kind.config_ini == EXPORTED
-    configure(bob, world, b"", remove="yes")
-    assert world.printer.kind.config_ini == ""
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "First choose the .ini file"),
-        (b"\xff\xfe\x00", "not a text file"),
-        (b"hello", "not a configuration exported by PrusaSlicer"),
-        (EXPORTED.encode() + b"post_process = /bin/sh\n", "post_process"),
-        (b"# long\n" * 100_000, "larger than 256 kB"),
-    ],
-)
-def test_a_configuration_that_cannot_be_used_says_why_and_changes_nothing(
-    bob: Browser, world: World, content: bytes, said: str
-) -> None:
-    answer = configure(bob, world, content)
-    assert (answer.status_code, said in answer.text, world.printer.kind.config_ini) == (422, True, "")
-
-
-def test_a_configuration_is_for_who_staffs_every_place_that_uses_it(
-    bob: Browser, charlie: Browser, session: Session, world: World
-) -> None:
-    make_printer(session, make_site(session), kind=world.printer.kind)
-    assert configure(bob, world, EXPORTED.encode()).status_code == 403
-    assert configure(charlie, world, EXPORTED.encode()).status_code == 404
 
 
 def known_again(bob: Browser, session: Session, printer: Printer, *, site_id: int) -> httpx.Response:

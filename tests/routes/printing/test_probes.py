@@ -1,9 +1,12 @@
 """Adding a printer by JSON: staff ask for a look, read the answer, and add it once."""
 
+from decimal import Decimal
+
 from sqlalchemy.orm import Session
 
 from api.adapters.seal import unseal
 from api.domain.printing import probes
+from api.domain.printing.beds import Bed, MachineFacts
 from api.domain.printing.printers import get_printer
 from api.domain.printing.probes import Probe
 from tests.world import World
@@ -30,6 +33,16 @@ def test_staff_add_a_printer_by_json(bob: Program, session: Session, world: Worl
     printer = get_printer(session, added.json()["printer_id"])
     assert (printer.name, printer.kind.volume_mm, float(printer.kind.nozzle_mm)) == ("Cobalt", (250, 210, 220), 0.6)
     assert printer.server_version == "1.11.8"
+
+
+def test_what_the_program_leaves_out_is_as_the_printer_told(bob: Program, session: Session, world: World) -> None:
+    probe = asked(bob, session, world)
+    machine = MachineFacts(Bed(180, 180, -90, -90), 200, Decimal("0.6"))
+    facts = {"version": "1", "user": "u", "missing": [], "dangerous": [], "machine": machine.as_json()}
+    probes.record_answer(session, probe=probe, sealed_key="x", **facts)
+    added = bob("POST", f"/probes/{probe.id}/add", json={"name": "Cobalt", "nozzle_mm": 0.8})
+    kind = get_printer(session, added.json()["printer_id"]).kind
+    assert (kind.bed, kind.height_mm, kind.nozzle_mm) == (machine.bed, 200, Decimal("0.8"))
 
 
 def test_what_is_no_printer_is_refused_at_its_field(bob: Program, session: Session, world: World) -> None:

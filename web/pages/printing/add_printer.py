@@ -16,10 +16,13 @@ from api.adapters.seal import seal
 from api.bounds import id_of
 from api.deps import CurrentUser, DbSession
 from api.domain.printing import probes
-from api.domain.printing.printers import PrinterKind, SizeWrong, find_printer_at, get_or_create_kind
+from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
+from api.domain.printing.kinds import PrinterKind, SizeWrong, get_or_create_kind
+from api.domain.printing.printers import find_printer_at
 from api.domain.printing.probes import Probe, ProbeStatus
 from web.forms import Form, Sent, trying
 from web.i18n import N_
+from web.pages.printing.kinds import BED_PLACES
 from web.pages.staff_only import StaffReader
 from web.reasons import error_text
 from web.render import PageReader
@@ -66,6 +69,9 @@ def probe_page(reader: StaffReader, session: DbSession, user: CurrentUser, probe
 def _probe(reader: PageReader, session: Session, probe: Probe, form: Form, *, status: int = 200) -> Response:
     answer = probe.answer
     code = str(answer.get("code", ""))
+    kinds = list(session.scalars(select(PrinterKind).order_by(PrinterKind.name)))
+    machine = probe.machine or MachineFacts(place_bed(220, 220, BedPlace.CORNER), 250, Decimal("0.4"))
+    twin = next((kind for kind in kinds if kind.machine == machine), None)
     return reader.page(
         "printing/probe.html",
         status=status,
@@ -74,7 +80,11 @@ def _probe(reader: PageReader, session: Session, probe: Probe, form: Form, *, st
         failure=error_text(reader, code, dict(answer.get("params", {}))) if code else "",
         pending=probe.status in (ProbeStatus.ASKED, ProbeStatus.WAITING),
         known=find_printer_at(session, probe.url),
-        kinds=list(session.scalars(select(PrinterKind).order_by(PrinterKind.name))),
+        kinds=kinds,
+        machine=machine,
+        # The type that OctoPrint's own words describe; a new one where there is none yet.
+        likely_kind=form["kind_id"] or (str(twin.id) if twin else ""),
+        bed_places=BED_PLACES,
     )
 
 
@@ -100,7 +110,9 @@ def _kind(session: Session, form: Form) -> PrinterKind:
     if kind_id is not None and (kind := session.get(PrinterKind, kind_id)):
         return kind
     width, depth, height, nozzle = (_mm(form, name) for name in ("width_mm", "depth_mm", "height_mm", "nozzle_mm"))
-    return get_or_create_kind(session, volume_mm=(float(width), float(depth), float(height)), nozzle_mm=nozzle)
+    place = BedPlace(form["bed"]) if form["bed"] in set(BedPlace) else BedPlace.CORNER
+    bed = place_bed(float(width), float(depth), place)
+    return get_or_create_kind(session, machine=MachineFacts(bed, float(height), nozzle))
 
 
 def _mm(form: Form, name: str) -> Decimal:

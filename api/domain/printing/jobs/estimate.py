@@ -11,7 +11,7 @@ from api.domain.pricing.prices import Estimate, Price, price_estimate, price_par
 from api.domain.pricing.tariffs import get_tariff_for
 from api.domain.pricing.work import estimate_part
 from api.domain.printing.jobs.request import JobRequest, check_request
-from api.domain.printing.printers import PrinterKind
+from api.domain.printing.kinds import PrinterKind
 
 
 @dataclass(frozen=True)

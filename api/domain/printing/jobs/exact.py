@@ -17,9 +17,9 @@ from api.domain.pricing.tariffs import get_tariff_for
 from api.domain.pricing.work import exact_work
 from api.domain.printing.jobs.request import JobRequest, check_request, most_per_plate
 from api.domain.printing.jobs.table import JobSlice
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.library import Model
 from api.domain.printing.plates import distinct_plates
-from api.domain.printing.printers import PrinterKind
 from api.domain.printing.slices import Slice, SliceStatus, recipe_fingerprint, request_slice
 
 # Slices that one person may have under way for the sake of a price alone: trying all colours and sizes costs the

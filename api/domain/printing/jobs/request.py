@@ -13,10 +13,11 @@ from api.domain.core.errors import Invalid
 from api.domain.places.sites import Site
 from api.domain.pricing.materials import Colour, Material, Quality
 from api.domain.printing.jobs.table import Job
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.library import Model
 from api.domain.printing.mesh import require_fit
 from api.domain.printing.plates import copies_per_plate
-from api.domain.printing.printers import PrinterKind, list_printers
+from api.domain.printing.printers import list_printers
 
 MOST_COPIES = 500
 # Factors: 1 % to 100,000 %, which is what makes metres of a file that was meant in metres.

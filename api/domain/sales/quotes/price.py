@@ -26,9 +26,9 @@ from api.domain.pricing.prices.money import euros, round_cents
 from api.domain.pricing.work import estimate_part
 from api.domain.printing.jobs import JobRequest
 from api.domain.printing.jobs.request import check_request
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.plan import PlanJob, Plate
 from api.domain.printing.plates import copies_per_plate, cut_into_plates
-from api.domain.printing.printers import PrinterKind
 from api.domain.printing.runs import plan_site
 
 # From the end of the last plate to the counter: cooling, removing supports, the quality check.
