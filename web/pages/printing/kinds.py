@@ -12,7 +12,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
-from api.domain.core.changes import list_changes
+from api.domain.core.changes import list_latest_changes
 from api.domain.core.errors import Invalid
 from api.domain.printing import configurations
 from api.domain.printing.beds import BedPlace, ConfigurationFacts
@@ -77,7 +77,7 @@ def _draw(reader: PageReader, session: Session, kind: PrinterKind, form: Form, *
         # Each once, though it stands in two branches of a script.
         unanswered=_unanswered(latest, {line.line for line in allowed}) if latest else [],
         verbs=LOG_VERBS,
-        changes=list_changes(session, noun="printer_kind", noun_id=kind.id)[-SHOWN_CHANGES:][::-1],
+        changes=list_latest_changes(session, noun="printer_kind", noun_id=kind.id, limit=SHOWN_CHANGES),
     )
 
 
