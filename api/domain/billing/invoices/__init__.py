@@ -1,6 +1,7 @@
 """Invoices and credit notes: numbered without gaps, frozen, chained, and released only when every check agrees."""
 
 from api.domain.billing.invoices.closing import NothingToClose as NothingToClose
+from api.domain.billing.invoices.closing import check_closing as check_closing
 from api.domain.billing.invoices.closing import close_period as close_period
 from api.domain.billing.invoices.issue import Customer as Customer
 from api.domain.billing.invoices.issue import DateBeforeLast as DateBeforeLast
