@@ -82,12 +82,12 @@ def list_money_people(session: Session, *, seller_id: int) -> list[User]:
     return list(session.scalars(query.order_by(User.id)))
 
 
-def give_money_right(session: Session, *, seller_id: int, email: str, actor: User, now: datetime) -> User:
+def give_money_right(session: Session, *, seller_id: int, email: str, actor: User | None, now: datetime) -> User:
     """The person with this address handles the money from now on; all who do are written to.
 
-    Raises AdministratorOnly, MoneyPersonUnknown, HandlesMoneyAlready.
+    Without an actor it is the set-up of an installation, of which nobody is told. Raises AdministratorOnly, MoneyPersonUnknown, HandlesMoneyAlready.
     """
-    if not actor.is_admin:
+    if actor is not None and not actor.is_admin:
         raise AdministratorOnly()
     user = find_user(session, email=email)
     if user is None or user.disabled_at:
@@ -117,19 +117,20 @@ def withdraw_money_right(session: Session, *, seller_id: int, user_id: int, acto
     return user
 
 
-def _record(session: Session, verb: str, seller_id: int, user: User, actor: User, now: datetime) -> None:
+def _record(session: Session, verb: str, seller_id: int, user: User, actor: User | None, now: datetime) -> None:
     change = record(
         session,
         noun="seller",
         noun_id=seller_id,
         verb=verb,
         now=now,
-        actor_id=actor.id,
+        actor_id=actor.id if actor else None,
         user=user.id,
         person=user.name,
     )
     session.flush()
-    enqueue(session, "notify_money_right", change_id=change.id)
+    if actor is not None:
+        enqueue(session, "notify_money_right", change_id=change.id)
 
 
 def require_money_of_others(
