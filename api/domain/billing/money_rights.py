@@ -85,7 +85,8 @@ def list_money_people(session: Session, *, seller_id: int) -> list[User]:
 def give_money_right(session: Session, *, seller_id: int, email: str, actor: User | None, now: datetime) -> User:
     """The person with this address handles the money from now on; all who do are written to.
 
-    Without an actor it is the set-up of an installation, of which nobody is told. Raises AdministratorOnly, MoneyPersonUnknown, HandlesMoneyAlready.
+    Without an actor it is the set-up of an installation, of which nobody is told. Raises AdministratorOnly,
+    MoneyPersonUnknown, HandlesMoneyAlready.
     """
     if actor is not None and not actor.is_admin:
         raise AdministratorOnly()
