@@ -27,6 +27,9 @@ class Settings(BaseSettings):
 
     data_dir: Path = Field(default=Path("var"), description="Files, keys and the embedded database live here.")
     database_url: str = Field(default="", description="Empty: the embedded PostgreSQL under data_dir.")
+    database_owner_url: str = Field(
+        default="", description="Who migrates and owns the tables of another server; empty: who database_url names."
+    )
     files_url: str = Field(default="", description="Empty: data_dir/files. Else s3://bucket/prefix and the like.")
     base_url: str = Field(default="", description="How browsers reach us, e.g. https://etabli.example.")
     host: str = "127.0.0.1"

@@ -47,5 +47,8 @@ STEPS = {
     "notify_quote": Step("api.domain.messages.notifications:notify_quote", MAIL, is_verb=True),
     "notify_promise": Step("api.domain.messages.dunning:notify_promise", MAIL, is_verb=True),
     "notify_repair": Step("api.domain.messages.reminders:notify_repair", MAIL, is_verb=True),
+    "notify_money_request": Step("api.domain.messages.money_letters:notify_money_request", MAIL, is_verb=True),
+    "notify_money_right": Step("api.domain.messages.money_letters:notify_money_right", MAIL, is_verb=True),
+    "notify_seller_email": Step("api.domain.messages.money_letters:notify_seller_email", MAIL, is_verb=True),
     "warn_overrun": Step("api.domain.messages.reminders:warn_overrun", MAIL, is_verb=True),
 }

@@ -15,8 +15,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from printers.lab import Lab, OctoPrintServer
+
+if TYPE_CHECKING:
+    from api.adapters.postgres import EmbeddedPostgres
 
 WORKER = [sys.executable, "-m", "web.command", "tasks", "--queue"]
 
@@ -165,7 +169,7 @@ def open_stage(printers: int, **settings: str) -> Iterator[Stage]:
             ETABLI_DATA_DIR=str(folder),
             **{f"ETABLI_{name.upper()}": value for name, value in settings.items()},
         )
-        _migrate()
+        _migrate(postgres)
         lab.start()
         stage.seed()
         yield stage
@@ -181,10 +185,12 @@ def open_stage(printers: int, **settings: str) -> Iterator[Stage]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _migrate() -> None:
-    from web.installation import migrate
+def _migrate(postgres: EmbeddedPostgres) -> None:
+    from api.adapters.postgres import PROGRAM
+    from web.installation import grant_rows, migrate
 
-    migrate(os.environ["ETABLI_DATABASE_URL"])
+    migrate(postgres.owner_url())
+    grant_rows(postgres.owner_url(), role=PROGRAM)
 
 
 def _dispose() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from api.adapters.postgres import EmbeddedPostgres
 from api.settings import settings
@@ -17,6 +18,24 @@ from api.settings import settings
 # A server on another machine, or in another container, may start at the same time as we do.
 SERVER_STARTS_WITHIN_S = 30.0
 ROOT = Path(__file__).resolve().parent.parent
+
+
+GRANT_LOCK = 0x6772616E7473  # "grants"
+# Neither TRUNCATE nor anything on the tables themselves. Which revision they have is the owner's to say.
+_GRANTS = (
+    "GRANT USAGE ON SCHEMA public TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+    "GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {role}",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO {role}",
+    "REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
+)
+_LACKING = """
+SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p', 'S')
+AND NOT CASE relkind
+    WHEN 'S' THEN has_sequence_privilege(%s, oid, 'USAGE') ELSE has_table_privilege(%s, oid, 'SELECT')
+END
+"""
 
 
 class AlreadyRunning(Exception):
@@ -97,6 +116,15 @@ def join_database(data_dir: Path) -> None:
     use_database(server.url())
 
 
+def owner_url(data_dir: Path) -> str:
+    """Who owns the tables: ETABLI_DATABASE_OWNER_URL, the embedded server's owner, or else who the services are."""
+    if url := settings().database_owner_url:
+        return url
+    server = embedded_postgres(data_dir)
+    url = os.environ.get("ETABLI_DATABASE_URL") or server.url()
+    return server.owner_url() if url == server.url() else url
+
+
 @contextmanager
 def running_database(data_dir: Path) -> Iterator[str]:
     """The URL of the database, for one command: join it if it runs, else start it and stop it afterwards."""
@@ -117,8 +145,29 @@ def running_database(data_dir: Path) -> Iterator[str]:
 def migrated_database(data_dir: Path) -> Iterator[str]:
     """`running_database` with this version's tables."""
     with running_database(data_dir) as url:
-        migrate(url)
+        prepare_tables(data_dir)
         yield url
+
+
+def prepare_tables(data_dir: Path) -> None:
+    """Migrate as the owner, and let the services work on the tables; for a database that `use_database` named."""
+    from sqlalchemy import make_url  # noqa: PLC0415  half a second, and this file is loaded by every command
+
+    owner = owner_url(data_dir)
+    migrate(owner)
+    grant_rows(owner, role=make_url(os.environ["ETABLI_DATABASE_URL"]).username or "")
+
+
+def grant_rows(url: str, *, role: str) -> None:
+    """Let `role` read and write rows of all tables, those of later migrations too; the owner at `url` gives it."""
+    with _connect(url) as connection:
+        if role in {"", connection.info.user} or connection.execute(_LACKING, [role, role]).fetchone() == (0,):
+            return
+        # Two that grant at once would stumble over each other's rows of the catalogue.
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [GRANT_LOCK])
+            for statement in _GRANTS:
+                connection.execute(sql.SQL(statement).format(role=sql.Identifier(role)))
 
 
 def migrate(url: str) -> None:

@@ -23,7 +23,11 @@ import psutil
 import psycopg
 from psycopg import sql
 
-ROLE = "etabli"
+# Owns everything and migrates; bootstrap superuser of the cluster, which it cannot cease to be.
+OWNER = "etabli"
+# What the services connect as: rows only, no tables of its own.
+PROGRAM = "etabli_program"
+DATABASE = "etabli"
 PORT = 5432  # Only a part of the socket's file name: the server has no TCP port.
 START_TIMEOUT_S = 180  # A small board that recovers after a power cut needs minutes, not seconds.
 STOP_TIMEOUT_S = 30
@@ -63,20 +67,28 @@ class EmbeddedPostgres:
         wheel = _wheel_bin()
         return wheel if self._may_run(wheel / "postgres") else self._copied_programs(wheel)
 
-    def url(self, database: str = ROLE) -> str:
-        """The address for SQLAlchemy with psycopg 3."""
-        return f"postgresql+psycopg://{ROLE}@/{database}?host={quote(str(self.socket_dir), safe='')}"
+    def url(self, database: str = DATABASE) -> str:
+        """The address for SQLAlchemy with psycopg 3, as the role that may only read and write rows."""
+        return self._url(PROGRAM, database)
+
+    def owner_url(self, database: str = DATABASE) -> str:
+        """The same as the owner, for migrations, backup and restore."""
+        return self._url(OWNER, database)
+
+    def _url(self, role: str, database: str) -> str:
+        return f"postgresql+psycopg://{role}@/{database}?host={quote(str(self.socket_dir), safe='')}"
 
     def start(self) -> str:
-        """Create the cluster if there is none, start or adopt the server; returns the URL of the database."""
+        """Create the cluster if there is none, start or adopt the server; returns the URL for the services."""
         self._make_data_dir()
         with self._only_one_starter():
             if not self.is_running():
                 self._refuse_foreign_version()
                 self._init_cluster()
                 self._start_server()
-            if not self._has_database(ROLE):
-                self.create_database(ROLE)
+            if not self._has_database(DATABASE):
+                self.create_database(DATABASE)
+            self._create_program_role()
         return self.url()
 
     def check(self) -> None:
@@ -106,13 +118,13 @@ class EmbeddedPostgres:
             return None
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Returns the URL of a new database, empty or a copy of `template` (to which nobody may be connected)."""
+        """Returns the owner's URL of a new database, empty or a copy of `template` (nobody may be connected to it)."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template or "template0")
         )
         with self._connect() as connection:
             connection.execute(statement)
-        return self.url(name)
+        return self.owner_url(name)
 
     def drop_database(self, name: str) -> None:
         """Drop a database and end its connections; a missing one is fine."""
@@ -131,9 +143,16 @@ class EmbeddedPostgres:
         with self._connect() as connection:
             return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
 
+    def _create_program_role(self) -> None:
+        # A cluster of an older release has none yet. What it may do in a database is granted with the migrations.
+        with self._connect() as connection:
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PROGRAM]).fetchone() is None:
+                create = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
+                connection.execute(sql.SQL(create).format(sql.Identifier(PROGRAM)))
+
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
-            host=str(self.socket_dir), port=PORT, user=ROLE, dbname="postgres", autocommit=True, connect_timeout=10
+            host=str(self.socket_dir), port=PORT, user=OWNER, dbname="postgres", autocommit=True, connect_timeout=10
         )
 
     def _make_data_dir(self) -> None:
@@ -198,7 +217,7 @@ class EmbeddedPostgres:
             locale = ["--locale=C.UTF-8"]
         speed = [] if self._fsync else ["--no-sync"]
         new = self.cluster_dir / "new"
-        self._run("initdb", "-D", str(new), "-U", ROLE, "-A", "trust", "-E", "UTF8", *locale, *speed)
+        self._run("initdb", "-D", str(new), "-U", OWNER, "-A", "peer", "-E", "UTF8", *locale, *speed)
         # PG_VERSION goes last: it is the sign that the cluster is complete.
         for part in sorted(new.iterdir(), key=lambda p: p.name == "PG_VERSION"):
             part.rename(self.cluster_dir / part.name)
@@ -208,6 +227,7 @@ class EmbeddedPostgres:
         """Start, and wait until it answers."""
         self._clear_reused_pid()
         self._write_settings()
+        self._write_access()
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
@@ -264,6 +284,14 @@ class EmbeddedPostgres:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         target = self.cluster_dir / "postgresql.conf"
         target.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
+
+    def _write_access(self) -> None:
+        """Who may connect: the account that runs us, root, and the server's own, told by the kernel."""
+        # Written at each start: clusters of older releases let in every account that reached the socket.
+        ours = {pwd.getpwuid(os.geteuid()).pw_name, "root"} | ({self._account.pw_name} if self._account else set())
+        (self.cluster_dir / "pg_hba.conf").write_text("local all all peer map=etabli\n")
+        lines = [f'etabli "{name}" {role}\n' for name in sorted(ours) for role in (OWNER, PROGRAM)]
+        (self.cluster_dir / "pg_ident.conf").write_text("".join(lines))
 
     def _copied_programs(self, wheel: Path) -> Path:
         """Copy the wheel's programs below the data directory, once per build of the wheel (31 MB)."""

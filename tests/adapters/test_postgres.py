@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,49 @@ def test_starts_on_a_private_socket_without_tcp(server: EmbeddedPostgres) -> Non
     assert server.cluster_dir.stat().st_mode & 0o777 == 0o700
 
 
+def test_only_our_own_accounts_are_let_in_and_only_as_those_roles(server: EmbeddedPostgres) -> None:
+    server.start()
+    rules = ask(server.owner_url(), "SELECT json_agg(json_build_array(type, auth_method)) FROM pg_hba_file_rules")
+    names = ask(server.owner_url(), "SELECT array_agg(DISTINCT sys_name) FROM pg_ident_file_mappings")
+
+    assert rules == [["local", "peer"]]
+    assert isinstance(names, list)
+    assert set(names) <= {pwd.getpwuid(os.geteuid()).pw_name, "root", "postgres", "nobody"}
+
+
+@as_root
+def test_another_account_that_reaches_the_socket_is_refused(server: EmbeddedPostgres) -> None:
+    server.start()
+    server.socket_dir.chmod(0o755)
+    (server.socket_dir / ".s.PGSQL.5432").chmod(0o777)
+    # The server's own copy of the programs: Python's may lie where others cannot go.
+    command = [str(server.bin_dir / "psql"), "-w", server.url().replace("+psycopg", ""), "-c", "SELECT 1"]
+    stranger = pwd.getpwnam("daemon")
+    asked = subprocess.run(
+        command,
+        user=stranger.pw_uid,
+        group=stranger.pw_gid,
+        extra_groups=[],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+
+    assert "Peer authentication failed" in asked.stderr, asked.stderr
+
+
+def test_a_cluster_of_an_older_release_is_brought_over_at_its_next_start(server: EmbeddedPostgres) -> None:
+    server.start()
+    run(server.owner_url(), "DROP ROLE etabli_program")
+    server.stop()
+    (server.cluster_dir / "pg_hba.conf").write_text("local all all trust\n")
+    (server.cluster_dir / "pg_ident.conf").write_text("")
+
+    assert ask(server.start(), "SELECT current_user::text") == "etabli_program"
+    assert ask(server.owner_url(), "SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'") == 0
+
+
 def test_sorts_and_folds_case_alike_on_every_machine(server: EmbeddedPostgres) -> None:
     url = server.start()
 
@@ -52,11 +96,13 @@ def test_sorts_and_folds_case_alike_on_every_machine(server: EmbeddedPostgres) -
 
 
 def test_data_outlives_a_stop(server: EmbeddedPostgres) -> None:
-    run(server.start(), "CREATE TABLE kept AS SELECT 1 AS n")
+    server.start()
+    run(server.owner_url(), "CREATE TABLE kept AS SELECT 1 AS n")
     server.stop()
     assert not server.is_running()
 
-    assert ask(server.start(), "SELECT n FROM kept") == 1
+    server.start()
+    assert ask(server.owner_url(), "SELECT n FROM kept") == 1
 
 
 def test_a_running_server_is_adopted(server: EmbeddedPostgres) -> None:
@@ -71,14 +117,15 @@ def test_a_running_server_is_adopted(server: EmbeddedPostgres) -> None:
 def test_data_outlives_kill_9_with_clients_connected(open_dir: Path) -> None:
     server = EmbeddedPostgres(open_dir / "postgres")  # With fsync: that is what is being tested.
     url = server.start()
-    run(url, "CREATE TABLE kept AS SELECT 1 AS n")
+    run(server.owner_url(), "CREATE TABLE kept AS SELECT 1 AS n")
     pid = server.server_pid()
     assert pid
 
     try:
         with psycopg.connect(url.replace("+psycopg", "")):
             os.kill(pid, signal.SIGKILL)  # Where nobody reaps orphans, it stays as a zombie with this number.
-            assert ask(server.start(), "SELECT n FROM kept") == 1
+            server.start()
+            assert ask(server.owner_url(), "SELECT n FROM kept") == 1
         assert server.server_pid() != pid
     finally:
         server.stop()

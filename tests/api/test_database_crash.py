@@ -17,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api import outbox
-from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
+from api.adapters.postgres import PROGRAM, EmbeddedPostgres, PostgresUnusable
 from api.db import make_engine
 from api.domain.core.changes import enqueue
 from api.steps import BACKGROUND
-from web.installation import migrate
+from web.installation import grant_rows, migrate
 from web.sockets import listen
 from web.supervisor import ManagedProcess, Supervisor
 
@@ -37,7 +37,9 @@ NAMES = {"dispatch", *BACKGROUND, "printers"}
 @pytest.fixture
 def server(open_dir: Path) -> Iterator[EmbeddedPostgres]:
     postgres = EmbeddedPostgres(open_dir / "postgres")
-    migrate(postgres.start())
+    postgres.start()
+    migrate(postgres.owner_url())
+    grant_rows(postgres.owner_url(), role=PROGRAM)
     yield postgres
     postgres.stop()
 

@@ -11,12 +11,18 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, select, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 import api.domain
 from api.adapters.postgres import EmbeddedPostgres
+from api.domain.billing.money_rights import MoneyRight
 from api.domain.core.base import Base
+from api.domain.people import roles
+from api.domain.people.roles import Level
+from tests.world import NOW, make_user, make_world
+from tests.world.billing import add_seller
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,3 +117,21 @@ def test_a_stored_configuration_tells_where_the_bed_of_its_kind_lies(
         migrate(connection, "0088")
         found = connection.execute(text("SELECT bed_x_mm, bed_y_mm FROM printer_kinds")).one()
     assert tuple(found) == corner
+
+
+def test_managers_who_could_handle_the_money_keep_it(empty: Engine) -> None:
+    with empty.begin() as connection, Session(connection, join_transaction_mode="create_savepoint") as session:
+        migrate(connection, "head")
+        # bob manages a place with a seller of its own, charlie one that sells through the network's.
+        world, dan = make_world(session), make_user(session, "Dan")
+        roles.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
+        network, own = add_seller(session).id, add_seller(session, site=world.site, prefix="X").id
+        bob, charlie = world.bob.id, world.charlie.id
+        session.commit()
+        config = Config(ROOT / "alembic.ini")
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0087")
+        migrate(connection, "head")
+        kept = {(each.seller_id, each.user_id) for each in session.scalars(select(MoneyRight))}
+
+    assert kept == {(own, bob), (network, charlie)}

@@ -32,6 +32,7 @@ from web.installation import (
     migrate,
     migrated_database,
     newest_revision,
+    owner_url,
     prepare_data_dir,
     running_database,
 )
@@ -58,10 +59,45 @@ def forget_process() -> None:
         remembered.cache_clear()
 
 
+def connect_owner(data_dir: Path) -> psycopg.Connection:
+    return psycopg.connect(owner_url(data_dir).replace("+psycopg", ""))
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_services_read_and_write_rows_and_nothing_else(open_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data_dir = prepare_data_dir(open_dir / "var")
+    with migrated_database(data_dir) as url:
+        with connect_owner(data_dir) as owner:
+            owner.execute("CREATE TABLE later (id bigint GENERATED ALWAYS AS IDENTITY)")
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as program:
+            powers = program.execute(
+                "SELECT rolsuper, rolcreatedb, rolcreaterole, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+            ).fetchone()
+            owned = program.execute("SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole").fetchone()
+            # A table of a later migration is the services' to use without another grant.
+            program.execute("INSERT INTO later DEFAULT VALUES")
+            for statement in FORBIDDEN:
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    program.execute(statement)
+    assert (powers, owned) == ((False, False, False, False), (0,))
+
+
+FORBIDDEN = (
+    "TRUNCATE later",
+    "TRUNCATE changes",
+    "ALTER TABLE changes DISABLE TRIGGER ALL",
+    "SET session_replication_role = replica",
+    "CREATE TABLE mine (n int)",
+    "UPDATE alembic_version SET version_num = '0001'",
+    "SET ROLE etabli",
+    "COPY sites TO PROGRAM 'cat'",
+)
+
+
 @pytest.mark.usefixtures("own_settings")
 def test_a_backup_is_restored_into_an_empty_installation_only(open_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new, copy = prepare_data_dir(open_dir / "old"), prepare_data_dir(open_dir / "new"), open_dir / "copy"
-    with migrated_database(old) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
+    with migrated_database(old), connect_owner(old) as connection:
         connection.execute("CREATE TABLE kept AS SELECT 'Mende' AS town")
     (old / "files" / "part.stl").write_text("solid")
     monkeypatch.delenv("ETABLI_DATABASE_URL")
@@ -71,7 +107,7 @@ def test_a_backup_is_restored_into_an_empty_installation_only(open_dir: Path, mo
     restore_from(new, copy)
 
     monkeypatch.delenv("ETABLI_DATABASE_URL")
-    with running_database(new) as url, psycopg.connect(url.replace("+psycopg", "")) as connection:
+    with running_database(new), connect_owner(new) as connection:
         assert connection.execute("SELECT town FROM kept").fetchone() == ("Mende",)
     assert (new / "files" / "part.stl").read_text() == "solid"
     with pytest.raises(CannotBackUp, match="is not empty"):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.domain.billing import invoices, organisations, sellers
 from api.domain.billing.facturx import Document, check_document
 from api.domain.billing.invoices import Customer, Invoice
+from api.domain.billing.money_rights import MoneyRight
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
 from api.domain.booking.bookings import Booking, BookingRequest, book
@@ -84,6 +85,12 @@ def add_seller(session: Session, *, regime: Regime = Regime.PAYER, **over: Any) 
     return sellers.add_seller(session, party=make_seller(), bank=make_bank(), **{"regime": regime, "now": NOW, **over})
 
 
+def let_handle_money(session: Session, user: User, seller: Seller) -> None:
+    """As an administrator does it, without one."""
+    session.add(MoneyRight(seller_id=seller.id, user_id=user.id, since=NOW))
+    session.flush()
+
+
 def make_shop(
     session: Session,
     *,
@@ -92,9 +99,10 @@ def make_shop(
     regime: Regime = Regime.PAYER,
     **site_facts: Any,
 ) -> Shop:
-    """In the world given, or in one of its own with these facts of its site."""
+    """In the world given, or in one of its own with these facts of its site; bob handles the money."""
     world = world or make_world(session, **site_facts)
     seller = add_seller(session, regime=regime)
+    let_handle_money(session, world.bob, seller)
     details = details or make_details()
     company = organisations.create_organisation(session, owner=world.alice, details=details, now=NOW)
     terms = {"terms_days": details.terms_days, "monthly": details.monthly}

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 
 from api.settings import settings
 from web.command.errors import CommandError
-from web.installation import embedded_postgres, exclusive, migrate, running_database, use_database
+from web.installation import embedded_postgres, exclusive, owner_url, prepare_tables, running_database, use_database
 
 FOLDERS = ("files", "secrets")
 
@@ -32,10 +32,9 @@ def back_up(data_dir: Path, to: Path) -> str:
     # pg_dump would make its file readable by everybody. The directory is closed, but its files may be copied elsewhere.
     (draft / "database.sql").touch(mode=0o600)
     # The database before the files: files are written before the rows that name them, so each row finds its file.
-    with running_database(data_dir) as url:
-        _program(
-            "pg_dump", data_dir, "--no-owner", "--no-privileges", "--file", str(draft / "database.sql"), _libpq(url)
-        )
+    with running_database(data_dir):
+        url = _libpq(owner_url(data_dir))
+        _program("pg_dump", data_dir, "--no-owner", "--no-privileges", "--file", str(draft / "database.sql"), url)
     for name in FOLDERS:
         shutil.copytree(data_dir / name, draft / name)
     draft.rename(to)
@@ -54,10 +53,9 @@ def restore_from(data_dir: Path, source: Path) -> str:
     with exclusive(data_dir):
         server = None if os.environ.get("ETABLI_DATABASE_URL") else embedded_postgres(data_dir)
         try:
-            url = server.start() if server else os.environ["ETABLI_DATABASE_URL"]
-            use_database(url)
-            _load(data_dir, url, dump)
-            migrate(url)
+            use_database(server.start() if server else os.environ["ETABLI_DATABASE_URL"])
+            _load(data_dir, owner_url(data_dir), dump)
+            prepare_tables(data_dir)
             _stand_still()
         finally:
             if server:

@@ -89,10 +89,14 @@ def _external(url: str) -> Finding:
     try:
         with psycopg.connect(_libpq(url), connect_timeout=5) as connection:
             major = connection.info.server_version // 10_000
+            powers = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
     except (psycopg.Error, ArgumentError, ValueError) as error:
         return Finding("fail", "PostgreSQL", f"ETABLI_DATABASE_URL does not answer: {database_fault(error)}")
     if major < POSTGRES_MIN:
         return Finding("fail", "PostgreSQL", f"version {major}: at least {POSTGRES_MIN} is needed")
+    if powers == (True,):
+        # A superuser can switch off what keeps invoices and the history as they were written.
+        return Finding("warn", "PostgreSQL", "ETABLI_DATABASE_URL is a superuser: see docs/running.md.")
     return Finding("ok", "PostgreSQL", f"version {major} by ETABLI_DATABASE_URL")
 
 

@@ -24,8 +24,8 @@ from web.command.demo_printers import DemoPrinters
 from web.installation import (
     embedded_postgres,
     exclusive,
-    migrate,
     prepare_data_dir,
+    prepare_tables,
     refuse_faulty_settings,
     use_database,
 )
@@ -71,16 +71,19 @@ def _interrupt(number: int, frame: object) -> None:
 @contextmanager
 def _database(data_dir: Path) -> Iterator[EmbeddedPostgres | None]:
     """The embedded server, or None when ETABLI_DATABASE_URL names another."""
-    if url := os.environ.get("ETABLI_DATABASE_URL"):
+    if os.environ.get("ETABLI_DATABASE_URL"):
         log_line("database", "the one of ETABLI_DATABASE_URL")
-        migrate(url)
+        prepare_tables(data_dir)
+        # The services must not hold the password of who may do everything.
+        os.environ.pop("ETABLI_DATABASE_OWNER_URL", None)
+        settings.cache_clear()
         yield None
         return
     server = embedded_postgres(data_dir)
     try:
         use_database(server.start())
         log_line("database", f"PostgreSQL on {server.socket_dir}")
-        migrate(server.url())
+        prepare_tables(data_dir)
         yield server
     finally:
         server.stop()

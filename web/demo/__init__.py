@@ -30,7 +30,7 @@ def seed(session: Session, *, servers: list[DemoServer], data_dir: Path, now: da
     _seed_bookings(session, now)
     printers = point_printers(session, get_site_by_slug(session, "atelier"), servers, now)
     if buyer := find_user(session, email=PEOPLE["buyer"][0]):
-        seed_billing(session, buyer=buyer, now=now)
+        seed_billing(session, buyer=buyer, staff_email=PEOPLE["staff"][0], now=now)
     return {
         "members": list_logins(session, data_dir, now),
         "printers": [

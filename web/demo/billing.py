@@ -14,16 +14,18 @@ from stdnum.fr import siren as siren_rules
 
 from api.domain.billing import organisations, sellers
 from api.domain.billing.facturx import Address, Bank, Party
+from api.domain.billing.money_rights import give_money_right
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
 from api.domain.people.accounts import User, list_organisations
 from api.domain.pricing.legal import Regime
 
 
-def seed_billing(session: Session, *, buyer: User, now: datetime) -> None:
+def seed_billing(session: Session, *, buyer: User, staff_email: str, now: datetime) -> None:
     """Create what is missing, so that the buyer's first organisation can ask for a quote at once."""
     if session.scalar(select(Seller.id)) is None:
-        _add_seller(session, now)
+        seller = _add_seller(session, now)
+        give_money_right(session, seller_id=seller.id, email=staff_email, actor=None, now=now)
     for organisation in list_organisations(session, user=buyer)[:1]:
         if organisations.find_details(session, organisation=organisation) is None:
             siren, siret, vat_number = _keys("90000000")
@@ -38,7 +40,7 @@ def seed_billing(session: Session, *, buyer: User, now: datetime) -> None:
             organisations.change_details(session, organisation=organisation, actor=buyer, details=details, now=now)
 
 
-def _add_seller(session: Session, now: datetime) -> None:
+def _add_seller(session: Session, now: datetime) -> Seller:
     siren, siret, vat_number = _keys("91000000")
     party = Party(
         name="Réseau Établi (démonstration)",
@@ -49,7 +51,7 @@ def _add_seller(session: Session, now: datetime) -> None:
         vat_number=vat_number,
     )
     bank = Bank(iban="FR7630006000011234567890189", bic="AGRIFRPPXXX", name="Banque d'essai")
-    sellers.add_seller(session, party=party, bank=bank, regime=Regime.PAYER, now=now)
+    return sellers.add_seller(session, party=party, bank=bank, regime=Regime.PAYER, now=now)
 
 
 def _keys(stem: str) -> tuple[str, str, str]:

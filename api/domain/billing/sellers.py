@@ -15,11 +15,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.facturx import Address, Bank, Party, bank_faults, faults, party_faults
+from api.domain.billing.money_rights import list_handled_ids, may_handle_money, require_money_right
 from api.domain.core.base import Base, EnumText, Id, Instant
-from api.domain.core.changes import record
-from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
+from api.domain.core.changes import enqueue, record
+from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import User
-from api.domain.people.roles import StaffOnly, may_manage, may_staff, require_manager
+from api.domain.people.roles import AdministratorOnly, may_staff
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.legal import PARIS, Regime
 
@@ -51,10 +52,6 @@ class DuplicateSeller(Conflict):
     """This place already has a legal entity: edit that one."""
 
     field = "site"
-
-
-class NetworkSeller(NotAllowed):
-    """Only a network administrator can add the legal entity of all places."""
 
 
 class SellerNameless(Invalid):
@@ -184,12 +181,14 @@ def add_seller(
 ) -> Seller:
     """Enter the legal entity of `site` or, without one, of the network.
 
-    An actor must manage the site or administer the network (StaffOnly, NetworkSeller). Raises the named fault of the
-    field (WrongSiren, SiretOfAnother, WrongIban, ..), PrefixWrong, and DuplicateSeller where there is one.
+    An actor must administer the network (AdministratorOnly): a place's own entity takes money that went to another
+    account before. Raises the named fault of the field (WrongSiren, SiretOfAnother, WrongIban, ..), PrefixWrong, and
+    DuplicateSeller where there is one.
     """
-    if actor is not None:
-        _require_may_add(session, actor, site)
-    _check(party, bank)
+    if actor is not None and not actor.is_admin:
+        raise AdministratorOnly()
+    _check(party)
+    check_bank(bank)
     _check_regime(party.vat_number, regime, vat_on_debits)
     if not re.fullmatch(PREFIX, prefix):
         raise PrefixWrong()
@@ -198,7 +197,8 @@ def add_seller(
     if find_own_seller(session, site_id=site_id) is not None:
         raise DuplicateSeller()
     seller = Seller(site_id=site_id, siren=party.siren, prefix=prefix, created_at=now)
-    _fill(seller, party, bank)
+    _fill(seller, party)
+    set_bank(seller, bank)
     session.add(seller)
     session.flush()
     set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
@@ -206,11 +206,15 @@ def add_seller(
     return seller
 
 
-def _fill(seller: Seller, party: Party, bank: Bank) -> None:
-    """All that may change later; SIREN and prefix may not."""
+def _fill(seller: Seller, party: Party) -> None:
+    """All that may change at once; the bank needs a second person, SIREN and prefix never change."""
     seller.name, seller.legal_form, seller.siret = party.name.strip(), party.legal_form or "", party.siret or ""
     seller.vat_number, seller.address = party.vat_number, pack_address(party.address)
     seller.email, seller.phone = party.email, party.phone
+
+
+def set_bank(seller: Seller, bank: Bank) -> None:
+    """Only for a new seller, and for a change that a second person has confirmed."""
     seller.iban, seller.bic, seller.bank_name = bank.iban, bank.bic, bank.name
 
 
@@ -227,20 +231,19 @@ def _record(session: Session, seller: Seller, verb: str, actor: User | None, now
     )
 
 
-def _require_may_add(session: Session, actor: User, site: Site | None) -> None:
-    if site is not None:
-        require_manager(session, user=actor, site_id=site.id)
-    elif not actor.is_admin:
-        raise NetworkSeller()
-
-
-def _check(party: Party, bank: Bank) -> None:
+def _check(party: Party) -> None:
     if not party.name.strip():
         raise SellerNameless()
     # `party_faults` also serves buyers, and lets one without a SIREN pass: a consumer has none.
     if not party.siren:
         raise faults.WrongSiren(siren="", party=party.name)
-    for fault in [*party_faults(party), *bank_faults(bank)]:
+    for fault in party_faults(party):
+        raise fault
+
+
+def check_bank(bank: Bank) -> None:
+    """Raises WrongIban and the other faults of the field."""
+    for fault in bank_faults(bank):
         raise fault
 
 
@@ -252,19 +255,24 @@ def _check_regime(vat_number: str | None, regime: Regime, vat_on_debits: bool) -
         raise faults.DebitsWithoutVat(field="vat_on_debits")
 
 
-def change_seller(session: Session, *, seller: Seller, party: Party, bank: Bank, actor: User, now: datetime) -> None:
-    """Another address, bank, form or capital, by a manager (StaffOnly); what was issued keeps its copy.
+def change_seller(session: Session, *, seller: Seller, party: Party, actor: User, now: datetime) -> None:
+    """Another address, form or capital, by who handles its money (MoneyOnly); what was issued keeps its copy.
+
+    The bank is changed by `money_requests`. Another e-mail address is told to the old one, to which those letters go.
 
     Raises the named fault of the field, AnotherEntity for another SIREN, and VatNumberMissing where a regime of today
     or later needs the number.
     """
-    require_seller_manager(session, user=actor, seller=seller)
-    _check(party, bank)
+    require_money_right(session, user=actor, seller_id=seller.id)
+    _check(party)
     if party.siren != seller.siren:
         raise AnotherEntity(siren=seller.siren)
     for row in _list_regimes_from(session, seller, today(now)):
         _check_regime(party.vat_number, row.regime, row.vat_on_debits)
-    _fill(seller, party, bank)
+    if seller.email and seller.email != party.email:
+        new = party.email or ""
+        enqueue(session, "notify_seller_email", seller_id=seller.id, old=seller.email, new=new, actor_id=actor.id)
+    _fill(seller, party)
     session.flush()
     _record(session, seller, "changed", actor, now)
 
@@ -279,11 +287,11 @@ def _list_regimes_from(session: Session, seller: Seller, on: date) -> list[Selle
 def plan_regime(
     session: Session, *, seller: Seller, start: date, regime: Regime, vat_on_debits: bool, actor: User, now: datetime
 ) -> SellerRegime:
-    """Another VAT regime from a day on, by a manager.
+    """Another VAT regime from a day on, by who handles the money.
 
-    Raises RegimeInPast, OverlappingRegime, VatNumberMissing, DebitsWithoutVat.
+    Raises MoneyOnly, RegimeInPast, OverlappingRegime, VatNumberMissing, DebitsWithoutVat.
     """
-    require_seller_manager(session, user=actor, seller=seller)
+    require_money_right(session, user=actor, seller_id=seller.id)
     # Documents of earlier days exist already and were issued under the regime of their day.
     if start < today(now):
         raise RegimeInPast()
@@ -329,8 +337,7 @@ def find_own_seller(session: Session, *, site_id: int | None) -> Seller | None:
 
 def may_add_seller(session: Session, *, user: User, site_id: int | None) -> bool:
     """There is none yet, and this person may enter one."""
-    may = user.is_admin if site_id is None else may_manage(session, user=user, site_id=site_id)
-    return may and find_own_seller(session, site_id=site_id) is None
+    return user.is_admin and find_own_seller(session, site_id=site_id) is None
 
 
 def get_site_seller(session: Session, *, site_id: int) -> Seller:
@@ -346,14 +353,28 @@ def get_site_seller(session: Session, *, site_id: int) -> Seller:
 def get_seller(session: Session, seller_id: int, *, user: User) -> Seller:
     """A seller whose money this user handles; NotFound to everybody else."""
     seller = session.get(Seller, seller_id)
-    if seller is None or not may_handle_money(session, user=user, seller=seller):
+    if seller is None or not may_handle_money(session, user=user, seller_id=seller.id):
         raise NotFound()
     return seller
 
 
-def may_handle_money(session: Session, *, user: User, seller: Seller) -> bool:
-    """Staff of its site; of any site without a seller of its own where it sells for the network."""
-    return any(may_staff(session, user=user, site_id=site_id) for site_id in list_site_ids(session, seller=seller))
+def get_till_seller(session: Session, seller_id: int, *, user: User) -> Seller:
+    """A seller for which this user may sell at some place; NotFound to everybody else."""
+    seller = session.get(Seller, seller_id)
+    if seller is None or not list_till_site_ids(session, user=user, seller=seller):
+        raise NotFound()
+    return seller
+
+
+def list_till_site_ids(session: Session, *, user: User, seller: Seller) -> list[int]:
+    """Sites where this person may take money at the till for this seller and invoice what was used there.
+
+    Those that they staff; all that sell through it for who handles its money.
+    """
+    ids = list_site_ids(session, seller=seller)
+    if may_handle_money(session, user=user, seller_id=seller.id):
+        return ids
+    return [site_id for site_id in ids if may_staff(session, user=user, site_id=site_id)]
 
 
 def list_site_ids(session: Session, *, seller: Seller) -> list[int]:
@@ -364,18 +385,15 @@ def list_site_ids(session: Session, *, seller: Seller) -> list[int]:
     return [site.id for site in list_sites(session) if site.id not in own]
 
 
-def may_manage_seller(session: Session, *, user: User, seller: Seller) -> bool:
-    """Managers of a site that sells through it; for the network's, of any of those sites."""
-    return any(may_manage(session, user=user, site_id=site_id) for site_id in list_site_ids(session, seller=seller))
-
-
-def require_seller_manager(session: Session, *, user: User, seller: Seller) -> None:
-    """Raises StaffOnly; closing a period and changing the entity is for managers."""
-    if not may_manage_seller(session, user=user, seller=seller):
-        raise StaffOnly()
-
-
 def list_sellers(session: Session, *, user: User | None = None) -> list[Seller]:
     """All of the network, or those whose money `user` handles."""
-    sellers = session.scalars(select(Seller).order_by(Seller.id))
-    return [seller for seller in sellers if user is None or may_handle_money(session, user=user, seller=seller)]
+    sellers = list(session.scalars(select(Seller).order_by(Seller.id)))
+    if user is None or user.is_admin:
+        return sellers
+    ids = list_handled_ids(session, user=user)
+    return [seller for seller in sellers if seller.id in ids]
+
+
+def list_till_sellers(session: Session, *, user: User) -> list[Seller]:
+    """Those for which `user` may sell at some place."""
+    return [each for each in list_sellers(session) if list_till_site_ids(session, user=user, seller=each)]

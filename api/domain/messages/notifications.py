@@ -152,9 +152,20 @@ UNTIL = {
 
 
 def write_letter(
-    session: Session, *, user: User, kind: str, about: str, now: datetime, site: Site | None = None, **params: object
+    session: Session,
+    *,
+    user: User,
+    kind: str,
+    about: str,
+    now: datetime,
+    site: Site | None = None,
+    recipient: str = "",
+    **params: object,
 ) -> None:
-    """Write a letter and enqueue its sending; a second one of this kind about the same subject is dropped."""
+    """Write a letter and enqueue its sending; a second one of this kind about the same subject is dropped.
+
+    `recipient` is another address than the person's own, such as that of a legal entity.
+    """
     letter = LETTERS[kind][user.locale]
     params = {"name": user.name, "site": site.name if site else "", **params}
     mail_id = session.scalar(
@@ -164,7 +175,7 @@ def write_letter(
             site_id=site.id if site else None,
             kind=kind,
             about=about,
-            recipient=user.email,
+            recipient=recipient or user.email,
             subject=letter.subject.format(**params)[:200],
             body=letter.body.format(**params),
             created_at=now,

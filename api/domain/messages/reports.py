@@ -57,6 +57,13 @@ def name_actors(session: Session, *, changes: Iterable[Change]) -> dict[int, str
     return {row[0]: row[1] for row in session.execute(select(User.id, User.name).where(User.id.in_(ids)))}
 
 
+def list_noun_changes(session: Session, *, noun: str, noun_id: int, limit: int = 50) -> list[tuple[Change, str]]:
+    """The history of one thing, newest first, with the names as in `list_site_changes`."""
+    query = select(Change, User.name).outerjoin(User, User.id == Change.actor_id)
+    query = query.where(Change.noun == noun, Change.noun_id == str(noun_id))
+    return [(change, name or "") for change, name in session.execute(query.order_by(Change.id.desc()).limit(limit))]
+
+
 def list_printer_runs(session: Session, *, printer_id: int, limit: int = 20) -> list[Run]:
     """The latest runs of a printer, newest first."""
     query = (

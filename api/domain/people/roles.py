@@ -29,6 +29,10 @@ class StaffOnly(NotAllowed):
     """Only the staff of this place can do this."""
 
 
+class AdministratorOnly(NotAllowed):
+    """Only an administrator of the network can do this."""
+
+
 class Role(Base):
     """At most one for each user and site; without one, a user is a visitor there."""
 
@@ -69,6 +73,11 @@ def require_staff(session: Session, *, user: User, site_id: int) -> None:
 def require_manager(session: Session, *, user: User, site_id: int) -> None:
     if not may_manage(session, user=user, site_id=site_id):
         raise StaffOnly()
+
+
+def list_roles(session: Session, *, user: User) -> list[Role]:
+    """What was given to this person; an administrator needs none of them."""
+    return list(session.scalars(select(Role).where(Role.user_id == user.id).order_by(Role.site_id)))
 
 
 def list_staff(session: Session, *, site_id: int) -> list[User]:

@@ -1,4 +1,4 @@
-"""`/api/v1/sellers/{id}`: what an accountant asks for: closing, FEC, journal, e-reporting, the chain of hashes."""
+"""`/api/v1/sellers/{id}`: what an accountant asks for: FEC, journal, e-reporting, the chain of hashes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from decimal import Decimal
 from tempfile import SpooledTemporaryFile
 from typing import Literal
 
-from fastapi import APIRouter, Response, status
+from fastapi import APIRouter, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.background import BackgroundTask
 
 from api.adapters import ereporting, sheets
@@ -17,19 +17,13 @@ from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.billing import invoices, ledger
 from api.domain.billing.invoices import DayTotal
-from api.domain.billing.sellers import get_seller, today
+from api.domain.billing.sellers import get_seller
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
 
 # An export larger than this goes to the disk.
 MEMORY_BYTES = 2**20
-
-
-class CloseIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    until: Day
 
 
 class DayTotalOut(BaseModel):
@@ -48,13 +42,6 @@ class DayTotalOut(BaseModel):
             base_cents=total.base_cents,
             vat_cents=total.vat_cents,
         )
-
-
-@router.post("/sellers/{seller_id}/close", status_code=status.HTTP_204_NO_CONTENT)
-def close(seller_id: int, body: CloseIn, session: DbSession, user: CurrentUser, now: Now) -> None:
-    """A manager closes the books up to a day."""
-    seller = get_seller(session, seller_id, user=user)
-    invoices.close_period(session, seller=seller, until=body.until, actor=user, now=now, today=today(now))
 
 
 @router.get("/sellers/{seller_id}/fec")

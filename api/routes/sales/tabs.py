@@ -14,9 +14,10 @@ from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices
 from api.domain.billing.facturx import Address, PaymentMeansCode
-from api.domain.billing.sellers import Seller, get_seller, today
+from api.domain.billing.sellers import Seller, get_seller, get_till_seller, list_till_site_ids, today
 from api.domain.booking import bookings
 from api.domain.people import accounts
+from api.domain.people.accounts import User
 from api.domain.sales import tabs
 from api.domain.sales.tabs import Owed, OwedKind, Tab
 from api.routes.billing.invoices import InvoiceOut
@@ -106,9 +107,10 @@ class TillOut(BaseModel):
 
 @router.get("/sellers/{seller_id}/tabs")
 def list_all(seller_id: int, session: DbSession, user: CurrentUser, now: Now, until: Day | None = None) -> list[TabOut]:
-    """What can be invoiced to organisations, by organisation and cost centre."""
-    seller = get_seller(session, seller_id, user=user)
-    return [TabOut.of(tab) for tab in tabs.list_tabs(session, seller=seller, now=now, until=until)]
+    """What can be invoiced to organisations, by organisation and cost centre; at the places that one staffs."""
+    seller = get_till_seller(session, seller_id, user=user)
+    site_ids = list_till_site_ids(session, user=user, seller=seller)
+    return [TabOut.of(tab) for tab in tabs.list_tabs(session, seller=seller, now=now, until=until, site_ids=site_ids)]
 
 
 @router.post("/sellers/{seller_id}/tabs/bill", status_code=status.HTTP_201_CREATED)
@@ -118,11 +120,11 @@ def bill(
     """One invoice for a tab, or for some of its orders, bookings and prints."""
 
     def make() -> InvoiceOut:
-        seller = get_seller(session, seller_id, user=user)
+        seller = get_till_seller(session, seller_id, user=user)
         invoice = tabs.bill(
             session,
             seller=seller,
-            tab=_tab(session, seller, body, now),
+            tab=_tab(session, user, seller, body, now),
             judge=judge,
             now=now,
             actor=user,
@@ -133,9 +135,11 @@ def bill(
     return idempotent(InvoiceOut, make, content=body)
 
 
-def _tab(session: Session, seller: Seller, body: BillIn, now: Now) -> Tab:
-    ids = [body.organisation_id]
-    of_organisation = tabs.list_tabs(session, seller=seller, now=now, until=body.until, organisation_ids=ids)
+def _tab(session: Session, user: User, seller: Seller, body: BillIn, now: Now) -> Tab:
+    ids, site_ids = [body.organisation_id], list_till_site_ids(session, user=user, seller=seller)
+    of_organisation = tabs.list_tabs(
+        session, seller=seller, now=now, until=body.until, organisation_ids=ids, site_ids=site_ids
+    )
     # An organisation has one tab per cost centre, and one without.
     tab = next((tab for tab in of_organisation if tab.cost_centre_id == body.cost_centre_id), None)
     if tab is None:
@@ -152,9 +156,15 @@ def _tab(session: Session, seller: Seller, body: BillIn, now: Now) -> Tab:
 def list_persons(
     seller_id: int, user_id: Annotated[int, Query()], session: DbSession, user: CurrentUser, now: Now
 ) -> list[OwedOut]:
-    """What a person used for themselves and has not paid."""
-    seller = get_seller(session, seller_id, user=user)
-    owed = tabs.list_owed(session, seller=seller, now=now, user_id=accounts.get_user(session, user_id).id)
+    """What a person used for themselves and has not paid; at the places that one staffs."""
+    seller = get_till_seller(session, seller_id, user=user)
+    owed = tabs.list_owed(
+        session,
+        seller=seller,
+        now=now,
+        user_id=accounts.get_user(session, user_id).id,
+        site_ids=list_till_site_ids(session, user=user, seller=seller),
+    )
     return [OwedOut.of(each) for each in owed]
 
 
@@ -165,7 +175,7 @@ def sell(
     """Staff take the money of a person at the till; the invoice is paid from the start."""
 
     def make() -> InvoiceOut:
-        seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, body.user_id)
+        seller, person = get_till_seller(session, seller_id, user=user), accounts.get_user(session, body.user_id)
         # In the same transaction: a sale that is refused keeps no address.
         if body.address is not None:
             address = Address(**{**body.address.model_dump(), "lines": tuple(body.address.lines)})
@@ -174,7 +184,7 @@ def sell(
             session,
             seller=seller,
             user=person,
-            owed=_owed(session, seller, body, now),
+            owed=_owed(session, user, seller, body, now),
             means=tabs.TILL_MEANS[body.means],
             judge=judge,
             now=now,
@@ -186,8 +196,9 @@ def sell(
     return idempotent(InvoiceOut, make, content=body)
 
 
-def _owed(session: Session, seller: Seller, body: SaleIn, now: Now) -> list[Owed]:
-    owed = tabs.list_owed(session, seller=seller, now=now, user_id=body.user_id)
+def _owed(session: Session, user: User, seller: Seller, body: SaleIn, now: Now) -> list[Owed]:
+    site_ids = list_till_site_ids(session, user=user, seller=seller)
+    owed = tabs.list_owed(session, seller=seller, now=now, user_id=body.user_id, site_ids=site_ids)
     if body.booking_ids is body.job_ids is None:
         return owed
     chosen = {(OwedKind.BOOKING, booking_id) for booking_id in body.booking_ids or []}
@@ -198,7 +209,7 @@ def _owed(session: Session, seller: Seller, body: SaleIn, now: Now) -> list[Owed
 @router.get("/sellers/{seller_id}/till")
 def read_till(seller_id: int, session: DbSession, user: CurrentUser, now: Now, on: Day | None = None) -> TillOut:
     """Cash and cards of a day, for the count in the evening."""
-    seller = get_seller(session, seller_id, user=user)
+    seller = get_till_seller(session, seller_id, user=user)
     cents = tabs.till_cents(session, seller=seller, on=on or today(now))
     return TillOut(cash_cents=cents[PaymentMeansCode.CASH], card_cents=cents[PaymentMeansCode.CARD])
 

@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import sellers
 from api.domain.billing.facturx import faults
+from api.domain.billing.money_rights import MoneyOnly
 from api.domain.billing.sellers import NoSeller, Seller
 from api.domain.core.errors import DomainError, NotFound
-from api.domain.people import roles
-from api.domain.people.roles import Level, StaffOnly
+from api.domain.people.roles import AdministratorOnly
 from api.domain.pricing.legal import NoLegalText, Regime, list_facts, threshold_cents
 from tests.world import NOW, World, make_site, make_user
-from tests.world.billing import add_seller
+from tests.world.billing import add_seller, let_handle_money
 from tests.world.documents import make_bank, make_seller, make_siren, make_siret, make_vat_number
 
 TODAY = date(2026, 11, 23)
@@ -23,10 +23,15 @@ TOMORROW = TODAY + timedelta(days=1)
 
 
 def change(session: Session, seller: Seller, world: World, **over: Any) -> None:
-    """By bob, who manages the site; `bank` aside all is of the party."""
-    bank = over.pop("bank", make_bank())
-    party = replace(seller.party, **over)
-    sellers.change_seller(session, seller=seller, party=party, bank=bank, actor=world.bob, now=NOW)
+    """By bob, who handles its money."""
+    sellers.change_seller(session, seller=seller, party=replace(seller.party, **over), actor=world.bob, now=NOW)
+
+
+def handled(session: Session, world: World, **over: Any) -> Seller:
+    """The network's seller, whose money bob handles."""
+    seller = add_seller(session, **over)
+    let_handle_money(session, world.bob, seller)
+    return seller
 
 
 def plan(session: Session, seller: Seller, world: World, **over: Any) -> None:
@@ -46,31 +51,32 @@ def test_a_place_sells_through_its_own_entity_else_through_the_networks(session:
     assert sellers.list_sellers(session) == [network, own]
 
 
-def test_the_money_of_the_network_is_handled_by_staff_of_places_that_sell_through_it(
+def test_the_money_of_an_entity_is_handled_by_who_was_given_that_right_and_by_administrators(
     session: Session, world: World
 ) -> None:
     network, own = add_seller(session), add_seller(session, site=world.site, prefix="X")
+    let_handle_money(session, world.alice, network)
+    admin = make_user(session, "Root", is_admin=True)
 
-    assert sellers.list_sellers(session, user=world.bob) == [own]
-    assert sellers.list_sellers(session, user=world.charlie) == [network]
-    assert sellers.get_seller(session, own.id, user=world.bob) == own
-    for seller_id in (network.id, 0):
+    assert sellers.list_sellers(session, user=world.alice) == [network]
+    assert sellers.list_sellers(session, user=admin) == [network, own]
+    assert sellers.get_seller(session, network.id, user=world.alice) == network
+    # bob manages the place of `own`, charlie one that sells through the network's: neither is a right to the money.
+    for person, seller_id in ((world.bob, own.id), (world.charlie, network.id), (admin, 0)):
         with pytest.raises(NotFound):
-            sellers.get_seller(session, seller_id, user=world.bob)
+            sellers.get_seller(session, seller_id, user=person)
 
 
-def test_any_manager_of_a_place_that_sells_through_it_may_change_the_networks_entity(
-    session: Session, world: World
-) -> None:
-    dan = make_user(session, "Dan")
-    roles.grant(session, user=dan, site_id=world.site.id, level=Level.STAFF, now=NOW)
+def test_staff_sell_at_the_till_of_their_own_place_only(session: Session, world: World) -> None:
     network = add_seller(session)
-    for manager in (world.bob, world.charlie):
-        sellers.require_seller_manager(session, user=manager, seller=network)
+    sites = sellers.list_site_ids(session, seller=network)
+    assert sellers.list_till_site_ids(session, user=world.bob, seller=network) == [world.site.id]
+    assert sellers.list_till_sellers(session, user=world.alice) == []
+    with pytest.raises(NotFound):
+        sellers.get_till_seller(session, network.id, user=world.alice)
+    let_handle_money(session, world.alice, network)
 
-    for person in (dan, world.alice):
-        with pytest.raises(StaffOnly):
-            sellers.require_seller_manager(session, user=person, seller=network)
+    assert sellers.list_till_site_ids(session, user=world.alice, seller=network) == sites
 
 
 @pytest.mark.parametrize("prefix", ["", "f", "É", "TOOLONG-X", "A B"])
@@ -79,15 +85,15 @@ def test_a_prefix_is_short_capital_and_plain(session: Session, prefix: str) -> N
         add_seller(session, prefix=prefix)
 
 
-def test_an_entity_is_entered_once_and_by_who_manages_the_place(session: Session, world: World) -> None:
+def test_an_entity_is_entered_once_and_by_an_administrator(session: Session, world: World) -> None:
     admin = make_user(session, "Root", is_admin=True)
-    with pytest.raises(sellers.NetworkSeller):
-        add_seller(session, actor=world.bob)
-    with pytest.raises(StaffOnly):
-        add_seller(session, site=world.site, actor=world.alice)
+    # A place's own entity takes money that went to another account before, so its manager cannot enter one.
+    for site in (None, world.site):
+        with pytest.raises(AdministratorOnly):
+            add_seller(session, site=site, actor=world.bob)
     assert sellers.may_add_seller(session, user=admin, site_id=None)
     add_seller(session, actor=admin)
-    add_seller(session, site=world.site, actor=world.bob)
+    add_seller(session, site=world.site, actor=admin)
 
     assert not sellers.may_add_seller(session, user=admin, site_id=None)
     assert not sellers.may_add_seller(session, user=world.bob, site_id=world.site.id)
@@ -103,7 +109,7 @@ def test_an_entity_without_siren_or_name_is_refused(session: Session) -> None:
 
 
 def test_a_change_keeps_what_was_typed_and_is_recorded(session: Session, world: World) -> None:
-    seller = add_seller(session)
+    seller = handled(session, world)
     change(session, seller, world, name="Autre Nom", legal_form=None, email="a@example.org")
 
     assert (seller.name, seller.legal_form, seller.party.email) == ("Autre Nom", "", "a@example.org")
@@ -117,13 +123,12 @@ def test_a_change_keeps_what_was_typed_and_is_recorded(session: Session, world: 
         ({"siret": "1"}, faults.WrongSiret),
         ({"vat_number": make_vat_number(make_siren(9))}, faults.WrongVatNumber),
         ({"vat_number": None}, sellers.VatNumberMissing),
-        ({"bank": replace(make_bank(), iban="FR7630006000011234567890188")}, faults.WrongIban),
     ],
 )
 def test_a_wrong_key_changes_nothing(
     session: Session, world: World, over: dict[str, Any], error: type[DomainError]
 ) -> None:
-    seller = add_seller(session)
+    seller = handled(session, world)
     with pytest.raises(error):
         change(session, seller, world, **over)
 
@@ -131,7 +136,7 @@ def test_a_wrong_key_changes_nothing(
 
 
 def test_a_regime_holds_from_its_day_until_the_next(session: Session, world: World) -> None:
-    seller = add_seller(session)
+    seller = handled(session, world)
     plan(session, seller, world)
 
     regimes = [sellers.get_regime(session, seller=seller, on=day).regime for day in (TODAY, TOMORROW)]
@@ -152,11 +157,11 @@ def test_a_regime_neither_rewrites_the_past_nor_contradicts_itself(
     session: Session, world: World, over: dict[str, Any], error: type[DomainError]
 ) -> None:
     with pytest.raises(error):
-        plan(session, add_seller(session), world, **over)
+        plan(session, handled(session, world), world, **over)
 
 
 def test_of_two_regimes_of_one_day_the_second_is_refused(session: Session, world: World) -> None:
-    seller = add_seller(session)
+    seller = handled(session, world)
     plan(session, seller, world)
 
     with pytest.raises(sellers.OverlappingRegime):
@@ -167,6 +172,7 @@ def test_who_has_no_vat_number_cannot_begin_to_charge_vat_nor_lose_it_before(ses
     seller = sellers.add_seller(
         session, party=make_seller(vat_number=None), bank=make_bank(), regime=Regime.FRANCHISE, now=NOW
     )
+    let_handle_money(session, world.bob, seller)
     with pytest.raises(sellers.VatNumberMissing):
         plan(session, seller, world, regime=Regime.PAYER)
     change(session, seller, world, vat_number=make_vat_number(seller.siren))
@@ -176,9 +182,11 @@ def test_who_has_no_vat_number_cannot_begin_to_charge_vat_nor_lose_it_before(ses
         change(session, seller, world, vat_number=None)
 
 
-def test_regimes_are_planned_by_managers(session: Session, world: World) -> None:
-    with pytest.raises(StaffOnly):
-        plan(session, add_seller(session), world, actor=world.alice)
+def test_regimes_and_details_are_changed_by_who_handles_the_money(session: Session, world: World) -> None:
+    seller = add_seller(session)
+    for act in (lambda: plan(session, seller, world), lambda: change(session, seller, world, name="Other")):
+        with pytest.raises(MoneyOnly):
+            act()
 
 
 def test_the_legal_facts_of_a_day_are_those_in_force_with_their_source() -> None:

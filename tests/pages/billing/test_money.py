@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.domain.billing import organisations
+from api.domain.billing import money_requests, organisations
 from api.domain.billing.facturx import DocumentKind, totals
 from api.domain.billing.invoices import Invoice, closed_until
 from api.domain.billing.payments import credit_balance_cents, open_cents
@@ -21,8 +21,8 @@ from api.domain.sales import quotes
 from api.domain.sales.orders import draft_invoice
 from api.domain.sales.orders.billing import DepositHalfCredited
 from api.domain.sales.quotes import Quote, QuoteStatus, Review, get_rule
-from tests.world import make_model, make_user
-from tests.world.billing import FIELDS, Shop, ask, issue, join
+from tests.world import NOW, make_model, make_user
+from tests.world.billing import FIELDS, Shop, ask, issue, join, let_handle_money
 from tests.world.browsers import Browser
 from tests.world.documents import make_siren, make_siret, make_vat_number
 from tests.world.sales import accept
@@ -223,11 +223,19 @@ def test_credit_is_noted_once_per_form(session: Session, shop: Shop, bob: Browse
     assert 'id="error-cents"' in bob.post(url, {**form, "once": "a2", "cents": "-3"}).text
 
 
-def test_books_are_closed_by_a_manager_up_to_yesterday_at_most(session: Session, shop: Shop, bob: Browser) -> None:
+def test_books_are_closed_up_to_yesterday_at_most_when_a_second_person_confirms(
+    session: Session, shop: Shop, bob: Browser, charlie: Browser
+) -> None:
+    let_handle_money(session, charlie.user, shop.seller)
     url = f"/staff/books/{shop.seller.id}/close"
     for wrong in ("2026-11-23", "soon"):
         assert 'id="error-until"' in bob.post(url, {"until": wrong}).text
-    bob.post(url, {"until": "2026-10-31"})
+    pending = bob.post(url, {"until": "2026-10-31"}).headers["location"]
+    assert closed_until(session, seller_id=shop.seller.id) is None
+    assert "A closing waits to be confirmed." in bob.get("/staff/books").text
+    (request, _), *_ = money_requests.list_pending(session, seller=shop.seller, now=NOW)
+    assert bob.post(f"{pending}/{request.id}/confirm").status_code == 403
+    assert charlie.post(f"{pending}/{request.id}/confirm").status_code == 303
 
     assert closed_until(session, seller_id=shop.seller.id) == date(2026, 10, 31)
     assert "Closed up to and including 31 Oct 2026" in bob.get("/staff/books").text
@@ -250,7 +258,13 @@ def test_the_legal_entity_is_changed_with_its_keys_checked(session: Session, sho
     assert "SARL au capital de 5 000 €" in bob.get("/staff/sellers").text
 
 
-def test_a_place_gets_its_own_legal_entity(session: Session, shop: Shop, bob: Browser) -> None:
+def test_a_place_gets_its_own_legal_entity(
+    session: Session, shop: Shop, bob: Browser, log_in: Callable[[User], Browser]
+) -> None:
+    # The form is not shown to who may not send it.
+    assert bob.get(f"/staff/sellers/new?site={shop.world.site.slug}").status_code == 403
+    assert "/staff/sellers/new" not in bob.get("/staff/sellers").text
+    bob = log_in(make_user(session, "Root", is_admin=True))
     siren = make_siren(78)
     keys = {"siren": siren, "siret": make_siret(siren), "vat_number": "", "site": shop.world.site.slug}
     sent = entity(shop.seller, **keys, prefix="G", regime="franchise", name="Association Fictive")
@@ -261,7 +275,7 @@ def test_a_place_gets_its_own_legal_entity(session: Session, shop: Shop, bob: Br
 
     assert (own.name, list_regimes(session, seller=own)[0].regime) == ("Association Fictive", Regime.FRANCHISE)
     assert bob.post("/staff/sellers/new", sent).status_code == 409
-    assert bob.post("/staff/sellers/new", {**sent, "site": "network"}).status_code == 403
+    assert bob.post("/staff/sellers/new", {**sent, "site": "network"}).status_code == 409
     assert bob.get("/staff/sellers/new?site=nowhere").status_code == 404
 
 

@@ -11,7 +11,7 @@ from api.domain.billing import payments
 from api.domain.billing.payments import InvoiceState
 from api.domain.billing.sellers import list_sellers, today
 from web.i18n import N_
-from web.pages.staff_only import StaffReader
+from web.pages.staff_only import MoneyReader
 from web.paging import links_of
 
 router = APIRouter(include_in_schema=False)
@@ -26,7 +26,7 @@ STATES = {
 
 @router.get("/staff/invoices")
 def list_page(
-    reader: StaffReader,
+    reader: MoneyReader,
     session: DbSession,
     user: CurrentUser,
     window: Paging,

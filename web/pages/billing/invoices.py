@@ -12,8 +12,9 @@ from api.deps import CurrentUser, DbSession
 from api.domain.billing import invoices, payments
 from api.domain.billing.facturx import DocumentKind, totals
 from api.domain.billing.invoices import Invoice
+from api.domain.billing.money_rights import may_handle_money
 from api.domain.billing.payments import PaymentMeans
-from api.domain.billing.sellers import get_seller, may_handle_money, today
+from api.domain.billing.sellers import get_seller, today
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import Organisation, User
 from api.domain.sales import orders
@@ -69,7 +70,7 @@ def invoice_page(reader: Reader, session: DbSession, user: CurrentUser, invoice_
 
 @router.post("/invoices/{invoice_id}/credit")
 def credit(reader: Reader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
-    """A credit note by staff: of the whole, or of quantities of lines."""
+    """A credit note by who handles the money: of the whole, or of quantities of lines."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     # NotFound for the customer, who may read the invoice but does not handle the seller's money.
     get_seller(session, invoice.seller_id, user=user)
@@ -146,7 +147,7 @@ def _draw(
 ) -> Response:
     document = invoice.document
     sums = totals(document)
-    handles = may_handle_money(session, user=user, seller=invoice.seller)
+    handles = may_handle_money(session, user=user, seller_id=invoice.seller_id)
     taken = payments.list_payments(session, invoice_id=invoice.id)
     reversed_ids = {each.reverses_id for each in taken}
     return reader.page(

@@ -16,7 +16,7 @@ from api.domain.messages import dunning
 from api.domain.sales import quotes
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.staff_only import StaffReader, site_ids
+from web.pages.staff_only import MoneyReader, site_ids
 from web.price_form import read_cents
 from web.render import PageReader
 from web.states import State
@@ -35,7 +35,7 @@ DESK = {PaymentMeans.TRANSFER: N_("Transfer"), PaymentMeans.CASH: N_("Cash"), Pa
 
 
 @router.get("/staff/money")
-def money_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+def money_page(reader: MoneyReader, session: DbSession, user: CurrentUser) -> Response:
     return _draw(reader, session, user, Form(reader.request))
 
 
@@ -46,6 +46,7 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
         status=status,
         form=form,
         books=[_read_books(session, seller, reader) for seller in sellers],
+        has_seller=bool(sellers) or bool(list_sellers(session)),
         waiting=quotes.count_waiting(session, site_ids=site_ids(reader), now=reader.now),
         fits=FITS,
         desk=DESK,
@@ -72,7 +73,7 @@ def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[st
 
 @router.post("/staff/money/{seller_id}/statement")
 def import_statement(
-    reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent
+    reader: MoneyReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent
 ) -> Response:
     seller, file, added = get_seller(session, seller_id, user=user), form.file("statement"), []
     with trying(session, form):
@@ -88,7 +89,7 @@ def import_statement(
 
 @router.post("/staff/money/{seller_id}/lines/{line_id}/{verb}")
 def match(
-    reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, line_id: int, verb: str, form: Sent
+    reader: MoneyReader, session: DbSession, user: CurrentUser, seller_id: int, line_id: int, verb: str, form: Sent
 ) -> Response:
     """Take a bank line as the payment of an invoice (`confirm`), or set it aside (`ignore`)."""
     seller = get_seller(session, seller_id, user=user)
@@ -109,7 +110,7 @@ def match(
 
 
 @router.post("/staff/money/invoices/{invoice_id}/pay")
-def take(reader: StaffReader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
+def take(reader: MoneyReader, session: DbSession, user: CurrentUser, invoice_id: int, form: Sent) -> Response:
     """A payment that staff take at the desk, or see on the account."""
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     get_seller(session, invoice.seller_id, user=user)

@@ -8,16 +8,18 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from api.deps import CurrentUser, DbSession
-from api.domain.billing import sellers
+from api.domain.billing import money_requests, sellers
 from api.domain.billing.facturx import Address, Bank, Party, clean_identifier
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
 from api.domain.people.accounts import User
+from api.domain.people.roles import AdministratorOnly
 from api.domain.places.sites import Site
 from api.domain.pricing.legal import Regime, list_facts
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.staff_only import StaffReader
+from web.pages.billing.money import summarise_requests
+from web.pages.staff_only import MoneyReader
 from web.price_form import read_day
 from web.render import PageReader
 
@@ -56,24 +58,28 @@ OF = {
 
 
 @router.get("/staff/sellers")
-def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+def list_page(reader: MoneyReader, session: DbSession, user: CurrentUser) -> Response:
     return _draw(reader, session, user, Form(reader.request), None)
 
 
 # Before `/staff/sellers/{seller_id}`, which would refuse "new" as no number.
 @router.get("/staff/sellers/new")
 def new_page(
-    reader: StaffReader,
+    reader: MoneyReader,
     session: DbSession,
     user: CurrentUser,
     site: Annotated[str, Query(max_length=80)] = NETWORK,
 ) -> Response:
+    place = _find_place(reader, site)
+    # A form is not shown to who may not send it.
+    if not user.is_admin:
+        raise AdministratorOnly()
     form = Form(reader.request, {"site": site, "prefix": "F", "regime": Regime.PAYER.value})
-    return _draw_form(reader, form, None, _find_place(reader, site))
+    return _draw_form(reader, form, None, place)
 
 
 @router.post("/staff/sellers/new")
-def add(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+def add(reader: MoneyReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     place = _find_place(reader, form.get("site", NETWORK))
     with trying(session, form):
         seller = sellers.add_seller(
@@ -94,24 +100,29 @@ def add(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) 
 
 
 @router.get("/staff/sellers/{seller_id}")
-def edit_page(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
+def edit_page(reader: MoneyReader, session: DbSession, user: CurrentUser, seller_id: int) -> Response:
     seller = get_seller(session, seller_id, user=user)
     return _draw_form(reader, Form(reader.request, _form_values(seller)), seller, None)
 
 
 @router.post("/staff/sellers/{seller_id}")
-def change(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+def change(reader: MoneyReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
     seller = get_seller(session, seller_id, user=user)
+    party, bank = read_party(form), read_bank(form)
     with trying(session, form):
-        party, bank = read_party(form), read_bank(form)
-        sellers.change_seller(session, seller=seller, party=party, bank=bank, actor=user, now=reader.now)
+        sellers.change_seller(session, seller=seller, party=party, actor=user, now=reader.now)
+        if bank != seller.bank:
+            money_requests.request_bank(session, seller=seller, bank=bank, actor=user, now=reader.now)
     if form.errors:
         return _draw_form(reader, form, seller, None, status=form.status)
+    if bank != seller.bank:
+        url = f"/staff/sellers/{seller.id}/requests"
+        return reader.to(url, N_("Saved. The bank details change when another person confirms."))
     return reader.to("/staff/sellers", N_("Legal entity saved; invoices already issued do not change."))
 
 
 @router.post("/staff/sellers/{seller_id}/regimes")
-def plan(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
+def plan(reader: MoneyReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
     seller, start = get_seller(session, seller_id, user=user), read_day(form, "start")
     if start is not None:
         with trying(session, form):
@@ -197,7 +208,7 @@ def _draw(
             "form": form if seller.id == of_id else Form(reader.request),
             "regimes": sellers.list_regimes(session, seller=seller),
             "in_force": sellers.get_regime(session, seller=seller, on=on).id,
-            "may_manage": sellers.may_manage_seller(session, user=user, seller=seller),
+            "requests": summarise_requests(session, seller, user, reader.now),
             "places": [s.name for s in reader.sites if s.id in sellers.list_site_ids(session, seller=seller)],
         }
         for seller in list_sellers(session, user=user)
@@ -207,6 +218,7 @@ def _draw(
         "billing/sellers.html",
         status=status,
         rows=rows,
+        has_seller=bool(rows) or bool(list_sellers(session)),
         addable=[
             site for site in places if sellers.may_add_seller(session, user=user, site_id=site.id if site else None)
         ],
@@ -214,5 +226,6 @@ def _draw(
         facts=list_facts(on),
         subjects=SUBJECTS,
         of=OF,
+        blank=Form(reader.request),
         today=on,
     )

@@ -11,19 +11,19 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import StaffOnly
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.staff_only import StaffReader
+from web.pages.staff_only import MoneyReader
 from web.render import PageReader
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/staff/terms")
-def list_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+def list_page(reader: MoneyReader, session: DbSession, user: CurrentUser) -> Response:
     return _draw(reader, session, user, Form(reader.request), "")
 
 
 @router.post("/staff/terms/{slug}")
-def decide(reader: StaffReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
+def decide(reader: MoneyReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
     """Grant what was typed; to decline is to grant again what is in force."""
     row = organisations.get_organisation_to_grant(session, slug, user=user)
     details = organisations.find_details(session, organisation=row)
@@ -48,10 +48,11 @@ def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug:
     if not organisations.may_grant_terms(session, user=user):
         raise StaffOnly()
     requests = organisations.list_terms_requests(session)
+    details = organisations.map_details(session, rows=[each.organisation for each in requests])
     forms = [
         (
             each,
-            organisations.find_details(session, organisation=each.organisation),
+            details.get(each.organisation_id),
             form if each.organisation.slug == of_slug else _typed(reader, each),
         )
         for each in requests

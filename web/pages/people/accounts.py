@@ -8,9 +8,11 @@ import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
 from api.deps import CurrentUser, DbSession, Now, read_first, session_cookie
+from api.domain.billing.sellers import list_sellers
 from api.domain.core.errors import DomainError
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, Login, NewAccount, User
+from api.domain.people.roles import Level, list_roles
 from api.problems import log_refusal
 from api.slow_work import PASSWORDS
 from web import i18n, throttle
@@ -22,6 +24,7 @@ from web.render import PageReader, Reader, local_path
 log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
+LEVELS = {Level.MEMBER: N_("Member"), Level.STAFF: N_("Staff member"), Level.MANAGER: N_("Manager")}
 YEAR_S = 365 * 86400
 
 
@@ -142,11 +145,14 @@ def me(reader: Reader, session: DbSession, user: CurrentUser) -> Response:
 
 
 def _me(reader: PageReader, session: DbSession, user: User, form: Form, new_token: str = "") -> Response:
+    names = {site.id: site.name for site in reader.sites}
     return reader.page(
         "people/me.html",
         sessions=accounts.list_sessions(session, user=user),
         tokens=accounts.list_tokens(session, user=user),
         new_token=new_token,
+        roles=[(names[r.site_id], LEVELS[r.level]) for r in list_roles(session, user=user) if r.site_id in names],
+        sellers=list_sellers(session, user=user),
         form=form,
         parts=[],
     )

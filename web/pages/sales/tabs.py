@@ -11,7 +11,15 @@ from api.adapters.invoicing import judge
 from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import Address, PaymentMeansCode
-from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
+from api.domain.billing.money_rights import may_handle_money
+from api.domain.billing.sellers import (
+    Seller,
+    get_till_seller,
+    list_sellers,
+    list_till_sellers,
+    list_till_site_ids,
+    today,
+)
 from api.domain.booking import bookings
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
@@ -42,13 +50,16 @@ def _draw_tabs(reader: PageReader, session: Session, user: User, form: Form, *, 
         "sales/tabs.html",
         status=status,
         form=form,
-        books=[_book(session, seller, reader) for seller in list_sellers(session, user=user)],
+        books=[_book(session, seller, user, reader) for seller in list_till_sellers(session, user=user)],
     )
 
 
-def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
-    refused = tabs.list_refused(session, seller_id=seller.id)
-    shown = tabs.list_tabs(session, seller=seller, now=reader.now)
+def _book(session: Session, seller: Seller, user: User, reader: PageReader) -> dict[str, object]:
+    # Of the whole seller, so for who handles its money; what can be invoiced is that of one's own places.
+    handles = may_handle_money(session, user=user, seller_id=seller.id)
+    refused = tabs.list_refused(session, seller_id=seller.id) if handles else []
+    site_ids = list_till_site_ids(session, user=user, seller=seller)
+    shown = tabs.list_tabs(session, seller=seller, now=reader.now, site_ids=site_ids)
     buyers = accounts.map_organisations(
         session, ids={tab.organisation_id for tab in shown} | {row.organisation_id for row in refused}
     )
@@ -60,18 +71,21 @@ def _book(session: Session, seller: Seller, reader: PageReader) -> dict[str, obj
             for tab in shown
         ],
         "refused": [(buyers[row.organisation_id], row) for row in refused],
-        "troubles": platform.list_troubles(session, seller_id=seller.id),
+        "troubles": platform.list_troubles(session, seller_id=seller.id) if handles else [],
     }
 
 
 @router.post("/staff/tabs/{seller_id}/bill")
 def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, form: Sent) -> Response:
     """Invoice the whole tab of an organisation's cost centre; a form that is sent twice bills nothing twice."""
-    seller, centre_id = get_seller(session, seller_id, user=user), form.int("cost_centre_id") or None
+    seller, centre_id = get_till_seller(session, seller_id, user=user), form.int("cost_centre_id") or None
     number = ""
     with trying(session, form):
         ids = [form.int("organisation_id")]
-        of_organisation = tabs.list_tabs(session, seller=seller, now=reader.now, organisation_ids=ids)
+        site_ids = list_till_site_ids(session, user=user, seller=seller)
+        of_organisation = tabs.list_tabs(
+            session, seller=seller, now=reader.now, organisation_ids=ids, site_ids=site_ids
+        )
         tab = next((each for each in of_organisation if each.cost_centre_id == centre_id), None)
         if tab is None:
             raise tabs.NothingOwed()
@@ -93,12 +107,13 @@ def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
 def till_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
     """Who owes something for themselves, and what came in today."""
     return reader.page(
-        "sales/till.html", books=[_till(session, each, reader) for each in list_sellers(session, user=user)]
+        "sales/till.html", books=[_till(session, each, user, reader) for each in list_till_sellers(session, user=user)]
     )
 
 
-def _till(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
-    owed = tabs.list_owed(session, seller=seller, now=reader.now)
+def _till(session: Session, seller: Seller, user: User, reader: PageReader) -> dict[str, object]:
+    site_ids = list_till_site_ids(session, user=user, seller=seller)
+    owed = tabs.list_owed(session, seller=seller, now=reader.now, site_ids=site_ids)
     # Sorted by person, because groupby joins neighbours only.
     own = sorted((each for each in owed if each.organisation_id is None), key=lambda each: each.user_id)
     people = [(rows[0], sum(each.promised_cents for each in rows)) for rows in _by_person(own)]
@@ -112,14 +127,15 @@ def _by_person(owed: list[Owed]) -> list[list[Owed]]:
 
 @router.get("/staff/till/{seller_id}/{user_id}")
 def person_page(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, user_id: int) -> Response:
-    seller, person = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id)
-    return _draw_person(reader, session, seller, person, Form(reader.request))
+    seller, person = get_till_seller(session, seller_id, user=user), accounts.get_user(session, user_id)
+    return _draw_person(reader, session, user, seller, person, Form(reader.request))
 
 
 def _draw_person(
-    reader: PageReader, session: Session, seller: Seller, person: User, form: Form, *, status: int = 200
+    reader: PageReader, session: Session, user: User, seller: Seller, person: User, form: Form, *, status: int = 200
 ) -> Response:
-    owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
+    site_ids = list_till_site_ids(session, user=user, seller=seller)
+    owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id, site_ids=site_ids)
     return reader.page(
         "sales/sale.html",
         status=status,
@@ -139,11 +155,12 @@ def sell(
     reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: int, user_id: int, form: Sent
 ) -> Response:
     """Sell what is ticked; the address is kept for the next time."""
-    seller, person, number = get_seller(session, seller_id, user=user), accounts.get_user(session, user_id), ""
+    seller, person, number = get_till_seller(session, seller_id, user=user), accounts.get_user(session, user_id), ""
     with trying(session, form):
         if form["street"] or tabs.find_address(session, user=person) is None:
             tabs.save_address(session, user=person, address=_address(form), now=reader.now)
-        owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id)
+        site_ids = list_till_site_ids(session, user=user, seller=seller)
+        owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id, site_ids=site_ids)
         number = tabs.sell(
             session,
             seller=seller,
@@ -157,7 +174,7 @@ def sell(
             actor=user,
         ).number
     if form.errors:
-        return _draw_person(reader, session, seller, person, form, status=form.status)
+        return _draw_person(reader, session, user, seller, person, form, status=form.status)
     return reader.to("/staff/till", N_("Paid: invoice {number}."), number=number)
 
 

@@ -3,6 +3,7 @@
 from api.domain.billing.invoices.chain import check_chains as check_chains
 from api.domain.billing.invoices.chain import find_chain_check as find_chain_check
 from api.domain.billing.invoices.closing import NothingToClose as NothingToClose
+from api.domain.billing.invoices.closing import check_closing as check_closing
 from api.domain.billing.invoices.closing import close_period as close_period
 from api.domain.billing.invoices.issue import Customer as Customer
 from api.domain.billing.invoices.issue import DateBeforeLast as DateBeforeLast

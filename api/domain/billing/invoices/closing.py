@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices.table import CHAIN_START, ClosedPeriod, Invoice, closed_until, lock_chain
-from api.domain.billing.sellers import Seller, require_seller_manager
+from api.domain.billing.sellers import Seller
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
@@ -21,15 +21,22 @@ class NothingToClose(Invalid):
     field = "until"
 
 
-def close_period(session: Session, *, seller: Seller, until: date, actor: User, now: datetime, today: date) -> None:
-    """No invoice may be dated on or before `until` any more; by a manager (StaffOnly), once the day is over."""
-    require_seller_manager(session, user=actor, seller=seller)
-    # The lock that issuing takes: what is being issued for that period counts in the sums, or finds it closed. Of two
-    # who close at once, the second sees the period of the first.
-    lock_chain(session, seller)
+def check_closing(session: Session, *, seller: Seller, until: date, today: date) -> None:
+    """Raises NothingToClose."""
     before = closed_until(session, seller_id=seller.id)
     if until >= today or (before is not None and until <= before):
         raise NothingToClose()
+
+
+def close_period(session: Session, *, seller: Seller, until: date, actor: User, now: datetime, today: date) -> None:
+    """No invoice may be dated on or before `until` any more. Rights and the second person: `money_requests`.
+
+    Raises NothingToClose.
+    """
+    # The lock that issuing takes: what is being issued for that period counts in the sums, or finds it closed. Of two
+    # who close at once, the second sees the period of the first.
+    lock_chain(session, seller)
+    check_closing(session, seller=seller, until=until, today=today)
     session.add(_sum_up(session, seller, until=until, actor=actor, now=now))
     session.flush()
     record(

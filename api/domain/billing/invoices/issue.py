@@ -26,6 +26,7 @@ from api.domain.billing.facturx import (
 )
 from api.domain.billing.invoices.table import Invoice, closed_until, find_chain_end, last_issued_on, lock_chain
 from api.domain.billing.ledger import Account, Journal, Leg
+from api.domain.billing.money_rights import require_money_of_others
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller
 from api.domain.core.changes import enqueue, record
@@ -253,20 +254,19 @@ def credit(
 ) -> Invoice:
     """A credit note (381) of the whole invoice, or of some quantities of some lines (index from 0).
 
-    Raises NotCreditable, NoSuchLine, CreditAboveRemaining, and as `issue`. Locks the original, then as `issue`.
+    By who handles the money, not of their own invoice. Raises MoneyOnly, OwnMoney, NotCreditable, NoSuchLine,
+    CreditAboveRemaining, and as `issue`. Locks the original, then as `issue`.
     """
+    _require_may_credit(session, invoice, actor)
     if invoice.kind is DocumentKind.CREDIT_NOTE:
         raise NotCreditable()
-    # Two clerks at once: the second waits, and then counts the credit note of the first among the earlier ones.
-    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update())
-    earlier = [note.document for note in list_credit_notes(session, invoice=invoice)]
     draft = credit_note(
         invoice.document,
         number=invoice.number,  # only until `issue` replaces it
         issued_on=today,
         reason=reason,
         quantities=quantities,
-        earlier=earlier,
+        earlier=_lock_earlier_notes(session, invoice),
     )
     return issue(
         session,
@@ -279,6 +279,17 @@ def credit(
         actor=actor,
         original=invoice,
     )
+
+
+def _lock_earlier_notes(session: Session, invoice: Invoice) -> list[Document]:
+    # Two clerks at once: the second waits, and then counts the credit note of the first among the earlier ones.
+    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update())
+    return [note.document for note in list_credit_notes(session, invoice=invoice)]
+
+
+def _require_may_credit(session: Session, invoice: Invoice, actor: User | None) -> None:
+    owner = {"user_id": invoice.user_id, "organisation_id": invoice.organisation_id}
+    require_money_of_others(session, actor=actor, seller_id=invoice.seller_id, **owner)
 
 
 def issue_deposit(

@@ -23,7 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing.facturx import Document, DocumentKind
-from api.domain.billing.sellers import Seller, may_handle_money
+from api.domain.billing.money_rights import may_handle_money
+from api.domain.billing.sellers import Seller
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.errors import NotFound
 from api.domain.core.frozen import digest, thaw
@@ -159,7 +160,10 @@ def list_chain_breaks(session: Session, *, seller_id: int) -> list[str]:
 
 
 def get_invoice(session: Session, invoice_id: int, *, user: User) -> Invoice:
-    """The user's own, their organisation's, or one of a seller whose money they handle; NotFound otherwise."""
+    """The user's own, their organisation's, one of a seller whose money they handle, or that they issued themselves.
+
+    NotFound otherwise. Who sold at the till must be able to hand the paper over.
+    """
     invoice = session.get(Invoice, invoice_id)
     if invoice is None or not _may_see(session, user, invoice):
         raise NotFound()
@@ -175,7 +179,7 @@ def _may_see(session: Session, user: User, invoice: Invoice) -> bool:
         )
         if session.scalar(membership) is not None:
             return True
-    return may_handle_money(session, user=user, seller=invoice.seller)
+    return invoice.issued_by == user.id or may_handle_money(session, user=user, seller_id=invoice.seller_id)
 
 
 def list_invoices(

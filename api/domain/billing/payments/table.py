@@ -15,6 +15,7 @@ from api.domain.billing import ledger
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
 from api.domain.billing.ledger import Account, Journal, Leg
+from api.domain.billing.money_rights import require_money_of_others
 from api.domain.billing.sellers import Seller, WalletKind
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.changes import record
@@ -231,8 +232,10 @@ def top_up(
 ) -> Payment:
     """Prepaid credit of a member (account 4191), without VAT, which comes with its use.
 
-    Raises AmountWrong, SinglePurposeCredit, and PostedAlready when `key` came before.
+    By who handles the money, not for themselves. Raises MoneyOnly, OwnMoney, AmountWrong, SinglePurposeCredit, and
+    PostedAlready when `key` came before.
     """
+    require_money_of_others(session, actor=actor, seller_id=seller.id, user_id=user.id)
     # Credit cannot be bought with credit.
     if cents <= 0 or means is PaymentMeans.CREDIT:
         raise AmountWrong()
@@ -260,8 +263,11 @@ def top_up(
 def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, on: date, reason: str) -> Payment:
     """Take a payment back that was typed wrongly or returned by the bank: a mirrored posting, dated `on`.
 
-    Raises ReversedAlready, also for a reversal. Locks the payment, then the ledger's counter.
+    By who handles the money, not one of their own. Raises MoneyOnly, OwnMoney, and ReversedAlready, also for a
+    reversal. Locks the payment, then the ledger's counter.
     """
+    owner = {"user_id": payment.user_id, "organisation_id": payment.organisation_id}
+    require_money_of_others(session, actor=actor, seller_id=payment.seller_id, **owner)
     # Of two clerks at once, the second waits here and finds the reversal of the first.
     session.execute(select(Payment.id).where(Payment.id == payment.id).with_for_update(key_share=True))
     if payment.cents < 0 or session.scalar(select(Payment.id).where(Payment.reverses_id == payment.id)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from enum import StrEnum
 
@@ -226,13 +226,16 @@ def list_delivered(
     seller_id: int,
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
+    site_ids: Collection[int] | None = None,
 ) -> list[Order]:
-    """Delivered up to and including a day, and on no invoice yet."""
+    """Delivered up to and including a day, and on no invoice yet; of some sites, without them of all."""
     query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
     if until is not None:
         query = query.where(Order.delivered_on <= until)
     if organisation_ids is not None:
         query = query.where(Order.organisation_id.in_(organisation_ids))
+    if site_ids is not None:
+        query = query.where(Order.site_id.in_(site_ids))
     return list(session.scalars(query.order_by(Order.id)))
 
 

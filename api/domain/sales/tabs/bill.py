@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
@@ -14,7 +14,7 @@ from api.domain.billing import invoices
 from api.domain.billing.facturx import Document
 from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.organisations import CostCentre, get_billable
-from api.domain.billing.sellers import Seller, get_regime, may_handle_money, today
+from api.domain.billing.sellers import Seller, get_regime, list_till_site_ids, today
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict
 from api.domain.people.accounts import User
@@ -59,11 +59,14 @@ def list_tabs(
     now: datetime,
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
+    site_ids: Collection[int] | None = None,
 ) -> list[Tab]:
     """All that can be invoiced to organisations, by organisation and cost centre; up to and including `until`."""
-    owed = list_owed(session, seller=seller, now=now, until=until, organisation_ids=organisation_ids)
+    owed = list_owed(session, seller=seller, now=now, until=until, organisation_ids=organisation_ids, site_ids=site_ids)
     tabs: dict[tuple[int, int | None], Tab] = {}
-    for order in orders.list_delivered(session, seller_id=seller.id, until=until, organisation_ids=organisation_ids):
+    for order in orders.list_delivered(
+        session, seller_id=seller.id, until=until, organisation_ids=organisation_ids, site_ids=site_ids
+    ):
         _tab_of(tabs, order.organisation_id, order.cost_centre_id).orders.append(order)
     for each in owed:
         if each.organisation_id is not None:  # What a person owes is paid at the till.
@@ -91,7 +94,8 @@ def bill(
     Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, and what `issue` raises. Locks the orders,
     then (in `issue`) the seller.
     """
-    require_money_right(session, user=actor, seller=seller)
+    site_ids = {order.site_id for order in tab.orders} | {each.site_id for each in tab.owed}
+    require_till_right(session, user=actor, seller=seller, site_ids=site_ids)
     if not tab.orders and not tab.owed:
         raise NothingOwed()
     orders.lock_delivered(session, orders=tab.orders)
@@ -112,8 +116,12 @@ def bill(
     return invoice
 
 
-def require_money_right(session: Session, *, user: User | None, seller: Seller) -> None:
-    if user is not None and not may_handle_money(session, user=user, seller=seller):
+def require_till_right(session: Session, *, user: User | None, seller: Seller, site_ids: Collection[int]) -> None:
+    """Raises StaffOnly unless the person may sell for this seller, and at each of these sites."""
+    if user is None:
+        return
+    own = list_till_site_ids(session, user=user, seller=seller)
+    if not own or not set(site_ids) <= set(own):
         raise StaffOnly()
 
 

@@ -5,7 +5,7 @@ The price is the one that was shown when it was booked or submitted; a later rul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -67,10 +67,14 @@ def list_owed(
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
     user_id: int | None = None,
+    site_ids: Collection[int] | None = None,
 ) -> list[Owed]:
-    """By day, up to and including `until`; of some organisations, or of one person for themselves."""
+    """By day, up to and including `until`; of some organisations, or of one person for themselves.
+
+    At all sites that sell through the seller, or at those of them in `site_ids`.
+    """
     regime = get_regime(session, seller=seller, on=today(now))
-    sites = list_site_ids(session, seller=seller)
+    sites = [each for each in list_site_ids(session, seller=seller) if site_ids is None or each in site_ids]
     bookings = _select_bookings(now).where(
         Booking.site_id.in_(sites), _paid_by(Booking.organisation_id, Booking.user_id, organisation_ids, user_id)
     )

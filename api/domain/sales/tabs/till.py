@@ -28,7 +28,7 @@ from api.domain.billing.payments import CreditTooSmall
 from api.domain.billing.sellers import Seller, get_regime, pack_address, today, unpack_address
 from api.domain.core.errors import Conflict, Invalid
 from api.domain.people.accounts import User
-from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_money_right, supplied_over
+from api.domain.sales.tabs.bill import NothingOwed, mark_billed, require_till_right, supplied_over
 from api.domain.sales.tabs.owed import Owed
 from api.domain.sales.tabs.table import ConsumerAddress
 
@@ -125,7 +125,7 @@ def sell(
     Raises StaffOnly, NothingOwed, BuyerAddressMissing, MeansWrong, TotalChanged, CreditTooSmall, BilledAlready, and
     what `issue` raises. `shown_total_cents` is the total that the person was told.
     """
-    require_money_right(session, user=actor, seller=seller)
+    require_till_right(session, user=actor, seller=seller, site_ids={each.site_id for each in owed})
     draft = draft_sale(session, seller=seller, user=user, owed=owed, means=means, on=today(now))
     # A booking may have ended between the page and the payment.
     if shown_total_cents is not None and shown_total_cents != draft.paid_cents:
