@@ -206,8 +206,5 @@ def test_a_long_list_asks_the_database_as_often_as_a_short_one(
     grow(session, seeds, MANY)
     long = statements_of(session, browsers, seeds)
 
-    __import__("pathlib").Path("/tmp/scale/stm.json").write_text(
-        __import__("json").dumps({p: [short[p], long[p]] for p in LISTS})
-    )
     counts = {path: (len(short[path]), len(long[path])) for path in LISTS}
     assert {path: count for path, count in counts.items() if count[0] != count[1]} == {}
