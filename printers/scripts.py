@@ -108,7 +108,7 @@ def _lines(pieces: Iterable[tuple[int, str]]) -> Iterator[ScriptLine]:
     yield ScriptLine(number, text.strip())
 
 
-WORD = re.compile(r"([XYZE])\s*([-+]?(?:\d+\.?\d*|\.\d+))(?![\d.{\[])")
+WORD = re.compile(r"([XYZEIJ])\s*([-+]?(?:\d+\.?\d*|\.\d+))(?![\d.{\[])")
 
 
 def measure_margins(scripts: Iterable[str], bed: Bed) -> Margins:

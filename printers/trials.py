@@ -22,10 +22,9 @@ from api.domain.printing.configurations import (
     ConfigurationStatus,
     KindConfiguration,
     finish_trial,
-    is_used,
     list_allowed_lines,
+    settle,
 )
-from api.domain.printing.kinds import settle_machine
 from printers.drawing import draw_plate
 from printers.profile import MachineSpec, MaterialSpec, gcode_limits, render_profile
 from printers.sandbox import SandboxLimits
@@ -86,7 +85,7 @@ def _begin(configuration_id: int) -> TrialTask | None:
             return None
         kind = configuration.kind
         try:
-            machine = settle_machine(kind, configuration.facts, is_used=is_used(session, kind))
+            machine = settle(session, configuration)
         except DomainError:
             machine = configuration.facts  # `finish_trial` says what is wrong
         lines = tuple(allowed.line for allowed in list_allowed_lines(session, kind))

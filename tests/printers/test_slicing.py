@@ -14,16 +14,18 @@ from api.adapters import files
 from api.adapters.first_layer import draw_first_layer
 from api.db import transaction
 from api.domain.core.errors import DomainError
+from api.domain.people.accounts import User
 from api.domain.pricing.tariffs import TariffRow
+from api.domain.printing.configurations import AllowedLine
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.runs import cancel_job
 from api.domain.printing.slices import MOST_ATTEMPTS, Slice, SliceStatus, enqueue_lost, mark_ready
 from printers import slicer, slicing
-from printers.gcode import END_MARKER
+from printers.gcode import END_MARKER, GcodeUnlisted
 from printers.sandbox import SandboxLimits
 from printers.slicer import NothingToPrint, SlicedPlate, SlicerMissing, SliceTooComplex, SlicingInterrupted
 from printers.slicing import make_slice
-from tests.printers.parts import box
+from tests.printers.parts import box, configuration
 from tests.world import NOW, make_kind, make_model, make_submitted, make_world
 
 
@@ -312,3 +314,26 @@ def test_the_printers_own_exported_configuration_is_used(installation: Path) -> 
         found = session.get_one(Slice, slice_id)
         found.kind.config_ini = "retract_length = 6.5\n"
         assert "retract_length = 6.5" in slicing._read_task(found).profile_ini
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_a_line_off_the_list_is_sliced_only_while_a_person_answers_for_it(
+    installation: Path, is_answered: bool
+) -> None:
+    job_id, slice_id = submit(cube(installation))
+    with transaction() as session:
+        kind = session.get_one(Slice, slice_id).kind
+        kind.config_ini = configuration(end_gcode="PRINT_END HEAT=[temperature]")
+        if is_answered:
+            bob = session.query(User).filter_by(name="Bob").one()
+            line = AllowedLine(kind_id=kind.id, line="PRINT_END HEAT=[temperature]", allowed_by=bob.id, allowed_at=NOW)
+            session.add(line)
+    make_slice(slice_id)
+    job, made = look(job_id, slice_id)
+    if is_answered:
+        assert made.status == SliceStatus.READY
+    else:
+        assert made.error is not None
+        assert (made.status, made.error["code"]) == (SliceStatus.FAILED, GcodeUnlisted.code())
+        assert job.status == JobStatus.REJECTED

@@ -80,6 +80,8 @@ class KindConfiguration(Base):
     unlisted: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     tries: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list)
     drawing: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    # Whether the kind takes size and form from it, though it has been used.
+    takes_size: Mapped[bool] = mapped_column(default=False)
     given_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     given_at: Mapped[Instant]
     # When its trial was last asked for.
@@ -126,7 +128,14 @@ def get_kind(session: Session, kind_id: int, *, user: User) -> PrinterKind:
 
 
 def give_configuration(
-    session: Session, *, kind: PrinterKind, config_ini: str, facts: ConfigurationFacts, actor: User, now: datetime
+    session: Session,
+    *,
+    kind: PrinterKind,
+    config_ini: str,
+    facts: ConfigurationFacts,
+    actor: User,
+    now: datetime,
+    takes_size: bool = False,
 ) -> KindConfiguration:
     """Try it; it is used once all its test slices succeed, and until then what is in use stays.
 
@@ -135,7 +144,7 @@ def give_configuration(
     """
     _require_staff_everywhere(session, kind=kind, user=actor)
     _lock(session, kind)
-    settle_machine(kind, facts.machine, is_used=is_used(session, kind))
+    settle_machine(kind, facts.machine, is_used=is_used(session, kind), takes_size=takes_size)
     _replace(session, kind, {_S.HELD, _S.TRYING, _S.REFUSED}, now=now)
     configuration = KindConfiguration(
         kind_id=kind.id,
@@ -143,6 +152,7 @@ def give_configuration(
         status=_S.HELD,
         machine=facts.machine.as_json(),
         unlisted=[{"script": line.script, "number": line.number, "text": line.text} for line in facts.unlisted],
+        takes_size=takes_size,
         given_by=actor.id,
         given_at=now,
     )
@@ -218,7 +228,7 @@ def finish_trial(
     tries = list(tries)
     try:
         # Again: a job may have used the kind since the configuration was given.
-        machine = settle_machine(kind, configuration.facts, is_used=is_used(session, kind))
+        machine = settle(session, configuration)
     except DomainError as error:
         tries.append({"code": error.code(), "params": error.params})
     if any("code" in attempt for attempt in tries):
@@ -230,6 +240,14 @@ def finish_trial(
     kind.config_ini = configuration.config_ini
     set_machine(session, kind=kind, machine=machine)
     _record(session, kind, "configured", actor=configuration.giver, now=now)
+
+
+def settle(session: Session, configuration: KindConfiguration) -> MachineFacts:
+    """What is true of its kind once it is used; raises ConfigurationBedWrong, ConfigurationNozzleWrong."""
+    kind = configuration.kind
+    return settle_machine(
+        kind, configuration.facts, is_used=is_used(session, kind), takes_size=configuration.takes_size
+    )
 
 
 def find_configuration(session: Session, kind: PrinterKind, *statuses: ConfigurationStatus) -> KindConfiguration | None:

@@ -107,13 +107,18 @@ def _free_name(session: Session, machine: MachineFacts) -> str:
     return f"{name} ({namesakes + 1})" if namesakes else name
 
 
-def settle_machine(kind: PrinterKind, machine: MachineFacts, *, is_used: bool) -> MachineFacts:
+def settle_machine(
+    kind: PrinterKind, machine: MachineFacts, *, is_used: bool, takes_size: bool = False
+) -> MachineFacts:
     """What is true of a kind that is sliced for with a configuration of this machine.
 
     A kind that nobody has used takes all facts from it. One that has been used keeps size and nozzle, and its bed lies
-    in the middle of the machine's. Raises ConfigurationBedWrong, ConfigurationNozzleWrong.
+    in the middle of the machine's; size and form it takes only when a person says so (`takes_size`).
+    Raises ConfigurationBedWrong, ConfigurationNozzleWrong.
     """
-    if not is_used:
+    if is_used and kind.nozzle_mm != machine.nozzle_mm:
+        raise ConfigurationNozzleWrong(nozzle_mm=f"{machine.nozzle_mm:f}", own_mm=f"{kind.nozzle_mm.normalize():f}")
+    if takes_size or not is_used:
         return machine
     own, theirs = kind.bed, machine.bed
     if own.form is not theirs.form or not (
@@ -122,8 +127,6 @@ def settle_machine(kind: PrinterKind, machine: MachineFacts, *, is_used: bool) -
         and kind.height_mm <= machine.height_mm + SLACK_MM
     ):
         raise ConfigurationBedWrong(size=str(machine), own_size=str(kind.machine))
-    if kind.nozzle_mm != machine.nozzle_mm:
-        raise ConfigurationNozzleWrong(nozzle_mm=f"{machine.nozzle_mm:f}", own_mm=f"{kind.nozzle_mm.normalize():f}")
     x = theirs.x_mm + (theirs.width_mm - own.width_mm) / 2
     y = theirs.y_mm + (theirs.depth_mm - own.depth_mm) / 2
     return MachineFacts(Bed(own.width_mm, own.depth_mm, x, y, own.form), kind.height_mm, kind.nozzle_mm)

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("unlisted", JSONB(), nullable=False),
         sa.Column("tries", JSONB(), nullable=False),
         sa.Column("drawing", JSONB(), nullable=False),
+        sa.Column("takes_size", sa.Boolean(), nullable=False),
         sa.Column("given_by", sa.BigInteger(), sa.ForeignKey("users.id"), nullable=False),
         sa.Column("given_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("tried_at", sa.DateTime(timezone=True)),

@@ -88,6 +88,9 @@ class ConfigurationIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     text: str = Field(max_length=1_000_000, description="What PrusaSlicer's Export Config wrote.")
+    takes_size: bool = Field(
+        default=False, description="Take size and form of the bed from it, though this type has been used."
+    )
 
 
 class AnswerIn(BaseModel):
@@ -110,7 +113,15 @@ def give(
     kind = configurations.get_kind(session, kind_id, user=user)
     read_text: Callable[[str], ConfigurationFacts] = request.app.state.read_configuration
     facts = read_text(body.text)
-    configurations.give_configuration(session, kind=kind, config_ini=body.text, facts=facts, actor=user, now=now)
+    configurations.give_configuration(
+        session,
+        kind=kind,
+        config_ini=body.text,
+        facts=facts,
+        takes_size=body.takes_size,
+        actor=user,
+        now=now,
+    )
     return KindOut.of(session, kind)
 
 

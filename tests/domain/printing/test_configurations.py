@@ -228,6 +228,11 @@ def test_another_nozzle_than_that_of_a_kind_in_use_is_refused(session: Session) 
         settle_machine(make_kind(session), machine, is_used=True)
 
 
+@pytest.mark.parametrize("machine", [PRUSA, DELTA])
+def test_a_kind_in_use_takes_another_size_only_when_a_person_says_so(session: Session, machine: MachineFacts) -> None:
+    assert settle_machine(make_kind(session), machine, is_used=True, takes_size=True) == machine
+
+
 def test_parts_may_fill_the_square_in_a_round_bed(session: Session) -> None:
     kind = get_or_create_kind(session, machine=MachineFacts(place_bed(260, 260, BedPlace.ROUND), 300, Decimal("0.4")))
     assert (kind.name, kind.bed_form) == ("⌀ 260 × 300 mm, 0.4 mm", BedForm.ROUND)

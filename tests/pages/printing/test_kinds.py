@@ -141,6 +141,10 @@ def test_a_configuration_that_contradicts_a_kind_in_use_is_refused_beside_the_fi
     answer = give(bob, world, configuration(**changes).encode())
     assert answer.status_code == 422
     assert said in answer.text.replace("\N{NO-BREAK SPACE}", " ")
+    # A size that was typed wrong once can be mended; another nozzle is another type.
+    assert 'name="takes_size"' in answer.text
+    again = give(bob, world, configuration(**changes).encode(), takes_size="yes")
+    assert again.status_code == (422 if "nozzle_diameter" in changes else 303)
 
 
 def test_a_kind_is_shown_to_who_staffs_a_place_with_it_and_changed_by_who_staffs_all(

@@ -124,7 +124,13 @@ def configure(reader: StaffReader, session: DbSession, user: CurrentUser, kind_i
         else:
             text = _read(form)
             configuration = configurations.give_configuration(
-                session, kind=kind, config_ini=text, facts=read(text), actor=user, now=reader.now
+                session,
+                kind=kind,
+                config_ini=text,
+                facts=read(text),
+                takes_size=form["takes_size"] == "yes",
+                actor=user,
+                now=reader.now,
             )
             if configuration.status == _S.HELD:
                 message = N_("{kind}: the configuration waits for you to check some lines.")
