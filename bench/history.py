@@ -56,6 +56,9 @@ class House:
             self.cookies = {
                 name: accounts.open_session(session, user=getattr(world, name), now=NOW) for name in ("alice", "bob")
             }
+        # What is due is done once, so that a sweep afterwards finds what it finds on any quiet minute.
+        with self.sessions.begin() as session:
+            sweep_once(session, self.now)
         self.app = self._make_app()
         self.analyze()
 
@@ -135,6 +138,11 @@ def claim(house: House) -> None:
 
 
 def sweep(house: House) -> None:
+    with undone(house) as session:
+        sweep_once(session, house.now)
+
+
+def sweep_once(session: Session, now: datetime) -> None:
     """What the background does each minute, in one transaction."""
     from api.domain.booking.bookings import review_line, sweep_times
     from api.domain.messages.dunning import move_promises
@@ -143,10 +151,9 @@ def sweep(house: House) -> None:
     from api.domain.printing.jobs import enqueue_unsettled
     from api.domain.printing.maintenance import keep_maintenance
 
-    with undone(house) as session:
-        for verb in (sweep_times, review_line, send_due, enqueue_unsettled, keep_maintenance, enqueue_unsent):
-            verb(session, now=house.now)
-        move_promises(session, now=house.now)
+    for verb in (sweep_times, review_line, send_due, enqueue_unsettled, keep_maintenance, enqueue_unsent):
+        verb(session, now=now)
+    move_promises(session, now=now)
 
 
 def page(path: str, who: str) -> Callable[[House], None]:
