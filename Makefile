@@ -7,7 +7,7 @@ COVERAGE_GATE ?= 95
 .DEFAULT_GOAL := help
 # Compiled modules are kept: without them each process compiles for seconds at every start.
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-free bench-invoice drill drill-faults lock clean
+.PHONY: help setup run test test-fast check format figures docs-architecture bench-dispatch bench-mesh bench-booking bench-free bench-history bench-invoice drill drill-faults lock clean
 
 help: ## List these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ bench-booking: setup ## A thousand people want one slot
 
 bench-free: setup ## What is offered can be booked, and nothing is hidden, in random worlds (ARGS=10000)
 	@$(PYTHON) -m bench.free $(ARGS)
+
+bench-history: setup ## The work of a day after years of prints and bookings (ARGS="200000 100000": runs, bookings)
+	@$(PYTHON) -m bench.history $(ARGS)
 
 bench-invoice: setup ## Invoices per second, validated
 	@$(PYTHON) -m bench.invoice $(ARGS)

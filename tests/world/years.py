@@ -45,7 +45,10 @@ def _rows(session: Session, seeds: Seeds) -> list[tuple[Any, dict[str, str]]]:
     first = {table: session.scalars(select(table).limit(1)).one() for table in (Posting, Entry, Hold, JobSlice, Charge)}
     payment = session.scalars(select(Payment).limit(1)).one()
     return [
-        (seeds.past, {"user_id": USER, "organisation_id": COMPANY, "status": "'checked_out'", **past}),
+        (
+            seeds.past,
+            {"user_id": USER, "organisation_id": COMPANY, "status": "'checked_out'", "net_cents": "0", **past},
+        ),
         (
             first[Hold],
             {

@@ -223,20 +223,23 @@ class StatementLine:
     balance_cents: int
 
 
-def list_statement_lines(session: Session, *, seller_id: int, party: str) -> list[StatementLine]:
-    """What a customer was invoiced, credited and paid (account 411), oldest first."""
+def list_statement_lines(session: Session, *, seller_id: int, party: str, limit: int = 200) -> list[StatementLine]:
+    """The last that a customer was invoiced, credited and paid (account 411), oldest first."""
     query = (
         select(Posting, Entry)
         .join(Entry)
         .where(Posting.seller_id == seller_id, Entry.account == Account.CUSTOMER, Entry.party == party)
-        .order_by(Posting.on, Posting.id, Entry.id)
+        .order_by(Posting.on.desc(), Posting.id.desc(), Entry.id.desc())
+        .limit(limit)
     )
-    lines, balance = [], 0
+    lines = []
+    # From the balance of today backwards: what came before the first line shown is in it.
+    balance = balance_cents(session, seller_id=seller_id, account=Account.CUSTOMER, party=party)
     for posting, entry in session.execute(query):
         cents = entry.debit_cents - entry.credit_cents
-        balance += cents
         lines.append(StatementLine(posting.on, posting.piece, posting.text, cents, balance))
-    return lines
+        balance -= cents
+    return lines[::-1]
 
 
 # Rows that are read from the database at once.

@@ -89,6 +89,8 @@ class Gathering(Base):
     __table_args__ = (
         CheckConstraint("end_at > start_at AND seats > 0", name="order"),
         Index("ix_gatherings_site_id_start_at", "site_id", "start_at"),
+        Index("ix_gatherings_site_id_end_at", "site_id", "end_at"),
+        Index("ix_gatherings_end_at", "end_at"),
     )
 
     id: Mapped[Id]

@@ -17,6 +17,8 @@ INDEXES = (
     ("ix_changes_site_id_id", "changes", ["site_id", "id"], None),
     ("ix_changes_site_id_noun_id", "changes", ["site_id", "noun", "id"], None),
     ("ix_changes_actor_id_id", "changes", ["actor_id", "id"], None),
+    ("ix_gatherings_end_at", "gatherings", ["end_at"], None),
+    ("ix_gatherings_site_id_end_at", "gatherings", ["site_id", "end_at"], None),
     ("ix_invoices_organisation_id_id", "invoices", ["organisation_id", "id"], None),
     ("ix_invoices_user_id_id", "invoices", ["user_id", "id"], "user_id IS NOT NULL"),
     ("ix_invoices_seller_id_id", "invoices", ["seller_id", "id"], None),

@@ -274,3 +274,12 @@ def test_e_reporting_is_of_its_days_and_not_of_businesses_without_an_account(ses
     issue(session, shop, draft=early, today=yesterday, customer=Customer(user_id=shop.world.alice.id))
     issue(session, shop, customer=Customer(user_id=shop.world.alice.id))  # its buyer has a SIREN
     assert report(session, shop) == []
+
+
+def test_the_last_lines_of_a_statement_carry_the_balance_of_all(session: Session, shop: Shop) -> None:
+    bills = [issue(session, shop) for _ in range(3)]
+    every = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=bills[0].party)
+    last = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=bills[0].party, limit=2)
+
+    assert last == every[1:]
+    assert last[-1].balance_cents == 3 * bills[0].total_cents

@@ -26,6 +26,7 @@ from api.domain.pricing.prices import BookingRates
 from api.settings import settings
 from tests.world import NOW, World, make_run, make_site, make_sliced
 from tests.world.browsers import Browser
+from tests.world.multiply import multiply
 
 TOMORROW = {"day": "2026-11-24", "at": "10:00", "minutes": "60"}
 
@@ -386,3 +387,19 @@ def test_the_agenda_shows_each_place_on_its_own_clock(alice: Browser, session: S
 
     shown = re.findall(r">([^<>]*\d\d:\d\d)</time>", alice.get("/agenda").text)
     assert shown == ["Thu 26 Nov 10:00", "11:00"] * 2
+
+
+def test_more_things_than_a_page_holds_are_on_the_next_and_found_by_name(
+    alice: Browser, session: Session, room: Resource
+) -> None:
+    multiply(session, room, 39, name="'Bureau ' || lpad(n::text, 2, '0')")
+    page = alice.get("/book?kind=room").text
+    assert "30 of 40" in page
+    following = re.findall(r'href="([^"]*)" rel="next">Next →', page)[0].replace("&amp;", "&")
+    rest = alice.get(following).text
+
+    names = [re.findall(r'<p class="title"><a[^>]*>(.*?)</a>', each) for each in (page, rest)]
+    assert len(set(names[0] + names[1])) == 40
+    assert "Bureau 07" in alice.get("/book?kind=room&q=bureau+07").text
+    assert "Bureau 08" not in alice.get("/book?kind=room&q=bureau+07").text.partition("resource=")[0]
+    assert "Nothing has that name." in alice.get("/book?kind=room&q=xyz").text

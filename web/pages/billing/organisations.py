@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
 
 from api.addresses import address_of
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, ledger, organisations, payments
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import list_sellers
-from api.domain.core.paging import PageWindow
+from api.domain.core.paging import FIRST_PAGE, PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation, User
 from api.domain.sales import orders, quotes
@@ -22,12 +22,13 @@ from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.sales.orders import STATES
 from web.pages.sales.quotes import state_of
+from web.paging import links_of
 from web.price_form import read_cents
 from web.render import PageReader, Reader
 
 router = APIRouter(include_in_schema=False)
 
-# Of quotes, orders and invoices on the page of an organisation; the rest is in the list of each.
+# Quotes and orders on the page of an organisation; the rest is in the list of each.
 RECENT = 20
 
 
@@ -64,9 +65,9 @@ def join(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> R
 
 
 @router.get("/org/{slug}")
-def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+def org_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str, window: Paging) -> Response:
     row = organisations.get_organisation(session, slug, user=user)
-    return _draw(reader, session, user, row, Form(reader.request))
+    return _draw(reader, session, user, row, Form(reader.request), window=window)
 
 
 @router.get("/org/{slug}/edit")
@@ -234,6 +235,7 @@ def _draw(
     form: Form,
     *,
     token: str = "",
+    window: PageWindow = FIRST_PAGE,
     status: int = 200,
 ) -> Response:
     return reader.page(
@@ -246,7 +248,7 @@ def _draw(
         join_url=address_of(f"/org/join?token={token}", origin=reader.request.base_url),
         invited=bool(token),
         **_read_people(session, user, row, reader),
-        **_read_purchases(session, user, row, reader),
+        **_read_purchases(session, user, row, reader, window),
     )
 
 
@@ -265,10 +267,12 @@ def _read_people(session: Session, user: User, row: Organisation, reader: PageRe
     }
 
 
-def _read_purchases(session: Session, user: User, row: Organisation, reader: PageReader) -> dict[str, Any]:
-    """Quotes, orders and invoices, and the account with each seller that has one."""
+def _read_purchases(
+    session: Session, user: User, row: Organisation, reader: PageReader, window: PageWindow
+) -> dict[str, Any]:
+    """The latest quotes and orders, the invoices in this window, and the account with each seller that has one."""
     recent = PageWindow(RECENT)
-    bills = invoices.list_invoices(session, organisation_id=row.id, window=recent)
+    bills = invoices.list_invoices(session, organisation_id=row.id, window=window)
     balances = payments.read_balances(session, bills=bills.rows)
     party = party_code(organisation_id=row.id, user_id=None)
     statements = [
@@ -281,5 +285,8 @@ def _read_purchases(session: Session, user: User, row: Organisation, reader: Pag
         "quotes": [(quote, state_of(quote, reader)) for quote in recent_quotes],
         "orders": [(order, STATES[order.status]) for order in recent_orders],
         "bills": [(bill, balances[bill.id]) for bill in bills],
+        "links": links_of(reader, bills),
+        "more_quotes": recent_quotes.next is not None,
+        "more_orders": recent_orders.next is not None,
         "statements": [(seller, lines) for seller, lines in statements if lines],
     }

@@ -12,7 +12,6 @@ from api.domain.billing.payments import MatchQuality, PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
 from api.domain.core.errors import NotFound
 from api.domain.core.paging import PageWindow
-from api.domain.messages import dunning
 from api.domain.sales import quotes
 from web.forms import Form, Sent, trying
 from web.i18n import N_
@@ -22,6 +21,9 @@ from web.render import PageReader
 from web.states import State
 
 router = APIRouter(include_in_schema=False)
+
+# Unpaid invoices on this page, the first to fall due first; all are in the list of invoices.
+SHOWN_OPEN = 30
 
 # How sure a proposal is, as a badge.
 FITS = {
@@ -55,18 +57,21 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
 
 def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
     """What the section of one seller shows; `late` are days by the id of the invoice."""
-    proposals = payments.propose_matches(session, seller=seller)
-    proposed = {each.line.id for each in proposals}
+    open_invoices = payments.list_open(session, seller_id=seller.id)
+    lines = payments.list_new_bank_lines(session, seller_id=seller.id)
+    proposals = payments.match_lines(lines, open_invoices)
+    proposed, on = {each.line.id for each in proposals}, today(reader.now)
     return {
         "seller": seller,
-        "open": payments.list_open(session, seller_id=seller.id),
-        "late": {row.id: days for row, _, days in dunning.list_overdue(session, seller=seller, on=today(reader.now))},
+        "open": [(bill, cents, bill.document.buyer.name) for bill, cents in open_invoices[:SHOWN_OPEN]],
+        "open_count": len(open_invoices),
+        "late": {bill.id: (on - bill.due_on).days for bill, _ in open_invoices if bill.due_on < on},
+        # Once for all lines: the name of a buyer stands in the frozen document, which is slow to read.
+        "choices": [(bill.id, bill.number, cents) for bill, cents in open_invoices],
         "recent": invoices.list_invoices(session, seller_id=seller.id, window=PageWindow(10)).rows,
         "proposals": proposals,
         # For which we have no guess: a person finds the invoice.
-        "unmatched": [
-            line for line in payments.list_new_bank_lines(session, seller_id=seller.id) if line.id not in proposed
-        ],
+        "unmatched": [line for line in lines if line.id not in proposed],
         "chain": invoices.find_chain_check(session, seller_id=seller.id),
     }
 

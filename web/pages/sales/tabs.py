@@ -21,6 +21,7 @@ from api.domain.billing.sellers import (
     today,
 )
 from api.domain.booking import bookings
+from api.domain.core.paging import FIRST_PAGE, PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
 from api.domain.sales import tabs
@@ -204,21 +205,31 @@ def own_page(reader: Reader, session: DbSession, user: CurrentUser, window: Pagi
 
 
 @router.get("/org/{slug}/bookings")
-def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str) -> Response:
+def org_bookings_page(reader: Reader, session: DbSession, user: CurrentUser, slug: str, window: Paging) -> Response:
     """What an organisation booked and was not invoiced for yet, with the cost centre that bears it."""
     row = organisations.get_organisation(session, slug, user=user)
-    return _draw_bookings(reader, session, user, row, Form(reader.request))
+    return _draw_bookings(reader, session, user, row, Form(reader.request), window=window)
 
 
 def _draw_bookings(
-    reader: PageReader, session: Session, user: User, row: Organisation, form: Form, *, status: int = 200
+    reader: PageReader,
+    session: Session,
+    user: User,
+    row: Organisation,
+    form: Form,
+    *,
+    window: PageWindow = FIRST_PAGE,
+    status: int = 200,
 ) -> Response:
+    page = tabs.list_unbilled_bookings(session, organisation_id=row.id, window=window)
+    chosen = tabs.map_booking_centres(session, bookings=page.rows)
     return reader.page(
         "billing/organisation_bookings.html",
         status=status,
         form=form,
         row=row,
-        bookings=tabs.list_unbilled_bookings(session, organisation_id=row.id),
+        bookings=[(booking, chosen.get(booking.id)) for booking in page],
+        links=links_of(reader, page),
         centres=organisations.list_cost_centres(session, organisation=row),
         may_buy=accounts.may_buy_for(session, user=user, organisation_id=row.id),
     )

@@ -13,6 +13,7 @@ from api.domain.billing.payments.bank import get_bank_line as get_bank_line
 from api.domain.billing.payments.bank import ignore_line as ignore_line
 from api.domain.billing.payments.bank import import_lines as import_lines
 from api.domain.billing.payments.bank import list_new_bank_lines as list_new_bank_lines
+from api.domain.billing.payments.bank import match_lines as match_lines
 from api.domain.billing.payments.bank import propose_matches as propose_matches
 from api.domain.billing.payments.online import Checkout as Checkout
 from api.domain.billing.payments.online import GatewayEvent as GatewayEvent

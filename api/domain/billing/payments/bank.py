@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -130,12 +130,21 @@ def _fingerprint(line: Movement, occurrence: int) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
+# More than a person deals with in one sitting; each costs a look at every open invoice.
+MAX_LINES = 50
+
+
 def propose_matches(session: Session, *, seller: Seller) -> list[Proposal]:
     """The best guess for each new line; a line without one is left to the clerk."""
-    open_invoices = list_open(session, seller_id=seller.id)
+    lines = list_new_bank_lines(session, seller_id=seller.id)
+    return match_lines(lines, list_open(session, seller_id=seller.id))
+
+
+def match_lines(lines: Sequence[BankLine], open_invoices: Sequence[tuple[Invoice, int]]) -> list[Proposal]:
+    """The same of these lines and (invoice, open cents), without asking the database."""
     amounts = Counter(cents for _, cents in open_invoices)
     proposals = []
-    for line in list_new_bank_lines(session, seller_id=seller.id):
+    for line in lines:
         named = [(invoice, cents) for invoice, cents in open_invoices if _mentions(line.text, invoice.number)]
         if named:
             # A transfer may name several invoices: the one of its amount comes first.
@@ -158,8 +167,9 @@ def _mentions(text: str, number: str) -> bool:
 
 
 def list_new_bank_lines(session: Session, *, seller_id: int) -> list[BankLine]:
+    """What waits for a person, the oldest first; at most MAX_LINES, the next follow when these are dealt with."""
     query = select(BankLine).where(BankLine.seller_id == seller_id, BankLine.status == LineStatus.NEW)
-    return list(session.scalars(query.order_by(BankLine.booked_on, BankLine.id)))
+    return list(session.scalars(query.order_by(BankLine.booked_on, BankLine.id).limit(MAX_LINES)))
 
 
 def get_bank_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:

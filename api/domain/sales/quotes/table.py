@@ -18,6 +18,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     and_,
+    exists,
     func,
     or_,
     select,
@@ -242,8 +243,8 @@ def _waits(now: datetime) -> ColumnElement[bool]:
 
 def list_buyers(session: Session, *, site_ids: list[int], more_ids: Sequence[int] = ()) -> dict[int, str]:
     """Names by id, sorted by name: organisations with a quote at these sites, and those of `more_ids`."""
-    buyers = select(Quote.organisation_id).where(Quote.site_id.in_(site_ids))
-    query = select(Organisation).where(or_(Organisation.id.in_(buyers), Organisation.id.in_(more_ids)))
+    buys = exists().where(Quote.organisation_id == Organisation.id, Quote.site_id.in_(site_ids))
+    query = select(Organisation).where(or_(buys, Organisation.id.in_(more_ids)))
     return {row.id: row.name for row in session.scalars(query.order_by(Organisation.name, Organisation.id))}
 
 

@@ -16,6 +16,7 @@ from api.domain.sales.tabs.owed import Owed as Owed
 from api.domain.sales.tabs.owed import OwedKind as OwedKind
 from api.domain.sales.tabs.owed import list_owed as list_owed
 from api.domain.sales.tabs.owed import list_unbilled_bookings as list_unbilled_bookings
+from api.domain.sales.tabs.owed import map_booking_centres as map_booking_centres
 from api.domain.sales.tabs.owed import set_cost_centre as set_cost_centre
 from api.domain.sales.tabs.table import BilledItem as BilledItem
 from api.domain.sales.tabs.table import BookingCostCentre as BookingCostCentre

@@ -20,6 +20,7 @@ from api.domain.billing.sellers import Seller, SellerRegime, get_regime, list_si
 from api.domain.booking.bookings import COUNTED, Booking, BookingStatus
 from api.domain.booking.rules import Rule
 from api.domain.core.errors import Conflict, NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import User
 from api.domain.pricing.legal import Regime, normal_vat_rate
 from api.domain.pricing.prices.money import euros, vat_cents
@@ -124,16 +125,17 @@ def _select_bookings(now: datetime) -> Select[Booking, int]:
 
 def _select_jobs() -> Select[Job, int, int]:
     """(job, net cents, copies) of jobs without an order; a cancelled one costs what its good runs cost."""
+    # For each job that is left by itself: summed for all first, every print of the house would be read each time.
     charged = (
-        select(RunCost.job_id, func.sum(RunCost.net_cents).label("net_cents"), func.sum(Run.copies).label("copies"))
+        select(func.sum(RunCost.net_cents).label("net_cents"), func.sum(Run.copies).label("copies"))
         .join(Run, Run.id == RunCost.run_id)
-        .group_by(RunCost.job_id)
+        .where(RunCost.job_id == Job.id)
         .having(func.sum(RunCost.net_cents) > 0)
-        .subquery()
+        .lateral()
     )
     return (
         select(Job, charged.c.net_cents, charged.c.copies)
-        .join(charged, charged.c.job_id == Job.id)
+        .join(charged, true())
         .where(
             # Not before the job has ended: later plates would need a second invoice.
             Job.status.in_(ENDED),
@@ -279,17 +281,19 @@ def set_cost_centre(session: Session, *, booking: Booking, cost_centre_id: int |
     session.flush()
 
 
-def list_unbilled_bookings(
-    session: Session, *, organisation_id: int, limit: int = 100
-) -> list[tuple[Booking, int | None]]:
-    """(booking, cost centre) of bookings and cancellation fees of an organisation on no invoice; newest first."""
+def list_unbilled_bookings(session: Session, *, organisation_id: int, window: PageWindow = FIRST_PAGE) -> Page[Booking]:
+    """Bookings and cancellation fees of an organisation that are on no invoice; newest first."""
     counts = or_(Booking.status.in_(COUNTED), and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0))
     query = (
-        select(Booking, BookingCostCentre.cost_centre_id)
-        .outerjoin(BookingCostCentre, BookingCostCentre.booking_id == Booking.id)
+        select(Booking)
         .where(Booking.organisation_id == organisation_id, counts)
         .where(~exists().where(BilledItem.booking_id == Booking.id))
         .options(*(joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)))
     )
-    rows = session.execute(query.order_by(Booking.start_at.desc(), Booking.id.desc()).limit(limit))
-    return [(booking, centre_id) for booking, centre_id in rows]
+    return read_page(session, query, window=window, id=Booking.id, at=Booking.start_at)
+
+
+def map_booking_centres(session: Session, *, bookings: Sequence[Booking]) -> dict[int, int]:
+    """The cost centre that bears each booking, by its id; those of the whole organisation are left out."""
+    rows = select(BookingCostCentre).where(BookingCostCentre.booking_id.in_([each.id for each in bookings]))
+    return {row.booking_id: row.cost_centre_id for row in session.scalars(rows)}

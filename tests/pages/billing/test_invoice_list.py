@@ -1,0 +1,63 @@
+"""`/staff/invoices`: found by state, number and customer, on as many pages as there are."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from api.domain.billing.invoices import Invoice
+from tests.pages.billing.test_invoices import credit, settle
+from tests.world.billing import TODAY, Shop, issue
+from tests.world.browsers import Browser
+
+pytestmark = pytest.mark.usefixtures("data_dir")
+
+
+def numbers(browser: Browser, query: str = "") -> list[str]:
+    return re.findall(r"<b>(F2026-\d+|A[\w-]+)</b>", browser.get(f"/staff/invoices?{query}").text)
+
+
+def make_each(session: Session, shop: Shop) -> dict[str, Invoice]:
+    """One of each state."""
+    paid, late, unpaid, whole = (issue(session, shop) for _ in range(4))
+    settle(session, paid, paid.total_cents)
+    session.flush()
+    late.due_on = TODAY - timedelta(days=1)
+    return {"paid": paid, "late": late, "unpaid": unpaid, "credited": whole, "note": credit(session, whole)}
+
+
+def test_each_state_is_a_choice(session: Session, shop: Shop, bob: Browser) -> None:
+    session.execute(text("ALTER TABLE invoices DISABLE TRIGGER USER"))
+    bills = make_each(session, shop)
+    session.flush()
+
+    assert set(numbers(bob)) == {bill.number for bill in bills.values()}
+    assert numbers(bob, "state=late") == [bills["late"].number]
+    assert set(numbers(bob, "state=unpaid")) == {bills["late"].number, bills["unpaid"].number}
+    assert set(numbers(bob, "state=paid")) == {bills["paid"].number, bills["credited"].number}
+    assert numbers(bob, "state=credit_note") == [bills["note"].number]
+
+
+def test_one_searches_by_number_and_by_customer(session: Session, shop: Shop, bob: Browser) -> None:
+    first, second = issue(session, shop), issue(session, shop)
+
+    assert numbers(bob, f"q={first.number[-5:]}") == [first.number]
+    assert numbers(bob, f"q={shop.company.name[:6].lower()}") == [second.number, first.number]
+    assert numbers(bob, "q=50%25") == []
+    assert "No invoice matches." in bob.get("/staff/invoices?q=nobody").text
+
+
+def test_the_pages_keep_the_choice(session: Session, shop: Shop, bob: Browser) -> None:
+    bills = [issue(session, shop) for _ in range(3)]
+    page = bob.get("/staff/invoices?state=unpaid&limit=2").text
+    older = re.findall(r'href="([^"]+)" rel="next"', page)[0].replace("&amp;", "&")
+
+    assert "state=unpaid" in older
+    assert numbers(bob, older.partition("?")[2]) == [bills[0].number]
+    assert bob.get("/staff/invoices?cursor=x").status_code == 422
+
+
+def test_a_member_does_not_see_them(alice: Browser, shop: Shop) -> None:
+    assert alice.get("/staff/invoices").status_code == 403
