@@ -261,16 +261,7 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
 
     @pass_context
     def stretch(context: Context, start: datetime, end: datetime, place: HasZone | None = None) -> Markup:
-        """From when to when: "Tue 1 Dec 10:00–11:00", with the day of the end where it is another."""
-        zone = place.timezone if place else _zone(context)
-        first, last = (each.astimezone(ZoneInfo(zone)).date() for each in (start, end))
-        until = (
-            clock(locale, end, zone)
-            if first == last
-            else _instant(locale, end.astimezone(ZoneInfo(zone)), "EEE d MMM HH:mm")
-        )
-        shown = date_time(locale, start, now=context["now"], zone=zone, today=True)
-        return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
+        return _stretch(locale, start, end, now=context["now"], zone=place.timezone if place else _zone(context))
 
     @pass_context
     def elapsed(context: Context, at: datetime) -> Markup:
@@ -297,6 +288,14 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
         "time_of_day": time_of_day,
         "dated": dated,
     }
+
+
+def _stretch(locale: Locale, start: datetime, end: datetime, *, now: datetime, zone: str) -> Markup:
+    """From when to when: "Tue 1 Dec 10:00–11:00", with the day of the end where it is another."""
+    first, last = (each.astimezone(ZoneInfo(zone)).date() for each in (start, end))
+    shown, until = (date_time(locale, each, now=now, zone=zone, today=True) for each in (start, end))
+    until = clock(locale, end, zone) if first == last else until
+    return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
 
 
 def _zone(context: Context) -> str:
