@@ -250,18 +250,18 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
         """
         if at is None:
             return "—"
-        zone = place.timezone if place else _zone(context)
+        zone = _zone(context, place)
         return _time(locale, at, zone, relative(locale, at, now=context["now"], zone=zone))
 
     @pass_context
     def at_time(context: Context, at: datetime, place: HasZone | None = None) -> Markup:
         """The day and the time, without "in 12 min": for a sentence."""
-        zone = place.timezone if place else _zone(context)
+        zone = _zone(context, place)
         return _time(locale, at, zone, date_time(locale, at, now=context["now"], zone=zone))
 
     @pass_context
     def stretch(context: Context, start: datetime, end: datetime, place: HasZone | None = None) -> Markup:
-        return _stretch(locale, start, end, now=context["now"], zone=place.timezone if place else _zone(context))
+        return _stretch(locale, start, end, now=context["now"], zone=_zone(context, place))
 
     @pass_context
     def elapsed(context: Context, at: datetime) -> Markup:
@@ -274,11 +274,7 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
 
     @pass_context
     def dated(context: Context, on: date) -> str:
-        """With its year: "23 nov. 2026"; of an instant the day at the site."""
-        # A datetime is a date too; its UTC day may be the day before.
-        if isinstance(on, datetime):
-            on = on.astimezone(ZoneInfo(_zone(context))).date()
-        return day(locale, on, "d MMM y")
+        return _dated(locale, on, _zone(context))
 
     return {
         "when": when,
@@ -298,9 +294,17 @@ def _stretch(locale: Locale, start: datetime, end: datetime, *, now: datetime, z
     return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
 
 
-def _zone(context: Context) -> str:
+def _dated(locale: Locale, on: date, zone: str) -> str:
+    """With its year: "23 nov. 2026"; of an instant the day at the site."""
+    # A datetime is a date too; its UTC day may be the day before.
+    if isinstance(on, datetime):
+        on = on.astimezone(ZoneInfo(zone)).date()
+    return day(locale, on, "d MMM y")
+
+
+def _zone(context: Context, place: HasZone | None = None) -> str:
     zone: str = context.get("zone", "Europe/Paris")  # Pages of errors know no site.
-    return zone
+    return place.timezone if place else zone
 
 
 def _time(locale: Locale, at: datetime, zone: str, text: str) -> Markup:
