@@ -263,6 +263,12 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
     def stretch(context: Context, start: datetime, end: datetime, place: HasZone | None = None) -> Markup:
         return _stretch(locale, start, end, now=context["now"], zone=_zone(context, place))
 
+    return {"when": when, "date_time": at_time, "stretch": stretch, **_filters_of_clock(locale)}
+
+
+def _filters_of_clock(locale: Locale) -> dict[str, Callable[..., Any]]:
+    """Those of one instant without its day, or of a day without its hour."""
+
     @pass_context
     def elapsed(context: Context, at: datetime) -> Markup:
         """How long ago, without "ago": "6 min"."""
@@ -276,14 +282,7 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
     def dated(context: Context, on: date) -> str:
         return _dated(locale, on, _zone(context))
 
-    return {
-        "when": when,
-        "date_time": at_time,
-        "stretch": stretch,
-        "elapsed": elapsed,
-        "time_of_day": time_of_day,
-        "dated": dated,
-    }
+    return {"elapsed": elapsed, "time_of_day": time_of_day, "dated": dated}
 
 
 def _stretch(locale: Locale, start: datetime, end: datetime, *, now: datetime, zone: str) -> Markup:
