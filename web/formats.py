@@ -250,27 +250,24 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
         """
         if at is None:
             return "—"
-        zone = place.timezone if place else _zone(context)
+        zone = _zone(context, place)
         return _time(locale, at, zone, relative(locale, at, now=context["now"], zone=zone))
 
     @pass_context
     def at_time(context: Context, at: datetime, place: HasZone | None = None) -> Markup:
         """The day and the time, without "in 12 min": for a sentence."""
-        zone = place.timezone if place else _zone(context)
+        zone = _zone(context, place)
         return _time(locale, at, zone, date_time(locale, at, now=context["now"], zone=zone))
 
     @pass_context
     def stretch(context: Context, start: datetime, end: datetime, place: HasZone | None = None) -> Markup:
-        """From when to when: "Tue 1 Dec 10:00–11:00", with the day of the end where it is another."""
-        zone = place.timezone if place else _zone(context)
-        first, last = (each.astimezone(ZoneInfo(zone)).date() for each in (start, end))
-        until = (
-            clock(locale, end, zone)
-            if first == last
-            else _instant(locale, end.astimezone(ZoneInfo(zone)), "EEE d MMM HH:mm")
-        )
-        shown = date_time(locale, start, now=context["now"], zone=zone, today=True)
-        return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
+        return _stretch(locale, start, end, now=context["now"], zone=_zone(context, place))
+
+    return {"when": when, "date_time": at_time, "stretch": stretch, **_filters_of_clock(locale)}
+
+
+def _filters_of_clock(locale: Locale) -> dict[str, Callable[..., Any]]:
+    """Those of one instant without its day, or of a day without its hour."""
 
     @pass_context
     def elapsed(context: Context, at: datetime) -> Markup:
@@ -283,25 +280,30 @@ def _filters_of_place(locale: Locale) -> dict[str, Callable[..., Any]]:
 
     @pass_context
     def dated(context: Context, on: date) -> str:
-        """With its year: "23 nov. 2026"; of an instant the day at the site."""
-        # A datetime is a date too; its UTC day may be the day before.
-        if isinstance(on, datetime):
-            on = on.astimezone(ZoneInfo(_zone(context))).date()
-        return day(locale, on, "d MMM y")
+        return _dated(locale, on, _zone(context))
 
-    return {
-        "when": when,
-        "date_time": at_time,
-        "stretch": stretch,
-        "elapsed": elapsed,
-        "time_of_day": time_of_day,
-        "dated": dated,
-    }
+    return {"elapsed": elapsed, "time_of_day": time_of_day, "dated": dated}
 
 
-def _zone(context: Context) -> str:
+def _stretch(locale: Locale, start: datetime, end: datetime, *, now: datetime, zone: str) -> Markup:
+    """From when to when: "Tue 1 Dec 10:00–11:00", with the day of the end where it is another."""
+    first, last = (each.astimezone(ZoneInfo(zone)).date() for each in (start, end))
+    shown, until = (date_time(locale, each, now=now, zone=zone, today=True) for each in (start, end))
+    until = clock(locale, end, zone) if first == last else until
+    return Markup("{}–{}").format(_time(locale, start, zone, shown), _time(locale, end, zone, until))
+
+
+def _dated(locale: Locale, on: date, zone: str) -> str:
+    """With its year: "23 nov. 2026"; of an instant the day at the site."""
+    # A datetime is a date too; its UTC day may be the day before.
+    if isinstance(on, datetime):
+        on = on.astimezone(ZoneInfo(zone)).date()
+    return day(locale, on, "d MMM y")
+
+
+def _zone(context: Context, place: HasZone | None = None) -> str:
     zone: str = context.get("zone", "Europe/Paris")  # Pages of errors know no site.
-    return zone
+    return place.timezone if place else zone
 
 
 def _time(locale: Locale, at: datetime, zone: str, text: str) -> Markup:

@@ -187,8 +187,8 @@ def notify_repair(session: Session, *, resource_id: int, since: str, now: dateti
     failed_at = datetime.fromisoformat(since)
     for booking in list_affected_bookings(session, resource_id=resource_id, now=now):
         about = _about_failure(booking, failed_at)
-        warnings = select(Mail.id).where(Mail.kind.in_(("kit_out", "printer_out")), Mail.about == about)
-        if session.scalar(warnings.limit(1)) is not None:
+        letters = select(Mail.id).where(Mail.kind.in_(("kit_out", "printer_out")), Mail.about == about)
+        if session.scalar(letters.limit(1)) is not None:
             name = booking.resource.name
             _warn_of_failure(session, booking, "out_over", since=failed_at, now=now, thing=name)
 

@@ -32,7 +32,7 @@ def test_what_a_buyer_types_is_only_a_request(session: Session, shop: Shop) -> N
     assert terms_of(session, shop) == (30, False)
     assert details_of(session, shop).phone == "0466000000"
     (row,) = list_terms_requests(session)
-    assert (row.organisation_id, row.terms_days, row.monthly, row.by_id) == (
+    assert (row.organisation_id, row.terms_days, row.monthly, row.requested_by) == (
         shop.company.id,
         60,
         True,

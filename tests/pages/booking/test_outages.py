@@ -78,6 +78,7 @@ def test_a_booking_of_a_broken_kit_says_what_happens_and_where_else_to_go(
     assert "Cancelling is free" in page
     assert f'href="/book/{other.id}?start=2026-11-24T09' in page  # at the same time
     assert "I have arrived" not in page
+    assert "Confirmed" not in page + alice.get("/agenda").text
     assert 'id="move"' not in page
     assert "Out of service" in alice.get("/agenda").text
 

@@ -61,6 +61,8 @@ STATES = {
     BookingStatus.CANCELLED: State("over", N_("Cancelled")),
     BookingStatus.NO_SHOW: State("broken", N_("No-show")),
 }
+# Instead of a green "Confirmed", which would be read first.
+OUT_OF_SERVICE = State("broken", N_("Out of service"))
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "approve": (bookings.approve, N_("Booking approved.")),
     "reject": (bookings.reject, N_("Booking refused.")),
@@ -92,6 +94,7 @@ def agenda_page(reader: Reader, session: DbSession, user: CurrentUser, window: P
         waits=bookings.list_own_waits(session, user_id=user.id, now=now),
         gatherings=gatherings.list_gatherings(session, since=now),
         states=STATES,
+        outage_state=OUT_OF_SERVICE,
     )
 
 
@@ -155,7 +158,6 @@ def _booking(
         booking=booking,
         zone=booking.site.timezone,
         form=form,
-        state=STATES[booking.status],
         is_staff=is_staff,
         vat_rate=shown_rate(
             session, site_id=booking.site_id, at=booking.start_at, organisation_id=booking.organisation_id
@@ -184,7 +186,11 @@ def _move_or_replace(
     is_due = booking.status in MOVABLE and booking.end_at > reader.now
     outage = find_outage(session, resource_id=booking.resource_id, now=reader.now) if is_due else None
     if outage is None:
-        return {"outage": None, **_moving(reader, session, user, booking, form, weeks_ahead)}
+        return {
+            "outage": None,
+            "state": STATES[booking.status],
+            **_moving(reader, session, user, booking, form, weeks_ahead),
+        }
     minutes = int((booking.end_at - booking.start_at).total_seconds() // 60)
     terms = bookings.list_terms(session, resource_ids=[booking.resource_id], user=booking.user)
     others = [
@@ -194,7 +200,7 @@ def _move_or_replace(
             session, own, user=booking.user, start=booking.start_at, minutes=minutes, now=reader.now
         )
     ]
-    return {"outage": outage, "week": None, "minutes": minutes, "alternatives": others}
+    return {"outage": outage, "state": OUT_OF_SERVICE, "week": None, "minutes": minutes, "alternatives": others}
 
 
 def _moving(

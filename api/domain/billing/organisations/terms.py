@@ -33,11 +33,11 @@ class TermsRequest(Base):
     organisation_id: Mapped[int] = mapped_column(ForeignKey("organisations.id"), primary_key=True)
     terms_days: Mapped[int]
     monthly: Mapped[bool]
-    by_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    requested_by: Mapped[int] = mapped_column(ForeignKey("users.id"))
     at: Mapped[Instant]
 
     organisation: Mapped[Organisation] = relationship()
-    by: Mapped[User] = relationship()
+    requester: Mapped[User] = relationship()
 
 
 def check_term(terms_days: int, *, customer: CustomerType, now: datetime) -> None:
@@ -68,7 +68,7 @@ def request_terms(
         session.flush()
         return
     row = row or TermsRequest(organisation_id=profile.organisation_id)
-    row.terms_days, row.monthly, row.by_id, row.at = terms_days, monthly, actor.id, now
+    row.terms_days, row.monthly, row.requested_by, row.at = terms_days, monthly, actor.id, now
     session.add(row)
     session.flush()
 
@@ -85,7 +85,7 @@ def map_terms_requests(session: Session, *, organisation_ids: Sequence[int]) -> 
 
 def list_terms_requests(session: Session) -> list[TermsRequest]:
     """What waits for the staff, oldest first."""
-    query = select(TermsRequest).options(joinedload(TermsRequest.organisation), joinedload(TermsRequest.by))
+    query = select(TermsRequest).options(joinedload(TermsRequest.organisation), joinedload(TermsRequest.requester))
     return list(session.scalars(query.order_by(TermsRequest.at, TermsRequest.organisation_id)))
 
 
