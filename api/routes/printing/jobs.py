@@ -10,6 +10,7 @@ from fastapi import APIRouter, status
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.bounds import AwareMoment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging
 from api.domain.people.accounts import User
@@ -25,11 +26,10 @@ from api.domain.printing.runs import Run
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
 
-class JobIn(BaseModel):
+class JobIn(Body):
     """What to print. Only `model_id` must be given."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"example": {"model_id": 1, "material": "PLA", "quality": "standard", "submit": True}},
     )
 
@@ -46,15 +46,11 @@ class JobIn(BaseModel):
     submit: bool = Field(default=True, description="False keeps a draft, to be submitted later.")
 
 
-class ReasonTextIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ReasonTextIn(Body):
     text: str = Field(default="", max_length=500)
 
 
-class DoubtIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DoubtIn(Body):
     printed: bool = Field(description="True: the part is good. False: it is printed again.")
     resolution: str = Field(max_length=300, description="What was seen at the printer.")
 
@@ -262,7 +258,8 @@ def list_mine(session: DbSession, user: CurrentUser, page: Paging) -> JobPage:
     )
 
 
-@router.get("/{job_id}")
+# Only a number is a job: a GET of `/jobs/quote` is the wrong method.
+@router.get("/{job_id:int}")
 def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)

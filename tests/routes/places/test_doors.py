@@ -93,3 +93,9 @@ def test_a_report_that_is_not_signed_by_the_door_is_refused(
     session.flush()
     assert report(face, door, secret, attempt).status_code == 404
     assert session.scalars(select(DoorUse)).all() == []
+
+
+def test_a_stranger_is_not_told_what_a_report_must_hold(face: Face, door: Door) -> None:
+    for body, headers in (({}, {}), ({"tries": "x"}, {"x-door-signature": "0" * 200}), ({"tries": []}, {})):
+        answer = face.request("POST", f"/api/v1/doors/{door.id}/uses", json=body, headers=headers)
+        assert answer.status_code == 404, body
