@@ -29,6 +29,8 @@ from api.settings import settings
 
 FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 Value = TypeVar("Value")
+# "id:" or "before:" and up to 18 digits in base64url.
+CURSOR_PATTERN = "^(aWQ6[A-Za-z0-9_-]{2,24}|YmVmb3JlO[A-Za-z0-9_-]{3,25})$"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -226,7 +228,11 @@ def cursor_of(window: PageWindow | None) -> str | None:
 
 
 async def requested_window(
-    cursor: Annotated[str | None, Query(description="`next` of the page before", max_length=100)] = None,
+    cursor: Annotated[
+        str | None,
+        # Where it is wrong, CursorWrong says what to do; the pattern is for who reads the description.
+        Query(description="`next` of the page before", max_length=100, json_schema_extra={"pattern": CURSOR_PATTERN}),
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = DEFAULT_LIMIT,
 ) -> PageWindow:
     return read_window(cursor, limit)

@@ -186,7 +186,7 @@ def open_stage(printers: int, **settings: str) -> Iterator[Stage]:
 
 
 def _migrate(postgres: EmbeddedPostgres) -> None:
-    from api.adapters.postgres import PROGRAM
+    from api.adapters.postgres_access import PROGRAM
     from web.installation import grant_rows, migrate
 
     migrate(postgres.owner_url())

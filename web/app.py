@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -22,6 +23,7 @@ import printers.configuration
 import printers.slicer  # its errors are stored by name, and shown as texts of these classes
 import web.pages
 from api import problems
+from api.answers import add_answers
 from api.db import conninfo
 from api.deps import DbSession, refuse_forgery
 from api.examples import add_examples
@@ -41,9 +43,10 @@ class Application(FastAPI):
         return Hardened(super().build_middleware_stack())
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI description, with an example for every body."""
+        """The OpenAPI description, with every answer, and an example for every body."""
         if self.openapi_schema is None:
-            self.openapi_schema = add_examples(super().openapi())
+            routes = [route for router in routers() for route in router.routes if isinstance(route, APIRoute)]
+            self.openapi_schema = add_answers(add_examples(super().openapi()), routes)
         return self.openapi_schema
 
 

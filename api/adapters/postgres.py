@@ -23,10 +23,8 @@ import psutil
 import psycopg
 from psycopg import sql
 
-# Owns everything and migrates; bootstrap superuser of the cluster, which it cannot cease to be.
-OWNER = "etabli"
-# What the services connect as: rows only, no tables of its own.
-PROGRAM = "etabli_program"
+from api.adapters.postgres_access import OWNER, PROGRAM, create_program_role, write_access
+
 DATABASE = "etabli"
 PORT = 5432  # Only a part of the socket's file name: the server has no TCP port.
 START_TIMEOUT_S = 180  # A small board that recovers after a power cut needs minutes, not seconds.
@@ -88,7 +86,8 @@ class EmbeddedPostgres:
                 self._start_server()
             if not self._has_database(DATABASE):
                 self.create_database(DATABASE)
-            self._create_program_role()
+            with self._connect() as connection:
+                create_program_role(connection)
         return self.url()
 
     def check(self) -> None:
@@ -142,13 +141,6 @@ class EmbeddedPostgres:
     def _has_database(self, name: str) -> bool:
         with self._connect() as connection:
             return connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
-
-    def _create_program_role(self) -> None:
-        # A cluster of an older release has none yet. What it may do in a database is granted with the migrations.
-        with self._connect() as connection:
-            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [PROGRAM]).fetchone() is None:
-                create = "CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
-                connection.execute(sql.SQL(create).format(sql.Identifier(PROGRAM)))
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
@@ -227,7 +219,7 @@ class EmbeddedPostgres:
         """Start, and wait until it answers."""
         self._clear_reused_pid()
         self._write_settings()
-        self._write_access()
+        write_access(self.cluster_dir, self._account.pw_name if self._account else None)
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             try:
@@ -284,14 +276,6 @@ class EmbeddedPostgres:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         target = self.cluster_dir / "postgresql.conf"
         target.write_text("".join(f"{name} = {value}\n" for name, value in settings.items()))
-
-    def _write_access(self) -> None:
-        """Who may connect: the account that runs us, root, and the server's own, told by the kernel."""
-        # Written at each start: clusters of older releases let in every account that reached the socket.
-        ours = {pwd.getpwuid(os.geteuid()).pw_name, "root"} | ({self._account.pw_name} if self._account else set())
-        (self.cluster_dir / "pg_hba.conf").write_text("local all all peer map=etabli\n")
-        lines = [f'etabli "{name}" {role}\n' for name in sorted(ours) for role in (OWNER, PROGRAM)]
-        (self.cluster_dir / "pg_ident.conf").write_text("".join(lines))
 
     def _copied_programs(self, wheel: Path) -> Path:
         """Copy the wheel's programs below the data directory, once per build of the wheel (31 MB)."""

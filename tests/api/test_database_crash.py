@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from api import outbox
-from api.adapters.postgres import PROGRAM, EmbeddedPostgres, PostgresUnusable
+from api.adapters.postgres import EmbeddedPostgres, PostgresUnusable
+from api.adapters.postgres_access import PROGRAM
 from api.db import make_engine
 from api.domain.core.changes import enqueue
 from api.steps import BACKGROUND

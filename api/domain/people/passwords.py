@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import threading
+import unicodedata
 
 from pwdlib import PasswordHash
 
 from api.domain.core.errors import Invalid
 
 PASSWORD_MIN, PASSWORD_MAX = 10, 256
+
+# What is tried first here and elsewhere: usual words, rows of the keyboard, and what this product is about.
+_USUAL_WORDS = """
+password passwort motdepasse monmotdepasse azerty azertyuiop qwerty qwertyuiop qwertz qsdfghjklm asdfghjkl
+wxcvbn zxcvbnm abcdefgh abcdefghij admin administrateur administrator root utilisateur user invite guest
+bienvenue welcome bonjour hello soleil sunshine princesse princess doudou chouchou loulou jetaime iloveyou
+football marseille paris france liberte dragon monkey batman superman starwars letmein changeme changezmoi secret
+atelier latelier etabli tierslieu fablab makerspace imprimante octoprint
+"""
+USUAL = frozenset(_USUAL_WORDS.split())
+RUN = "01234567890123456789"
 
 # One argon2id hash takes 64 MiB and a quarter of a second of a core: two at a time bound what a flood of logins takes.
 _hasher = PasswordHash.recommended()
@@ -40,9 +53,20 @@ def check_password(password: str, *, about: str = "") -> None:
         raise PasswordTooShort(minimum=PASSWORD_MIN)
     if len(password) > PASSWORD_MAX:
         raise PasswordTooLong(maximum=PASSWORD_MAX)
-    lower = password.lower()
-    if len(set(lower)) < 4 or lower in {about.lower(), "motdepasse", "password123", "1234567890", "azertyuiop"}:
+    if _is_easy(password.lower(), about.lower()):
         raise PasswordTooEasy()
+
+
+def _is_easy(lower: str, about: str) -> bool:
+    # Digits and signs around a usual word are the first thing that a guesser adds.
+    letters = _letters_of(lower)
+    if len(set(lower)) < 4 or lower == about or lower in RUN or lower in RUN[::-1]:
+        return True
+    return letters in USUAL or letters == _letters_of(about.partition("@")[0]) != ""
+
+
+def _letters_of(text: str) -> str:
+    return re.sub(r"[^a-z]", "", unicodedata.normalize("NFKD", text))
 
 
 def hash_password(password: str) -> str:

@@ -35,6 +35,10 @@ class Taken(Conflict):
     field = "start"
 
 
+class InMaintenance(Taken):
+    """This is out for maintenance at that time."""
+
+
 class EndsBeforeStart(Invalid):
     """The end must be after the start."""
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.core.changes import Change, enqueue, record
+from api.domain.core.changes import Change, enqueue, publish, record
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.places.timeline import (
@@ -50,6 +50,7 @@ def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, 
         site_id=printer.site_id,
         note=printer.maintenance_note,
     )
+    publish(session, printer=printer.id)
     enqueue_reconcile(session, printer.id)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Float, ForeignKey, Index, String, Text, and_, case, func,
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Instant
-from api.domain.core.changes import Change, enqueue, record
+from api.domain.core.changes import Change, enqueue, publish, record
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
@@ -222,6 +222,7 @@ def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime
     session.refresh(printer)
     verb = "plate_cleared" if clear else "plate_filled"
     record(session, noun="printer", noun_id=printer.id, verb=verb, now=now, actor_id=actor_id, site_id=printer.site_id)
+    publish(session, printer=printer.id)
 
 
 def load_filament(
@@ -242,6 +243,7 @@ def load_filament(
         material=material.code,
         colour=colour.code,
     )
+    publish(session, printer=printer.id)
     enqueue_reconcile(session, printer.id)
 
 

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, status
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import files
 from api.adapters.invoicing import judge
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.billing import invoices, organisations, payments, platform
 from api.domain.billing.facturx import DocumentKind
@@ -20,6 +21,7 @@ from api.domain.billing.invoices import Invoice
 from api.domain.billing.payments import InvoiceState
 from api.domain.billing.platform import Flow, FlowStatus
 from api.domain.billing.sellers import get_seller, today
+from api.domain.people.accounts import User
 
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
 
@@ -56,18 +58,14 @@ class InvoicePage(BaseModel):
     next: str | None = None
 
 
-class CreditIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CreditIn(Body):
     reason: str = Field(min_length=1, max_length=500)
     quantities: dict[int, Decimal] | None = Field(
         default=None, description="Line (from 1) to how much of it; without it the whole."
     )
 
 
-class FlowIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class FlowIn(Body):
     status: FlowStatus
     reason: str = Field(default="", max_length=300)
 
@@ -114,9 +112,20 @@ def read(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut:
     return InvoiceOut.of(session, invoices.get_invoice(session, invoice_id, user=user))
 
 
-@router.get("/invoices/{invoice_id}/{form}")
-def download(invoice_id: int, form: Literal["pdf", "xml"], session: DbSession, user: CurrentUser) -> StreamingResponse:
+# Two addresses and not one with a parameter, which would also be taken for a GET of `/payments` and other verbs.
+@router.get("/invoices/{invoice_id}/pdf")
+def download_pdf(invoice_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
     """The bytes that were issued, never drawn again."""
+    return _download(session, invoice_id, user, "pdf")
+
+
+@router.get("/invoices/{invoice_id}/xml")
+def download_xml(invoice_id: int, session: DbSession, user: CurrentUser) -> StreamingResponse:
+    """The XML that the PDF carries, as it was issued."""
+    return _download(session, invoice_id, user, "xml")
+
+
+def _download(session: Session, invoice_id: int, user: User, form: Literal["pdf", "xml"]) -> StreamingResponse:
     invoice = invoices.get_invoice(session, invoice_id, user=user)
     key = invoices.require_released(invoice)[0 if form == "pdf" else 1]
     headers = {"Content-Disposition": f'attachment; filename="{invoice.number}.{form}"'}
@@ -159,7 +168,6 @@ def render(invoice_id: int, session: DbSession, user: CurrentUser) -> InvoiceOut
     return InvoiceOut.of(session, invoice)
 
 
-# `/list`, because a GET of `/flow` alone would be taken for a `form` of the document above.
 @router.get("/invoices/{invoice_id}/flow/list")
 def list_flows(invoice_id: int, session: DbSession, user: CurrentUser) -> list[FlowOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)

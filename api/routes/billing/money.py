@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from fastapi import APIRouter, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.billing import money_requests, money_rights
@@ -19,23 +20,17 @@ from api.domain.people.accounts import User, get_user
 router = APIRouter(prefix="/api/v1", tags=["invoices"])
 
 
-class BankIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class BankIn(Body):
     iban: str = Field(max_length=60)
     bic: str = Field(max_length=20)
     bank_name: str = Field(min_length=1, max_length=120)
 
 
-class CloseIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CloseIn(Body):
     until: Day
 
 
-class MoneyPersonIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class MoneyPersonIn(Body):
     email: str = Field(max_length=254)
 
 

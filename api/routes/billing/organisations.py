@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from fastapi import APIRouter, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
@@ -20,9 +21,7 @@ from api.domain.people.accounts import BuyingRight, Organisation
 router = APIRouter(prefix="/api/v1/organisations", tags=["organisations"])
 
 
-class AddressIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AddressIn(Body):
     lines: list[str] = Field(min_length=1, max_length=3)
     postcode: str = Field(max_length=12)
     city: str = Field(max_length=100)
@@ -39,9 +38,7 @@ class AddressIn(BaseModel):
         return cls(lines=list(address.lines), postcode=address.postcode, city=address.city, country=address.country)
 
 
-class DeliverToIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DeliverToIn(Body):
     name: str = Field(max_length=200)
     address: AddressIn
 
@@ -50,10 +47,8 @@ class DeliverToIn(BaseModel):
         return cls(name=place.name, address=AddressIn.of(place.address))
 
 
-class OrganisationIn(BaseModel):
+class OrganisationIn(Body):
     """What stands on quotes and invoices; each key is checked, and a wrong one is named at its field."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=200)
     address: AddressIn
@@ -86,9 +81,7 @@ class OrganisationIn(BaseModel):
         return cls(address=AddressIn.of(details.address), deliver_to=deliver_to, **columns)
 
 
-class TermsIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TermsIn(Body):
     terms_days: int = Field(examples=[30])
     monthly: bool
 
@@ -133,9 +126,7 @@ class MemberOut(BaseModel):
     monthly_cents: int | None
 
 
-class InvitationIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class InvitationIn(Body):
     email: str = Field(max_length=254)
     buying: BuyingRight = BuyingRight.BUYER
     monthly_cents: int | None = None
@@ -145,21 +136,15 @@ class InvitationOut(BaseModel):
     token: str = Field(description="Shown only now; it goes to the person.")
 
 
-class TokenIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TokenIn(Body):
     token: str = Field(max_length=100)
 
 
-class LimitIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class LimitIn(Body):
     monthly_cents: int | None = Field(description="Null takes the limit away.")
 
 
-class CostCentreIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CostCentreIn(Body):
     code: str = Field(max_length=30)
     name: str = Field(max_length=120)
 

@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, UploadFile, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
 from api.addresses import address_of
+from api.bodies import Body
 from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now, is_form
 from api.domain.billing import invoices, payments
@@ -58,32 +59,24 @@ class GatewayAway(Busy):
     """Card payments are not available right now: pay by transfer, or try again later."""
 
 
-class PaymentIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class PaymentIn(Body):
     means: PaymentMeans
     cents: int
     received_on: Day | None = Field(default=None, description="Without it: today.")
     reference: str = Field(default="", max_length=200)
 
 
-class TopUpIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TopUpIn(Body):
     user_id: int
     means: PaymentMeans
     cents: int
 
 
-class ReversalIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ReversalIn(Body):
     reason: str = Field(min_length=1, max_length=200)
 
 
-class MatchIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class MatchIn(Body):
     invoice_id: int
 
 
@@ -174,7 +167,6 @@ def take(
     return idempotent(PaymentOut, make, content=body)
 
 
-# `/list`, because `/invoices/{invoice_id}/{form}` would take a GET of `/payments` alone.
 @router.get("/invoices/{invoice_id}/payments/list")
 def list_taken(invoice_id: int, session: DbSession, user: CurrentUser) -> list[PaymentOut]:
     invoice = invoices.get_invoice(session, invoice_id, user=user)

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.bounds import Moment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.booking import bookings
@@ -33,7 +34,7 @@ class RangeWrong(Invalid):
     field = "to"
 
 
-class BookingIn(BaseModel):
+class BookingIn(Body):
     """`start` and `end` in ISO 8601; without an offset they are wall time at the site."""
 
     # A number beyond a bigint would be an error of the database instead of a 422.
@@ -96,7 +97,7 @@ class BookingsOut(BaseModel):
     next: str | None = None
 
 
-class BookingChange(BaseModel):
+class BookingChange(Body):
     """What is left out stays as it is."""
 
     start: Moment | None = None

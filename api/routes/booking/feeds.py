@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from api.addresses import address_of
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.booking import feeds
 from api.domain.places.sites import get_resource, get_site_by_slug
@@ -17,7 +18,7 @@ router = APIRouter(tags=["feeds"])
 CALENDAR = "text/calendar; charset=utf-8"
 
 
-class FeedIn(BaseModel):
+class FeedIn(Body):
     """Without a resource it is one's own calendar; that of a resource is for the staff of its site."""
 
     resource_id: int | None = None

@@ -7,6 +7,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from api.bodies import Body
 from api.bounds import Moment
 from api.deps import CurrentUser, DbSession, Idempotent, MaybeUser, Now, Paging, cursor_of
 from api.domain.booking import gatherings
@@ -18,7 +19,7 @@ from api.domain.places.skills import get_skill
 router = APIRouter(prefix="/api/v1", tags=["gatherings"])
 
 
-class GatheringIn(BaseModel):
+class GatheringIn(Body):
     """A public event; with `skill_id` a training session. It holds its resources, all or none."""
 
     site_id: int

@@ -6,20 +6,19 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
+from api.bodies import Body
 from api.deps import DbSession, Now
 from api.domain.booking.door_reports import CodeAttempt, ReportOutOfTime, check_signature, record_report
-from api.domain.places.doors import DoorUse, get_door
+from api.domain.places.doors import Door, DoorUse, get_door
 from api.settings import settings
 
 router = APIRouter(prefix="/api/v1", tags=["doors"])
 
 
-class TryIn(BaseModel):
+class TryIn(Body):
     """One try at the door; of the code its last two digits."""
-
-    model_config = ConfigDict(extra="forbid")
 
     # Of any year: a device that has lost its clock says 1970.
     at: AwareDatetime
@@ -27,7 +26,7 @@ class TryIn(BaseModel):
     hint: str = Field(pattern=r"^[0-9]{0,2}$")
 
 
-class ReportIn(BaseModel):
+class ReportIn(Body):
     tries: list[TryIn] = Field(min_length=1, max_length=500)
 
 
@@ -50,20 +49,25 @@ async def raw_body(request: Request) -> bytes:
     return await request.body()
 
 
-@router.post("/doors/{door_id}/uses")
-def report(
+# A dependency, because those come before the report is looked at: a stranger learns nothing of what a report must hold.
+def signing_door(
     door_id: int,
-    tries: ReportIn,
     body: Annotated[bytes, Depends(raw_body)],
     session: DbSession,
-    now: Now,
-    x_door_signature: Annotated[str, Header(max_length=128)],
-) -> ReportOut:
+    x_door_signature: Annotated[str, Header()] = "",
+) -> Door:
+    """The door that signed this body; NotFound for any other sender."""
+    door = get_door(session, door_id)
+    check_signature(settings().secret("doors").encode(), door=door, body=body, signature=x_door_signature)
+    return door
+
+
+@router.post("/doors/{door_id}/uses")
+def report(door: Annotated[Door, Depends(signing_door)], tries: ReportIn, session: DbSession, now: Now) -> ReportOut:
     """Tell us of each try, once or more often. Header `X-Door-Signature`: HMAC-SHA256 of the body by the door's secret,
     in hexadecimal; 404 when it does not fit. A try whose time cannot be right is not written, and named in the answer;
     422 when none can."""
-    master, door = settings().secret("doors").encode(), get_door(session, door_id)
-    check_signature(master, door=door, body=body, signature=x_door_signature)
+    master = settings().secret("doors").encode()
     attempts = [CodeAttempt(each.at, each.accepted, each.hint) for each in tries.tries]
     uses = record_report(session, master=master, door=door, attempts=attempts, now=now)
     return ReportOut(uses=[_use_out(each, use) for each, use in zip(tries.tries, uses, strict=True)])

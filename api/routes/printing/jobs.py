@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from api.adapters.first_layer import picture_of
+from api.bodies import Body
 from api.bounds import AwareMoment
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.core.errors import NotFound
@@ -29,11 +30,10 @@ from api.routes.printing.models import send_stl
 router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 
 
-class JobIn(BaseModel):
+class JobIn(Body):
     """What to print. Only `model_id` must be given."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"example": {"model_id": 1, "material": "PLA", "quality": "standard", "submit": True}},
     )
 
@@ -50,15 +50,11 @@ class JobIn(BaseModel):
     submit: bool = Field(default=True, description="False keeps a draft, to be submitted later.")
 
 
-class ReasonTextIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ReasonTextIn(Body):
     text: str = Field(default="", max_length=500)
 
 
-class DoubtIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DoubtIn(Body):
     printed: bool = Field(description="True: the part is good. False: it is printed again.")
     resolution: str = Field(max_length=300, description="What was seen at the printer.")
 
@@ -272,7 +268,8 @@ def list_mine(session: DbSession, user: CurrentUser, window: Paging) -> JobPage:
     return JobPage(items=[JobOut.with_runs(job, attempts.get(job.id, [])) for job in page], next=cursor_of(page.next))
 
 
-@router.get("/{job_id}")
+# Only a number is a job: a GET of `/jobs/quote` is the wrong method.
+@router.get("/{job_id:int}")
 def read(job_id: int, session: DbSession, user: CurrentUser, now: Now) -> JobOut:
     """One job with its runs, its place in the queue and why it waits; a stranger's is 404."""
     job = jobs.get_job(session, job_id, user=user)

@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, Request, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.printing import configurations
 from api.domain.printing.beds import BedForm, ConfigurationFacts
@@ -84,18 +85,14 @@ class KindOut(BaseModel):
         )
 
 
-class ConfigurationIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ConfigurationIn(Body):
     text: str = Field(max_length=1_000_000, description="What PrusaSlicer's Export Config wrote.")
     takes_size: bool = Field(
         default=False, description="Take size and form of the bed from it, though this type has been used."
     )
 
 
-class AnswerIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AnswerIn(Body):
     line: str = Field(max_length=300, examples=["PRINT_START BED=[first_layer_bed_temperature]"])
 
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff, require_staff
@@ -75,16 +76,12 @@ class PrinterOut(BaseModel):
         )
 
 
-class LoadIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class LoadIn(Body):
     material: str = Field(max_length=20, examples=["PLA"])
     colour: str = Field(max_length=30, examples=["black"])
 
 
-class MaintenanceIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class MaintenanceIn(Body):
     on: bool
     note: str = Field(default="", max_length=200)
 

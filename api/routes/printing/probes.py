@@ -6,9 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from api.adapters.seal import seal
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Now
 from api.domain.places.sites import get_site
 from api.domain.printing import probes
@@ -19,10 +20,8 @@ from api.domain.printing.probes import Probe, ProbeStatus
 router = APIRouter(prefix="/api/v1/probes", tags=["printers"])
 
 
-class ProbeIn(BaseModel):
+class ProbeIn(Body):
     """Without a key OctoPrint is asked for one: a person agrees on its own page within five minutes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     site_id: int = Field(examples=[1])
     url: str = Field(max_length=300, examples=["http://octopi.local"])
@@ -43,10 +42,8 @@ class ProbeOut(BaseModel):
         return cls(id=probe.id, url=probe.url, status=probe.status, answer=probe.answer)
 
 
-class AddIn(BaseModel):
+class AddIn(Body):
     """What the printer is: its name as written on it, and its machine. What is left out is as the printer told."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str = Field(max_length=120, examples=["Cobalt"])
     volume_mm: tuple[float, float, float] | None = Field(default=None, examples=[(220, 220, 250)])

@@ -6,11 +6,12 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from fastapi import APIRouter, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
 from api.adapters.invoicing import judge
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of, read_first, require_user
 from api.domain.billing.facturx import DeliveryNote
 from api.domain.core.errors import NotFound
@@ -87,22 +88,16 @@ class OrderPage(BaseModel):
     next: str | None = None
 
 
-class CheckIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class CheckIn(Body):
     good: int = Field(description="Pieces that are good; the others are printed again at the house's cost.")
     text: str = Field(default="", max_length=300, description="What was wrong with the others.")
 
 
-class NoteIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NoteIn(Body):
     text: str = Field(default="", max_length=300)
 
 
-class DepositIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DepositIn(Body):
     percent: Decimal = Field(max_digits=5, decimal_places=2)
 
 

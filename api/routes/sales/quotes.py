@@ -6,10 +6,11 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from fastapi import APIRouter, Request, Response, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.adapters import pdf
+from api.bodies import Body
 from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of, read_first, require_user
 from api.domain.billing.facturx import QuoteDocument
@@ -27,9 +28,7 @@ from api.slow_work import PAPERS
 router = APIRouter(prefix="/api/v1/quotes", tags=["quotes"])
 
 
-class LineIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class LineIn(Body):
     model_id: int
     material: str = Field(default="PLA", max_length=20)
     colour: str | None = Field(default=None, max_length=30)
@@ -40,10 +39,8 @@ class LineIn(BaseModel):
     wanted_on: Day | None = None
 
 
-class QuoteIn(BaseModel):
+class QuoteIn(Body):
     """What is wanted; no price can be given: it is computed."""
-
-    model_config = ConfigDict(extra="forbid")
 
     organisation_id: int
     site_id: int | None = None
@@ -53,16 +50,12 @@ class QuoteIn(BaseModel):
     cost_centre_id: int | None = None
 
 
-class AcceptIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class AcceptIn(Body):
     purchase_order: str | None = Field(default=None, max_length=200)
     total_cents: int | None = Field(default=None, description="The total that you saw; another one is refused.")
 
 
-class ReasonIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ReasonIn(Body):
     reason: str = Field(default="", max_length=500)
 
 

@@ -6,10 +6,11 @@ from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, status
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.adapters.invoicing import judge
+from api.bodies import Body
 from api.bounds import Day
 from api.deps import CurrentUser, DbSession, Idempotent, Now
 from api.domain.billing import invoices
@@ -61,10 +62,8 @@ class TabOut(BaseModel):
         )
 
 
-class Chosen(BaseModel):
+class Chosen(Body):
     """Without any list: all of it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     booking_ids: list[int] | None = None
     job_ids: list[int] | None = None
@@ -78,9 +77,7 @@ class BillIn(Chosen):
     purchase_order: str | None = Field(default=None, max_length=100)
 
 
-class BuyerAddressIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class BuyerAddressIn(Body):
     lines: list[str] = Field(min_length=1, max_length=3)
     postcode: str = Field(max_length=20)
     city: str = Field(max_length=120)
@@ -94,9 +91,7 @@ class SaleIn(Chosen):
     address: BuyerAddressIn | None = Field(default=None, description="Kept for the next time.")
 
 
-class ChargeIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class ChargeIn(Body):
     cost_centre_id: int | None
 
 

@@ -1,5 +1,6 @@
 """Maintenance of a printer is time on its timeline: what is free is held, what is booked stays and is told."""
 
+import json
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from api.domain.messages.reminders import send_due
 from api.domain.people.accounts import Locale
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, list_holds, release_hold
 from api.domain.printing.maintenance import HELD_AHEAD, keep_maintenance, out_of_service_since, set_maintenance
+from api.domain.printing.printers import load_filament, unclear_plate
 from api.domain.printing.runs import keep_hold
 from tests.world import HOUR, NOW, World
 from tests.world.runs import start_print
@@ -98,3 +100,18 @@ def test_who_has_booked_it_is_told_once_for_each_maintenance(session: Session, w
     letters = session.scalars(select(Mail).where(Mail.kind == "printer_out")).all()
     assert [letter.user_id for letter in letters] == [world.alice.id] * 2
     assert "is in maintenance. Your booking: Tuesday 24 November 2026" in letters[0].body
+
+
+@pytest.mark.parametrize("act", ["maintenance", "plate", "filament"])
+def test_live_pages_hear_of_what_a_person_does_to_a_printer(session: Session, world: World, act: str) -> None:
+    session.info.pop("news", None)
+    printer, bob = world.printer, world.bob
+    if act == "maintenance":
+        switch(session, world, on=True)
+    elif act == "plate":
+        unclear_plate(session, printer=printer, actor=bob, now=NOW)
+    else:
+        material = world.material
+        load_filament(session, printer=printer, material=material, colour=material.colours[0], actor=bob, now=NOW)
+
+    assert json.dumps({"printer": printer.id}) in session.info.get("news", [])

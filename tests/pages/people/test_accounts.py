@@ -5,6 +5,7 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.domain.people import accounts
+from api.domain.people.passwords import PasswordTooEasy, check_password
 from tests.world import NOW, PASSWORD, World
 from tests.world.browsers import Browser
 
@@ -93,3 +94,38 @@ def test_a_new_token_is_shown_once_and_works_until_revoked(session: Session, ali
     assert accounts.find_token_user(session, token=token, now=NOW) == alice.user
     alice.post(f"/me/tokens/{accounts.list_tokens(session, user=alice.user)[0].id}/revoke")
     assert accounts.find_token_user(session, token=token, now=NOW) is None
+
+
+def test_a_token_makes_no_tokens_and_revokes_none(session: Session, alice: Browser) -> None:
+    """A stolen token must not outlive its own end."""
+    token = accounts.issue_token(session, user=alice.user, name="script", now=NOW)
+    session.flush()
+    (known,) = accounts.list_tokens(session, user=alice.user)
+    for path in ("/me/tokens", f"/me/tokens/{known.id}/revoke"):
+        answer = alice.client.post(path, data={"token_name": "child"}, headers={"authorization": f"Bearer {token}"})
+        assert (answer.status_code, "etb_" in answer.text) == (403, False), path
+
+    assert accounts.list_tokens(session, user=alice.user) == [known]
+
+
+@pytest.mark.parametrize(
+    ("password", "is_easy"),
+    [
+        ("qwertyuiop", True),
+        ("password1234", True),
+        ("0987654321", True),
+        ("motdepasse1", True),
+        ("Mot-de-passe 2026!", True),
+        ("atelier2026", True),
+        ("dana.k.1999", True),
+        ("1234512345", False),
+        ("correct horse 9", False),
+        ("trois mots simples", False),
+    ],
+)
+def test_what_everybody_tries_first_is_no_password(password: str, is_easy: bool) -> None:
+    if not is_easy:
+        check_password(password, about="dana.k@example.org")
+        return
+    with pytest.raises(PasswordTooEasy):
+        check_password(password, about="dana.k@example.org")

@@ -113,3 +113,9 @@ def test_an_odd_time_is_named_and_keeps_no_other_try_from_being_written(
 def test_a_time_at_the_ends_of_the_calendar_is_odd_too(face: Face, door: Door, at: str) -> None:
     secret = doors.door_secret(master(), door=door)
     assert report(face, door, secret, {"at": at, "accepted": True, "hint": "12"}).status_code == 422
+
+
+def test_a_stranger_is_not_told_what_a_report_must_hold(face: Face, door: Door) -> None:
+    for body, headers in (({}, {}), ({"tries": "x"}, {"x-door-signature": "0" * 200}), ({"tries": []}, {})):
+        answer = face.request("POST", f"/api/v1/doors/{door.id}/uses", json=body, headers=headers)
+        assert answer.status_code == 404, body

@@ -7,9 +7,9 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 
-from api.deps import CurrentUser, DbSession, Now, read_first, session_cookie
+from api.deps import CurrentUser, DbSession, Now, read_first, session_cookie, token_of
 from api.domain.billing.sellers import list_sellers
-from api.domain.core.errors import DomainError
+from api.domain.core.errors import DomainError, NotAllowed
 from api.domain.people import accounts
 from api.domain.people.accounts import Locale, Login, NewAccount, User
 from api.domain.people.roles import Level, list_roles
@@ -25,6 +25,12 @@ log = structlog.get_logger()
 router = APIRouter(include_in_schema=False)
 
 LEVELS = {Level.MEMBER: N_("Member"), Level.STAFF: N_("Staff member"), Level.MANAGER: N_("Manager")}
+
+
+class LoginOnly(NotAllowed):
+    """Log in on the page for this: a token cannot create or revoke tokens."""
+
+
 YEAR_S = 365 * 86400
 
 
@@ -164,15 +170,23 @@ def end_session(reader: Reader, session: DbSession, user: CurrentUser, session_i
     return reader.to("/me#sessions", N_("Logged out on that device."))
 
 
+def _refuse_token(request: Request) -> None:
+    # A stolen token could otherwise outlive its own end.
+    if token_of(request):
+        raise LoginOnly()
+
+
 @router.post("/me/tokens")
 def make_token(reader: Reader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
     """Answers with the token instead of a redirect: it is shown here only."""
+    _refuse_token(reader.request)
     token = accounts.issue_token(session, user=user, name=form["token_name"], now=reader.now)
     return _me(reader, session, user, Form(reader.request), new_token=token)
 
 
 @router.post("/me/tokens/{token_id}/revoke")
 def revoke_token(reader: Reader, session: DbSession, user: CurrentUser, token_id: int, now: Now) -> Response:
+    _refuse_token(reader.request)
     accounts.revoke_token(session, user=user, token_id=token_id, now=now)
     return reader.to("/me#tokens", N_("Token revoked."))
 

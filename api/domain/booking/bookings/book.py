@@ -31,7 +31,7 @@ from api.domain.core.errors import DomainError, NotFound
 from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.people.roles import require_staff
-from api.domain.places.timeline import Hold, HoldReason, Taken, lock_resources, span
+from api.domain.places.timeline import Hold, HoldReason, InMaintenance, Taken, lock_resources, span
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,13 @@ def book(
     """
     draft = draft_booking(session, request=request, user=user, now=now, actor=actor, locking=True)
     params = _row_of(draft, request, user=user, actor=actor, now=now, series_id=series_id)
+    try:
+        return _hold(session, draft, params)
+    except Taken as error:
+        raise _refusal_of(_list_reasons(session, draft)) from error
+
+
+def _hold(session: Session, draft: BookingDraft, params: dict[str, object]) -> Booking:
     if not draft.terms.member_ids:
         return _insert(session, params)
     # Two kits may share members: each in its own order, their holds could wait for each other.
@@ -225,14 +232,25 @@ def find_refusal(
         draft = draft_booking(session, request=request, user=user, now=now, actor=actor)
     except DomainError as error:
         return error
+    reasons = _list_reasons(session, draft, holder)
+    return _refusal_of(reasons) if reasons else None
+
+
+def _list_reasons(session: Session, draft: BookingDraft, holder: Holder | None = None) -> list[HoldReason]:
+    """Why the time of a draft is taken; without the holds of `holder`."""
     during = span(*draft.terms.with_buffers(draft.start, draft.end))
-    holds = select(Hold.id).where(
+    holds = select(Hold.reason).where(
         Hold.resource_id.in_(draft.terms.held_ids), Hold.released_at.is_(None), Hold.during.op("&&")(during)
     )
     if holder is not None:
         is_own = (Hold.reason == HoldReason.BOOKING) & (Hold.about_id == holder.hold_key)
         holds = holds.where(or_(~is_own, Hold.about_id.is_(None)))
-    return Taken() if session.scalar(holds.limit(1)) else None
+    return list(session.scalars(holds.distinct()))
+
+
+def _refusal_of(reasons: list[HoldReason]) -> Taken:
+    """In maintenance nobody else was faster, and another time of that day will not do either."""
+    return InMaintenance() if HoldReason.MAINTENANCE in reasons else Taken()
 
 
 def lock_person(session: Session, user_id: int) -> None:
