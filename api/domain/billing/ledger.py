@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import chain
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, func, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship, selectinload
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing import paper_numbers
 from api.domain.billing.paper_numbers import Paper
@@ -195,20 +195,6 @@ def balance_cents(
     if until is not None:
         query = query.where(Posting.on <= until)
     return int(session.scalar(query) or 0)
-
-
-def list_postings(
-    session: Session, *, seller_id: int, start: date | None = None, end: date | None = None, party: str | None = None
-) -> list[Posting]:
-    """By number, dated in `[start, end)`; with `party`, those that touch this customer."""
-    query = select(Posting).where(Posting.seller_id == seller_id).order_by(Posting.year, Posting.no)
-    if start is not None:
-        query = query.where(Posting.on >= start)
-    if end is not None:
-        query = query.where(Posting.on < end)
-    if party is not None:
-        query = query.where(Posting.entries.any(Entry.party == party))
-    return list(session.scalars(query.options(selectinload(Posting.entries))))
 
 
 def read_entries(session: Session, *, seller_id: int, start: date, end: date) -> Iterator[tuple[Posting, Entry]]:

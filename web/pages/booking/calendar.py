@@ -45,7 +45,7 @@ THINGS = {View.DAY: 40, View.WEEK: 8}
 
 
 @dataclass(frozen=True)
-class Entry:
+class CalendarEntry:
     """A hold as it is shown: `word` for its reason, `text` what it is for, with the page about it."""
 
     start: datetime
@@ -157,16 +157,16 @@ def _heads(session: Session, site: Site, days: list[date], edges: list[datetime]
 
 def _read_entries(
     session: Session, reader: PageReader, resource_ids: list[int], edges: list[datetime]
-) -> dict[int, list[Entry]]:
+) -> dict[int, list[CalendarEntry]]:
     """By the id of the thing, in order of time."""
     holds = list_holds(session, resource_ids=resource_ids, start=edges[0], end=edges[-1])
-    entries: dict[int, list[Entry]] = {}
+    entries: dict[int, list[CalendarEntry]] = {}
     for hold, entry in zip(holds, _describe(session, reader, holds), strict=True):
         entries.setdefault(hold.resource_id, []).append(entry)
     return entries
 
 
-def _describe(session: Session, reader: PageReader, holds: Sequence[Hold]) -> list[Entry]:
+def _describe(session: Session, reader: PageReader, holds: Sequence[Hold]) -> list[CalendarEntry]:
     """What each is for: who booked, what prints or printed, the repair. Two statements for all of them."""
     runs = map_hold_runs(session, hold_ids={hold.id for hold in holds if hold.reason == HoldReason.RUN})
     names = bookings.name_bookers(session, booking_ids={_booking_id(hold) for hold in holds} - {0})
@@ -178,7 +178,7 @@ def _describe(session: Session, reader: PageReader, holds: Sequence[Hold]) -> li
             word, text, href = RUNS[run.status].word, run.job.model.name, f"/jobs/{run.job_id}"
         elif name := names.get(_booking_id(hold)):
             word, text, href = "", name, f"/bookings/{hold.about_id}"
-        entries.append(Entry(hold.start, hold.end, hold.reason, reader.text(word) if word else "", text, href))
+        entries.append(CalendarEntry(hold.start, hold.end, hold.reason, reader.text(word) if word else "", text, href))
     return entries
 
 
@@ -188,7 +188,7 @@ def _booking_id(hold: Hold) -> int:
     return int(about) if hold.reason == HoldReason.BOOKING and about.isdigit() else 0
 
 
-def _by_day(entries: list[Entry], edges: list[datetime]) -> list[list[Entry]]:
+def _by_day(entries: list[CalendarEntry], edges: list[datetime]) -> list[list[CalendarEntry]]:
     """The entries that touch each day: one over midnight stands on both."""
     return [
         [each for each in entries if each.start < edges[n + 1] and each.end > edges[n]] for n in range(len(edges) - 1)
