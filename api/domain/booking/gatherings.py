@@ -276,17 +276,6 @@ def _in_order(session: Session, query: Select[Gathering], window: PageWindow) ->
     return read_page(session, shown, window=window, id=Gathering.id, at=Gathering.start_at, newest_first=False)
 
 
-def list_within(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Gathering]:
-    """Those of a site that touch `[start, end)` and are not called off, with or without a room."""
-    query = select(Gathering).where(
-        Gathering.site_id == site_id,
-        Gathering.start_at < end,
-        Gathering.end_at > start,
-        Gathering.status != GatheringStatus.CANCELLED,
-    )
-    return list(session.scalars(query.order_by(Gathering.start_at, Gathering.id)))
-
-
 def lock_gatherings(session: Session, *, site_id: int, start: datetime, end: datetime) -> list[Gathering]:
     """Drafts and published ones of a site that touch `[start, end)`, by id, locked."""
     query = select(Gathering).where(

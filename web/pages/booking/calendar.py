@@ -13,8 +13,9 @@ from sqlalchemy.orm import Session
 
 from api.bounds import Day
 from api.deps import DbSession, read_window
-from api.domain.booking import bookings, gatherings
+from api.domain.booking import bookings
 from api.domain.booking.gatherings import Gathering
+from api.domain.booking.site_week import list_events
 from api.domain.core.paging import Page, cut_page
 from api.domain.core.text import plain_words
 from api.domain.places.calendar import calendar_of, is_closed_on
@@ -143,7 +144,7 @@ def _choose(resources: list[Resource], kind: ResourceKind | None, thing: int | N
 
 def _heads(session: Session, site: Site, days: list[date], edges: list[datetime]) -> list[DayHead]:
     calendar = calendar_of(site)
-    events = gatherings.list_within(session, site_id=site.id, start=edges[0], end=edges[-1])
+    events = list_events(session, site_id=site.id, start=edges[0], end=edges[-1])
     return [
         DayHead(
             day,
