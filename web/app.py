@@ -34,7 +34,7 @@ from web.live import Live
 from web.render import STATIC, show_problem, text_for
 
 # For programs: errors are answered in JSON there, whatever the client accepts.
-FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz", "/metrics")
+FOR_PROGRAMS = ("/api/", "/octoprint/", "/healthz", "/readyz")
 
 
 class Application(FastAPI):

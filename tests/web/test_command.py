@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
+from api.adapters.postgres import EmbeddedPostgres
 from api.db import engine, sessions, transaction
 from api.domain.core.restores import is_paused
 from api.domain.printing.printers import list_printers
@@ -22,7 +23,7 @@ from printers.simulator import SimulatedOctoPrint
 from tests.printers.parts import configuration
 from web.command import app, start
 from web.command.backup import CannotBackUp, back_up, restore_from
-from web.command.doctor import examine
+from web.command.doctor import _external, examine
 from web.installation import (
     AlreadyRunning,
     NoDatabase,
@@ -34,6 +35,7 @@ from web.installation import (
     newest_revision,
     owner_url,
     prepare_data_dir,
+    prepare_tables,
     running_database,
 )
 from web.sockets import PortTaken, listen, second_socket
@@ -371,3 +373,25 @@ def test_nobody_else_reads_a_backup(open_dir: Path) -> None:
         "0o700",
         "0o600",
     ]
+
+
+@pytest.mark.usefixtures("own_settings")
+def test_another_server_may_have_an_owner_beside_the_services(
+    open_dir: Path, monkeypatch: pytest.MonkeyPatch, postgres: EmbeddedPostgres
+) -> None:
+    data_dir, name = prepare_data_dir(open_dir / "var"), "owned_elsewhere"
+    monkeypatch.setenv("ETABLI_DATABASE_OWNER_URL", postgres.create_database(name))
+    monkeypatch.setenv("ETABLI_DATABASE_URL", postgres.url(name))
+    settings.cache_clear()
+    try:
+        prepare_tables(data_dir)
+        # Granting again changes nothing, and what is there already is enough.
+        prepare_tables(data_dir)
+        with psycopg.connect(postgres.url(name).replace("+psycopg", "")) as program:
+            assert program.execute("SELECT count(*) FROM sites").fetchone() == (0,)
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                program.execute("TRUNCATE invoices")
+        assert _external(postgres.url(name)).verdict == "ok"
+        assert "superuser" in _external(postgres.owner_url(name)).text
+    finally:
+        postgres.drop_database(name)
