@@ -166,12 +166,16 @@ def test_a_long_part_fits_when_turned(tmp_path: Path) -> None:
 
 
 @real
-def test_a_configuration_of_staff_is_what_is_printed(tmp_path: Path) -> None:
-    own = PROFILE.replace("layer_height = 0.2\n", "layer_height = 0.1\n").replace(
-        "temperature = 210", "temperature = 201"
-    )
-    profile = render_profile(GENERIC_220, PLA, Quality.STANDARD, own)
-    assert sliced(box(tmp_path / "cube.stl", 10, 10, 5.1), profile).layers == 51
+def test_the_scripts_and_limits_of_staffs_configuration_are_what_is_printed(tmp_path: Path) -> None:
+    own = configuration(
+        end_gcode="M117 That was all\\nM84", retract_length="6.5", wipe="0", machine_limits_usage="emit_to_gcode",
+        machine_max_feedrate_x="123,123",
+    )  # fmt: skip
+    plate = sliced(box(tmp_path / "cube.stl", 10, 10, 5), render_profile(GENERIC_220, PLA, Quality.STANDARD, own))
+    text = plate.gcode.read_text()
+    assert "M117 That was all" in text
+    assert "M203 X123 " in text
+    assert "G1 E-6.5 " in text
 
 
 @real
