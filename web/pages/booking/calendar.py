@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
@@ -110,7 +110,7 @@ def calendar_page(
     )
 
 
-def _read_lists(session: Session, reader: PageReader, site: Site, today: date) -> dict[str, object]:
+def _read_lists(session: Session, reader: PageReader, site: Site, today: date) -> dict[str, Any]:
     """What waits for approval, and who comes today; one row more than is shown tells that there are others."""
     start, end = _midnight(site, today), _midnight(site, today + timedelta(days=1))
     return {
