@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.orm import Session
@@ -89,7 +89,6 @@ def calendar_page(
     chosen = _choose(resources, kind or None, thing, q)
     page: Page[Resource] = cut_page(chosen, window=read_window(cursor, THINGS[view]), id_of=lambda each: each.id)
     entries = _read_entries(session, reader, [each.id for each in page], edges)
-    midnight = _midnight(site, today)
     return reader.page(
         "booking/calendar.html",
         place=site,
@@ -106,13 +105,19 @@ def calendar_page(
         kind=kind,
         thing=next((each for each in chosen if each.id == thing), None),
         q=q,
-        requests=bookings.list_requests(session, site_ids=site_ids(reader), limit=SHOWN + 1),
-        due=bookings.list_due_bookings(
-            session, site_id=site.id, start=midnight, end=_midnight(site, today + timedelta(days=1)), limit=SHOWN + 1
-        ),
-        shown=SHOWN,
         states=STATES,
+        **_read_lists(session, reader, site, today),
     )
+
+
+def _read_lists(session: Session, reader: PageReader, site: Site, today: date) -> dict[str, Any]:
+    """What waits for approval, and who comes today; one row more than is shown tells that there are others."""
+    start, end = _midnight(site, today), _midnight(site, today + timedelta(days=1))
+    return {
+        "requests": bookings.list_requests(session, site_ids=site_ids(reader), limit=SHOWN + 1),
+        "due": bookings.list_due_bookings(session, site_id=site.id, start=start, end=end, limit=SHOWN + 1),
+        "shown": SHOWN,
+    }
 
 
 def _default_view(reader: PageReader) -> View:
