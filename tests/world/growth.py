@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing import payments
 from api.domain.billing.invoices import Invoice
+from api.domain.billing.organisations import BillingProfile, TermsRequest
 from api.domain.billing.payments import BankLine, Movement, PaymentMeans
 from api.domain.booking.bookings import Booking, BookingRequest, join_waitlist
 from api.domain.booking.bookings.waitlist import Wait
@@ -56,6 +57,7 @@ class Seeds:
     convention: Convention
     door: Door
     use: DoorUse
+    terms: TermsRequest
     round: int = 0
 
 
@@ -127,9 +129,14 @@ def plant(session: Session, shop: Shop) -> Seeds:
     use = DoorUse(door_id=door.id, booking_id=past.id, at=NOW - DAY, accepted=True, hint="12", reported_at=NOW)
     session.add(use)
     session.flush()
-    return Seeds(
-        shop, room, job, run, booking, past, wait, gathering, quote, order, invoice, line, mail, convention, door, use
+    terms = TermsRequest(
+        organisation_id=shop.company.id, terms_days=45, monthly=True, requested_by=world.alice.id, at=NOW
     )
+    session.add(terms)
+    session.flush()
+    sold = {"quote": quote, "order": order, "invoice": invoice, "line": line, "terms": terms}
+    booked = {"room": room, "booking": booking, "past": past, "wait": wait, "gathering": gathering}
+    return Seeds(shop, job=job, run=run, mail=mail, convention=convention, door=door, use=use, **sold, **booked)
 
 
 def grow(session: Session, seeds: Seeds, n: int) -> None:
@@ -138,9 +145,10 @@ def grow(session: Session, seeds: Seeds, n: int) -> None:
     key = f"{seeds.round}-"
     people = _grow_people(session, seeds, n, key)
     rooms = multiply(session, seeds.room, n, name=f"'Salle {key}' || n")
-    _grow_prints(session, seeds, n, people)
     _grow_bookings(session, seeds, n, key, people, rooms)
-    _grow_sales(session, seeds, n, key)
+    _grow_sales(session, seeds, n, key, people)
+    # After the prints of orders, which are all queued: the first page of jobs has one of each status.
+    _grow_prints(session, seeds, n, people)
     _grow_papers(session, seeds, n, key, people)
 
 
@@ -186,7 +194,7 @@ def _grow_bookings(session: Session, seeds: Seeds, n: int, key: str, people: lis
     multiply(session, seeds.gathering, n, slug=f"'g{key}' || n")
 
 
-def _grow_sales(session: Session, seeds: Seeds, n: int, key: str) -> None:
+def _grow_sales(session: Session, seeds: Seeds, n: int, key: str, people: list[int]) -> None:
     shop, order, quote = seeds.shop, seeds.order, seeds.quote
     companies = multiply(session, shop.company, n, slug=f"'c{key}' || n", name=f"'Maison {key}' || n")
     membership = session.scalars(select(Membership).where(Membership.organisation_id == shop.company.id)).first()
@@ -206,6 +214,9 @@ def _grow_sales(session: Session, seeds: Seeds, n: int, key: str) -> None:
     jobs = multiply(session, part.prints[0].job, n, status="'queued'")
     multiply(session, part.prints[0], n, part_id=parts, job_id=jobs)
     multiply(session, seeds.past, n, organisation_id=companies)
+    profile = session.get_one(BillingProfile, shop.company.id)
+    multiply(session, profile, n, organisation_id=companies)
+    multiply(session, seeds.terms, n, organisation_id=companies, requested_by=people)
 
 
 def _grow_papers(session: Session, seeds: Seeds, n: int, key: str, people: list[int]) -> None:
