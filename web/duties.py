@@ -13,6 +13,7 @@ NAMES: dict[str, str] = {
     "reminders": N_("Letters about bookings"),
     "line": N_("Offers to people on the waiting list"),
     "slices": N_("Slicing that was interrupted"),
+    "configurations": N_("Trials of printer configurations that were interrupted"),
     "settling": N_("Queueing of sliced prints"),
     "maintenance": N_("Time of printers in maintenance"),
     "letters": N_("Letters that could not be sent"),

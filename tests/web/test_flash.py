@@ -103,7 +103,7 @@ def test_an_origin_that_is_no_address_is_refused(world: World, anonymous: httpx.
 
 def test_the_page_after_saving_a_slicing_configuration_is_shown(bob: Browser, world: World) -> None:
     """The message has a value called `kind`, as an argument of the message itself once was."""
-    sent = bob.post(f"/staff/printers/{world.printer.id}/configuration", {"remove": "yes"})
+    sent = bob.post(f"/staff/kinds/{world.printer.kind_id}/configuration", {"remove": "yes"})
     cookie = f"session={bob.cookie}; flash={sent.cookies['flash']}"
     page = bob.get(sent.headers["location"], headers={"cookie": cookie})
     assert page.status_code == 200

@@ -99,7 +99,7 @@ def test_who_has_booked_it_is_told_once_for_each_maintenance(session: Session, w
         switch(session, world, False, start + HOUR)
     letters = session.scalars(select(Mail).where(Mail.kind == "printer_out")).all()
     assert [letter.user_id for letter in letters] == [world.alice.id] * 2
-    assert "is in maintenance. Your booking: Tuesday 24 November 2026" in letters[0].body
+    assert "is in maintenance. Your booking of Tuesday 24 November 2026" in letters[0].body
 
 
 @pytest.mark.parametrize("act", ["maintenance", "plate", "filament"])

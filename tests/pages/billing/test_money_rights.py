@@ -95,7 +95,7 @@ def test_another_iban_waits_for_a_second_person_and_is_seen_by_both(
     assert charlie.post(confirm).status_code == 303
 
     assert shop.seller.iban == OTHER
-    assert "old_iban: " + money_requests.mask_iban(old) in charlie.get(url).text
+    assert " → ".join(money_requests.mask_iban(iban) for iban in (old, OTHER)) in charlie.get(url).text
     assert charlie.post(confirm).status_code == 409
 
 
