@@ -90,5 +90,5 @@ def test_a_refusal_on_octoprints_page_is_told_with_the_next_step(page: Page, oct
     page.wait_for_selector("#probe[data-status=failed]")
     assert "refused" in page.inner_text("#probe")
     page.click("text=Try again")
-    page.wait_for_url("**/staff/printers/new?*")
+    page.wait_for_url("**/staff/printers/new?**")
     assert page.input_value("[name=url]") == octoprint.url
