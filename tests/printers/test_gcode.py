@@ -1,7 +1,6 @@
 """What may reach a printer, line by line."""
 
 import dataclasses
-import time
 from pathlib import Path
 
 import pytest
@@ -248,9 +247,8 @@ def test_the_end_marker_is_the_last_line_and_may_stand_there(tmp_path: Path) -> 
     check_gcode(path, LIMITS)
 
 
-def test_five_megabytes_take_less_than_three_seconds_of_the_processor() -> None:
-    """Measured: 0.5 s; the bound leaves room for a busy machine."""
+def test_a_long_file_is_read_to_its_last_line() -> None:
     data = b"G1 X100.832 Y100.832 E.62065\n" * (5_000_000 // 29)
-    start_s = time.process_time()
     check_gcode(data + b"G1 Z1\n", LIMITS)
-    assert time.process_time() - start_s < 3
+    with pytest.raises(GcodeUnsafe, match="M112"):
+        check_gcode(data + b"M112\n", LIMITS)

