@@ -1,5 +1,7 @@
 """Bookings of what is out of service now: told, free to cancel, ended free of charge if it is not mended in time."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -84,6 +86,38 @@ def test_what_is_not_mended_at_the_start_is_cancelled_and_no_absence(world: Book
     send_due(world.session, now=booking.start_at + 15 * MINUTE)
     (letter,) = letters(world, "booking_cancelled")
     assert "Reason: fendu." in letter.body
+
+
+def test_a_sweep_that_comes_after_the_end_bills_no_absence(world: BookingWorld, kit: Kit) -> None:
+    booking = book_kit(world, kit)
+    break_kit(world, kit)
+    sweep_times(world.session, now=booking.end_at + HOUR)
+    assert (booking.status, booking.fee_cents) == (BookingStatus.CANCELLED, 0)
+
+
+@pytest.mark.parametrize(
+    ("begins", "expected"),
+    [(-HOUR, BookingStatus.CANCELLED), (3 * HOUR, BookingStatus.NO_SHOW)],
+    ids=["before", "after"],
+)
+def test_so_with_a_printer_in_maintenance(world: BookingWorld, begins: timedelta, expected: BookingStatus) -> None:
+    printer = printing.make_printer(world.session, world.site)
+    policy = Policy(late_fee_cents=700, no_show_minutes=15)
+    set_rule(world.session, site=world.site, kind=ResourceKind.PRINTER, policy=policy, now=NOW)
+    booking = world.book(at(3, 10), at(3, 12), resource_id=printer.id, user=world.bob)
+    begin = booking.start_at + begins
+    set_maintenance(world.session, printer=printer, on=True, note="buse", actor=world.bob, now=begin)
+    sweep_times(world.session, now=booking.end_at + 2 * HOUR)
+    assert booking.status == expected
+
+
+def test_what_broke_after_the_end_leaves_the_absence_as_it_was(world: BookingWorld, kit: Kit) -> None:
+    booking = book_kit(world, kit)
+    take_out_of_service(
+        world.session, kit=kit, item=kit.items[0], why="fendu", actor=world.bob, now=booking.end_at + MINUTE
+    )
+    sweep_times(world.session, now=booking.end_at + HOUR)
+    assert booking.status == BookingStatus.NO_SHOW
 
 
 def test_what_is_mended_in_time_stays_booked(world: BookingWorld, kit: Kit) -> None:

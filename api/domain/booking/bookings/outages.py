@@ -23,9 +23,11 @@ def list_outages(session: Session, *, resource_ids: Iterable[int], now: datetime
 
 
 def is_unusable(now: datetime) -> ColumnElement[bool]:
-    """Of a booking, in a query: what it is for is out of service."""
-    kits = _select_kits().where(Kit.id == Booking.resource_id)
-    return or_(kits.exists(), _select_printers(now).where(Hold.resource_id == Booking.resource_id).exists())
+    """Of a booking, in a query: what it is for is out of service, and went so before the booking ended."""
+    kits = _select_kits().where(Kit.id == Booking.resource_id, Kit.out_of_service_at < Booking.end_at)
+    # Not by the hold's own time: that of its free time after this booking begins where the booking ends.
+    printers = _select_printers(now).where(Hold.resource_id == Booking.resource_id, Hold.created_at < Booking.end_at)
+    return or_(kits.exists(), printers.exists())
 
 
 def _select_kits() -> Select[int, str]:

@@ -34,7 +34,9 @@ def sweep_times(session: Session, *, now: datetime) -> int:
     lock_holds_of(session, *unusable, *missed, *unapproved, *waits)
     outages = list_outages(session, resource_ids=[each.resource_id for each in unusable], now=now)
     for booking in unusable:
-        cancel_unusable(session, booking=booking, why=outages[booking.resource_id], now=now)
+        # What was mended since the query is left to the next sweep.
+        if booking.resource_id in outages:
+            cancel_unusable(session, booking=booking, why=outages[booking.resource_id], now=now)
     for booking in missed:
         mark_missed(session, booking=booking, now=now)
     for booking in unapproved:
@@ -45,8 +47,8 @@ def sweep_times(session: Session, *, now: datetime) -> int:
 
 
 def _unusable(now: datetime) -> Select[Booking]:
-    """It has begun, and what was booked is out of service."""
-    is_due = (Booking.start_at <= now, Booking.end_at > now, Booking.start_at > now - LONGEST_HOLD)
+    """It has begun, maybe ended since the last sweep, and what was booked broke before its end."""
+    is_due = (Booking.start_at <= now, Booking.start_at > now - LONGEST_HOLD)
     statuses = (BookingStatus.REQUESTED, BookingStatus.CONFIRMED)
     return select(Booking).where(Booking.status.in_(statuses), *is_due, is_unusable(now))
 
