@@ -4,8 +4,10 @@ import hashlib
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, timedelta
 from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -16,6 +18,7 @@ from api.domain.billing import invoices, ledger, organisations, payments
 from api.domain.billing.facturx import Document, faults
 from api.domain.billing.invoices import Invoice, Judge
 from api.domain.billing.ledger import Account, Entry, Posting
+from api.domain.billing.organisations import BillingProfile
 from api.domain.billing.sellers import Seller
 from api.domain.core.errors import DomainError
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
@@ -24,7 +27,7 @@ from api.domain.sales.orders import Order
 from api.domain.sales.orders.production import NotPrinted
 from api.domain.sales.quotes import Quote
 from tests.world import NOW, make_user
-from tests.world.billing import START, TODAY, Shop, accept_all, ask, issue, make_shop, stay
+from tests.world.billing import START, TODAY, Shop, accept_all, ask, issue, make_details, make_shop, stay
 from tests.world.documents import make_document
 from tests.world.sales import accept, print_next, slice_all
 
@@ -230,6 +233,44 @@ def test_two_buyers_who_remove_each_other_leave_one(committed: Engine, shop: Sho
     with Session(committed) as session:
         company = session.get_one(Organisation, shop.company.id)
         assert len(organisations.list_members(session, organisation=company)) == 1
+
+
+def save_details(session: Session, shop: Shop, **changes: Any) -> None:
+    """By alice, who read them just before."""
+    company, alice = session.get_one(Organisation, shop.company.id), session.get_one(User, shop.world.alice.id)
+    details = organisations.find_details(session, organisation=company) or make_details()
+    organisations.change_details(
+        session, organisation=company, actor=alice, details=replace(details, **changes), now=NOW
+    )
+
+
+def test_terms_granted_while_a_buyer_saves_stay_granted(committed: Engine, shop: Shop) -> None:
+    with Session(committed) as session, session.begin():
+        save_details(session, shop, terms_days=45)
+    with Session(committed) as late, Session(committed) as early:
+        company = late.get_one(Organisation, shop.company.id)
+        read = organisations.find_details(late, organisation=company), organisations.list_terms_requests(late)
+        bob = early.get_one(User, shop.world.bob.id)
+        own = early.get_one(Organisation, shop.company.id)
+        organisations.grant_terms(early, organisation=own, terms_days=45, monthly=True, actor=bob, now=NOW)
+        early.commit()
+        save_details(late, shop, phone="0466000000", terms_days=45, monthly=True)
+        late.commit()
+    assert len(read[1]) == 1
+    with Session(committed) as session:
+        company = session.get_one(Organisation, shop.company.id)
+        details = organisations.find_details(session, organisation=company)
+        assert details is not None
+        assert (details.terms_days, details.monthly, details.phone) == (45, True, "0466000000")
+        assert organisations.list_terms_requests(session) == []
+
+
+def test_two_buyers_may_enter_the_first_details_at_once(committed: Engine, shop: Shop) -> None:
+    with Session(committed) as session, session.begin():
+        session.delete(session.get_one(BillingProfile, shop.company.id))
+    assert at_once(committed, lambda session: save_details(session, shop, terms_days=45), times=4) == [""] * 4
+    with Session(committed) as session:
+        assert len(organisations.list_terms_requests(session)) == 1
 
 
 def sell(committed: Engine, shop: Shop, *, on: date = TODAY, judge: Judge = accept_all) -> Invoice:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import Address, DeliverTo, Party, clean_identifier, faults, party_faults
 from api.domain.billing.organisations.table import BillingProfile
-from api.domain.billing.organisations.terms import check_term, longest_term, request_terms
+from api.domain.billing.organisations.terms import check_term, lock_profile, longest_term, request_terms
 from api.domain.billing.sellers import pack_address, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import N_, Invalid, NotAllowed, NotFound
@@ -160,9 +160,9 @@ def change_details(
 def _save_details(
     session: Session, organisation: Organisation, details: BillingDetails, actor: User, now: datetime
 ) -> BillingProfile:
+    profile = lock_profile(session, organisation) or BillingProfile(organisation_id=organisation.id)
     organisation.name, organisation.siren = details.name, details.siren
     organisation.siret, organisation.vat_number = details.siret, details.vat_number
-    profile = session.get(BillingProfile, organisation.id) or BillingProfile(organisation_id=organisation.id)
     profile.address, profile.updated_at = pack_address(details.address), now
     place = details.deliver_to
     profile.deliver_to = {"name": place.name, "address": pack_address(place.address)} if place else None

@@ -54,14 +54,21 @@ def longest_term(customer: CustomerType, *, now: datetime) -> int:
     return MOST_TERMS_DAYS if legal_days is None else legal_days
 
 
+def lock_profile(session: Session, organisation: Organisation) -> BillingProfile | None:
+    """As it stands now, which nobody else changes before this transaction ends; None while it has none."""
+    # The organisation is locked, since two may be entering its first profile.
+    session.execute(select(Organisation.id).where(Organisation.id == organisation.id).with_for_update(key_share=True))
+    return session.get(BillingProfile, organisation.id, populate_existing=True)
+
+
 def request_terms(
     session: Session, *, profile: BillingProfile, terms_days: int, monthly: bool, actor: User, now: datetime
 ) -> None:
     """Ask the staff for these terms; asking for those that are in force takes the request back.
 
-    The caller has checked that the actor is a buyer, and the term.
+    The caller has locked the profile, and checked the term and that the actor is a buyer.
     """
-    row = find_terms_request(session, organisation_id=profile.organisation_id)
+    row = _read_request(session, profile)
     if (terms_days, monthly) == (profile.terms_days, profile.monthly):
         if row is not None:
             session.delete(row)
@@ -113,16 +120,21 @@ def grant_terms(
     """Staff decide how it pays from now on, which answers its request. Raises StaffOnly, NotFound, TermWrong."""
     if not may_grant_terms(session, user=actor):
         raise StaffOnly()
-    profile = session.get(BillingProfile, organisation.id, with_for_update={"key_share": True})
+    profile = lock_profile(session, organisation)
     if profile is None:
         raise NotFound()
-    is_public = CustomerType.PUBLIC if profile.is_public else CustomerType.BUSINESS
-    check_term(terms_days, customer=is_public, now=now)
+    customer = CustomerType.PUBLIC if profile.is_public else CustomerType.BUSINESS
+    check_term(terms_days, customer=customer, now=now)
     profile.terms_days, profile.monthly = terms_days, monthly
-    if row := find_terms_request(session, organisation_id=organisation.id):
+    if row := _read_request(session, profile):
         session.delete(row)
     session.flush()
     facts = {"terms_days": terms_days, "monthly": monthly}
     record(
         session, noun="organisation", noun_id=organisation.id, verb="terms_granted", now=now, actor_id=actor.id, **facts
     )
+
+
+def _read_request(session: Session, profile: BillingProfile) -> TermsRequest | None:
+    # Not as this session may have read it before the lock.
+    return session.get(TermsRequest, profile.organisation_id, populate_existing=True)
