@@ -225,6 +225,7 @@ LOG_VERBS = {
     "submitted": N_("sent to print"),
     "suspended": N_("suspended"),
     "taken": N_("slot taken"),
+    "terms_declined": N_("payment terms declined"),
     "terms_granted": N_("payment terms granted"),
     "token_issued": N_("token created"),
     "token_revoked": N_("token revoked"),

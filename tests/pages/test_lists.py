@@ -87,6 +87,7 @@ LISTS: dict[str, tuple[str, str]] = {
     "/api/v1/sellers/{seller_id}/tabs": (BOB, "/api/v1/sellers/{seller}/tabs"),
     "/api/v1/sellers/{seller_id}/tabs/refused": (BOB, "/api/v1/sellers/{seller}/tabs/refused"),
     "/api/v1/sites": (ALICE, ""),
+    "/api/v1/terms-requests": (BOB, ""),
     "/feeds/sites/{slug}.ics": (ALICE, "/feeds/sites/{site}.ics"),
 }
 # Lists that hold less than a screen for as long as the house stands: why they need no pages.
@@ -101,6 +102,7 @@ BOUNDED = {
     "/api/v1/sellers/{seller_id}/money-requests": "one of each kind, they expire",
     "/api/v1/sellers/{seller_id}/money-rights": "people with a right to the money",
     "/api/v1/sites": "places of the network",
+    "/api/v1/terms-requests": "one request of an organisation at most, answered by staff",
     "/me": "devices and tokens of one person, ended ones are purged",
     "/org": "organisations of one person",
     "/staff/hours": "closures to come",

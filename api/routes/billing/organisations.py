@@ -211,14 +211,6 @@ def change(slug: str, body: OrganisationIn, session: DbSession, user: CurrentUse
     return OrganisationOut.of(session, row)
 
 
-@router.put("/{slug}/terms")
-def grant_terms(slug: str, body: TermsIn, session: DbSession, user: CurrentUser, now: Now) -> OrganisationOut:
-    """Staff who handle a seller's money decide how it pays from now on, which answers its request."""
-    row = organisations.get_organisation_to_grant(session, slug, user=user)
-    organisations.grant_terms(session, organisation=row, actor=user, now=now, **body.model_dump())
-    return OrganisationOut.of(session, row)
-
-
 @router.get("/{slug}/members")
 def list_members(slug: str, session: DbSession, user: CurrentUser) -> list[MemberOut]:
     row = organisations.get_organisation(session, slug, user=user)

@@ -3,10 +3,18 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
-from api.domain.billing.organisations import BillingDetails, TermWrong, find_terms_request, list_terms_requests
+from api.domain.billing.organisations import (
+    BillingDetails,
+    NoTermsRequest,
+    TermWrong,
+    find_terms_request,
+    list_terms_requests,
+)
+from api.domain.core.changes import Change
 from api.domain.core.errors import NotFound
 from api.domain.people.roles import StaffOnly
 from tests.world import NOW, make_user
@@ -64,11 +72,26 @@ def test_staff_grant_it_and_that_is_in_force(session: Session, shop: Shop) -> No
     assert find_terms_request(session, organisation_id=shop.company.id) is None
 
 
+def test_declining_leaves_in_force_what_is_and_is_told_as_that(session: Session, shop: Shop) -> None:
+    ask_for(session, shop, terms_days=45, monthly=True)
+    decide = {"organisation": shop.company, "actor": shop.world.bob, "now": NOW}
+    organisations.decline_terms(session, **decide)
+    assert terms_of(session, shop) == (30, False)
+    assert list_terms_requests(session) == []
+    change = session.scalars(select(Change).where(Change.noun == "organisation").order_by(Change.id.desc())).first()
+    assert change is not None
+    assert (change.verb, change.facts["terms_days"]) == ("terms_declined", 45)
+    with pytest.raises(NoTermsRequest):
+        organisations.decline_terms(session, **decide)
+
+
 @pytest.mark.parametrize("is_member", [True, False])
 def test_only_who_handles_the_money_grants(session: Session, shop: Shop, is_member: bool) -> None:
     user = shop.world.alice if is_member else make_user(session)
     with pytest.raises(StaffOnly):
         organisations.grant_terms(session, organisation=shop.company, terms_days=45, monthly=False, actor=user, now=NOW)
+    with pytest.raises(StaffOnly):
+        organisations.decline_terms(session, organisation=shop.company, actor=user, now=NOW)
     with pytest.raises(StaffOnly if is_member else NotFound):
         organisations.get_organisation_to_grant(session, shop.company.slug, user=user)
     assert organisations.get_organisation_to_grant(session, shop.company.slug, user=shop.world.bob) == shop.company

@@ -36,6 +36,8 @@ def test_a_request_waits_on_the_page_of_the_staff(
     assert (details.terms_days, details.monthly) == terms
     assert "Tournerie" not in bob.get("/staff/terms").text
     assert "Requested" not in alice.get(f"/org/{slug}").text
+    # Somebody else of the staff still had the page open.
+    assert bob.post(f"/staff/terms/{slug}", {"act": "decline"}).status_code == 409
 
 
 def test_a_wrong_term_stands_beside_its_field(alice: Browser, bob: Browser, shop: Shop) -> None:

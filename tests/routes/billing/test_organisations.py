@@ -36,16 +36,3 @@ def test_an_invitation_is_joined(session: Session, program: Programs, shop: Shop
 
     [_, (member, _, limit)] = organisations.list_members(session, organisation=shop.company)
     assert (member.user_id, limit) == (dana.id, 5000)
-
-
-def test_terms_are_requested_by_the_buyer_and_granted_by_staff(session: Session, program: Programs, shop: Shop) -> None:
-    alice, path = program(shop.world.alice), f"/organisations/{shop.company.slug}"
-    billing = alice("GET", path).json()["billing"]
-    asked = alice("PUT", path, json={**billing, "terms_days": 45, "monthly": True}).json()
-    assert (asked["billing"]["terms_days"], asked["requested_terms"]) == (30, {"terms_days": 45, "monthly": True})
-
-    terms = {"terms_days": 45, "monthly": False}
-    assert alice("PUT", f"{path}/terms", json=terms).status_code == 403
-    assert program(make_user(session))("PUT", f"{path}/terms", json=terms).status_code == 404
-    granted = program(shop.world.bob)("PUT", f"{path}/terms", json=terms).json()
-    assert (granted["billing"]["terms_days"], granted["requested_terms"]) == (45, None)

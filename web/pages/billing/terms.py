@@ -24,23 +24,22 @@ def list_page(reader: MoneyReader, session: DbSession, user: CurrentUser) -> Res
 
 @router.post("/staff/terms/{slug}")
 def decide(reader: MoneyReader, session: DbSession, user: CurrentUser, slug: str, form: Sent) -> Response:
-    """Grant what was typed; to decline is to grant again what is in force."""
     row = organisations.get_organisation_to_grant(session, slug, user=user)
-    details = organisations.find_details(session, organisation=row)
-    is_granted = form["act"] == "grant" or details is None
+    if form["act"] == "decline":
+        organisations.decline_terms(session, organisation=row, actor=user, now=reader.now)
+        return reader.to("/staff/terms", N_("Request of “{name}” declined."), name=row.name)
     with trying(session, form):
         organisations.grant_terms(
             session,
             organisation=row,
-            terms_days=form.int("terms_days", otherwise=-1) if is_granted or not details else details.terms_days,
-            monthly=bool(form["monthly"]) if is_granted or not details else details.monthly,
+            terms_days=form.int("terms_days", otherwise=-1),
+            monthly=bool(form["monthly"]),
             actor=user,
             now=reader.now,
         )
     if form.errors:
         return _draw(reader, session, user, form, slug)
-    message = N_("Terms of “{name}” saved.") if is_granted else N_("Request of “{name}” declined.")
-    return reader.to("/staff/terms", message, name=row.name)
+    return reader.to("/staff/terms", N_("Terms of “{name}” saved."), name=row.name)
 
 
 def _draw(reader: PageReader, session: Session, user: User, form: Form, of_slug: str) -> Response:

@@ -38,8 +38,10 @@ from api.domain.billing.organisations.table import BillingProfile as BillingProf
 from api.domain.billing.organisations.table import CostCentre as CostCentre
 from api.domain.billing.organisations.table import Invitation as Invitation
 from api.domain.billing.organisations.table import SpendingLimit as SpendingLimit
+from api.domain.billing.organisations.terms import NoTermsRequest as NoTermsRequest
 from api.domain.billing.organisations.terms import TermsRequest as TermsRequest
 from api.domain.billing.organisations.terms import TermWrong as TermWrong
+from api.domain.billing.organisations.terms import decline_terms as decline_terms
 from api.domain.billing.organisations.terms import find_terms_request as find_terms_request
 from api.domain.billing.organisations.terms import get_organisation_to_grant as get_organisation_to_grant
 from api.domain.billing.organisations.terms import grant_terms as grant_terms

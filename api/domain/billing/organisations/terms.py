@@ -12,7 +12,7 @@ from api.domain.billing.organisations.table import MOST_TERMS_DAYS, BillingProfi
 from api.domain.billing.sellers import list_sellers, today
 from api.domain.core.base import Base, Instant
 from api.domain.core.changes import record
-from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.errors import Conflict, Invalid, NotFound
 from api.domain.people.accounts import Membership, Organisation, User
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.legal import CustomerType, longest_term_days
@@ -22,6 +22,10 @@ class TermWrong(Invalid):
     """Enter a payment term of 0 to {most} days."""
 
     field = "terms_days"
+
+
+class NoTermsRequest(Conflict):
+    """Someone has already answered this request, or it was withdrawn."""
 
 
 class TermsRequest(Base):
@@ -118,11 +122,7 @@ def grant_terms(
     session: Session, *, organisation: Organisation, terms_days: int, monthly: bool, actor: User, now: datetime
 ) -> None:
     """Staff decide how it pays from now on, which answers its request. Raises StaffOnly, NotFound, TermWrong."""
-    if not may_grant_terms(session, user=actor):
-        raise StaffOnly()
-    profile = lock_profile(session, organisation)
-    if profile is None:
-        raise NotFound()
+    profile = _lock_to_grant(session, organisation, actor)
     customer = CustomerType.PUBLIC if profile.is_public else CustomerType.BUSINESS
     check_term(terms_days, customer=customer, now=now)
     profile.terms_days, profile.monthly = terms_days, monthly
@@ -133,6 +133,34 @@ def grant_terms(
     record(
         session, noun="organisation", noun_id=organisation.id, verb="terms_granted", now=now, actor_id=actor.id, **facts
     )
+
+
+def decline_terms(session: Session, *, organisation: Organisation, actor: User, now: datetime) -> None:
+    """Staff leave in force what is in force. Raises StaffOnly, NotFound, NoTermsRequest."""
+    row = _read_request(session, _lock_to_grant(session, organisation, actor))
+    if row is None:
+        raise NoTermsRequest()
+    facts = {"terms_days": row.terms_days, "monthly": row.monthly}
+    session.delete(row)
+    session.flush()
+    record(
+        session,
+        noun="organisation",
+        noun_id=organisation.id,
+        verb="terms_declined",
+        now=now,
+        actor_id=actor.id,
+        **facts,
+    )
+
+
+def _lock_to_grant(session: Session, organisation: Organisation, actor: User) -> BillingProfile:
+    if not may_grant_terms(session, user=actor):
+        raise StaffOnly()
+    profile = lock_profile(session, organisation)
+    if profile is None:
+        raise NotFound()
+    return profile
 
 
 def _read_request(session: Session, profile: BillingProfile) -> TermsRequest | None:
