@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 
 from api.adapters import files
@@ -16,9 +17,10 @@ from api.domain.printing.slices import SliceStatus
 # What is drawn of the kinds of lines that PrusaSlicer names.
 DRAWN = (b"perimeter", b"Perimeter", b"Skirt", b"Brim", b"Support")
 MOVE = re.compile(rb"([XYE])(-?\d*\.?\d+)")
-# The start script and a first layer of a full bed are far below it; what is longer is cut.
-MOST_LINES = 200_000
-MOST_POINTS = 20_000
+# The start script and a first layer of a full bed are far below it; what is longer is cut. The picture is drawn while
+# somebody waits for their page (half a second at most), and stands in it (120 kB at most).
+MOST_LINES = 40_000
+MOST_POINTS = 10_000
 MARGIN_MM = 2.0
 # Of what lies one inside the other: as wide as the line of a nozzle of 0.4 mm.
 LINE_MM = 0.4
@@ -32,9 +34,15 @@ def picture_of(job: Job) -> str:
     if not ready:
         return ""
     try:
-        return draw_first_layer(files.read(min(ready, key=lambda each: each.size).gcode_key))
+        return _draw_file(min(ready, key=lambda each: each.size).gcode_key)
     except FileNotFoundError:
         return ""
+
+
+# A key names one content for ever, and a page of staff is opened many times.
+@lru_cache(maxsize=64)
+def _draw_file(key: str) -> str:
+    return draw_first_layer(files.read(key))
 
 
 def draw_first_layer(chunks: Iterable[bytes]) -> str:

@@ -38,6 +38,20 @@ def test_staff_see_the_part_its_size_its_first_layer_and_who_sent_it(
     assert "Prints before" not in own
 
 
+def test_the_picture_of_a_first_layer_is_drawn_once(
+    bob: Browser, session: Session, world: World, data_dir: Path
+) -> None:
+    key = files.new_key("gcode", "gcode")
+    job = make_sliced(session, world.site, world.alice)
+    job.slices[0].slice.gcode_key = key
+    session.flush()
+    assert "First layer" not in bob.get(f"/jobs/{job.id}").text  # no G-code: nothing of that is kept
+    files.put(key, b";LAYER_CHANGE\n;TYPE:Perimeter\nG1 X1 Y1\nG1 X9 Y1 E1\n")
+    assert "First layer" in bob.get(f"/jobs/{job.id}").text
+    files.delete(key)
+    assert "First layer" in bob.get(f"/jobs/{job.id}").text
+
+
 def test_without_its_file_there_is_no_viewer(bob: Browser, session: Session, world: World, data_dir: Path) -> None:
     job = make_submitted(session, world.site, world.alice)
     job.model.purged_at = NOW
