@@ -91,34 +91,6 @@ def close_days(
     return Closing(cleared.bookings, events)
 
 
-def preview_closing(
-    session: Session,
-    *,
-    site: Site,
-    first_on: date,
-    last_on: date,
-    reason: str,
-    actor: User,
-    now: datetime,
-    call_off: bool = True,
-) -> Closing:
-    """What `close_days` would cancel at this moment; nothing of it stays. Raises what that raises."""
-    # Done and taken back: a query of its own would one day name other bookings than those that are cancelled.
-    with session.begin_nested() as attempt:
-        closing = close_days(
-            session,
-            site=site,
-            first_on=first_on,
-            last_on=last_on,
-            reason=reason,
-            actor=actor,
-            now=now,
-            call_off=call_off,
-        )
-        attempt.rollback()
-    return closing
-
-
 def _is_open_still(session: Session, booking: Booking) -> bool:
     """Whether its person may still come, now that the closure is written: by a convention good on closed days."""
     if booking.convention_id is None:

@@ -99,11 +99,13 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
     form.data = {**_typed(site), **dict(form.data)}
     with trying(session, form):
         facts = _read_closure(form, site, user, reader.now)
-        closing_now = closing.preview_closing(session, **facts)
-        # Whoever confirms has seen these: what was booked since is shown first.
-        is_seen = form["act"] == "close" and form["cancels"] == closing_now.key
-        if is_seen:
+        # Done, and taken back unless whoever confirms has seen all of it: a query of its own would one day name other
+        # bookings than those that are cancelled.
+        with session.begin_nested() as attempt:
             closing_now = closing.close_days(session, **facts)
+            is_seen = form["act"] == "close" and form["cancels"] == closing_now.key
+            if not is_seen:
+                attempt.rollback()
     if form.errors:
         return _show(reader, session, user, form)
     if not is_seen:
