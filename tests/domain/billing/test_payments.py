@@ -14,6 +14,7 @@ from api.domain.billing.ledger import Account, PostedAlready, Posting
 from api.domain.billing.payments import (
     AmountWrong,
     CreditTooSmall,
+    InvoiceState,
     MatchQuality,
     MoreThanOpen,
     NothingOpen,
@@ -196,3 +197,35 @@ def test_another_amount_is_flagged_and_not_booked(session: Session, asked: Invoi
 def test_a_message_about_something_else_changes_nothing(session: Session, asked: Invoice) -> None:
     assert receive(session, None) is WebhookOutcome.IGNORED
     assert count(session, Payment) == 0
+
+
+def test_what_is_open_is_the_same_wherever_it_is_asked(session: Session, shop: Shop) -> None:
+    """One invoice, the list of the open ones, many at once, and the search by state: before and after each event."""
+    other, invoice = issue(session, shop), issue(session, shop)
+    assert_one_answer(session, shop, [invoice, other])
+    taken = pay(session, invoice, 700)
+    assert_one_answer(session, shop, [invoice, other])
+    payments.reverse(session, payment=taken, actor=shop.world.bob, now=NOW, on=TODAY, reason="erreur")
+    assert_one_answer(session, shop, [invoice, other])
+    pay(session, invoice, invoice.total_cents - 1, "k2")
+    assert_one_answer(session, shop, [invoice, other])
+    pay(session, invoice, 1, "k3")
+    assert_one_answer(session, shop, [invoice, other])
+    note = invoices.credit(session, invoice=other, reason="x", judge=accept_all, now=NOW, today=TODAY)
+    assert_one_answer(session, shop, [invoice, other, note])
+    back = invoices.credit(session, invoice=invoice, reason="x", judge=accept_all, now=NOW, today=TODAY)
+    assert_one_answer(session, shop, [invoice, other, note, back])
+    assert payments.open_cents(session, invoice=invoice) < 0
+
+
+def assert_one_answer(session: Session, shop: Shop, bills: list[Invoice]) -> None:
+    session.flush()
+    answers = {bill.id: payments.open_cents(session, invoice=bill) for bill in bills}
+    many = payments.read_balances(session, bills=bills)
+    assert {key: balance.open_cents for key, balance in many.items()} == answers
+    opens = {key: cents for key, cents in answers.items() if cents > 0}
+    assert {bill.id: cents for bill, cents in payments.list_open(session, seller_id=shop.seller.id)} == opens
+    unpaid = payments.search_invoices(session, seller_id=shop.seller.id, on=TODAY, state=InvoiceState.UNPAID)
+    assert {bill.id for bill in unpaid.rows} == set(opens)
+    [(papers, count_open)] = payments.count_bills(session, organisation_ids=[shop.company.id]).values()
+    assert (papers, count_open) == (len(bills), len(opens))

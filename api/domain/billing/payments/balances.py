@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Payment
+from api.domain.billing.payments.table import Payment, left_cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,7 @@ def read_balances(session: Session, *, bills: Sequence[Invoice]) -> dict[int, Ba
 
 def count_bills(session: Session, *, organisation_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """(papers, those of them with something to pay) of each organisation that has any."""
-    notes = aliased(Invoice)
-    credited = select(func.coalesce(func.sum(notes.total_cents), 0)).where(
-        notes.original_id == Invoice.id, notes.kind == DocumentKind.CREDIT_NOTE
-    )
-    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == Invoice.id)
-    left_cents = Invoice.due_cents - credited.scalar_subquery() - paid.scalar_subquery()
-    is_open = (Invoice.kind != DocumentKind.CREDIT_NOTE) & (left_cents > 0)
+    is_open = (Invoice.kind != DocumentKind.CREDIT_NOTE) & (left_cents() > 0)
     query = (
         select(Invoice.organisation_id, func.count(), func.count().filter(is_open))
         .where(Invoice.organisation_id.in_(organisation_ids))

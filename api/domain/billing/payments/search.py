@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Payment
+from api.domain.billing.payments.table import left_cents
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Organisation, User
 
@@ -42,16 +42,6 @@ def search_invoices(
     if text := text.strip():
         query = query.where(_named(session, text))
     return read_page(session, query, window=window, id=Invoice.id)
-
-
-def left_cents() -> ColumnElement[int]:
-    """What is still to pay of the invoice of a row: as `open_cents`, in SQL."""
-    notes = aliased(Invoice)
-    credited = select(func.coalesce(func.sum(notes.total_cents), 0)).where(
-        notes.original_id == Invoice.id, notes.kind == DocumentKind.CREDIT_NOTE
-    )
-    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == Invoice.id)
-    return Invoice.due_cents - credited.scalar_subquery() - paid.scalar_subquery()
 
 
 def _stands(state: InvoiceState, on: date) -> list[ColumnElement[bool]]:

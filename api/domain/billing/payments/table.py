@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, case, func, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, case, func, select
+from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
 
 from api.domain.billing import ledger
 from api.domain.billing.facturx import DocumentKind
@@ -105,11 +105,17 @@ def open_cents(session: Session, *, invoice: Invoice) -> int:
     # The amounts of a credit note are positive, but nobody has to pay them.
     if invoice.kind is DocumentKind.CREDIT_NOTE:
         return 0
-    credited = select(func.coalesce(func.sum(Invoice.total_cents), 0)).where(
-        Invoice.original_id == invoice.id, Invoice.kind == DocumentKind.CREDIT_NOTE
+    return int(session.scalars(select(left_cents()).where(Invoice.id == invoice.id)).one())
+
+
+def left_cents() -> ColumnElement[int]:
+    """What is still to pay of the invoice of a row: as `open_cents`, in SQL."""
+    notes = aliased(Invoice)
+    credited = select(func.coalesce(func.sum(notes.total_cents), 0)).where(
+        notes.original_id == Invoice.id, notes.kind == DocumentKind.CREDIT_NOTE
     )
-    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == invoice.id)
-    return invoice.due_cents - int(session.scalar(credited) or 0) - int(session.scalar(paid) or 0)
+    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == Invoice.id)
+    return Invoice.due_cents - credited.scalar_subquery() - paid.scalar_subquery()
 
 
 def require_open(session: Session, *, invoice: Invoice) -> int:
@@ -130,12 +136,12 @@ def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
         .subquery()
     )
     paid = select(Payment.invoice_id, func.sum(Payment.cents).label("cents")).group_by(Payment.invoice_id).subquery()
-    left_cents = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
+    left = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
     query = (
-        select(Invoice, left_cents)
+        select(Invoice, left)
         .outerjoin(notes, notes.c.invoice_id == Invoice.id)
         .outerjoin(paid, paid.c.invoice_id == Invoice.id)
-        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left_cents > 0)
+        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left > 0)
         .order_by(Invoice.due_on, Invoice.id)
     )
     return [(invoice, int(cents)) for invoice, cents in session.execute(query)]
