@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -55,6 +56,8 @@ class AddIn(Body):
     def machine(self, answer: MachineFacts | None) -> MachineFacts:
         """What was sent, over what the printer told, over a usual machine."""
         base = answer or MachineFacts(place_bed(220, 220, BedPlace.CORNER), 250, Decimal("0.4"))
+        if self.volume_mm is None and self.bed is None:
+            return replace(base, nozzle_mm=self.nozzle_mm or base.nozzle_mm)
         width, depth, height = self.volume_mm or (base.bed.width_mm, base.bed.depth_mm, base.height_mm)
         bed = place_bed(width, depth, self.bed or base.bed.place)
         return MachineFacts(bed, height, self.nozzle_mm or base.nozzle_mm)

@@ -37,7 +37,7 @@ def test_staff_add_a_printer_by_json(bob: Program, session: Session, world: Worl
 
 def test_what_the_program_leaves_out_is_as_the_printer_told(bob: Program, session: Session, world: World) -> None:
     probe = asked(bob, session, world)
-    machine = MachineFacts(Bed(180, 180, -90, -90), 200, Decimal("0.6"))
+    machine = MachineFacts(Bed(180, 170, -20, -35), 200, Decimal("0.6"))
     facts = {"version": "1", "user": "u", "missing": [], "dangerous": [], "machine": machine.as_json()}
     probes.record_answer(session, probe=probe, sealed_key="x", **facts)
     added = bob("POST", f"/probes/{probe.id}/add", json={"name": "Cobalt", "nozzle_mm": 0.8})
