@@ -61,3 +61,11 @@ def test_the_pages_keep_the_choice(session: Session, shop: Shop, bob: Browser) -
 
 def test_a_member_does_not_see_them(alice: Browser, shop: Shop) -> None:
     assert alice.get("/staff/invoices").status_code == 403
+
+
+def test_each_page_of_the_money_marks_its_tab_and_that_of_billing(bob: Browser, shop: Shop) -> None:
+    paths = re.findall(r'href="(/staff/[a-z]+)"', bob.get("/staff/money").text.partition('class="tabs sub"')[2])[:10]
+    assert "/staff/till" in paths
+    for path in paths:
+        marked = re.findall(r'href="([^"]+)" aria-current="page"', bob.get(path).text)
+        assert {path, "/staff/money"} <= set(marked), path
