@@ -13,12 +13,13 @@ from markupsafe import Markup, escape
 from sqlalchemy.orm import Session
 
 from api.domain.core.changes import Change
-from api.domain.messages.named_things import ThingName, name_things
+from api.domain.messages.named_things import NAMES, ThingName, name_things
 from api.domain.messages.reports import name_actors
+from api.domain.places.sites import ResourceKind
 from web.formats import clock, day, money
 from web.i18n import N_
 from web.render import PageReader
-from web.states import LOG_NOUNS, LOG_VERBS
+from web.states import LOG_NOUNS, LOG_VERBS, RESOURCE_KINDS
 
 # By (noun, verb): `{thing}` is its name, a link. Others are told by their noun and verb alone.
 SENTENCES: dict[tuple[str, str], str] = {
@@ -78,6 +79,8 @@ SENTENCES: dict[tuple[str, str], str] = {
     ("site", "hours"): N_("{who} changed the opening hours of {thing}"),
 }
 OTHERWISE = N_("{who}: {noun} {thing}, {verb}")
+# Of what has no name: its number would say nothing.
+NAMELESS = N_("{who}: {noun}, {verb}")
 PAGES = {
     "booking": "/bookings/",
     "job": "/jobs/",
@@ -118,13 +121,13 @@ def _line(
     who = actors.get(change.actor_id or 0, "Établi")
     values = {
         "who": Markup("<b>{}</b>").format(who),
-        "thing": _link(change, thing),
+        "thing": _link(reader, change, thing),
         "noun": reader.text(LOG_NOUNS.get(change.noun, change.noun)),
         "verb": reader.text(LOG_VERBS.get(change.verb, change.verb)),
         "start": _when(reader, thing.at) if thing and thing.at else "",
         **_facts(reader, change.facts),
     }
-    sentence = SENTENCES.get((change.noun, change.verb), OTHERWISE)
+    sentence = SENTENCES.get((change.noun, change.verb), OTHERWISE) if change.noun in NAMES else NAMELESS
     more = urlencode({"noun": change.noun, "id": change.noun_id})
     return HistoryLine(change.at, _fill(reader, sentence, values), f"/staff/log?{more}")
 
@@ -164,8 +167,10 @@ def _when(reader: PageReader, at: datetime) -> str:
     return f"{day(reader.locale, at.astimezone(ZoneInfo(zone)).date(), 'EEE d MMM')} {clock(reader.locale, at, zone)}"
 
 
-def _link(change: Change, thing: ThingName | None) -> Markup:
+def _link(reader: PageReader, change: Change, thing: ThingName | None) -> Markup:
     label = thing.label if thing else change.noun_id
+    # Rules that are not of one resource are called by their kind.
+    label = reader.text(RESOURCE_KINDS[ResourceKind(label)]) if label in set(ResourceKind) else label
     base = PAGES.get(change.noun)
     if base is None or thing is None:
         return escape(label)

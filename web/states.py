@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from api.domain.places.sites import ResourceKind
 from api.domain.places.timeline import HoldReason
 from api.domain.printing.jobs import JobStatus
 from api.domain.printing.runs import RunCommand, RunStatus
@@ -20,6 +21,16 @@ class State(NamedTuple):
 
 OPEN = State("good", N_("Open now"))
 CLOSED = State("over", N_("Closed"))
+
+# In the order in which people are offered them.
+RESOURCE_KINDS = {
+    ResourceKind.VR_KIT: N_("VR kits"),
+    ResourceKind.ROOM: N_("Rooms"),
+    ResourceKind.WORKSTATION: N_("Workstations"),
+    ResourceKind.MACHINE: N_("Machines"),
+    ResourceKind.PERSON: N_("Help"),
+    ResourceKind.PRINTER: N_("Printers"),
+}
 
 JOBS = {
     JobStatus.DRAFT: State("over", N_("Draft")),

@@ -5,9 +5,10 @@ import re
 import pytest
 from sqlalchemy.orm import Session
 
+from api.domain.booking.rules import Policy, set_rule
 from api.domain.core.changes import record
 from api.domain.people.accounts import Locale
-from api.domain.places.sites import Resource
+from api.domain.places.sites import Resource, ResourceKind
 from tests.world import HOUR, NOW, World
 from tests.world.browsers import Browser
 
@@ -61,3 +62,18 @@ def test_a_name_is_no_markup(bob: Browser, session: Session, world: World, room:
     assert "<i>Al" not in page
     assert "<u>R" not in page
     assert "&lt;i&gt;Al&lt;/i&gt;{thing}" in page
+
+
+def test_a_rule_is_called_by_what_it_is_about_and_nothing_by_a_number(
+    bob: Browser, session: Session, world: World, room: Resource
+) -> None:
+    for about in ({"resource": room}, {"kind": ResourceKind.PRINTER}):
+        set_rule(session, site=world.site, policy=Policy(), now=NOW, actor=world.bob, **about)  # type: ignore[arg-type]
+    record(session, noun="tariff", noun_id=77, verb="published", now=NOW, site_id=world.site.id, actor_id=world.bob.id)
+    session.flush()
+
+    assert lines(bob, "noun=rule") == [
+        "Bob: booking rules Printers, saved",
+        f"Bob: booking rules {room.name}, saved",
+    ]
+    assert lines(bob, "noun=tariff") == ["Bob: tariff, published"]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal, select
+from sqlalchemy import String, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.invoices import Invoice
@@ -17,12 +17,14 @@ from api.domain.billing.sellers import Seller
 from api.domain.booking.bookings import Booking
 from api.domain.booking.bookings.waitlist import Wait
 from api.domain.booking.gatherings import Gathering
+from api.domain.booking.rules import Rule
 from api.domain.core.changes import Change
 from api.domain.people.accounts import Organisation, User
 from api.domain.places.conventions import Convention
 from api.domain.places.doors import Door
 from api.domain.places.sites import Resource, Site
 from api.domain.printing.jobs import Job
+from api.domain.printing.kinds import PrinterKind
 from api.domain.printing.library import Model
 from api.domain.printing.runs import Run
 from api.domain.sales.orders import Order
@@ -53,6 +55,10 @@ NAMES: dict[str, Any] = {
     "quote": select(Quote.id, Quote.number, Quote.id, NO_TIME),
     "order": select(Order.id, Order.number, Order.id, NO_TIME),
     "invoice": select(Invoice.id, Invoice.number, Invoice.id, NO_TIME),
+    "printer_kind": select(PrinterKind.id, PrinterKind.name, PrinterKind.id, NO_TIME),
+    "rule": select(Rule.id, func.coalesce(Resource.name, cast(Rule.kind, String)), Rule.id, NO_TIME).outerjoin(
+        Resource, Resource.id == Rule.resource_id
+    ),
     "user": select(User.id, User.name, User.id, NO_TIME),
     "organisation": select(Organisation.id, Organisation.name, Organisation.slug, NO_TIME),
     "seller": select(Seller.id, Seller.name, Seller.id, NO_TIME),

@@ -40,18 +40,11 @@ from web.i18n import N_
 from web.pages.booking.outages import find_outage, list_alternatives
 from web.paging import links_of
 from web.render import PageReader, Reader, text_for
+from web.states import RESOURCE_KINDS
 from web.week import SlotNeeds, Week, build_week
 
 router = APIRouter(include_in_schema=False)
 
-KINDS = {
-    ResourceKind.VR_KIT: N_("VR kits"),
-    ResourceKind.ROOM: N_("Rooms"),
-    ResourceKind.WORKSTATION: N_("Workstations"),
-    ResourceKind.MACHINE: N_("Machines"),
-    ResourceKind.PERSON: N_("Help"),
-    ResourceKind.PRINTER: N_("Printers"),
-}
 REASONS = {
     "booking": N_("Taken"),
     "run": N_("Print job"),
@@ -106,7 +99,7 @@ def book_page(
 ) -> Response:
     """The resources of one kind, and below them the week of one: the first, unless the address names another."""
     bookable = bookings.list_bookable(session, user=user, site_id=reader.site.id) if reader.site else []
-    kinds = [each for each in KINDS if any(terms.kind == each for terms in bookable)]
+    kinds = [each for each in RESOURCE_KINDS if any(terms.kind == each for terms in bookable)]
     shown_kind = kind if kind in kinds else kinds[0] if kinds else None
     of_kind = [terms for terms in bookable if terms.kind == shown_kind]
     matches = bookings.search_terms(of_kind, q)
@@ -115,7 +108,7 @@ def book_page(
     shown = next((terms for terms in of_kind if terms.resource_id == resource), page.rows[0] if page.rows else None)
     return reader.page(
         "booking/book.html",
-        kinds=[(each, KINDS[each]) for each in kinds],
+        kinds=[(each, RESOURCE_KINDS[each]) for each in kinds],
         kind=shown_kind,
         minutes=minutes,
         lengths=_lengths(of_kind, minutes),

@@ -19,10 +19,10 @@ from api.domain.places.skills import list_skills
 from api.domain.pricing.tariffs import get_vat_rate
 from web.forms import Form, Sent, trying
 from web.i18n import N_
-from web.pages.booking.book import KINDS
 from web.pages.staff_only import StaffReader, site_ids
 from web.render import PageReader, local_path
 from web.rule_form import LIMITS, NUMBERS, ROLES, SWITCHES, as_typed, read_policy, tiers
+from web.states import RESOURCE_KINDS
 
 router = APIRouter(include_in_schema=False)
 
@@ -65,7 +65,7 @@ def rules_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Re
     return reader.page(
         "booking/rules.html",
         place=site,
-        kinds=KINDS,
+        kinds=RESOURCE_KINDS,
         lines=[_of_kind(site, kind, rules) for kind in kinds],
         own=[line for each in resources if (line := _of_resource(site, each, rules)).is_own],
         others=[each for each in resources if not _of_resource(site, each, rules).is_own],
@@ -114,7 +114,7 @@ def _show(reader: PageReader, session: Session, line: RuleLine, form: Form) -> R
         form=form,
         line=line,
         about=line.about,
-        word=KINDS[line.about.kind],
+        word=RESOURCE_KINDS[line.about.kind],
         numbers=NUMBERS,
         limits=LIMITS,
         switches=SWITCHES,
