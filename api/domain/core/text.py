@@ -22,6 +22,12 @@ def prose(text: str) -> str:
     return unicodedata.normalize("NFC", _HIDDEN.sub("", text.replace("\r\n", "\n"))).strip()
 
 
+def has_words(text: str, searched: str) -> bool:
+    """Whether the text holds every word that is searched, whatever its case and accents; true for no word."""
+    name = " ".join(plain_words(text))
+    return all(word in name for word in plain_words(searched))
+
+
 def plain_words(text: str) -> list[str]:
     """The words of a text without case and accents, for searching: "Hélène 2" gives "helene" and "2"."""
     decomposed = unicodedata.normalize("NFKD", text.casefold())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.domain.messages.notifications import LETTERS, Letter
+from api.domain.messages.notifications import HELLO, LETTERS, Letter
 from api.domain.people.accounts import Locale
 
 _FR, _EN = Locale.FR, Locale.EN
@@ -16,13 +16,12 @@ _KEPT = {
     _EN: "Your booking of {when} is kept. If it is not repaired by then, it will be cancelled free of charge. "
     "Until then you can move it or cancel it free of charge, on its page.",
 }
-_HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
 
 
 def _letters(fr: tuple[str, str], en: tuple[str, str]) -> dict[Locale, Letter]:
     return {
-        _FR: Letter(fr[0], _HELLO[_FR] + fr[1] + "\n"),
-        _EN: Letter(en[0], _HELLO[_EN] + en[1] + "\n"),
+        _FR: Letter(fr[0], HELLO[_FR] + fr[1] + "\n"),
+        _EN: Letter(en[0], HELLO[_EN] + en[1] + "\n"),
     }
 
 

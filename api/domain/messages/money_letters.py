@@ -14,11 +14,10 @@ from api.domain.billing.money_requests import MoneyRequest, RequestKind, mask_ib
 from api.domain.billing.money_rights import list_money_people
 from api.domain.billing.sellers import Seller
 from api.domain.core.changes import Change
-from api.domain.messages.notifications import LETTERS, Letter, date_text, write_letter
+from api.domain.messages.notifications import HELLO, LETTERS, Letter, date_text, write_letter
 from api.domain.people.accounts import Locale, User
 
 _FR, _EN = Locale.FR, Locale.EN
-_HELLO = {_FR: "Bonjour {name},\n\n", _EN: "Hello {name},\n\n"}
 _UNEXPECTED = {
     _FR: "\n\nSi cela vous étonne, parlez-en aux autres personnes concernées avant toute confirmation.\n",
     _EN: "\n\nIf this surprises you, talk to the others concerned before anybody confirms.\n",
@@ -27,8 +26,8 @@ _UNEXPECTED = {
 
 def _letters(fr: tuple[str, str], en: tuple[str, str]) -> dict[Locale, Letter]:
     return {
-        _FR: Letter(fr[0], _HELLO[_FR] + fr[1] + _UNEXPECTED[_FR]),
-        _EN: Letter(en[0], _HELLO[_EN] + en[1] + _UNEXPECTED[_EN]),
+        _FR: Letter(fr[0], HELLO[_FR] + fr[1] + _UNEXPECTED[_FR]),
+        _EN: Letter(en[0], HELLO[_EN] + en[1] + _UNEXPECTED[_EN]),
     }
 
 

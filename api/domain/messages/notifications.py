@@ -80,6 +80,7 @@ def money_text(cents: int, locale: Locale) -> str:
     return str(format_currency(Decimal(cents) / 100, "EUR", locale=_TAG[locale]))
 
 
+HELLO = {_L.FR: "Bonjour {name},\n\n", _L.EN: "Hello {name},\n\n"}
 LETTERS: dict[str, dict[Locale, Letter]] = {
     "job_printed": {
         _L.FR: Letter(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.domain.core.text import one_line, prose
+from api.domain.core.text import has_words, one_line, prose
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,11 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     assert one_line(one_line(text)) == one_line(text)
     assert prose(prose(text)) == prose(text)
     assert not set(one_line(text)) & set("\n\r\t\x00\x1b\u202e")
+
+
+@pytest.mark.parametrize(
+    ("searched", "is_in"),
+    [("", True), ("HELENE", True), ("héle  2", True), ("2 helene", True), ("helene 3", False), ("2d", False)],
+)
+def test_a_name_is_found_by_words_whatever_their_case_accents_and_order(searched: str, is_in: bool) -> None:
+    assert has_words("Salle Hélène 2", searched) is is_in

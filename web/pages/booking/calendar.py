@@ -17,18 +17,18 @@ from api.domain.booking import bookings
 from api.domain.booking.gatherings import Gathering
 from api.domain.booking.site_week import list_events
 from api.domain.core.paging import Page, cut_page
-from api.domain.core.text import plain_words
+from api.domain.core.text import has_words
 from api.domain.places.calendar import calendar_of, is_closed_on
 from api.domain.places.sites import Resource, ResourceKind, Site, list_resources
 from api.domain.places.timeline import Hold, HoldReason, list_holds
 from api.domain.printing.runs import map_hold_runs
 from web.pages.booking.agenda import STATES
-from web.pages.booking.book import KINDS, REASONS
+from web.pages.booking.book import REASONS
 from web.pages.booking.rules import staffed_site
 from web.pages.staff_only import StaffReader, site_ids
 from web.paging import links_of
 from web.render import PageReader
-from web.states import RUNS
+from web.states import RESOURCE_KINDS, RUNS
 
 router = APIRouter(include_in_schema=False)
 
@@ -101,7 +101,7 @@ def calendar_page(
         rows=[(each, _by_day(entries.get(each.id, []), edges)) for each in page],
         total=len(chosen),
         links=links_of(reader, page),
-        kinds=[(each, KINDS[each]) for each in KINDS if any(row.kind == each for row in resources)],
+        kinds=[(each, RESOURCE_KINDS[each]) for each in RESOURCE_KINDS if any(row.kind == each for row in resources)],
         kind=kind,
         thing=next((each for each in chosen if each.id == thing), None),
         q=q,
@@ -137,13 +137,10 @@ def _midnight(site: Site, day: date) -> datetime:
 
 
 def _choose(resources: list[Resource], kind: ResourceKind | None, thing: int | None, text: str) -> list[Resource]:
-    words = plain_words(text)
     return [
         each
         for each in resources
-        if (kind is None or each.kind == kind)
-        and (thing is None or each.id == thing)
-        and all(word in " ".join(plain_words(each.name)) for word in words)
+        if (kind is None or each.kind == kind) and (thing is None or each.id == thing) and has_words(each.name, text)
     ]
 
 

@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from api.adapters.receiving import Batch, receive
 from api.bounds import day_of, id_of
 from api.deps import CurrentUser, DbSession, Now, Paging
-from api.domain.billing.organisations import CostCentre, list_all_centres
+from api.domain.billing.organisations import CostCentre, map_open_centres
 from api.domain.core.errors import DomainError, Invalid, NotFound
 from api.domain.people.accounts import Organisation, User, list_buying, may_buy_for
 from api.domain.people.roles import may_staff
@@ -204,7 +204,7 @@ def _draw_new(
     reader: PageReader, session: Session, user: User, form: Form, models: list[Model], *, status: int = 200
 ) -> Response:
     own = list_buying(session, user=user)
-    centres = list_all_centres(session, organisation_ids=[each.id for each in own])
+    centres = map_open_centres(session, organisation_ids=[each.id for each in own])
     with_printers = {printer.site_id for printer in printers.list_printers(session)}
     offered = materials.list_materials(session)
     return reader.page(

@@ -28,10 +28,10 @@ from api.domain.billing.organisations.members import add_cost_centre as add_cost
 from api.domain.billing.organisations.members import close_cost_centre as close_cost_centre
 from api.domain.billing.organisations.members import get_cost_centre as get_cost_centre
 from api.domain.billing.organisations.members import invite as invite
-from api.domain.billing.organisations.members import list_all_centres as list_all_centres
 from api.domain.billing.organisations.members import list_cost_centres as list_cost_centres
 from api.domain.billing.organisations.members import list_members as list_members
 from api.domain.billing.organisations.members import map_cost_centres as map_cost_centres
+from api.domain.billing.organisations.members import map_open_centres as map_open_centres
 from api.domain.billing.organisations.members import remove_member as remove_member
 from api.domain.billing.organisations.members import set_limit as set_limit
 from api.domain.billing.organisations.table import BillingProfile as BillingProfile

@@ -238,8 +238,8 @@ def map_cost_centres(session: Session, *, ids: Set[int | None]) -> dict[int | No
     return {row.id: row for row in session.scalars(select(CostCentre).where(CostCentre.id.in_(ids - {None})))}
 
 
-def list_all_centres(session: Session, *, organisation_ids: Sequence[int]) -> dict[int, list[CostCentre]]:
-    """The open ones of each organisation, by code."""
+def map_open_centres(session: Session, *, organisation_ids: Sequence[int]) -> dict[int, list[CostCentre]]:
+    """By the id of each organisation, its open cost centres, by code."""
     query = select(CostCentre).where(CostCentre.organisation_id.in_(organisation_ids), CostCentre.closed_at.is_(None))
     centres: dict[int, list[CostCentre]] = {each: [] for each in organisation_ids}
     for row in session.scalars(query.order_by(CostCentre.code)):

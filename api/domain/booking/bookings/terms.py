@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.booking.rules import Policy, read_calendar, read_policy
 from api.domain.core.errors import Conflict, Invalid, NotAllowed, NotFound
-from api.domain.core.text import plain_words
+from api.domain.core.text import has_words
 from api.domain.people.accounts import User
 from api.domain.people.roles import Level
 from api.domain.places.calendar import Calendar, Interval, is_closed_on
@@ -250,8 +250,7 @@ def list_bookable(
 
 def search_terms(resources: Sequence[BookingTerms], text: str) -> list[BookingTerms]:
     """Those whose name holds every word of the text, whatever its case and accents."""
-    words = plain_words(text)
-    return [terms for terms in resources if all(word in " ".join(plain_words(terms.name)) for word in words)]
+    return [terms for terms in resources if has_words(terms.name, text)]
 
 
 def as_instant(when: datetime, *, zone: ZoneInfo, field: str = "start") -> datetime:
