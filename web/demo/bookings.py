@@ -118,6 +118,8 @@ def _announce_gatherings(session: Session, site: Site, staff: User, now: datetim
             actor=staff,
             now=now,
             skill=taught,
+            # Whatever day the demo is started: one of them may fall on a holiday.
+            is_confirmed=True,
         )
 
 

@@ -31,6 +31,7 @@ class GatheringIn(Body):
     price_cents: int = Field(default=0, ge=0)
     skill_id: int | None = None
     resource_ids: list[int] = Field(default_factory=list, max_length=50)
+    is_confirmed: bool = Field(default=False, description="Announce it although it is over, or on a closed day.")
 
 
 class GatheringOut(BaseModel):
@@ -107,6 +108,7 @@ def announce(
             price_cents=body.price_cents,
             skill=get_skill(session, body.skill_id) if body.skill_id else None,
             resources=[get_resource(session, resource_id) for resource_id in body.resource_ids],
+            is_confirmed=body.is_confirmed,
             actor=user,
             now=now,
         )

@@ -9,6 +9,8 @@ from sqlalchemy import select
 from api.domain.booking import gatherings
 from api.domain.booking.gatherings import (
     AlreadyRegistered,
+    EventOnClosedDay,
+    EventOver,
     Gathering,
     GatheringStatus,
     HeldElsewhere,
@@ -23,7 +25,7 @@ from api.domain.core.errors import DomainError, NotFound
 from api.domain.messages.notifications import Mail
 from api.domain.messages.reminders import send_due
 from api.domain.people.roles import StaffOnly
-from api.domain.places.sites import create_site
+from api.domain.places.sites import Closure, create_site
 from api.domain.places.skills import create_skill, has_skill
 from api.domain.places.timeline import EndsBeforeStart, Taken, list_holds
 from tests.world import HOUR
@@ -147,3 +149,29 @@ def test_who_registered_hears_that_it_is_called_off(world: BookingWorld) -> None
 
     kinds = world.session.scalars(select(Mail.kind).where(Mail.user_id == world.alice.id).order_by(Mail.id)).all()
     assert kinds == ["seat_registered", "seat_called_off"]
+
+
+@pytest.mark.parametrize(
+    ("days", "hours", "error"),
+    [
+        (-2, 2, EventOver),
+        # Over at this very moment; one that runs is not over.
+        (-1, 24, EventOver),
+        (-1, 25, None),
+        (10, 1, EventOnClosedDay),
+        # From the evening before into the closed day, and up to its first minute.
+        (9, 24, EventOnClosedDay),
+        (9, 15, None),
+        (11, 1, None),
+    ],
+)
+def test_an_event_that_is_over_or_on_a_closed_day_is_confirmed_first(
+    world: BookingWorld, days: int, hours: int, error: type[DomainError] | None
+) -> None:
+    closed_on = (NOW + 10 * DAY).date()
+    world.site.closures.append(Closure(first_on=closed_on, last_on=closed_on))
+    facts = {"start": NOW + days * DAY, "end": NOW + days * DAY + hours * HOUR}
+    if error is not None:
+        with pytest.raises(error):
+            announce(world, **facts)
+    assert announce(world, **facts, is_confirmed=error is not None).id

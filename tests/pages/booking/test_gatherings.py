@@ -53,3 +53,16 @@ def test_a_gathering_is_called_off_and_its_room_is_free(
     session.refresh(made)
     assert made.status == GatheringStatus.CANCELLED
     assert bob.post(f"/staff/gatherings/{made.slug}/call-off").status_code == 409
+
+
+def test_an_event_on_a_holiday_is_published_when_it_is_confirmed(bob: Browser, session: Session, world: World) -> None:
+    world.site.closed_on_holidays = True
+    typed = {"title": "Noël", "day": "2026-12-25", "at": "14:00", "ends": "16:00", "seats": "6"}
+    form = bob.post("/staff/gatherings/new", typed)
+
+    assert form.status_code == 422
+    assert "closed on 25 Dec" in form.text
+    assert 'name="is_confirmed" value="yes" aria-invalid' in form.text
+    assert 'name="is_confirmed"' not in bob.get("/staff/gatherings/new").text
+    assert bob.post("/staff/gatherings/new", {**typed, "is_confirmed": "yes"}).status_code == 303
+    assert session.scalars(select(Gathering.title)).all() == ["Noël"]

@@ -96,6 +96,7 @@ def _announce(session: Session, reader: PageReader, site: Site, user: User, form
         price_cents=int(read_amount(form, "price") * 100),
         skill=get_skill(session, skill_id) if (skill_id := id_of(form["skill_id"])) is not None else None,
         resources=list(session.scalars(query.order_by(Resource.id))),
+        is_confirmed=form["is_confirmed"] == "yes",
         actor=user,
         now=reader.now,
     )

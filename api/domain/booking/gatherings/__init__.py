@@ -3,6 +3,8 @@
 A training session is a gathering with a skill: staff say who came, and those are authorised.
 """
 
+from api.domain.booking.gatherings.announce import EventOnClosedDay as EventOnClosedDay
+from api.domain.booking.gatherings.announce import EventOver as EventOver
 from api.domain.booking.gatherings.announce import HeldElsewhere as HeldElsewhere
 from api.domain.booking.gatherings.announce import SeatsWrong as SeatsWrong
 from api.domain.booking.gatherings.announce import TitleMissing as TitleMissing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -25,6 +25,7 @@ from api.domain.core.slugs import free_slug
 from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
+from api.domain.places.calendar import Calendar, calendar_of, is_closed_on
 from api.domain.places.sites import Resource, Site
 from api.domain.places.skills import Skill
 from api.domain.places.timeline import Hold, HoldReason, create_holds, lock_resources, release_hold, span
@@ -40,6 +41,18 @@ class SeatsWrong(Invalid):
     """Enter between 1 and 5,000 seats."""
 
     field = "seats"
+
+
+class EventOver(Invalid):
+    """This event is already over. Confirm that it is meant to be so."""
+
+    field = "is_confirmed"
+
+
+class EventOnClosedDay(Invalid):
+    """The place is closed on {day}. Confirm that the event takes place anyway."""
+
+    field = "is_confirmed"
 
 
 class HeldElsewhere(Invalid):
@@ -63,11 +76,17 @@ def announce(
     skill: Skill | None = None,
     price_cents: int = 0,
     status: GatheringStatus = GatheringStatus.PUBLISHED,
+    is_confirmed: bool = False,
 ) -> Gathering:
-    """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong."""
+    """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong.
+
+    One that is over, or on a closed day, raises EventOver or EventOnClosedDay unless it `is_confirmed`.
+    """
     require_staff(session, user=actor, site_id=site.id)
     title = one_line(title)[:160]
     _require_sound(title, start, end, seats)
+    if not is_confirmed:
+        _require_usual(calendar_of(site), start, end, now)
     gathering = Gathering(
         site_id=site.id,
         slug=_free_slug(session, title),
@@ -97,6 +116,17 @@ def _require_sound(title: str, start: datetime, end: datetime, seats: int) -> No
         raise TitleMissing()
     if not 1 <= seats <= 5000:
         raise SeatsWrong()
+
+
+def _require_usual(calendar: Calendar, start: datetime, end: datetime, now: datetime) -> None:
+    """Raises EventOver, EventOnClosedDay: both happen, and both are mistyped more often."""
+    if end <= now:
+        raise EventOver()
+    # An event that ends at midnight does not touch the next day.
+    first, last = (at.astimezone(calendar.zone).date() for at in (start, end - timedelta(microseconds=1)))
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    if day := next((day for day in days if is_closed_on(calendar, day)), None):
+        raise EventOnClosedDay(day=day)
 
 
 def _hold_resources(
