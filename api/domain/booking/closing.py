@@ -1,4 +1,4 @@
-"""Time that a site takes for itself: opening hours, closed days, maintenance of a resource.
+"""Time that a site takes for itself: closed days, maintenance of a resource.
 
 Bookings in that time are cancelled without fee, and their people get a letter. A running print is never cut. The time
 is taken first; only then is what is left of it offered to those who wait.
@@ -6,7 +6,6 @@ is taken first; only then is what is left of it offered to those who wait.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -23,8 +22,8 @@ from api.domain.core.errors import Invalid
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
-from api.domain.places.calendar import REGIONS, local_instant
-from api.domain.places.sites import Closure, Resource, Site, set_hours
+from api.domain.places.calendar import local_instant
+from api.domain.places.sites import Closure, Resource, Site
 from api.domain.places.timeline import Hold, HoldReason, create_holds
 
 
@@ -32,12 +31,6 @@ class DaysWrong(Invalid):
     """Choose a last day on or after the first."""
 
     field = "last_on"
-
-
-class RegionUnknown(Invalid):
-    """Choose a region from the list."""
-
-    field = "region"
 
 
 @dataclass(frozen=True)
@@ -108,33 +101,6 @@ def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) ->
     session.delete(closure)
     record(session, noun="site", noun_id=noun_id, verb="reopened", now=now, actor_id=actor.id, site_id=noun_id, **facts)
     session.flush()
-
-
-def change_hours(
-    session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]], actor: User, now: datetime
-) -> None:
-    """Set the week of a site, rows of (weekday, opens, closes, staffed); raises HoursWrong.
-
-    Bookings that are now outside the hours stay.
-    """
-    require_manager(session, user=actor, site_id=site.id)
-    set_hours(session, site=site, rows=rows)
-    week = [[each.weekday, str(each.opens), str(each.closes), each.staffed] for each in site.hours]
-    record(session, noun="site", noun_id=site.id, verb="hours", now=now, actor_id=actor.id, site_id=site.id, hours=week)
-
-
-def keep_holidays(session: Session, *, site: Site, is_closed: bool, region: str, actor: User, now: datetime) -> None:
-    """Whether the site is closed on public holidays, and those of which region; raises RegionUnknown.
-
-    Bookings that are now on a holiday stay.
-    """
-    require_manager(session, user=actor, site_id=site.id)
-    if region not in REGIONS:
-        raise RegionUnknown()
-    site.closed_on_holidays, site.holiday_region = is_closed, region
-    session.flush()
-    facts = {"is_closed": is_closed, "region": region}
-    record(session, noun="site", noun_id=site.id, verb="holidays", now=now, actor_id=actor.id, site_id=site.id, **facts)
 
 
 def maintain(

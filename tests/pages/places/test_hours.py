@@ -147,3 +147,75 @@ def test_closing_days_cancels_what_stood_there_and_can_be_taken_back(
     session.expire(world.site)
     assert world.site.closures == []
     assert session.scalars(select(Booking).where(Booking.status == BookingStatus.CONFIRMED)).all() == []
+
+
+SHORT = {f"{name}-{day}-0": at for day in range(7) for name, at in (("opens", "08:00"), ("closes", "11:00"))}
+
+
+@pytest.fixture
+def booking(session: Session, world: World, room: Resource) -> Booking:
+    """From 10:30 on, of Alice, on the clock of the place."""
+    return book_room(session, world, room, hour=10)
+
+
+def settle(manager: Browser, preview: httpx.Response, **typed: str) -> httpx.Response:
+    """Press a button of the page that shows what is outside."""
+    sent = dict(re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', preview.text))
+    [address] = re.findall(r'<form method="post" action="(/staff/h[a-z]+)"', preview.text)
+    return manager.post(address, {**sent, **typed})
+
+
+def test_who_shortens_the_hours_sees_what_is_outside_before_anything_is_saved(
+    manager: Browser, session: Session, world: World, booking: Booking
+) -> None:
+    preview = manager.post("/staff/hours", SHORT)
+
+    assert (preview.status_code, f"/bookings/{booking.id}" in preview.text) == (200, True)
+    session.expire_all()
+    assert {each.closes for each in world.site.hours} != {time(11)}
+    assert settle(manager, preview, act="keep").status_code == 303
+    session.expire_all()
+    assert {each.closes for each in world.site.hours} == {time(11)}
+    assert booking.status == BookingStatus.CONFIRMED
+    # It is outside already, so it is not shown at the next change.
+    assert manager.post("/staff/hours", {**SHORT, "closes-6-0": "10:30"}).status_code == 303
+
+
+def test_what_is_outside_is_cancelled_with_a_reason(
+    manager: Browser, session: Session, world: World, booking: Booking
+) -> None:
+    preview = manager.post("/staff/hours", SHORT)
+    unsaid = settle(manager, preview, act="cancel")
+    assert (unsaid.status_code, 'id="error-reason"' in unsaid.text) == (422, True)
+    assert booking.status == BookingStatus.CONFIRMED
+
+    assert settle(manager, unsaid, act="cancel", reason="Travaux").status_code == 303
+    session.expire_all()
+    assert (booking.status, booking.fee_cents, booking.cancelled_why) == (BookingStatus.CANCELLED, 0, "Travaux")
+    assert {each.closes for each in world.site.hours} == {time(11)}
+
+
+def test_a_booking_that_came_meanwhile_is_shown_first(
+    manager: Browser, session: Session, world: World, room: Resource, booking: Booking
+) -> None:
+    preview = manager.post("/staff/hours", SHORT)
+    other = book_room(session, world, room, hour=12)
+    again = settle(manager, preview, act="cancel", reason="Travaux")
+
+    assert (again.status_code, f"/bookings/{other.id}" in again.text) == (409, True)
+    assert "have changed since you looked" in again.text
+    session.expire_all()
+    assert [booking.status, other.status] == [BookingStatus.CONFIRMED] * 2
+
+
+def test_holidays_show_what_is_booked_on_them(manager: Browser, session: Session, world: World, room: Resource) -> None:
+    manager.post("/staff/holidays", {"region": ""})
+    start = datetime(2026, 12, 25, 10, tzinfo=UTC)
+    bookings.book(session, request=BookingRequest(room.id, start, start.replace(hour=11)), user=world.alice, now=NOW)
+    preview = manager.post("/staff/holidays", {"region": "", "closed_on_holidays": "yes"})
+
+    session.expire_all()
+    assert (preview.status_code, world.site.closed_on_holidays) == (200, False)
+    assert settle(manager, preview, act="keep").status_code == 303
+    session.expire_all()
+    assert world.site.closed_on_holidays

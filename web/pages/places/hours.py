@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
@@ -10,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from api.bounds import day_of
 from api.deps import CurrentUser, DbSession
-from api.domain.booking import closing
+from api.domain.booking import closing, hours
+from api.domain.booking.bookings import Booking
 from api.domain.booking.closing import Closing, DaysWrong
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.people.accounts import User
@@ -28,9 +30,11 @@ router = APIRouter(include_in_schema=False)
 
 # Stretches a day that the form has: morning and afternoon.
 A_DAY = 2
+# Fields, or what they begin with, that the page between the form and its end sends again.
+SENT_AGAIN = {"opens", "closes", "staffed", "closed_on_holidays", "region"}
 
 
-class ClosureReasonMissing(Invalid):
+class ReasonMissing(Invalid):
     """State the reason: people whose bookings are cancelled will read it."""
 
     field = "reason"
@@ -69,23 +73,78 @@ def _show(reader: PageReader, session: Session, user: User, form: Form) -> Respo
 
 @router.post("/staff/hours")
 def change_hours(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
-    """Replace the whole week; existing bookings stay."""
+    """Replace the whole week. First it shows which bookings lie outside by that; `act` then keeps or cancels them."""
     site = staffed_site(reader)
-    with trying(session, form):
+
+    def change() -> list[Booking]:
         rows = [(*stretch, form[f"staffed-{name}"] == "yes") for name, stretch in read_hours(form, a_day=A_DAY)]
-        closing.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
+        return hours.change_hours(session, site=site, rows=rows, actor=user, now=reader.now)
+
+    outside = _try_change(session, form, user, reader.now, change)
+    if outside:
+        return _show_outside(reader, form, site, outside)
     if form.errors:
         return _show(reader, session, user, form)
     return reader.to("/staff/hours", N_("Opening hours saved."))
 
 
+def _try_change(
+    session: Session, form: Form, user: User, now: datetime, change: Callable[[], list[Booking]]
+) -> list[Booking]:
+    """What the change leaves outside, and nothing is changed; or empty: it is done, or refused by an error."""
+    with trying(session, form), session.begin_nested() as attempt:
+        outside = change()
+        if outside and not _settle(session, form, outside, user, now):
+            attempt.rollback()
+            return outside
+    return []
+
+
+def _settle(session: Session, form: Form, outside: list[Booking], user: User, now: datetime) -> bool:
+    """Whether the change stands: whoever saves it has seen these bookings, and keeps or cancels them."""
+    if form["outside"] != _key_of(outside):
+        return False
+    if form["act"] == "cancel" and not form["reason"]:
+        form.refuse(ReasonMissing())
+        return False
+    if form["act"] == "cancel":
+        hours.cancel_outside(session, bookings=outside, why=form["reason"], actor=user, now=now)
+    return form["act"] in ("keep", "cancel")
+
+
+def _key_of(bookings: list[Booking]) -> str:
+    return " ".join(str(booking.id) for booking in bookings)
+
+
+def _show_outside(reader: PageReader, form: Form, site: Site, outside: list[Booking]) -> Response:
+    has_changed = form["act"] in ("keep", "cancel") and not form.errors
+    names = [name for name in form.data if name.partition("-")[0] in SENT_AGAIN]
+    return reader.page(
+        "places/outside.html",
+        status=409 if has_changed else form.status,
+        has_changed=has_changed,
+        form=form,
+        place=site,
+        zone=site.timezone,
+        outside=outside,
+        key=_key_of(outside),
+        sent_again=[(name, form[name]) for name in names],
+    )
+
+
 @router.post("/staff/holidays")
 def keep_holidays(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent) -> Response:
+    """As `change_hours`, for bookings that are on a holiday by that."""
     site = staffed_site(reader)
-    form.data = {**_typed(site), **dict(form.data)}
-    with trying(session, form):
+
+    def change() -> list[Booking]:
         is_closed, region = form["closed_on_holidays"] == "yes", form["region"]
-        closing.keep_holidays(session, site=site, is_closed=is_closed, region=region, actor=user, now=reader.now)
+        return hours.keep_holidays(session, site=site, is_closed=is_closed, region=region, actor=user, now=reader.now)
+
+    outside = _try_change(session, form, user, reader.now, change)
+    if outside:
+        return _show_outside(reader, form, site, outside)
+    form.data = {**_typed(site), **dict(form.data)}
     if form.errors:
         return _show(reader, session, user, form)
     return reader.to("/staff/hours", N_("Public holidays saved."))
@@ -119,9 +178,9 @@ def close(reader: StaffReader, session: DbSession, user: CurrentUser, form: Sent
 
 
 def _read_closure(form: Form, site: Site, user: User, now: datetime) -> dict[str, Any]:
-    """The arguments of `closing.close_days`; raises ClosureReasonMissing, DaysWrong."""
+    """The arguments of `closing.close_days`; raises ReasonMissing, DaysWrong."""
     if not form["reason"]:
-        raise ClosureReasonMissing()
+        raise ReasonMissing()
     first_on, last_on = _days(form)
     return {
         "site": site,

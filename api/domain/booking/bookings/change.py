@@ -80,12 +80,15 @@ def may_cancel_free(session: Session, *, booking: Booking, now: datetime) -> boo
     return booking.resource_id in list_outages(session, resource_ids=[booking.resource_id], now=now)
 
 
-def cancel(session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False) -> None:
+def cancel(
+    session: Session, *, booking: Booking, actor: User, now: datetime, at_our_fault: bool = False, why: str = ""
+) -> None:
     """Free its time. Late, it costs the person the fee of its rule; nothing when staff or the site cancel.
 
-    Raises BookingOfAnother, AlreadyOver, ForbiddenMove.
+    `why` stands in the letter. Raises BookingOfAnother, AlreadyOver, ForbiddenMove.
     """
-    offer_freed(session, freed=_cancel(session, booking, actor, now, is_ours=at_our_fault), now=now)
+    freed = _cancel(session, booking, actor, now, is_ours=at_our_fault, why=why)
+    offer_freed(session, freed=freed, now=now)
 
 
 def _cancel(

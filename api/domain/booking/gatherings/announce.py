@@ -78,15 +78,10 @@ def announce(
     status: GatheringStatus = GatheringStatus.PUBLISHED,
     is_confirmed: bool = False,
 ) -> Gathering:
-    """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong.
-
-    One that is over, or on a closed day, raises EventOver or EventOnClosedDay unless it `is_confirmed`.
-    """
+    """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong."""
     require_staff(session, user=actor, site_id=site.id)
-    title = one_line(title)[:160]
-    _require_sound(title, start, end, seats)
-    if not is_confirmed:
-        _require_usual(calendar_of(site), start, end, now)
+    title = _sound_title(title, start, end, seats)
+    _require_usual(calendar_of(site), start, end, now, is_confirmed=is_confirmed)
     gathering = Gathering(
         site_id=site.id,
         slug=_free_slug(session, title),
@@ -103,23 +98,25 @@ def announce(
         changed_at=now,
     )
     session.add(gathering)
-    session.flush()
     _hold_resources(session, gathering, list(resources), actor, now)
     record_gathering(session, gathering, "announced", now, actor.id)
     return gathering
 
 
-def _require_sound(title: str, start: datetime, end: datetime, seats: int) -> None:
-    """Raises EndsBeforeStart, TitleMissing, SeatsWrong."""
+def _sound_title(title: str, start: datetime, end: datetime, seats: int) -> str:
+    """The title on one line; raises EndsBeforeStart, TitleMissing, SeatsWrong."""
     span(start, end)  # which refuses an end before the start
-    if not title:
+    if not (title := one_line(title)[:160]):
         raise TitleMissing()
     if not 1 <= seats <= 5000:
         raise SeatsWrong()
+    return title
 
 
-def _require_usual(calendar: Calendar, start: datetime, end: datetime, now: datetime) -> None:
-    """Raises EventOver, EventOnClosedDay: both happen, and both are mistyped more often."""
+def _require_usual(calendar: Calendar, start: datetime, end: datetime, now: datetime, *, is_confirmed: bool) -> None:
+    """Unless confirmed, raises EventOver, EventOnClosedDay: both happen, and both are mistyped more often."""
+    if is_confirmed:
+        return
     if end <= now:
         raise EventOver()
     # An event that ends at midnight does not touch the next day.
@@ -134,6 +131,7 @@ def _hold_resources(
 ) -> None:
     if any(resource.site_id != gathering.site_id for resource in resources):
         raise HeldElsewhere()
+    session.flush()
     # Of a kit its parts too: they may belong to another kit, and are used at the event. Locked in the order of the ids:
     # two announcements of the same rooms never wait for each other.
     ids = list_held_ids(session, [resource.id for resource in resources])
