@@ -131,7 +131,7 @@ def _read_machine(settings: Settings) -> MachineFacts:
     corners = [corner.partition("x") for corner in settings["bed_shape"].strip(", ").split(",")]
     bed = bed_of([(float(x), float(y)) for x, _, y in corners])
     if bed is None:
-        raise ConfigurationKeyRefused(key="bed_shape", why=N_("a bed is a rectangle or round"))
+        raise ConfigurationKeyRefused(key="bed_shape", why=N_("a bed is rectangular or round"))
     machine = MachineFacts(bed, float(settings["max_print_height"]), Decimal(settings["nozzle_diameter"]))
     check_size(machine, field="file")
     return machine

@@ -75,7 +75,7 @@ SENTENCES: dict[tuple[str, str], str] = {
     ("invoice", "reminded"): N_("{who} sent a payment reminder for {thing}"),
     ("user", "signed_up"): N_("{thing} created an account"),
     ("user", "granted"): N_("{who} gave {thing} a role"),
-    ("user", "authorised"): N_("{who} granted {thing} a training"),
+    ("user", "authorised"): N_("{who} granted {thing} an authorisation"),
     ("site", "hours"): N_("{who} changed the opening hours of {thing}"),
 }
 OTHERWISE = N_("{who}: {noun} {thing}, {verb}")

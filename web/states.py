@@ -142,7 +142,7 @@ LOG_VERBS = {
     "claimed": N_("assigned to a printer"),
     "closed": N_("closure added"),
     "collected": N_("handed over"),
-    "configuration_given": N_("configuration given"),
+    "configuration_given": N_("configuration uploaded"),
     "configuration_refused": N_("configuration refused by test slices"),
     "configuration_removed": N_("configuration removed"),
     "configured": N_("configuration changed"),

@@ -52,8 +52,8 @@ def test_a_broken_kit_stands_there_until_it_is_repaired(bob: Browser, session: S
 @pytest.mark.parametrize(
     ("after", "status", "heading"),
     [
-        (-2 * HOUR, BookingStatus.CHECKED_IN, "Kits not back"),
-        (-30 * MINUTE, BookingStatus.CHECKED_IN, "Kits to come back today"),
+        (-2 * HOUR, BookingStatus.CHECKED_IN, "Kits not returned"),
+        (-30 * MINUTE, BookingStatus.CHECKED_IN, "Kits due back today"),
         (HOUR, BookingStatus.CONFIRMED, "Kits to hand out today"),
         (timedelta(days=1), BookingStatus.CONFIRMED, ""),
         (-2 * HOUR, BookingStatus.CHECKED_OUT, ""),
@@ -65,7 +65,7 @@ def test_kits_that_go_out_or_come_back_today_are_listed(
 ) -> None:
     booking = book(session, world, kit.id, after=after, status=status)
     page = bob.get("/staff").text
-    headings = [each for each in ("Kits not back", "Kits to come back today", "Kits to hand out today") if each in page]
+    headings = [each for each in ("Kits not returned", "Kits due back today", "Kits to hand out today") if each in page]
     assert headings == ([heading] if heading else [])
     assert (f'href="/bookings/{booking.id}"' in page, NOTHING in page) == (bool(heading), not heading)
 

@@ -47,7 +47,7 @@ NEXT: dict[ConfigurationStatus, frozenset[ConfigurationStatus]] = {
 
 
 class LineNotNeeded(Invalid):
-    """No configuration that waits has this line: give the configuration first."""
+    """No pending configuration has this line: upload the configuration first."""
 
     field = "line"
 

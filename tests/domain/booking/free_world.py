@@ -207,7 +207,7 @@ def _fill(world: FreeWorld) -> None:
     start = world.some_time()
     attempt(world, lambda: gatherings.announce(
         session, site=world.site, title="Fête", start=start, end=start + 2 * HOUR, seats=3, actor=world.manager,
-        now=world.now, resources=rng.sample(world.things, 2),
+        now=world.now, resources=rng.sample(world.things, 2), is_confirmed=True,
     ))  # fmt: skip
     for user in (world.person, world.person, world.other):
         terms = bookings.list_bookable(session, user=user, site_id=world.site.id)

@@ -27,7 +27,7 @@ def test_a_request_waits_on_the_page_of_the_staff(
     assert "Requested: within 45 days" in own
     assert 'value="45"' in alice.get(f"/org/{slug}/edit").text
 
-    assert "Terms to grant" in bob.get("/staff").text
+    assert "Payment terms requested" in bob.get("/staff").text
     page = bob.get("/staff/terms").text
     assert "Tournerie" in page
     assert bob.post(f"/staff/terms/{slug}", {"terms_days": "45", "monthly": "1", "act": act}).status_code == 303

@@ -29,7 +29,7 @@ def test_the_page_of_a_job_says_when_it_is_printed_and_when_it_can_be_had(
 ) -> None:
     job = make_sliced(session, world.site, world.alice, seconds=4 * 3600)
     page = alice.get(f"/jobs/{job.id}").text
-    assert "Printed around" in page
+    assert "Expected to be printed" in page
     assert "It can be collected from" in page
     assert 'datetime="2026-11-24T08:00:00+00:00"' in page
     assert "tomorrow 09:00" in page

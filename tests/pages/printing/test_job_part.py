@@ -27,7 +27,7 @@ def test_staff_see_the_part_its_size_its_first_layer_and_who_sent_it(
     assert f'data-stl="/api/v1/jobs/{job.id}/file"' in page
     assert "dist/viewer.js" in page
     assert "40 × 40 × 40" in page  # as it is printed, not as it was drawn
-    assert "<dt>Prints before</dt><dd>3, 1 of them refused</dd>" in page
+    assert "<dt>Earlier prints</dt><dd>3, 1 of them refused</dd>" in page
     assert "First layer" in page
     assert f'href="/api/v1/jobs/{job.id}/file" download=' in page
     assert 'href="/staff">←' in page
@@ -35,7 +35,7 @@ def test_staff_see_the_part_its_size_its_first_layer_and_who_sent_it(
     own = alice.get(f"/jobs/{job.id}").text
     assert "dist/viewer.js" not in own
     assert "data-stl" not in own
-    assert "Prints before" not in own
+    assert "Earlier prints" not in own
 
 
 def test_the_picture_of_a_first_layer_is_drawn_once(

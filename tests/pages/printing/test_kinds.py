@@ -86,8 +86,8 @@ def test_a_line_off_the_list_is_answered_for_by_name_and_withdrawn(
     assert bob.post(f"{page_of(world)}/lines", {"line": MACRO}).status_code == 303
     assert latest(session, world).status == S.TRYING
     page = bob.get(page_of(world)).text
-    assert "Lines allowed by a person" in page
-    assert bob.user.name in page[page.index("Lines allowed by a person") :]
+    assert "Lines a person has allowed" in page
+    assert bob.user.name in page[page.index("Lines a person has allowed") :]
     [allowed] = configurations.list_allowed_lines(session, world.printer.kind)
     bob.post(f"{page_of(world)}/lines/{allowed.id}/withdraw")
     assert configurations.list_allowed_lines(session, world.printer.kind) == []

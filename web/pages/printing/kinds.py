@@ -133,7 +133,7 @@ def configure(reader: StaffReader, session: DbSession, user: CurrentUser, kind_i
                 now=reader.now,
             )
             if configuration.status == _S.HELD:
-                message = N_("{kind}: the configuration waits for you to check some lines.")
+                message = N_("{kind}: some lines of the configuration need your approval.")
     if form.errors:
         return _draw(reader, session, kind, form, status=form.status)
     return reader.to(f"/staff/kinds/{kind.id}", message, kind=kind.name)
@@ -147,7 +147,7 @@ def allow(reader: StaffReader, session: DbSession, user: CurrentUser, kind_id: i
         configurations.allow_line(session, kind=kind, line=form["line"], actor=user, now=reader.now)
     if form.errors:
         return _draw(reader, session, kind, form, status=form.status)
-    return reader.to(f"/staff/kinds/{kind.id}", N_("The line is allowed, by your name."))
+    return reader.to(f"/staff/kinds/{kind.id}", N_("The line is allowed, under your name."))
 
 
 @router.post("/staff/kinds/{kind_id:int}/lines/{line_id:int}/withdraw")
