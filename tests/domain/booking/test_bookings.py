@@ -94,7 +94,7 @@ def test_the_double_hour_can_be_booked_by_its_offset(session: Session) -> None:
     assert world.book(first, second).end_at == world.book(second, second + HOUR).start_at
 
 
-def test_without_hours_on_record_a_place_counts_as_open(session: Session) -> None:
+def test_what_is_open_day_and_night_is_booked_at_any_hour(session: Session) -> None:
     world = make_booking_world(session, hours=False)
 
     assert world.book(at(3, 3), at(3, 4)).status == BookingStatus.CONFIRMED
