@@ -240,6 +240,7 @@ LOG_VERBS = {
     "terms_granted": N_("payment terms granted"),
     "token_issued": N_("token created"),
     "token_revoked": N_("token revoked"),
+    "turned": N_("laid on another side"),
     "uploaded": N_("file received"),
     "uploading": N_("sending to the printer"),
     "used": N_("printer added"),

@@ -34,20 +34,24 @@ class MeasureLimits:
 LIMITS = MeasureLimits()
 
 
-def measure_untrusted(path: Path, out: Path, *, limits: MeasureLimits = LIMITS) -> mesh.Measures:
+def measure_untrusted(
+    path: Path, out: Path, *, turn: mesh.Matrix | None = None, limits: MeasureLimits = LIMITS
+) -> mesh.Measures:
     """Measure the file at `path`, and write a clean copy with its faces outwards to `out`: slice and show only that.
 
-    Raises the MeshRefused that the gate raised, or TooComplex if its process died or took too long; `out` is gone then.
+    `turn` multiplies its corners before it is measured. Raises the MeshRefused that the gate raised, or TooComplex if
+    its process died or took too long; `out` is gone then.
     """
     try:
-        return _result(_run(path, out, limits))
+        return _result(_run(path, out, turn, limits))
     except BaseException:
         out.unlink(missing_ok=True)
         raise
 
 
-def _run(path: Path, out: Path, limits: MeasureLimits) -> str:
-    command = [sys.executable, "-m", __name__, str(path.resolve()), str(out.resolve()), json.dumps(asdict(limits))]
+def _run(path: Path, out: Path, turn: mesh.Matrix | None, limits: MeasureLimits) -> str:
+    command = [sys.executable, "-m", __name__, str(path.resolve()), str(out.resolve())]
+    command += [json.dumps(turn), json.dumps(asdict(limits))]
     try:
         # A bug in a parser must not hurt the worker, nor find the secrets and the address of the database in an
         # environment: the process gets limits, and an environment of its own.
@@ -84,7 +88,7 @@ def _refusal(name: str, params: dict[str, Any]) -> mesh.MeshRefused:
     raise ValueError(f"the gate refused with an unknown name: {name}")
 
 
-def _measure_limited(path: Path, out: Path, limits: MeasureLimits) -> dict[str, Any]:
+def _measure_limited(path: Path, out: Path, turn: mesh.Matrix | None, limits: MeasureLimits) -> dict[str, Any]:
     """The work of the child process; its answer is printed as JSON."""
     _limit(limits)
     # Only the process that measures loads numpy: the web processes import this file too.
@@ -92,6 +96,10 @@ def _measure_limited(path: Path, out: Path, limits: MeasureLimits) -> dict[str, 
     from api.domain.printing.mesh.writing import write_binary  # noqa: PLC0415
 
     try:
+        if turn is not None:
+            # Beside `out`, in a folder that its caller removes.
+            drawn, path = path, out.with_suffix(".turned")
+            write_binary(drawn, path, turn=turn, max_triangles=limits.max_triangles)
         measures = measure(path, max_triangles=limits.max_triangles)
         flip = measures.closed and measures.inverted
         write_binary(path, out, flip=flip, max_triangles=limits.max_triangles)
@@ -111,5 +119,6 @@ def _limit(limits: MeasureLimits) -> None:
 
 
 if __name__ == "__main__":
-    answer = _measure_limited(Path(sys.argv[1]), Path(sys.argv[2]), MeasureLimits(**json.loads(sys.argv[3])))
+    turn, limits = json.loads(sys.argv[3]), MeasureLimits(**json.loads(sys.argv[4]))
+    answer = _measure_limited(Path(sys.argv[1]), Path(sys.argv[2]), turn, limits)
     sys.stdout.write(json.dumps(answer))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from api.adapters.files import free_mb
-from api.adapters.uploads import Upload, discard_upload, keep_upload, measure_upload
+from api.adapters.uploads import Upload, discard_upload, keep_upload, measure_turned, measure_upload
 from api.deps import read_first, require_user
-from api.domain.core.errors import Conflict
+from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
-from api.domain.printing.library import Model, stored_bytes
+from api.domain.printing.library import Model, get_model, stored_bytes
+from api.domain.printing.mesh import Position
 from api.problems import DiskFull
 from api.settings import settings
 from api.slow_work import UPLOADS
@@ -31,6 +32,15 @@ class TooManyFiles(Conflict):
     field = "file"
 
 
+@dataclass(frozen=True)
+class ModelFile:
+    """What is to be known of a model when it is turned: nothing of it needs a session."""
+
+    name: str
+    stl_key: str
+    size_bytes: int
+
+
 @dataclass
 class Batch:
     """Files that have passed the gate, and are stored; `keep` makes them models."""
@@ -42,9 +52,16 @@ class Batch:
 
     async def measure(self, file: UploadFile) -> None:
         """Raises a MeshRefused, TooMuchWaiting, or TooManyFiles."""
-        if self.stored_bytes + (file.size or 0) > settings().files_limit_mb * MB:
+        await self._add(file.size or 0, lambda: measure_upload(file.filename or "model.stl", file.file))
+
+    async def turn(self, model: ModelFile, position: Position) -> None:
+        """Add a turned copy of it; raises what `measure` does."""
+        await self._add(model.size_bytes, lambda: measure_turned(model.name, model.stl_key, position))
+
+    async def _add(self, size_bytes: int, make: Callable[[], Upload]) -> None:
+        if self.stored_bytes + size_bytes > settings().files_limit_mb * MB:
             raise TooManyFiles(limit_mb=settings().files_limit_mb)
-        upload = await UPLOADS.run(lambda: measure_upload(file.filename or "model.stl", file.file))
+        upload = await UPLOADS.run(make)
         self.uploads.append(upload)
         self.stored_bytes += upload.size_bytes
 
@@ -75,3 +92,15 @@ async def receive(request: Request, now: datetime) -> AsyncIterator[Batch]:
         if not (batch.is_kept and is_over):
             for upload in batch.uploads:
                 await run_in_threadpool(discard_upload, upload)
+
+
+async def read_stored(request: Request, model_id: int, now: datetime) -> ModelFile:
+    """Of a model that its reader may use; NotFound for another's, and for one whose file is gone."""
+
+    def read(session: Session) -> ModelFile:
+        model = get_model(session, model_id, user=require_user(request, session, now))
+        if model.purged_at is not None:
+            raise NotFound()
+        return ModelFile(model.name, model.stl_key, model.bytes)
+
+    return await read_first(request, read)

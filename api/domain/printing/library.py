@@ -74,6 +74,14 @@ def add_model(session: Session, *, owner: User, name: str, now: datetime, **fact
     return model
 
 
+def put_in_place(session: Session, *, turned: Model, model: Model, actor: User, now: datetime) -> None:
+    """Let a turned copy stand for `model`, which goes out of sight if it is the actor's own, and can be had back."""
+    turned.organisation_id, turned.confidential = model.organisation_id, model.confidential
+    record(session, noun="model", noun_id=turned.id, verb="turned", now=now, actor_id=actor.id, model_id=model.id)
+    if model.owner_id == actor.id:
+        delete_model(session, model=model, actor=actor, now=now)
+
+
 def get_model(session: Session, model_id: int, *, user: User) -> Model:
     """One's own model, or one of an organisation that one buys for; anybody else's is NotFound."""
     model = session.get(Model, model_id)

@@ -11,10 +11,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from api.adapters import files
-from api.adapters.receiving import Batch, receive
+from api.adapters.receiving import Batch, read_stored, receive
+from api.bodies import Body
 from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.printing import mesh
-from api.domain.printing.library import Model, delete_model, get_model, list_models
+from api.domain.printing.library import Model, delete_model, get_model, list_models, put_in_place
+from api.domain.printing.mesh import Position
 from api.domain.printing.printers import list_printers
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
@@ -100,6 +102,31 @@ def upload(
 
     file = batch.uploads[0]
     return idempotent(ModelOut, make, content=f"{file.name} {file.sent_sha256}")
+
+
+class TurnIn(Body):
+    position: Position = Field(description="The side of the drawing that is down; diagonal: corner to corner.")
+
+
+async def turned_copy(request: Request, model_id: int, body: TurnIn, now: Now) -> AsyncIterator[Batch]:
+    async with receive(request, now) as batch:
+        await batch.turn(await read_stored(request, model_id, now), body.position)
+        yield batch
+
+
+@router.post("/{model_id}/turn", status_code=status.HTTP_201_CREATED)
+def turn(
+    model_id: int,
+    batch: Annotated[Batch, Depends(turned_copy)],
+    session: DbSession,
+    user: CurrentUser,
+    now: Now,
+) -> ModelOut:
+    """Lay it on another side: a turned copy takes its place in one's files, with measures of its own."""
+    model = get_model(session, model_id, user=user)
+    turned = batch.keep(session, owner=user, now=now)[0]
+    put_in_place(session, turned=turned, model=model, actor=user, now=now)
+    return ModelOut.of(turned, volumes=_volumes(session))
 
 
 @router.get("")

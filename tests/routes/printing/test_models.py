@@ -105,3 +105,16 @@ def test_a_file_above_the_limit_is_stopped_while_it_streams(
 def test_a_request_without_a_file_says_which_field_lacks(alice: Program, more: dict[str, Any]) -> None:
     answer = alice("POST", "/models", **more)
     assert (answer.status_code, answer.json()["field"]) == (422, "file")
+
+
+def test_a_part_is_laid_on_another_side_by_a_copy_that_takes_its_place(alice: Program, charlie: Program) -> None:
+    rod = upload(alice, corpus.binary(corpus.box(10, 20, 30)), "rod.stl").json()
+    assert charlie("POST", f"/models/{rod['id']}/turn", json={"position": "on_front"}).status_code == 404
+    assert alice("POST", f"/models/{rod['id']}/turn", json={"position": "sideways"}).status_code == 422
+    answer = alice("POST", f"/models/{rod['id']}/turn", json={"position": "on_front"})
+    turned = answer.json()
+
+    assert (answer.status_code, turned["name"], turned["size_mm"]) == (201, "rod.stl", {"x": 10, "y": 30, "z": 20})
+    assert turned["volume_mm3"] == rod["volume_mm3"]
+    assert [each["id"] for each in alice("GET", "/models").json()["items"]] == [turned["id"]]
+    assert alice("POST", f"/models/{rod['id']}/turn", json={"position": "on_back"}).status_code == 404

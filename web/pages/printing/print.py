@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
-from api.adapters.receiving import Batch, receive
+from api.adapters.receiving import Batch, read_stored, receive
 from api.deps import CurrentUser, DbSession, Now
-from api.domain.core.errors import DomainError, Invalid
+from api.domain.core.errors import DomainError, Invalid, NotFound
 from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import User, list_organisations, may_buy_for
 from api.domain.places.sites import Site
@@ -23,7 +23,7 @@ from api.domain.printing import jobs, library, mesh, printers
 from api.domain.printing.jobs import ExactPrice, JobRequest, PriceEstimate
 from api.domain.printing.jobs.request import NoPrinterHere
 from api.domain.printing.library import Model
-from api.domain.printing.mesh import FitsNoPrinter, Unit
+from api.domain.printing.mesh import FitsNoPrinter, Position, Unit
 from api.domain.printing.printers import Printer
 from api.settings import settings
 from web.forms import Form, Sent, trying
@@ -43,6 +43,15 @@ QUALITIES = {
 }
 
 
+POSITIONS = {
+    Position.ON_FRONT: N_("On its front"),
+    Position.ON_BACK: N_("On its back"),
+    Position.ON_LEFT: N_("On its left side"),
+    Position.ON_RIGHT: N_("On its right side"),
+    Position.UPSIDE_DOWN: N_("Upside down"),
+    Position.DIAGONAL: N_("Corner to corner"),
+}
+
 # The grey in which the viewer shows a part of no particular colour.
 ANY_COLOUR_HEX = "#b9b5aa"
 
@@ -59,7 +68,9 @@ class NotANumber(Invalid):
 
 @dataclass(frozen=True)
 class PrintOffer:
-    """What these choices would cost, or why they cannot be printed; `shrink_to` is the scale in % that would fit.
+    """What these choices would cost, or why they cannot be printed.
+
+    Then it would fit at `shrink_to` %, and in each of `positions`.
 
     `exact` is there once it is sliced, `failure` says why it cannot be, `is_asked` that the exact price is on its way.
     """
@@ -67,6 +78,7 @@ class PrintOffer:
     quote: PriceEstimate | None = None
     error: str = ""
     shrink_to: int | None = None
+    positions: list[Position] = field(default_factory=list)
     fitting: list[Printer] = field(default_factory=list)
     exact: ExactPrice | None = None
     failure: str = ""
@@ -137,8 +149,7 @@ def exact_price(reader: Reader, session: DbSession, user: CurrentUser, model_id:
         if not exact.is_final and form["awaited"]:
             return Response(status_code=204)
     if not reader.wants_fragment:
-        choices = {name: form[name] for name in CHOICES if form[name]}
-        return reader.to(f"/print/{model.id}?{urlencode(choices)}")
+        return reader.to(f"/print/{model.id}?{urlencode(_read_choices(form))}")
     values = _choices(reader, session, user, model, form)
     # Awaited even if no slice could be requested yet: the page asks again, and there may be room then.
     values["offer"] = replace(values["offer"], is_asked=True)
@@ -164,6 +175,43 @@ def hand_in(reader: Reader, session: DbSession, user: CurrentUser, model_id: int
     if form.errors:
         return _show_choices(reader, session, user, model, form, status=form.status)
     return reader.to(f"/jobs/{job.id}", N_("Your part “{name}” has been sent to print."), name=model.name)
+
+
+async def turned_copy(request: Request, model_id: int, form: Sent, now: Now) -> AsyncIterator[Batch]:
+    """The part, laid as the form says; where it cannot be, the form says why."""
+    if form["position"] not in set(Position):
+        raise NotFound()
+    async with receive(request, now) as batch:
+        try:
+            await batch.turn(await read_stored(request, model_id, now), Position(form["position"]))
+        except NotFound:
+            raise
+        except DomainError as error:
+            form.refuse(error)
+        yield batch
+
+
+# As an upload: the file is turned and measured before a database connection is held.
+@router.post("/print/{model_id}/turn")
+def turn(
+    batch: Annotated[Batch, Depends(turned_copy)],
+    reader: Reader,
+    session: DbSession,
+    user: CurrentUser,
+    form: Sent,
+    model_id: int,
+) -> Response:
+    """Lay the part on another side: a turned copy takes its place, with the choices as they stand."""
+    model = library.get_model(session, model_id, user=user)
+    if form.errors:
+        return _show_choices(reader, session, user, model, form, status=form.status)
+    turned = batch.keep(session, owner=user, now=reader.now)[0]
+    library.put_in_place(session, turned=turned, model=model, actor=user, now=reader.now)
+    choices = urlencode(_read_choices(form))
+    url = f"/print/{turned.id}?{choices}" if choices else f"/print/{turned.id}"
+    if model.deleted_at is None:
+        return reader.to(url, N_("The part is turned."))
+    return reader.to_with_undo(url, f"/print/{model.id}/restore", N_("The part is turned."))
 
 
 @router.post("/print/{model_id}/delete")
@@ -197,6 +245,8 @@ def _choices(reader: PageReader, session: Session, user: User, model: Model, for
         "colour": _colour(chosen, form),
         "quality": form.get("quality", Quality.STANDARD),
         "qualities": QUALITIES,
+        "positions": POSITIONS,
+        "choices": _read_choices(form),
         "copies": form.get("copies", "1"),
         "scale": form.get("scale", "100"),
         "places": places,
@@ -208,6 +258,11 @@ def _choices(reader: PageReader, session: Session, user: User, model: Model, for
         # Only letters and digits, because it goes into a link unquoted.
         "query": "&".join(f"{n}={form[n]}" for n in ("material", "colour", "quality", "copies") if form[n].isalnum()),
     }
+
+
+def _read_choices(form: Form) -> dict[str, str]:
+    """What was chosen, for the address of the page."""
+    return {name: form[name] for name in CHOICES if form[name]}
 
 
 def _place(reader: PageReader, places: list[Site], form: Form) -> Site | None:
@@ -253,10 +308,13 @@ def _offer(
             failure=_failure(reader, exact),
             is_asked=exact.is_pending,
         )
-    # Only this refusal has a way out that can be offered: a smaller scale.
+    # Only this refusal has ways out that can be offered: a smaller scale, or another position.
     except FitsNoPrinter as error:
         shrink_to = int(error.params["scale_percent"] * _scale(form))
-        return PrintOffer(error=reader.text(error.msgid(), **error.params), shrink_to=max(1, shrink_to))
+        x, y, z = (float(_scale(form)) * side for side in model.size_mm)
+        positions = mesh.list_fitting((x, y, z), [printer.kind.volume_mm for printer in fleet])
+        text = reader.text(error.msgid(), **error.params)
+        return PrintOffer(error=text, shrink_to=max(1, shrink_to), positions=positions)
     except DomainError as error:
         return PrintOffer(error=reader.text(error.msgid(), **error.params))
 

@@ -12,6 +12,11 @@ from api.domain.printing.mesh.measures import MAX_TRIANGLES as MAX_TRIANGLES
 from api.domain.printing.mesh.measures import UNIT_REASONS as UNIT_REASONS
 from api.domain.printing.mesh.measures import Measures as Measures
 from api.domain.printing.mesh.measures import Unit as Unit
+from api.domain.printing.mesh.position import MATRICES as MATRICES
+from api.domain.printing.mesh.position import Matrix as Matrix
+from api.domain.printing.mesh.position import Position as Position
+from api.domain.printing.mesh.position import list_fitting as list_fitting
+from api.domain.printing.mesh.position import size_in as size_in
 from api.domain.printing.mesh.refusals import FitsAtAnAngle as FitsAtAnAngle
 from api.domain.printing.mesh.refusals import FitsLyingDown as FitsLyingDown
 from api.domain.printing.mesh.refusals import FitsNoPrinter as FitsNoPrinter

@@ -1,7 +1,7 @@
 """Which printers a model fits, and why not.
 
-A model is never laid on another side; it may only be turned by 90° about the vertical axis. Where another position
-would fit, its owner is told.
+A model is never laid on another side by itself; it may only be turned by 90° about the vertical axis. Where another
+position would fit, its owner is told, and can lay it so (`position`).
 """
 
 from __future__ import annotations

@@ -96,12 +96,12 @@ class FitsNoPrinter(MeshRefused):
 
 class FitsLyingDown(FitsNoPrinter):
     """This model is too large in this position: {axis} {size_mm} mm, maximum {limit_mm} mm. It would fit lying on
-    another side: turn it in your modelling software, or print it at {scale_percent}%."""
+    another side, or at {scale_percent}%."""
 
 
 class FitsAtAnAngle(FitsNoPrinter):
     """This model is too large in this position: {axis} {size_mm} mm, maximum {limit_mm} mm. It would fit turned on the
-    plate, corner to corner: turn it in your modelling software, or print it at {scale_percent}%."""
+    plate, corner to corner, or at {scale_percent}%."""
 
 
 class TooComplex(MeshRefused):
