@@ -38,7 +38,7 @@ def send_mail(mail_id: int) -> None:
             return
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = settings().mail_from, mail.recipient, mail.subject
-        message.set_content(mail.body + _link(mail))
+        message.set_content(mail.body + _link(mail) + _signature(mail))
         if calendar := ics_of_letter(session, kind=mail.kind, about=mail.about):
             _attach(message, *calendar)
     try:
@@ -53,7 +53,14 @@ def send_mail(mail_id: int) -> None:
 
 
 # Where a letter's subject has a page.
-PAGES = {"booking": "/bookings/{}", "wait": "/waits/{}", "job": "/jobs/{}"}
+PAGES = {
+    "booking": "/bookings/{}",
+    "wait": "/waits/{}",
+    "job": "/jobs/{}",
+    "quote": "/quotes/{}",
+    "order": "/orders/{}",
+    "invoice": "/invoices/{}",
+}
 
 
 def _link(mail: Mail) -> str:
@@ -61,6 +68,15 @@ def _link(mail: Mail) -> str:
     noun, number, *_ = [*mail.about.split(":"), ""]
     address = address_of(PAGES[noun].format(number)) if noun in PAGES and number.isdigit() else ""
     return f"\n{address}\n" if address else ""
+
+
+def _signature(mail: Mail) -> str:
+    """The place that writes, below the line that mail programs know as the beginning of a signature."""
+    site = mail.site
+    lines = [] if site is None else [site.name, *site.address.splitlines(), site.city]
+    # The address may name the town already.
+    lines = [line for n, line in enumerate(lines) if line.strip() and line not in " ".join(lines[:n])]
+    return "\n-- \n" + "\n".join(lines) + "\n" if lines else ""
 
 
 def _attach(message: EmailMessage, method: str, calendar: bytes) -> None:

@@ -21,7 +21,7 @@ from api.db import transaction
 from api.domain.core import restores
 from api.domain.messages.notifications import Mail
 from api.settings import settings
-from tests.world import NOW, make_user
+from tests.world import NOW, make_site, make_user
 from tests.world.booking import at, make_booking_world
 
 BODY = "Bonjour,\n\nvotre pièce « crochet » est imprimée.\n"
@@ -197,6 +197,27 @@ def test_a_letter_about_a_booking_carries_its_page_and_its_calendar(
     assert words.get_content().rstrip().endswith(f"{base.rstrip('/')}/bookings/{booking.id}")
     assert (calendar.get_content_type(), calendar.get_param("method")) == ("text/calendar", "PUBLISH")
     assert f"UID:booking-{booking.id}@" in calendar.get_content()
+
+
+@pytest.mark.parametrize(
+    ("address", "city", "lines"),
+    [
+        ("2 rue Basse\n48000 Mende", "Mende", ["L’Atelier", "2 rue Basse", "48000 Mende"]),
+        ("", "Mende", ["L’Atelier", "Mende"]),
+        ("", "", ["L’Atelier"]),
+    ],
+)
+def test_a_letter_of_a_place_ends_with_its_name_and_address(
+    letter_id: int, postman: Postman, address: str, city: str, lines: list[str]
+) -> None:
+    with transaction() as session:
+        site = make_site(session, "L’Atelier")
+        site.address, site.city = address, city
+        session.get_one(Mail, letter_id).site = site
+    mail.send_mail(letter_id)
+
+    (arrived,) = postman.letters
+    assert arrived.get_content().split("\r\n-- \r\n")[1].splitlines() == lines
 
 
 def certificate_for(host: str, folder: Path) -> Path:

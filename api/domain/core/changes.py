@@ -6,10 +6,11 @@ Here a verb also asks for background steps and wakes live pages; both happen onl
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, event, select
+from sqlalchemy import ForeignKey, Index, String, event, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, SessionTransaction, mapped_column
 
@@ -60,6 +61,13 @@ def list_latest_changes(session: Session, *, noun: str, noun_id: object, limit: 
     """The newest first."""
     query = select(Change).where(Change.noun == noun, Change.noun_id == str(noun_id)).order_by(Change.id.desc())
     return list(session.scalars(query.limit(limit)))
+
+
+def map_last_verbs(session: Session, *, noun: str, noun_ids: Collection[str]) -> dict[str, str]:
+    """What happened last to each of these things, by its id as the history has it."""
+    of_these = select(func.max(Change.id)).where(Change.noun == noun, Change.noun_id.in_(noun_ids))
+    query = select(Change.noun_id, Change.verb).where(Change.id.in_(of_these.group_by(Change.noun_id)))
+    return {row.noun_id: row.verb for row in session.execute(query)}
 
 
 def list_changes(session: Session, *, noun: str, noun_id: object) -> list[Change]:

@@ -41,6 +41,13 @@ LETTERS.update(
             ("Réservé : {thing}, {when}", "{thing} vous est réservé à {site}, {when}{ends}.{free}"),
             ("Booked: {thing}, {when}", "{thing} is booked for you at {site}, {when}{ends}.{free}"),
         ),
+        "booking_moved": _letters(
+            (
+                "Déplacé\u202f: {thing}, {when}",
+                "Votre réservation de {thing} à {site} est maintenant le {when}{ends}.{free}",
+            ),
+            ("Moved: {thing}, {when}", "Your booking of {thing} at {site} is now on {when}{ends}.{free}"),
+        ),
         "booking_rejected": _letters(
             ("Demande refusée : {thing}, {when}", "Votre demande pour {thing} à {site}, {when}, n’a pas été acceptée."),
             ("Request refused: {thing}, {when}", "Your request for {thing} at {site}, {when}, was not accepted."),

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.domain.booking.bookings import LIVE, Booking, BookingStatus, Wait, WaitStatus, list_affected_bookings
 from api.domain.booking.gatherings import Gathering, GatheringStatus, Registration, RegistrationStatus
 from api.domain.booking.kits import Kit
+from api.domain.core.changes import map_last_verbs
 from api.domain.messages.booking_texts import FEE, FREE, WHY
 from api.domain.messages.notifications import Mail, date_text, local_time_text, money_text, write_letter
 from api.domain.messages.printer_calls import call_staff
@@ -53,20 +54,24 @@ def _write_for_bookings(session: Session, now: datetime) -> None:
     """One letter about the present status of each booking that changed; who is there already gets none."""
     # Rows that a request has locked are skipped: their change is not finished, and the next sweep finds them.
     query = select(Booking).where(Booking.told_at.is_(None)).order_by(Booking.id).limit(BATCH)
-    for booking in session.scalars(query.with_for_update(skip_locked=True, key_share=True)):
+    bookings = list(session.scalars(query.with_for_update(skip_locked=True, key_share=True)))
+    verbs = map_last_verbs(session, noun="booking", noun_ids=[str(booking.id) for booking in bookings])
+    for booking in bookings:
         if booking.status not in (BookingStatus.CHECKED_IN, BookingStatus.CHECKED_OUT):
-            _write_for_booking(session, booking, now)
+            # Who reads "booked" a second time would think of a second booking.
+            is_moved = booking.status == BookingStatus.CONFIRMED and verbs.get(str(booking.id)) == "moved"
+            _write_for_booking(session, booking, "booking_moved" if is_moved else f"booking_{booking.status}", now)
         booking.told_at = now
     session.flush()
 
 
-def _write_for_booking(session: Session, booking: Booking, now: datetime) -> None:
+def _write_for_booking(session: Session, booking: Booking, kind: str, now: datetime) -> None:
     locale, site, fee_cents = booking.user.locale, booking.site, _shown_fee_cents(session, booking)
     free_until = local_time_text(booking.free_until, site=site, locale=locale)
     write_letter(
         session,
         user=booking.user,
-        kind=f"booking_{booking.status}",
+        kind=kind,
         # Each change is another subject, else its letter would be dropped as a second one.
         about=f"booking:{booking.id}:{booking.revision}",
         now=now,

@@ -41,6 +41,8 @@ def test_every_change_of_a_booking_is_written_to_its_person(
         letters(world)
         letters(world)
 
+    kinds = [letter.kind for letter in letters(world)]
+    assert kinds == ["booking_confirmed"] + ["booking_moved"] * len(moves)
     bodies = [letter.body for letter in letters(world)]
     assert len(bodies) == 1 + len(moves)
     assert [f"à {start}:00 – {end}:00." in body for body, (_, start, end) in zip(bodies[1:], moves, strict=True)] == [
@@ -127,3 +129,16 @@ def test_a_kit_that_came_back_is_not_written_about(world: BookingWorld) -> None:
         verb(world.session, booking=booking, checks=checks, actor=world.bob, now=now)
     send_due(world.session, now=booking.end_at + timedelta(hours=1))
     assert world.session.scalar(select(Mail.id).where(Mail.kind == "kit_late")) is None
+
+
+def test_a_move_that_asks_again_and_its_approval_are_called_so(world: BookingWorld) -> None:
+    world.rule(needs_approval=True)
+    booking = world.book(at(3, 10), at(3, 12))
+    letters(world)
+    bookings.approve(world.session, booking=booking, actor=world.bob, now=NOW)
+    letters(world)
+    bookings.move(world.session, booking=booking, start=at(4, 10), end=at(4, 12), actor=world.alice, now=NOW)
+    letters(world)
+    bookings.approve(world.session, booking=booking, actor=world.bob, now=NOW)
+    kinds = [letter.kind for letter in letters(world)]
+    assert kinds == ["booking_requested", "booking_confirmed", "booking_requested", "booking_confirmed"]
