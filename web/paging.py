@@ -18,12 +18,13 @@ class PageLinks:
     next: str
 
 
-def links_of(reader: PageReader, page: Page[Any]) -> PageLinks:
-    return PageLinks(_address(reader, page.previous), _address(reader, page.next))
+def links_of(reader: PageReader, page: Page[Any], path: str = "", **values: Any) -> PageLinks:
+    """`path` is the address of the list where a POST draws it; `values` go beside the cursor."""
+    return PageLinks(_address(reader, page.previous, path, values), _address(reader, page.next, path, values))
 
 
-def _address(reader: PageReader, window: PageWindow | None) -> str:
+def _address(reader: PageReader, window: PageWindow | None, path: str, values: dict[str, Any]) -> str:
     if window is None:
         return ""
-    url = reader.request.url.include_query_params(cursor=cursor_of(window))
-    return f"{url.path}?{url.query}"
+    url = reader.request.url.include_query_params(cursor=cursor_of(window), **values)
+    return f"{path or url.path}?{url.query}"

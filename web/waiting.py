@@ -33,9 +33,9 @@ def list_waiting(session: Session, reader: PageReader, *, site_ids: list[int], u
         "reviews": quotes.list_waiting(session, site_ids=site_ids, now=reader.now),
         "terms": list_terms_requests(session) if may_grant_terms(session, user=user) else [],
         "bank_lines": [
-            (seller, len(lines))
+            (seller, count)
             for seller in list_sellers(session, user=user)
-            if (lines := payments.list_new_bank_lines(session, seller_id=seller.id))
+            if (count := payments.count_new_bank_lines(session, seller_id=seller.id))
         ],
     }
 

@@ -17,14 +17,19 @@ from sqlalchemy.orm import Session
 
 import api.domain
 from api.adapters.postgres import EmbeddedPostgres
+from api.domain.billing import invoices, payments
 from api.domain.billing.money_rights import MoneyRight
+from api.domain.billing.payments import PaymentMeans
+from api.domain.booking import bookings
 from api.domain.core.base import Base
 from api.domain.people import roles
 from api.domain.people.roles import Level
-from tests.world import NOW, make_user, make_world
-from tests.world.billing import add_seller
+from tests.world import HOUR, NOW, make_user, make_world
+from tests.world.billing import START, TODAY, accept_all, add_seller, issue, make_room, make_shop, stay
+from tests.world.sales import print_for
 
 ROOT = Path(__file__).resolve().parents[2]
+UNBILLED_ROWS = "SELECT booking_id, job_id, site_id, organisation_id, user_id, due_at FROM unbilled_items ORDER BY 1, 2"
 
 
 @pytest.fixture
@@ -117,6 +122,36 @@ def test_a_stored_configuration_tells_where_the_bed_of_its_kind_lies(
         migrate(connection, "0088")
         found = connection.execute(text("SELECT bed_x_mm, bed_y_mm FROM printer_kinds")).one()
     assert tuple(found) == corner
+
+
+def test_what_is_open_or_unbilled_is_found_for_the_rows_of_an_older_release(empty: Engine) -> None:
+    """As the triggers keep it from then on."""
+    tables = [text("SELECT * FROM open_invoices ORDER BY 1"), text(UNBILLED_ROWS)]
+    with empty.begin() as connection, Session(connection, join_transaction_mode="create_savepoint") as session:
+        migrate(connection, "head")
+        shop = make_shop(session)
+        bills = [issue(session, shop) for _ in range(3)]
+        invoices.credit(session, invoice=bills[1], reason="x", judge=accept_all, now=NOW, today=TODAY)
+        facts = {"means": PaymentMeans.CASH, "cents": 7, "received_on": TODAY, "key": "a", "now": NOW}
+        payments.pay(session, invoice=bills[2], **facts)
+        room = make_room(session, shop)
+        early, late, ahead = (stay(session, shop, room=room, start=START + n * 24 * HOUR) for n in (0, 1, 9))
+        bookings.cancel(session, booking=late, actor=shop.world.alice, now=late.start_at - HOUR)
+        bookings.cancel(session, booking=ahead, actor=shop.world.alice, now=NOW)
+        job = print_for(session, shop)
+        ids = (early.id, None), (late.id, None), (None, job.id)
+        opens = [bills[0].total_cents, bills[2].total_cents - 7]
+        session.commit()
+        kept = [connection.execute(table).all() for table in tables]
+        config = Config(ROOT / "alembic.ini")
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0096")
+        migrate(connection, "head")
+        filled = [connection.execute(table).all() for table in tables]
+
+    assert filled == kept
+    assert [row.open_cents for row in kept[0]] == opens
+    assert [(row.booking_id, row.job_id) for row in kept[1]] == list(ids)
 
 
 def test_managers_who_could_handle_the_money_keep_it(empty: Engine) -> None:

@@ -1,15 +1,22 @@
 """What the lists ask for is answered from indexes, also when every table holds years."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
 from sqlalchemy.orm import Session
 
+from api.domain.billing.organisations import BillingProfile
+from api.domain.billing.payments import InvoiceState, search_invoices
+from api.domain.billing.platform import enqueue_flows
+from api.domain.messages.dunning import enqueue_lost_documents, remind_all
+from api.domain.sales.tabs import enqueue_months
 from tests.pages.test_lists import ALICE, BOB, LISTS, address_of
-from tests.world.billing import Shop
+from tests.world import NOW
+from tests.world.billing import TODAY, Shop
 from tests.world.browsers import Browser
 from tests.world.growth import grow, plant
 from tests.world.years import LARGE, add_years
@@ -23,16 +30,6 @@ WHOLE = {
     "/api/v1/sellers/{seller_id}/ledger.{form}",
     "/api/v1/sellers/{seller_id}/chain",
 }
-# What is open or not invoiced yet is computed from all that ever was: it needs a column of its own, which the verbs of
-# billing would keep. Until then these pages grow with the history.
-GROWING = {
-    "/staff/books",
-    "/staff/money",
-    "/staff/tabs",
-    "/staff/till",
-    "/api/v1/sellers/{seller_id}/proposals",
-    "/api/v1/sellers/{seller_id}/tabs",
-}
 FILTERED = {
     "/staff/log?who=Personne&noun=booking&day=2026-11-23": BOB,
     "/staff/log?noun=job&id=5": BOB,
@@ -42,8 +39,22 @@ FILTERED = {
 }
 
 
-def read_statements(session: Session, browser: Browser, address: str) -> list[tuple[str, Any]]:
-    """What the page sends, with its parameters."""
+# What looks for open papers by itself, each minute or oftener than each hour.
+DUTIES: list[Callable[[Session], object]] = [
+    partial(enqueue_lost_documents, now=NOW),
+    partial(remind_all, now=NOW),
+    partial(enqueue_months, now=NOW),
+    partial(enqueue_flows, platform="afnor", now=NOW),
+]
+
+
+def read_page(browser: Browser, address: str) -> None:
+    answer = browser.get(address)
+    assert answer.status_code == 200, (address, answer.text[-300:])
+
+
+def read_statements(session: Session, act: Callable[[], object]) -> list[tuple[str, Any]]:
+    """What a page or a duty sends, with its parameters."""
     engine, sent = session.get_bind().engine, list[tuple[str, Any]]()
 
     def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
@@ -52,10 +63,9 @@ def read_statements(session: Session, browser: Browser, address: str) -> list[tu
 
     event.listen(engine, "before_cursor_execute", note)
     try:
-        answer = browser.get(address)
+        act()
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert answer.status_code == 200, (address, answer.text[-300:])
     return sent
 
 
@@ -72,18 +82,26 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-def test_no_list_reads_a_large_table_from_end_to_end(
+def test_no_list_and_no_duty_of_billing_reads_a_large_table_from_end_to_end(
     session: Session, shop: Shop, alice: Browser, bob: Browser
 ) -> None:
     seeds, browsers = plant(session, shop), {ALICE: alice, BOB: bob}
     add_years(session, seeds, ROWS)
     # What the pages show comes last, because the rows of those years have no contents.
     grow(session, seeds, 120)
-    pages = {address_of(path, seeds): who for path, (who, _) in LISTS.items() if path not in WHOLE | GROWING} | FILTERED
+    session.execute(update(BillingProfile).values(monthly=True))
+    pages = {address_of(path, seeds): who for path, (who, _) in LISTS.items() if path not in WHOLE} | FILTERED
+    acts: dict[str, Callable[[], object]] = {
+        address: partial(read_page, browsers[who], address) for address, who in pages.items()
+    }
+    acts |= {str(n): partial(duty, session) for n, duty in enumerate(DUTIES)}
+    # Without the page: the invoices that are paid are those of the years, which have no contents.
+    facts = {"seller_id": shop.seller.id, "on": TODAY, "state": InvoiceState.PAID}
+    acts["paid"] = partial(search_invoices, session, **facts)
     faults: dict[str, set[str]] = {
-        f"{address}: {statement[:2000]}": tables
-        for address, who in pages.items()
-        for statement, parameters in read_statements(session, browsers[who], address)
+        f"{name}: {statement[:2000]}": tables
+        for name, act in acts.items()
+        for statement, parameters in read_statements(session, act)
         if (tables := scanned(session, statement, parameters))
     }
     assert faults == {}

@@ -47,7 +47,7 @@ def _rows(session: Session, seeds: Seeds) -> list[tuple[Any, dict[str, str]]]:
     return [
         (
             seeds.past,
-            {"user_id": USER, "organisation_id": COMPANY, "status": "'checked_out'", "net_cents": "0", **past},
+            {"user_id": USER, "organisation_id": COMPANY, "status": "'checked_out'", **past},
         ),
         (
             first[Hold],
@@ -82,6 +82,9 @@ def _rows(session: Session, seeds: Seeds) -> list[tuple[Any, dict[str, str]]]:
                 "organisation_id": COMPANY,
                 "sha256": "md5('y' || n)",
                 "due_cents": "0",
+                "pdf_key": "'y' || n",
+                "pdf_sha256": "md5('y' || n)",
+                "released_at": f"now() - {AGO}",
             },
         ),
         (payment, {"invoice_id": "1000000 + n", "key": "'y' || n", "reverses_id": "NULL"}),

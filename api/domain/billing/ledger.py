@@ -11,14 +11,15 @@ from datetime import date, datetime
 from enum import StrEnum
 from itertools import chain
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, func, select
-from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, and_, func, or_, select
+from sqlalchemy.orm import Mapped, Session, contains_eager, mapped_column, relationship
 
 from api.domain.billing import paper_numbers
 from api.domain.billing.paper_numbers import Paper
 from api.domain.billing.sellers import Seller
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant
 from api.domain.core.errors import Conflict, Invalid
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 
 
 class Journal(StrEnum):
@@ -182,9 +183,18 @@ def _entry(leg: Leg) -> Entry:
 
 
 def balance_cents(
-    session: Session, *, seller_id: int, account: Account, party: str | None = None, until: date | None = None
+    session: Session,
+    *,
+    seller_id: int,
+    account: Account,
+    party: str | None = None,
+    until: date | None = None,
+    through: Entry | None = None,
 ) -> int:
-    """Debit less credit in cents: of all customers or of one `party`, up to and with the day `until`."""
+    """Debit less credit in cents: of all customers or of one `party`, up to and with the day `until`.
+
+    Or up to and with the entry `through`, in the order of the statement: by day, then as they were written.
+    """
     query = (
         select(func.coalesce(func.sum(Entry.debit_cents - Entry.credit_cents), 0))
         .join(Posting)
@@ -194,6 +204,9 @@ def balance_cents(
         query = query.where(Entry.party == party)
     if until is not None:
         query = query.where(Posting.on <= until)
+    if through is not None:
+        on = through.posting.on
+        query = query.where(or_(Posting.on < on, and_(Posting.on == on, Entry.id <= through.id)))
     return int(session.scalar(query) or 0)
 
 
@@ -223,23 +236,27 @@ class StatementLine:
     balance_cents: int
 
 
-def list_statement_lines(session: Session, *, seller_id: int, party: str, limit: int = 200) -> list[StatementLine]:
-    """The last that a customer was invoiced, credited and paid (account 411), oldest first."""
+def read_statement(
+    session: Session, *, seller_id: int, party: str, window: PageWindow = FIRST_PAGE
+) -> Page[StatementLine]:
+    """What a customer was invoiced, credited and paid (account 411): the last first, each page oldest first."""
     query = (
-        select(Posting, Entry)
-        .join(Entry)
+        select(Entry)
+        .join(Posting)
         .where(Posting.seller_id == seller_id, Entry.account == Account.CUSTOMER, Entry.party == party)
-        .order_by(Posting.on.desc(), Posting.id.desc(), Entry.id.desc())
-        .limit(limit)
+        .options(contains_eager(Entry.posting))
     )
-    lines = []
-    # From the balance of today backwards: what came before the first line shown is in it.
-    balance = balance_cents(session, seller_id=seller_id, account=Account.CUSTOMER, party=party)
-    for posting, entry in session.execute(query):
+    page = read_page(session, query, window=window, id=Entry.id, at=Posting.on)
+    if not page.rows:
+        return page
+    # From the balance after the last line backwards: all that came before the lines of this page is in it.
+    balance = balance_cents(session, seller_id=seller_id, account=Account.CUSTOMER, party=party, through=page.rows[0])
+    lines: list[StatementLine] = []
+    for entry in page:
         cents = entry.debit_cents - entry.credit_cents
-        lines.append(StatementLine(posting.on, posting.piece, posting.text, cents, balance))
+        lines.append(StatementLine(entry.posting.on, entry.posting.piece, entry.posting.text, cents, balance))
         balance -= cents
-    return lines[::-1]
+    return Page(lines[::-1], previous=page.previous, next=page.next)
 
 
 # Rows that are read from the database at once.

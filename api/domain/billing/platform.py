@@ -90,7 +90,7 @@ class Flow(Base):
     """One invoice handed over to a platform; `flow_id` is the platform's name of it."""
 
     __tablename__ = "flows"
-    __table_args__ = (UniqueConstraint("invoice_id", "platform"),)
+    __table_args__ = (UniqueConstraint("invoice_id", "platform"), Index("ix_flows_sent_at", "sent_at"))
 
     id: Mapped[Id]
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))

@@ -55,7 +55,8 @@ def read_page(
 ) -> Page[Any]:
     """The rows of `query` (one entity each) in this window, in the order of `at`, then of `id`.
 
-    `at` must never be NULL, and an index over what `query` asks for, `at` and `id` should exist.
+    `at` must never be NULL, and an index over what `query` asks for, `at` and `id` should exist. It may be a column of
+    the one row that the entity refers to, which `query` has joined.
     """
     backwards = window.before is not None
     descending = newest_first != backwards
@@ -75,7 +76,8 @@ def _beyond(
     further = id_ < anchor if descending else id_ > anchor
     if at is None:
         return further
-    stands_at = select(at).where(id_ == anchor).scalar_subquery()
+    place = select(at).where(id_ == anchor)
+    stands_at = (place if at.class_ is id_.class_ else place.join_from(id_.class_, at.class_)).scalar_subquery()
     if descending:
         # The first half is implied by the second; it is what PostgreSQL can look up in an index.
         return and_(at <= stands_at, or_(at < stands_at, further))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from sqlalchemy import ForeignKey, UniqueConstraint, select
+from sqlalchemy import ForeignKey, UniqueConstraint, func, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice, enqueue_document, list_unreleased
@@ -95,20 +95,26 @@ def remind_all(session: Session, *, now: datetime) -> None:
 
 def list_overdue(session: Session, *, seller: Seller, on: date) -> list[tuple[Invoice, int, int]]:
     """(invoice, open cents, days overdue), oldest first."""
-    open_invoices = list_open(session, seller_id=seller.id)
-    return [(invoice, cents, (on - invoice.due_on).days) for invoice, cents in open_invoices if invoice.due_on < on]
+    late = list_open(session, seller_id=seller.id, due_before=on)
+    return [(invoice, cents, (on - invoice.due_on).days) for invoice, cents in late]
 
 
 def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]:
     """Write the reminders that are due today; running it twice writes none twice."""
-    reminders = []
-    for invoice, cents, days in list_overdue(session, seller=seller, on=today(now)):
+    late, reminders = list_overdue(session, seller=seller, on=today(now)), []
+    last_steps = _map_last_steps(session, [invoice.id for invoice, _, _ in late])
+    for invoice, cents, days in late:
         # The latest step whose day has come; earlier ones that were missed are left out.
         step = sum(days >= after for after in AFTER_DAYS)
-        sent = select(Reminder.id).where(Reminder.invoice_id == invoice.id, Reminder.step >= step)
-        if step and session.scalar(sent) is None:
+        if step > last_steps.get(invoice.id, 0):
             reminders.append(_remind(session, invoice, cents, step, now))
     return reminders
+
+
+def _map_last_steps(session: Session, invoice_ids: list[int]) -> dict[int, int]:
+    """The last step that was sent, by the id of the invoice."""
+    query = select(Reminder.invoice_id, func.max(Reminder.step)).where(Reminder.invoice_id.in_(invoice_ids))
+    return {row[0]: row[1] for row in session.execute(query.group_by(Reminder.invoice_id))}
 
 
 def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:

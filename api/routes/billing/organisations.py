@@ -9,12 +9,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy.orm import Session
 
 from api.bodies import Body
-from api.deps import CurrentUser, DbSession, Idempotent, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.billing import ledger, organisations
 from api.domain.billing.facturx import Address, DeliverTo
 from api.domain.billing.invoices import party_code
 from api.domain.billing.organisations import BillingDetails, CostCentre, TermsRequest
 from api.domain.billing.sellers import Seller, list_sellers
+from api.domain.core.paging import PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import BuyingRight, Organisation
 
@@ -166,8 +167,10 @@ class StatementLineOut(BaseModel):
 
 
 class StatementOut(BaseModel):
+    seller_id: int
     seller: str
     lines: list[StatementLineOut]
+    next: str | None = Field(description="Cursor of the lines before these; null where there are none.")
 
 
 @router.post("", status_code=status.HTTP_201_CREATED)
@@ -262,21 +265,29 @@ def list_cost_centres(slug: str, session: DbSession, user: CurrentUser) -> list[
 
 
 @router.get("/{slug}/statement")
-def read_statement(slug: str, session: DbSession, user: CurrentUser) -> list[StatementOut]:
-    """What was invoiced, credited and paid, with each legal entity of the network."""
+def read_statement(
+    slug: str, session: DbSession, user: CurrentUser, window: Paging, seller_id: int | None = None
+) -> list[StatementOut]:
+    """What was invoiced, credited and paid, with each legal entity of the network, or with one.
+
+    A cursor belongs to the `seller_id` beside it.
+    """
     row = organisations.get_organisation(session, slug, user=user)
     party = party_code(organisation_id=row.id, user_id=None)
-    return [_statement(session, seller, party) for seller in list_sellers(session)]
+    sellers = [each for each in list_sellers(session) if seller_id in (None, each.id)]
+    return [_statement(session, seller, party, window) for seller in sellers]
 
 
-def _statement(session: Session, seller: Seller, party: str) -> StatementOut:
-    lines = ledger.list_statement_lines(session, seller_id=seller.id, party=party)
+def _statement(session: Session, seller: Seller, party: str, window: PageWindow) -> StatementOut:
+    page = ledger.read_statement(session, seller_id=seller.id, party=party, window=window)
     return StatementOut(
+        seller_id=seller.id,
         seller=seller.name,
         lines=[
             StatementLineOut(
                 on=line.on, piece=line.piece, text=line.text, cents=line.cents, balance_cents=line.balance_cents
             )
-            for line in lines
+            for line in page
         ],
+        next=cursor_of(page.next),
     )

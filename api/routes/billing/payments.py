@@ -8,13 +8,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, UploadFile, status
 from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
 
 from api.adapters.bank import MOST_BYTES, read_statement
 from api.adapters.gateways import FakeGateway, StripeGateway
 from api.addresses import address_of
 from api.bodies import Body
 from api.bounds import Day
-from api.deps import CurrentUser, DbSession, Idempotent, Now, is_form
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of, is_form
 from api.domain.billing import invoices, payments
 from api.domain.billing.payments import (
     BankLine,
@@ -25,8 +26,9 @@ from api.domain.billing.payments import (
     PaymentMeans,
     Proposal,
 )
-from api.domain.billing.sellers import get_seller, today
+from api.domain.billing.sellers import Seller, get_seller, today
 from api.domain.core.errors import Busy, NotFound
+from api.domain.core.paging import Page
 from api.domain.people import accounts
 from api.settings import settings
 
@@ -126,6 +128,16 @@ class ProposalOut(BaseModel):
         )
 
 
+class BankLinePage(BaseModel):
+    items: list[BankLineOut]
+    next: str | None = None
+
+
+class ProposalPage(BaseModel):
+    items: list[ProposalOut]
+    next: str | None = None
+
+
 class ImportOut(BaseModel):
     new: int = Field(description="Movements that were not known yet.")
     read: int
@@ -216,21 +228,28 @@ def import_statement(seller_id: int, file: UploadFile, session: DbSession, user:
     # One byte more than the reader takes, so that it can say that the file is too large.
     movements = read_statement(file.file.read(MOST_BYTES + 1))
     added = payments.import_lines(session, seller=seller, lines=movements, actor=user, now=now)
-    proposals = [ProposalOut.of(each) for each in payments.propose_matches(session, seller=seller)]
-    return ImportOut(new=len(added), read=len(movements), proposals=proposals)
+    proposals = _propose(session, seller, payments.list_new_bank_lines(session, seller_id=seller.id))
+    return ImportOut(new=len(added), read=len(movements), proposals=proposals.items)
 
 
 @router.get("/sellers/{seller_id}/bank-lines")
-def list_lines(seller_id: int, session: DbSession, user: CurrentUser) -> list[BankLineOut]:
-    """Movements that wait for a person."""
+def list_lines(seller_id: int, session: DbSession, user: CurrentUser, window: Paging) -> BankLinePage:
+    """Movements that wait for a person, the oldest first."""
     seller = get_seller(session, seller_id, user=user)
-    return [BankLineOut.of(line) for line in payments.list_new_bank_lines(session, seller_id=seller.id)]
+    page = payments.list_new_bank_lines(session, seller_id=seller.id, window=window)
+    return BankLinePage(items=[BankLineOut.of(line) for line in page], next=cursor_of(page.next))
 
 
 @router.get("/sellers/{seller_id}/proposals")
-def list_proposals(seller_id: int, session: DbSession, user: CurrentUser) -> list[ProposalOut]:
+def list_proposals(seller_id: int, session: DbSession, user: CurrentUser, window: Paging) -> ProposalPage:
+    """The invoices that movements may pay. `limit` counts movements: those without a guess have no item."""
     seller = get_seller(session, seller_id, user=user)
-    return [ProposalOut.of(each) for each in payments.propose_matches(session, seller=seller)]
+    return _propose(session, seller, payments.list_new_bank_lines(session, seller_id=seller.id, window=window))
+
+
+def _propose(session: Session, seller: Seller, page: Page[BankLine]) -> ProposalPage:
+    proposals = payments.propose_matches(session, seller=seller, lines=page)
+    return ProposalPage(items=[ProposalOut.of(each) for each in proposals], next=cursor_of(page.next))
 
 
 @router.post("/sellers/{seller_id}/bank-lines/{line_id}/confirm", status_code=status.HTTP_201_CREATED)

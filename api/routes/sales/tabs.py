@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from api.adapters.invoicing import judge
 from api.bodies import Body
 from api.bounds import Day
-from api.deps import CurrentUser, DbSession, Idempotent, Now
+from api.deps import CurrentUser, DbSession, Idempotent, Now, Paging, cursor_of
 from api.domain.billing import invoices
 from api.domain.billing.facturx import Address, PaymentMeansCode
 from api.domain.billing.sellers import Seller, get_seller, get_till_seller, list_till_site_ids, today
 from api.domain.booking import bookings
+from api.domain.core.paging import cut_page
 from api.domain.people import accounts
 from api.domain.people.accounts import User
 from api.domain.sales import tabs
@@ -62,6 +63,16 @@ class TabOut(BaseModel):
         )
 
 
+class OwedPage(BaseModel):
+    items: list[OwedOut]
+    next: str | None = None
+
+
+class TabPage(BaseModel):
+    items: list[TabOut]
+    next: str | None = None
+
+
 class Chosen(Body):
     """Without any list: all of it."""
 
@@ -101,11 +112,19 @@ class TillOut(BaseModel):
 
 
 @router.get("/sellers/{seller_id}/tabs")
-def list_all(seller_id: int, session: DbSession, user: CurrentUser, now: Now, until: Day | None = None) -> list[TabOut]:
-    """What can be invoiced to organisations, by organisation and cost centre; at the places that one staffs."""
+def list_all(
+    seller_id: int, session: DbSession, user: CurrentUser, now: Now, window: Paging, until: Day | None = None
+) -> TabPage:
+    """What can be invoiced to organisations, by organisation and cost centre; at the places that one staffs.
+
+    `limit` counts organisations: all tabs of one are on one page.
+    """
     seller = get_till_seller(session, seller_id, user=user)
     site_ids = list_till_site_ids(session, user=user, seller=seller)
-    return [TabOut.of(tab) for tab in tabs.list_tabs(session, seller=seller, now=now, until=until, site_ids=site_ids)]
+    page = tabs.list_customers(session, seller=seller, now=now, site_ids=site_ids, window=window)
+    ids = [each.id for each in page]
+    shown = tabs.list_tabs(session, seller=seller, now=now, until=until, organisation_ids=ids, site_ids=site_ids)
+    return TabPage(items=[TabOut.of(tab) for tab in shown], next=cursor_of(page.next))
 
 
 @router.post("/sellers/{seller_id}/tabs/bill", status_code=status.HTTP_201_CREATED)
@@ -149,18 +168,20 @@ def _tab(session: Session, user: User, seller: Seller, body: BillIn, now: Now) -
 
 @router.get("/sellers/{seller_id}/owed")
 def list_persons(
-    seller_id: int, user_id: Annotated[int, Query()], session: DbSession, user: CurrentUser, now: Now
-) -> list[OwedOut]:
+    seller_id: int, user_id: Annotated[int, Query()], session: DbSession, user: CurrentUser, now: Now, window: Paging
+) -> OwedPage:
     """What a person used for themselves and has not paid; at the places that one staffs."""
     seller = get_till_seller(session, seller_id, user=user)
     owed = tabs.list_owed(
         session,
         seller=seller,
         now=now,
-        user_id=accounts.get_user(session, user_id).id,
+        user_ids=[accounts.get_user(session, user_id).id],
         site_ids=list_till_site_ids(session, user=user, seller=seller),
     )
-    return [OwedOut.of(each) for each in owed]
+    # Bookings and prints are counted apart: even keys are those of bookings, odd ones those of prints.
+    page = cut_page(owed, window=window, id_of=lambda each: 2 * each.id + (each.what is OwedKind.JOB))
+    return OwedPage(items=[OwedOut.of(each) for each in page], next=cursor_of(page.next))
 
 
 @router.post("/sellers/{seller_id}/sales", status_code=status.HTTP_201_CREATED)
@@ -193,7 +214,7 @@ def sell(
 
 def _owed(session: Session, user: User, seller: Seller, body: SaleIn, now: Now) -> list[Owed]:
     site_ids = list_till_site_ids(session, user=user, seller=seller)
-    owed = tabs.list_owed(session, seller=seller, now=now, user_id=body.user_id, site_ids=site_ids)
+    owed = tabs.list_owed(session, seller=seller, now=now, user_ids=[body.user_id], site_ids=site_ids)
     if body.booking_ids is body.job_ids is None:
         return owed
     chosen = {(OwedKind.BOOKING, booking_id) for booking_id in body.booking_ids or []}

@@ -18,6 +18,7 @@ from api.domain.billing.payments import AmountWrong, Payment, ReversedAlready, S
 from api.domain.billing.payments import PaymentMeans as PaidBy
 from api.domain.billing.sellers import WalletKind
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import PageWindow
 from tests.world import NOW
 from tests.world.billing import TODAY, Shop, accept_all, add_seller, issue
 from tests.world.documents import as_franchise, as_paid, make_consumer, make_document, make_line
@@ -92,7 +93,7 @@ def test_a_statement_runs_through_a_customers_account(session: Session, shop: Sh
     facts: dict[str, Any] = {"means": PaidBy.TRANSFER, "received_on": LATER, "now": NOW}
     payments.pay(session, invoice=invoice, cents=1000, key="k", **facts)
     post(session, shop, 99, party="org:0")
-    rows = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=invoice.party)
+    rows = ledger.read_statement(session, seller_id=shop.seller.id, party=invoice.party)
 
     total = invoice.total_cents
     assert [(row.on, row.piece, row.cents, row.balance_cents) for row in rows] == [
@@ -278,8 +279,16 @@ def test_e_reporting_is_of_its_days_and_not_of_businesses_without_an_account(ses
 
 def test_the_last_lines_of_a_statement_carry_the_balance_of_all(session: Session, shop: Shop) -> None:
     bills = [issue(session, shop) for _ in range(3)]
-    every = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=bills[0].party)
-    last = ledger.list_statement_lines(session, seller_id=shop.seller.id, party=bills[0].party, limit=2)
+    # Dated before them and written after: the order is that of the days.
+    facts = {"means": PaidBy.CASH, "cents": 5, "key": "k", "now": NOW}
+    payments.pay(session, invoice=bills[0], received_on=TODAY - timedelta(days=1), **facts)
+    account = {"seller_id": shop.seller.id, "party": bills[0].party}
+    every = ledger.read_statement(session, **account)
+    last = ledger.read_statement(session, **account, window=PageWindow(3))
+    assert last.next is not None
+    before = ledger.read_statement(session, **account, window=last.next)
+    assert before.previous is not None
 
-    assert last == every[1:]
-    assert last[-1].balance_cents == 3 * bills[0].total_cents
+    assert [*before, *last] == every.rows
+    assert [line.balance_cents for line in every] == [n * bills[0].total_cents - 5 for n in range(4)]
+    assert ledger.read_statement(session, **account, window=before.previous).rows == last.rows

@@ -121,18 +121,23 @@ def bank(session: Session, shop: Shop, raw: bytes) -> list[payments.BankLine]:
     return payments.import_lines(session, seller=shop.seller, lines=read_statement(raw), actor=shop.world.bob, now=NOW)
 
 
+def propose(session: Session, shop: Shop) -> list[payments.Proposal]:
+    lines = payments.list_new_bank_lines(session, seller_id=shop.seller.id)
+    return payments.propose_matches(session, seller=shop.seller, lines=lines)
+
+
 def test_a_csv_statement_is_imported_once_matched_and_confirmed(session: Session, shop: Shop) -> None:
     invoice = issue(session, shop)
     number = invoice.number.replace("-", " ")
     raw = CSV.format(number=number, amount=french(invoice.total_cents)).encode("cp1252", "ignore")
     assert len(bank(session, shop, raw)) == 2
     assert bank(session, shop, raw) == []
-    [found] = payments.propose_matches(session, seller=shop.seller)
+    [found] = propose(session, shop)
 
     assert (found.invoice, found.fit) == (invoice, MatchQuality.EXACT)
     payments.confirm_match(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
     assert payments.open_cents(session, invoice=invoice) == 0
-    assert payments.propose_matches(session, seller=shop.seller) == []
+    assert propose(session, shop) == []
     with pytest.raises(DomainError):
         payments.confirm_match(session, line=found.line, invoice=invoice, actor=shop.world.bob, now=NOW)
 
@@ -148,7 +153,7 @@ def test_camt_lines_fit_by_number_by_amount_or_not_at_all(session: Session, shop
         + entry(500, "frais", "d", side="DBIT")
     )
     bank(session, shop, raw)
-    found = payments.propose_matches(session, seller=shop.seller)
+    found = propose(session, shop)
 
     assert [(each.invoice, each.fit) for each in found] == [
         (first, MatchQuality.AMOUNT_DIFFERS),
@@ -162,7 +167,7 @@ def test_a_number_inside_a_longer_one_is_another_number(session: Session, shop: 
     raw = camt(entry(777, f"{invoice.number}9", "a"))
     bank(session, shop, raw)
 
-    assert payments.propose_matches(session, seller=shop.seller) == []
+    assert propose(session, shop) == []
 
 
 @pytest.fixture
@@ -225,6 +230,7 @@ def assert_one_answer(session: Session, shop: Shop, bills: list[Invoice]) -> Non
     assert {key: balance.open_cents for key, balance in many.items()} == answers
     opens = {key: cents for key, cents in answers.items() if cents > 0}
     assert {bill.id: cents for bill, cents in payments.list_open(session, seller_id=shop.seller.id)} == opens
+    assert payments.count_open(session, seller_id=shop.seller.id) == len(opens)
     unpaid = payments.search_invoices(session, seller_id=shop.seller.id, on=TODAY, state=InvoiceState.UNPAID)
     assert {bill.id for bill in unpaid.rows} == set(opens)
     [(papers, count_open)] = payments.count_bills(session, organisation_ids=[shop.company.id]).values()

@@ -233,7 +233,7 @@ def test_nothing_owed_is_no_invoice(session: Session, shop: Shop) -> None:
 
 
 def sell(session: Session, shop: Shop, *, means: PaymentMeansCode = PaymentMeansCode.CASH, **over: Any) -> Invoice:
-    found = over.pop("owed", None) or owed(session, shop, user_id=shop.world.alice.id)
+    found = over.pop("owed", None) or owed(session, shop, user_ids=[shop.world.alice.id])
     facts = {"actor": shop.world.bob, "judge": accept_all, "now": LATER, "user": shop.world.alice, **over}
     return tabs.sell(session, seller=shop.seller, owed=found, means=means, **facts)
 
@@ -248,7 +248,7 @@ def test_what_is_used_for_an_organisation_is_not_the_members_to_pay(session: Ses
     stay(session, shop, room=room)
     own = stay(session, shop, room=room, start=START + 3 * HOUR, organisation_id=None)
 
-    assert [each.id for each in owed(session, shop, user_id=shop.world.alice.id)] == [own.id]
+    assert [each.id for each in owed(session, shop, user_ids=[shop.world.alice.id])] == [own.id]
     assert own.id not in [
         each.id for tab in tabs.list_tabs(session, seller=shop.seller, now=LATER) for each in tab.owed
     ]
@@ -269,7 +269,7 @@ def test_a_member_pays_a_print_and_a_booking_in_cash_and_every_judge_accepts(
         PaymentMeansCode.CASH: invoice.total_cents,
         PaymentMeansCode.CARD: 0,
     }
-    assert owed(session, shop, user_id=shop.world.alice.id) == []
+    assert owed(session, shop, user_ids=[shop.world.alice.id]) == []
 
 
 def test_a_sale_at_the_desk_is_in_the_days_e_reporting(session: Session, shop: Shop, at_home: None) -> None:
@@ -309,7 +309,7 @@ def test_prepaid_credit_pays_at_the_desk_as_far_as_it_goes(session: Session, sho
 
 def test_a_sale_at_the_desk_is_refused_with_its_reason(session: Session, shop: Shop) -> None:
     stay(session, shop, organisation_id=None)
-    found = owed(session, shop, user_id=shop.world.alice.id)
+    found = owed(session, shop, user_ids=[shop.world.alice.id])
     with pytest.raises(tabs.BuyerAddressMissing):
         sell(session, shop)
     tabs.save_address(session, user=shop.world.alice, address=make_buyer().address, now=NOW)
@@ -329,7 +329,7 @@ def test_a_person_never_pays_more_than_the_prices_shown(session: Session, shop: 
         booked = stay(session, shop, room=room, start=START + n * 2 * HOUR, hours=1, organisation_id=None)
         session.execute(text("UPDATE bookings SET net_cents = :n WHERE id = :id"), {"n": net_cents, "id": booked.id})
         session.refresh(booked)
-    shown = sum(each.promised_cents for each in owed(session, shop, user_id=shop.world.alice.id))
+    shown = sum(each.promised_cents for each in owed(session, shop, user_ids=[shop.world.alice.id]))
     invoice = sell(session, shop, judge=real_judge)
 
     assert shown == 3 * 374

@@ -93,12 +93,31 @@ def test_a_bank_line_that_fits_no_invoice_is_shown_and_matched_by_hand(
     assert "VIR DUPONT" in bob.get("/staff/money").text
 
     url = f"/staff/money/{shop.seller.id}/lines/{line.id}/confirm"
-    answer = bob.post(url, {"invoice_id": str(bill.id)})
+    wrong = bob.post(url, {"number": "F2026-99999"})
+    assert wrong.status_code == 422
+    assert "No invoice has this number." in wrong.text
+    answer = bob.post(url, {"number": bill.number.lower()})
     assert answer.status_code == 303
     assert message_of(answer) == f"Payment of {bill.number} saved."
     assert payments.open_cents(session, invoice=bill) == bill.total_cents - 1200
     assert payments.open_cents(session, invoice=other) == other.total_cents
     assert "VIR DUPONT" not in bob.get("/staff/money").text.partition("Unpaid invoices")[0]
+
+
+def test_bank_lines_come_in_pages_of_one_seller(session: Session, shop: Shop, bob: Browser) -> None:
+    bills = [issue(session, shop) for _ in range(2)]
+    movements = [Movement(booked_on=TODAY, cents=bill.total_cents, text=bill.number) for bill in bills]
+    movements += [Movement(booked_on=TODAY, cents=n, text=f"VIR {n}") for n in (1, 2)]
+    payments.import_lines(session, seller=shop.seller, lines=movements, actor=None, now=NOW)
+    first = bob.get("/staff/money?limit=3").text
+    address = re.findall(r'href="([^"]+)" rel="next"', first)[0].replace("&amp;", "&")
+    second = bob.get(address).text
+
+    assert f"seller={shop.seller.id}" in address
+    assert ("VIR 1" in first, "VIR 2" in first) == (True, False)
+    assert ("VIR 1" in second, "VIR 2" in second) == (False, True)
+    assert 'rel="prev"' in second
+    assert bob.get("/staff/money?cursor=x").status_code == 422
 
 
 @pytest.mark.parametrize("why", ["nothing read", "not csv"])

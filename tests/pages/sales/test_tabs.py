@@ -1,5 +1,6 @@
 """The pages of tabs and of the desk: invoiced and paid without JavaScript, mistakes beside their fields, staff only."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,10 @@ from sqlalchemy.orm import Session
 from api.domain.billing import organisations, platform
 from api.domain.billing.invoices import Invoice
 from api.domain.people.accounts import BuyingRight, User
-from tests.world import NOW, make_user
+from tests.world import HOUR, NOW, make_user
 from tests.world.billing import PAST, Shop, issue, join, make_room, stay
 from tests.world.browsers import Browser
+from tests.world.multiply import multiply
 
 ADDRESS = {"street": "1 rue des Essais", "postcode": "48000", "city": "Mende"}
 
@@ -48,6 +50,37 @@ def test_a_person_pays_what_is_ticked(session: Session, bob: Browser, alice: Bro
     assert invoice.number in own
     assert f"Réservation n° {both[1].id}" in own
     assert "1 rue des Essais" in bob.get(page).text
+
+
+def test_tabs_and_the_till_come_in_pages_of_one_seller(session: Session, bob: Browser, shop: Shop, room: Any) -> None:
+    world = shop.world
+    companies, people = (shop.company, world.acme), (world.alice, world.charlie)
+    for n, (company, person) in enumerate(zip(companies, people, strict=True)):
+        start = PAST + 4 * n * HOUR
+        stay(session, shop, room=room, start=start, organisation_id=company.id, user=person)
+        stay(session, shop, room=room, start=start + 2 * HOUR, organisation_id=None, user=person)
+    for path, names in (("/staff/tabs", companies), ("/staff/till", people)):
+        first, last = sorted(names, key=lambda each: each.id)
+        page = bob.get(f"{path}?limit=1").text
+        address = re.findall(r'href="([^"]+)" rel="next"', page)[0].replace("&amp;", "&")
+        following = bob.get(address).text
+
+        assert address.startswith(f"{path}?")
+        assert f"seller={shop.seller.id}" in address
+        assert (f">{first.name}<" in page, f">{last.name}<" in page) == (True, False)
+        assert (f">{first.name}<" in following, f">{last.name}<" in following) == (False, True)
+
+
+def test_a_list_that_a_refused_form_draws_leads_to_pages_that_are_there(
+    session: Session, bob: Browser, shop: Shop, room: Any
+) -> None:
+    booked = stay(session, shop, room=room, start=PAST)
+    companies = multiply(session, shop.company, 51, slug="'c' || n", name="'Maison ' || n")
+    multiply(session, booked, 51, organisation_id=companies)
+    refused = bob.post(f"/staff/tabs/{shop.seller.id}/bill", {"organisation_id": "0"}).text
+    address = re.findall(r'href="([^"]+)" rel="next"', refused)[0].replace("&amp;", "&")
+
+    assert bob.get(address).status_code == 200
 
 
 def test_credit_that_is_too_small_is_told_on_the_page(session: Session, bob: Browser, shop: Shop, room: Any) -> None:

@@ -10,7 +10,7 @@ from api.domain.sales import tabs
 from tests.world import HOUR, NOW, make_user
 from tests.world.billing import ADDRESS, PAST, Shop, make_room, stay
 from tests.world.documents import make_buyer
-from tests.world.programs import Programs
+from tests.world.programs import Program, Programs
 from tests.world.sales import print_for
 
 
@@ -24,7 +24,7 @@ def test_a_tab_is_billed_by_parts_and_each_part_once(
 ) -> None:
     bob, url = program(shop.world.bob), f"/sellers/{shop.seller.id}/tabs"
     first, second = (stay(session, shop, room=room, start=PAST + n * 3 * HOUR) for n in range(2))
-    (tab,) = bob("GET", url).json()
+    (tab,) = bob("GET", url).json()["items"]
     assert [each["id"] for each in tab["owed"]] == [first.id, second.id]
     body = {"organisation_id": shop.company.id, "booking_ids": [second.id]}
     made = [bob("POST", f"{url}/bill", json=body) for _ in range(2)]
@@ -34,7 +34,7 @@ def test_a_tab_is_billed_by_parts_and_each_part_once(
     assert bob("GET", f"/invoices/{made[0].json()['id']}/sources/list").json() == [f"booking:{second.id}"]
     rest = bob("POST", f"{url}/bill", json={"organisation_id": shop.company.id, "purchase_order": "BC-1"}).json()
     assert rest["net_cents"] == 2500
-    assert bob("GET", url).json() == []
+    assert bob("GET", url).json() == {"items": [], "next": None}
 
 
 def test_the_same_key_bills_once_and_answers_twice(session: Session, program: Programs, shop: Shop, room: Any) -> None:
@@ -52,7 +52,7 @@ def test_money_is_taken_at_the_desk_with_an_address_asked_once(
     bob, alice = program(shop.world.bob), shop.world.alice
     stay(session, shop, room=room, start=PAST, organisation_id=None)
     job = print_for(session, shop)
-    owed = bob("GET", f"/sellers/{shop.seller.id}/owed", params={"user_id": alice.id}).json()
+    owed = bob("GET", f"/sellers/{shop.seller.id}/owed", params={"user_id": alice.id}).json()["items"]
     assert [(each["what"], each["net_cents"]) for each in owed] == [("booking", 2500), ("job", job.net_cents)]
     url, body = f"/sellers/{shop.seller.id}/sales", {"user_id": alice.id, "means": "cash", "job_ids": [job.id]}
     missing = bob("POST", url, json=body)
@@ -64,6 +64,32 @@ def test_money_is_taken_at_the_desk_with_an_address_asked_once(
     till = bob("GET", f"/sellers/{shop.seller.id}/till").json()
     assert till == {"cash_cents": paid["total_cents"], "card_cents": 3000}
     assert {each["id"] for each in program(alice)("GET", "/invoices").json()["items"]} == {paid["id"], other["id"]}
+
+
+def test_tabs_and_what_a_person_owes_come_in_pages(session: Session, program: Programs, shop: Shop, room: Any) -> None:
+    bob, alice = program(shop.world.bob), shop.world.alice
+    job = print_for(session, shop)
+    own = [stay(session, shop, room=room, start=PAST + n * 2 * HOUR, organisation_id=None).id for n in range(2)]
+    stay(session, shop, room=room, start=PAST + 4 * HOUR)
+    stay(session, shop, room=room, start=PAST + 6 * HOUR, organisation_id=shop.world.acme.id, user=shop.world.charlie)
+    owed, tab = [
+        read_pages(bob, f"/sellers/{shop.seller.id}/{path}limit=1") for path in (f"owed?user_id={alice.id}&", "tabs?")
+    ]
+
+    assert [(each["what"], each["id"]) for each in owed] == [("booking", own[0]), ("booking", own[1]), ("job", job.id)]
+    assert [each["organisation_id"] for each in tab] == sorted([shop.company.id, shop.world.acme.id])
+
+
+def read_pages(program: Program, url: str) -> list[dict[str, Any]]:
+    """The items of a list whose pages hold one each."""
+    items, cursor = [], ""
+    while True:
+        page = program("GET", f"{url}{cursor}").json()
+        (item,) = page["items"]
+        items.append(item)
+        if page["next"] is None:
+            return items
+        cursor = f"&cursor={page['next']}"
 
 
 def test_a_wrong_address_and_a_changed_total_are_told(

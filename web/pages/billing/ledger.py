@@ -125,6 +125,6 @@ def _read_books(session: Session, seller: Seller, on: date, now: datetime) -> di
         "closing": any(
             row.kind is RequestKind.CLOSING for row, _ in money_requests.list_pending(session, seller=seller, now=now)
         ),
-        "late": len(dunning.list_overdue(session, seller=seller, on=on)),
+        "late": payments.count_open(session, seller_id=seller.id, due_before=on),
         "consumers": invoices.list_consumer_totals(session, seller_id=seller.id, start=month_start, end=month_end),
     }

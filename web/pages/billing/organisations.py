@@ -30,6 +30,8 @@ router = APIRouter(include_in_schema=False)
 
 # Quotes and orders on the page of an organisation; the rest is in the list of each.
 RECENT = 20
+# Of the account with each seller; all are in the API.
+MOST_LINES = 200
 
 
 @router.get("/org")
@@ -276,7 +278,7 @@ def _read_purchases(
     balances = payments.read_balances(session, bills=bills.rows)
     party = party_code(organisation_id=row.id, user_id=None)
     statements = [
-        (seller, ledger.list_statement_lines(session, seller_id=seller.id, party=party))
+        (seller, ledger.read_statement(session, seller_id=seller.id, party=party, window=PageWindow(MOST_LINES)))
         for seller in list_sellers(session)
     ]
     recent_quotes = quotes.list_quotes(session, user=user, organisation_id=row.id, window=recent)
@@ -288,5 +290,5 @@ def _read_purchases(
         "links": links_of(reader, bills),
         "more_quotes": recent_quotes.next is not None,
         "more_orders": recent_orders.next is not None,
-        "statements": [(seller, lines) for seller, lines in statements if lines],
+        "statements": [(seller, lines) for seller, lines in statements if lines.rows],
     }

@@ -6,16 +6,19 @@ from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
 
 from api.adapters.bank import MOST_BYTES, NotAStatement, read_statement
-from api.deps import CurrentUser, DbSession
+from api.deps import CurrentUser, DbSession, Paging
 from api.domain.billing import invoices, payments
+from api.domain.billing.invoices import Invoice
 from api.domain.billing.payments import MatchQuality, PaymentMeans
 from api.domain.billing.sellers import Seller, get_seller, list_sellers, today
-from api.domain.core.errors import NotFound
-from api.domain.core.paging import PageWindow
+from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.paging import FIRST_PAGE, PageWindow
+from api.domain.people.accounts import User
 from api.domain.sales import quotes
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import MoneyReader, site_ids
+from web.paging import links_of
 from web.price_form import read_cents
 from web.render import PageReader
 from web.states import State
@@ -36,18 +39,36 @@ FITS = {
 DESK = {PaymentMeans.TRANSFER: N_("Transfer"), PaymentMeans.CASH: N_("Cash"), PaymentMeans.CARD: N_("Card")}
 
 
+class NumberUnknown(Invalid):
+    """No invoice has this number."""
+
+    field = "number"
+
+
 @router.get("/staff/money")
-def money_page(reader: MoneyReader, session: DbSession, user: CurrentUser) -> Response:
-    return _draw(reader, session, user, Form(reader.request))
+def money_page(
+    reader: MoneyReader, session: DbSession, user: CurrentUser, window: Paging, seller: int | None = None
+) -> Response:
+    return _draw(reader, session, user, Form(reader.request), seller_id=seller, window=window)
 
 
-def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *, status: int = 200) -> Response:
-    sellers = list_sellers(session, user=user)
+def _draw(
+    reader: PageReader,
+    session: Session,
+    user: CurrentUser,
+    form: Form,
+    *,
+    seller_id: int | None = None,
+    window: PageWindow = FIRST_PAGE,
+    status: int = 200,
+) -> Response:
+    """All sellers with their first bank lines; with `seller_id`, one with those in this window."""
+    sellers = [each for each in list_sellers(session, user=user) if seller_id in (None, each.id)]
     return reader.page(
         "billing/payments.html",
         status=status,
         form=form,
-        books=[_read_books(session, seller, reader) for seller in sellers],
+        books=[_read_books(session, seller, reader, window) for seller in sellers],
         has_seller=bool(sellers) or bool(list_sellers(session)),
         waiting=quotes.count_waiting(session, site_ids=site_ids(reader), now=reader.now),
         fits=FITS,
@@ -55,23 +76,22 @@ def _draw(reader: PageReader, session: Session, user: CurrentUser, form: Form, *
     )
 
 
-def _read_books(session: Session, seller: Seller, reader: PageReader) -> dict[str, object]:
+def _read_books(session: Session, seller: Seller, reader: PageReader, window: PageWindow) -> dict[str, object]:
     """What the section of one seller shows; `late` are days by the id of the invoice."""
-    open_invoices = payments.list_open(session, seller_id=seller.id)
-    lines = payments.list_new_bank_lines(session, seller_id=seller.id)
-    proposals = payments.match_lines(lines, open_invoices)
+    open_invoices = payments.list_open(session, seller_id=seller.id, limit=SHOWN_OPEN)
+    lines = payments.list_new_bank_lines(session, seller_id=seller.id, window=window)
+    proposals = payments.propose_matches(session, seller=seller, lines=lines)
     proposed, on = {each.line.id for each in proposals}, today(reader.now)
     return {
         "seller": seller,
-        "open": [(bill, cents, bill.document.buyer.name) for bill, cents in open_invoices[:SHOWN_OPEN]],
-        "open_count": len(open_invoices),
+        "open": [(bill, cents, bill.document.buyer.name) for bill, cents in open_invoices],
+        "open_count": payments.count_open(session, seller_id=seller.id),
         "late": {bill.id: (on - bill.due_on).days for bill, _ in open_invoices if bill.due_on < on},
-        # Once for all lines: the name of a buyer stands in the frozen document, which is slow to read.
-        "choices": [(bill.id, bill.number, cents) for bill, cents in open_invoices],
         "recent": invoices.list_invoices(session, seller_id=seller.id, window=PageWindow(10)).rows,
         "proposals": proposals,
         # For which we have no guess: a person finds the invoice.
         "unmatched": [line for line in lines if line.id not in proposed],
+        "links": links_of(reader, lines, "/staff/money", seller=seller.id),
         "chain": invoices.find_chain_check(session, seller_id=seller.id),
     }
 
@@ -102,7 +122,7 @@ def match(
     message, number = N_("Bank line ignored."), ""
     with trying(session, form):
         if verb == "confirm":
-            invoice = invoices.get_invoice(session, form.int("invoice_id"), user=user)
+            invoice = _read_invoice(session, seller, user, form)
             payments.confirm_match(session, line=line, invoice=invoice, actor=user, now=reader.now)
             message, number = N_("Payment of {number} saved."), invoice.number
         elif verb == "ignore":
@@ -112,6 +132,16 @@ def match(
     if form.errors:
         return _draw(reader, session, user, form, status=form.status)
     return reader.to("/staff/money", message, number=number)
+
+
+def _read_invoice(session: Session, seller: Seller, user: User, form: Form) -> Invoice:
+    """The one that was proposed, by its id, or the one whose number was typed."""
+    if not form["number"]:
+        return invoices.get_invoice(session, form.int("invoice_id"), user=user)
+    invoice = invoices.find_invoice(session, seller_id=seller.id, number=form["number"])
+    if invoice is None:
+        raise NumberUnknown()
+    return invoice
 
 
 @router.post("/staff/money/invoices/{invoice_id}/pay")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from collections import defaultdict
 
 from fastapi import APIRouter, Response
 from sqlalchemy.orm import Session
@@ -25,7 +25,6 @@ from api.domain.core.paging import FIRST_PAGE, PageWindow
 from api.domain.people import accounts
 from api.domain.people.accounts import Organisation, User
 from api.domain.sales import tabs
-from api.domain.sales.tabs import Owed
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff_only import StaffReader
@@ -42,37 +41,68 @@ MEANS = {
 
 
 @router.get("/staff/tabs")
-def tabs_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
-    return _draw_tabs(reader, session, user, Form(reader.request))
+def tabs_page(
+    reader: StaffReader, session: DbSession, user: CurrentUser, window: Paging, seller: int | None = None
+) -> Response:
+    return _draw_tabs(reader, session, user, Form(reader.request), seller_id=seller, window=window)
 
 
-def _draw_tabs(reader: PageReader, session: Session, user: User, form: Form, *, status: int = 200) -> Response:
+def _draw_tabs(
+    reader: PageReader,
+    session: Session,
+    user: User,
+    form: Form,
+    *,
+    seller_id: int | None = None,
+    window: PageWindow = FIRST_PAGE,
+    status: int = 200,
+) -> Response:
+    """The first tabs of every seller; with `seller_id`, those of one in this window."""
     return reader.page(
         "sales/tabs.html",
         status=status,
         form=form,
-        books=[_book(session, seller, user, reader) for seller in list_till_sellers(session, user=user)],
+        books=[
+            _list_tabs(session, seller, user, reader, window) | _list_refusals(session, seller, user)
+            for seller in _list_sellers(session, user, seller_id)
+        ],
     )
 
 
-def _book(session: Session, seller: Seller, user: User, reader: PageReader) -> dict[str, object]:
-    # Of the whole seller, so for who handles its money; what can be invoiced is that of one's own places.
-    handles = may_handle_money(session, user=user, seller_id=seller.id)
-    refused = tabs.list_refused(session, seller_id=seller.id) if handles else []
+def _list_sellers(session: Session, user: User, seller_id: int | None) -> list[Seller]:
+    """A cursor is about one list, so its address names the seller; a stranger's is as one that is not there."""
+    sellers = list_till_sellers(session, user=user)
+    return [each for each in sellers if seller_id in (None, each.id)]
+
+
+def _list_tabs(
+    session: Session, seller: Seller, user: User, reader: PageReader, window: PageWindow
+) -> dict[str, object]:
+    """What can be invoiced of one's own places."""
     site_ids = list_till_site_ids(session, user=user, seller=seller)
-    shown = tabs.list_tabs(session, seller=seller, now=reader.now, site_ids=site_ids)
-    buyers = accounts.map_organisations(
-        session, ids={tab.organisation_id for tab in shown} | {row.organisation_id for row in refused}
-    )
+    page = tabs.list_customers(session, seller=seller, now=reader.now, site_ids=site_ids, window=window)
+    names = {each.id: each for each in page}
+    shown = tabs.list_tabs(session, seller=seller, now=reader.now, organisation_ids=list(names), site_ids=site_ids)
     centres = organisations.map_cost_centres(session, ids={tab.cost_centre_id for tab in shown})
     return {
         "seller": seller,
         "tabs": [
-            {"tab": tab, "organisation": buyers[tab.organisation_id], "centre": centres.get(tab.cost_centre_id)}
+            {"tab": tab, "organisation": names[tab.organisation_id], "centre": centres.get(tab.cost_centre_id)}
             for tab in shown
         ],
-        "refused": [(buyers[row.organisation_id], row) for row in refused],
-        "troubles": platform.list_troubles(session, seller_id=seller.id) if handles else [],
+        "links": links_of(reader, page, "/staff/tabs", seller=seller.id),
+    }
+
+
+def _list_refusals(session: Session, seller: Seller, user: User) -> dict[str, object]:
+    """What could not be invoiced or sent: of the whole seller, so for who handles its money."""
+    if not may_handle_money(session, user=user, seller_id=seller.id):
+        return {"refused": [], "troubles": []}
+    refused = tabs.list_refused(session, seller_id=seller.id)
+    names = accounts.map_organisations(session, ids={row.organisation_id for row in refused})
+    return {
+        "refused": [(names[row.organisation_id], row) for row in refused],
+        "troubles": platform.list_troubles(session, seller_id=seller.id),
     }
 
 
@@ -105,25 +135,30 @@ def bill(reader: StaffReader, session: DbSession, user: CurrentUser, seller_id: 
 
 
 @router.get("/staff/till")
-def till_page(reader: StaffReader, session: DbSession, user: CurrentUser) -> Response:
+def till_page(
+    reader: StaffReader, session: DbSession, user: CurrentUser, window: Paging, seller: int | None = None
+) -> Response:
     """Who owes something for themselves, and what came in today."""
-    return reader.page(
-        "sales/till.html", books=[_till(session, each, user, reader) for each in list_till_sellers(session, user=user)]
-    )
+    books = [_till(session, each, user, reader, window) for each in _list_sellers(session, user, seller)]
+    return reader.page("sales/till.html", books=books)
 
 
-def _till(session: Session, seller: Seller, user: User, reader: PageReader) -> dict[str, object]:
+def _till(session: Session, seller: Seller, user: User, reader: PageReader, window: PageWindow) -> dict[str, object]:
     site_ids = list_till_site_ids(session, user=user, seller=seller)
-    owed = tabs.list_owed(session, seller=seller, now=reader.now, site_ids=site_ids)
-    # Sorted by person, because groupby joins neighbours only.
-    own = sorted((each for each in owed if each.organisation_id is None), key=lambda each: each.user_id)
-    people = [(rows[0], sum(each.promised_cents for each in rows)) for rows in _by_person(own)]
+    page = tabs.list_debtors(session, seller=seller, now=reader.now, site_ids=site_ids, window=window)
+    owed = tabs.list_owed(
+        session, seller=seller, now=reader.now, user_ids=[each.id for each in page], site_ids=site_ids
+    )
+    sums = defaultdict[int, int](int)
+    for each in owed:
+        sums[each.user_id] += each.promised_cents
     cents = tabs.till_cents(session, seller=seller, on=today(reader.now))
-    return {"seller": seller, "people": people, "till": [(MEANS[means], cents[means]) for means in cents]}
-
-
-def _by_person(owed: list[Owed]) -> list[list[Owed]]:
-    return [list(rows) for _, rows in groupby(owed, key=lambda each: each.user_id)]
+    return {
+        "seller": seller,
+        "people": [(person, sums[person.id]) for person in page if person.id in sums],
+        "links": links_of(reader, page, seller=seller.id),
+        "till": [(MEANS[means], cents[means]) for means in cents],
+    }
 
 
 @router.get("/staff/till/{seller_id}/{user_id}")
@@ -136,7 +171,7 @@ def _draw_person(
     reader: PageReader, session: Session, user: User, seller: Seller, person: User, form: Form, *, status: int = 200
 ) -> Response:
     site_ids = list_till_site_ids(session, user=user, seller=seller)
-    owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id, site_ids=site_ids)
+    owed = tabs.list_owed(session, seller=seller, now=reader.now, user_ids=[person.id], site_ids=site_ids)
     return reader.page(
         "sales/sale.html",
         status=status,
@@ -161,7 +196,7 @@ def sell(
         if form["street"] or tabs.find_address(session, user=person) is None:
             tabs.save_address(session, user=person, address=_address(form), now=reader.now)
         site_ids = list_till_site_ids(session, user=user, seller=seller)
-        owed = tabs.list_owed(session, seller=seller, now=reader.now, user_id=person.id, site_ids=site_ids)
+        owed = tabs.list_owed(session, seller=seller, now=reader.now, user_ids=[person.id], site_ids=site_ids)
         number = tabs.sell(
             session,
             seller=seller,
@@ -189,7 +224,7 @@ def own_page(reader: Reader, session: DbSession, user: CurrentUser, window: Pagi
     owed = [
         each
         for seller in list_sellers(session)
-        for each in tabs.list_owed(session, seller=seller, now=reader.now, user_id=user.id)
+        for each in tabs.list_owed(session, seller=seller, now=reader.now, user_ids=[user.id])
     ]
     bills = invoices.list_invoices(session, user_id=user.id, window=window)
     companies = accounts.list_organisations(session, user=user)
@@ -229,7 +264,7 @@ def _draw_bookings(
         form=form,
         row=row,
         bookings=[(booking, chosen.get(booking.id)) for booking in page],
-        links=links_of(reader, page),
+        links=links_of(reader, page, f"/org/{row.slug}/bookings"),
         centres=organisations.list_cost_centres(session, organisation=row),
         may_buy=accounts.may_buy_for(session, user=user, organisation_id=row.id),
     )

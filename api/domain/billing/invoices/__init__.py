@@ -28,6 +28,7 @@ from api.domain.billing.invoices.reporting import list_consumer_totals as list_c
 from api.domain.billing.invoices.table import ClosedPeriod as ClosedPeriod
 from api.domain.billing.invoices.table import Invoice as Invoice
 from api.domain.billing.invoices.table import closed_until as closed_until
+from api.domain.billing.invoices.table import find_invoice as find_invoice
 from api.domain.billing.invoices.table import get_invoice as get_invoice
 from api.domain.billing.invoices.table import list_chain_breaks as list_chain_breaks
 from api.domain.billing.invoices.table import list_invoices as list_invoices

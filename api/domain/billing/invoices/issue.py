@@ -283,7 +283,7 @@ def credit(
 
 def _lock_earlier_notes(session: Session, invoice: Invoice) -> list[Document]:
     # Two clerks at once: the second waits, and then counts the credit note of the first among the earlier ones.
-    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update())
+    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update(key_share=True))
     return [note.document for note in list_credit_notes(session, invoice=invoice)]
 
 

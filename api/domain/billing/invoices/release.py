@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import String, cast, select, update
+from sqlalchemy import String, cast, exists, select, update
 from sqlalchemy.orm import Session
 
 from api.domain.billing.invoices.table import Invoice
@@ -78,11 +78,12 @@ def require_released(invoice: Invoice) -> tuple[str, str]:
 def list_unreleased(session: Session, *, now: datetime, older_than: timedelta = timedelta(minutes=1)) -> list[int]:
     """Ids of invoices that were issued a while ago and have no document: their step was lost."""
     # Those that were blocked once wait for a person: drawn again each minute they would fail each minute.
-    blocked = select(Change.noun_id).where(Change.noun == "invoice", Change.verb == "blocked")
+    noun_id = cast(Invoice.id, String)  # text, for every noun
+    blocked = exists().where(Change.noun == "invoice", Change.noun_id == noun_id, Change.verb == "blocked")
     query = select(Invoice.id).where(
         Invoice.pdf_key.is_(None),
         Invoice.issued_at < now - older_than,
-        cast(Invoice.id, String).not_in(blocked),  # `noun_id` is text, for every noun
+        ~blocked,
     )
     return list(session.scalars(query.order_by(Invoice.id).limit(100)))
 

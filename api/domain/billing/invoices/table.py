@@ -53,6 +53,9 @@ class Invoice(Base):
         Index("ix_invoices_seller_id_id", "seller_id", "id"),
         Index("ix_invoices_original_id", "original_id"),
         Index("ix_invoices_seller_id_issued_on", "seller_id", "issued_on"),
+        # What the background looks for each minute: invoices without a document, and those released lately.
+        Index("ix_invoices_unreleased", "id", postgresql_where=text("pdf_key IS NULL")),
+        Index("ix_invoices_released_at", "released_at"),
     )
 
     id: Mapped[Id]
@@ -168,6 +171,12 @@ def get_invoice(session: Session, invoice_id: int, *, user: User) -> Invoice:
     if invoice is None or not _may_see(session, user, invoice):
         raise NotFound()
     return invoice
+
+
+def find_invoice(session: Session, *, seller_id: int, number: str) -> Invoice | None:
+    """By the number as it is printed, in either case. The caller checks the right to see it."""
+    query = select(Invoice).where(Invoice.seller_id == seller_id, Invoice.number == number.strip().upper())
+    return session.scalar(query)
 
 
 def _may_see(session: Session, user: User, invoice: Invoice) -> bool:

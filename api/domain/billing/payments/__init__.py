@@ -9,11 +9,11 @@ from api.domain.billing.payments.bank import MatchQuality as MatchQuality
 from api.domain.billing.payments.bank import Movement as Movement
 from api.domain.billing.payments.bank import Proposal as Proposal
 from api.domain.billing.payments.bank import confirm_match as confirm_match
+from api.domain.billing.payments.bank import count_new_bank_lines as count_new_bank_lines
 from api.domain.billing.payments.bank import get_bank_line as get_bank_line
 from api.domain.billing.payments.bank import ignore_line as ignore_line
 from api.domain.billing.payments.bank import import_lines as import_lines
 from api.domain.billing.payments.bank import list_new_bank_lines as list_new_bank_lines
-from api.domain.billing.payments.bank import match_lines as match_lines
 from api.domain.billing.payments.bank import propose_matches as propose_matches
 from api.domain.billing.payments.online import Checkout as Checkout
 from api.domain.billing.payments.online import GatewayEvent as GatewayEvent
@@ -25,6 +25,8 @@ from api.domain.billing.payments.online import WebhookForged as WebhookForged
 from api.domain.billing.payments.online import WebhookOutcome as WebhookOutcome
 from api.domain.billing.payments.online import receive_event as receive_event
 from api.domain.billing.payments.online import save_checkout as save_checkout
+from api.domain.billing.payments.open_invoices import count_open as count_open
+from api.domain.billing.payments.open_invoices import list_open as list_open
 from api.domain.billing.payments.search import InvoiceState as InvoiceState
 from api.domain.billing.payments.search import search_invoices as search_invoices
 from api.domain.billing.payments.table import AmountWrong as AmountWrong
@@ -37,7 +39,6 @@ from api.domain.billing.payments.table import ReversedAlready as ReversedAlready
 from api.domain.billing.payments.table import SinglePurposeCredit as SinglePurposeCredit
 from api.domain.billing.payments.table import credit_balance_cents as credit_balance_cents
 from api.domain.billing.payments.table import day_totals as day_totals
-from api.domain.billing.payments.table import list_open as list_open
 from api.domain.billing.payments.table import list_payments as list_payments
 from api.domain.billing.payments.table import open_cents as open_cents
 from api.domain.billing.payments.table import pay as pay

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Payment, left_cents
+from api.domain.billing.payments.open_invoices import OpenInvoice
+from api.domain.billing.payments.table import Payment
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,9 @@ def read_balances(session: Session, *, bills: Sequence[Invoice]) -> dict[int, Ba
 
 def count_bills(session: Session, *, organisation_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """(papers, those of them with something to pay) of each organisation that has any."""
-    is_open = (Invoice.kind != DocumentKind.CREDIT_NOTE) & (left_cents() > 0)
     query = (
-        select(Invoice.organisation_id, func.count(), func.count().filter(is_open))
+        select(Invoice.organisation_id, func.count(), func.count(OpenInvoice.invoice_id))
+        .outerjoin(OpenInvoice, OpenInvoice.invoice_id == Invoice.id)
         .where(Invoice.organisation_id.in_(organisation_ids))
         .group_by(Invoice.organisation_id)
     )

@@ -9,21 +9,23 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import Payment, PaymentMeans, list_open, pay
+from api.domain.billing.payments.open_invoices import list_open_like
+from api.domain.billing.payments.table import Payment, PaymentMeans, pay
 from api.domain.billing.sellers import Seller
 from api.domain.core.base import Base, Cents, EnumText, Id, Instant, advance
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import User
 
 
@@ -59,7 +61,7 @@ class BankLine(Base):
     __tablename__ = "bank_lines"
     __table_args__ = (
         UniqueConstraint("seller_id", "fingerprint"),
-        Index("ix_bank_lines_seller_id_status", "seller_id", "status"),
+        Index("ix_bank_lines_new", "seller_id", "booked_on", "id", postgresql_where=text("status = 'new'")),
     )
 
     id: Mapped[Id]
@@ -130,18 +132,20 @@ def _fingerprint(line: Movement, occurrence: int) -> str:
     return hashlib.sha256(facts.encode()).hexdigest()
 
 
-# More than a person deals with in one sitting; each costs a look at every open invoice.
-MAX_LINES = 50
+def propose_matches(session: Session, *, seller: Seller, lines: Iterable[BankLine]) -> list[Proposal]:
+    """The best guess for each of these lines; a line without one is left to the clerk."""
+    lines = list(lines)
+    # Which of the open invoices these lines can be about is asked of the database: they may be thousands.
+    open_invoices = list_open_like(
+        session,
+        seller_id=seller.id,
+        texts=[re.sub(r"[^a-z0-9]", "", _plain(line.text)) for line in lines],
+        amounts=[line.cents for line in lines],
+    )
+    return _match(lines, open_invoices)
 
 
-def propose_matches(session: Session, *, seller: Seller) -> list[Proposal]:
-    """The best guess for each new line; a line without one is left to the clerk."""
-    lines = list_new_bank_lines(session, seller_id=seller.id)
-    return match_lines(lines, list_open(session, seller_id=seller.id))
-
-
-def match_lines(lines: Sequence[BankLine], open_invoices: Sequence[tuple[Invoice, int]]) -> list[Proposal]:
-    """The same of these lines and (invoice, open cents), without asking the database."""
+def _match(lines: list[BankLine], open_invoices: list[tuple[Invoice, int]]) -> list[Proposal]:
     amounts = Counter(cents for _, cents in open_invoices)
     proposals = []
     for line in lines:
@@ -162,14 +166,23 @@ def _mentions(text: str, number: str) -> bool:
     """Whether a bank's text names an invoice: F2026-00042 is in "VIR F202600042 MERCI", but not in "F2026000421"."""
     # Banks drop hyphens, put blanks in their place and change case.
     pattern = r"[^a-z0-9]?".join(map(re.escape, re.sub(r"[^a-z0-9]", "", number.lower())))
-    plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
-    return re.search(rf"(?<![a-z0-9]){pattern}(?!\d)", plain) is not None
+    return re.search(rf"(?<![a-z0-9]){pattern}(?!\d)", _plain(text)) is not None
 
 
-def list_new_bank_lines(session: Session, *, seller_id: int) -> list[BankLine]:
-    """What waits for a person, the oldest first; at most MAX_LINES, the next follow when these are dealt with."""
+def _plain(text: str) -> str:
+    """In lower case and without accents."""
+    return unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
+
+
+def list_new_bank_lines(session: Session, *, seller_id: int, window: PageWindow = FIRST_PAGE) -> Page[BankLine]:
+    """What waits for a person, the oldest first."""
     query = select(BankLine).where(BankLine.seller_id == seller_id, BankLine.status == LineStatus.NEW)
-    return list(session.scalars(query.order_by(BankLine.booked_on, BankLine.id).limit(MAX_LINES)))
+    return read_page(session, query, window=window, id=BankLine.id, at=BankLine.booked_on, newest_first=False)
+
+
+def count_new_bank_lines(session: Session, *, seller_id: int) -> int:
+    query = select(func.count()).where(BankLine.seller_id == seller_id, BankLine.status == LineStatus.NEW)
+    return session.scalar(query) or 0
 
 
 def get_bank_line(session: Session, line_id: int, *, seller: Seller) -> BankLine:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from api.domain.billing.facturx import DocumentKind
 from api.domain.billing.invoices import Invoice
-from api.domain.billing.payments.table import left_cents
+from api.domain.billing.payments.open_invoices import OpenInvoice
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Organisation, User
 
@@ -46,15 +46,16 @@ def search_invoices(
 
 def _stands(state: InvoiceState, on: date) -> list[ColumnElement[bool]]:
     is_note = Invoice.kind == DocumentKind.CREDIT_NOTE
+    is_open = exists().where(OpenInvoice.invoice_id == Invoice.id)
     match state:
         case InvoiceState.CREDIT_NOTE:
             return [is_note]
         case InvoiceState.PAID:
-            return [~is_note, left_cents() <= 0]
+            return [~is_note, ~is_open]
         case InvoiceState.LATE:
-            return [~is_note, Invoice.due_on < on, left_cents() > 0]
+            return [is_open.where(OpenInvoice.due_on < on)]
         case InvoiceState.UNPAID:
-            return [~is_note, left_cents() > 0]
+            return [is_open]
 
 
 def _named(session: Session, text: str) -> ColumnElement[bool]:

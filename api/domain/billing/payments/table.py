@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ColumnElement, ForeignKey, Index, String, case, func, select
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column, relationship
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, case, func, select
+from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.billing import ledger
 from api.domain.billing.facturx import DocumentKind
@@ -105,17 +105,12 @@ def open_cents(session: Session, *, invoice: Invoice) -> int:
     # The amounts of a credit note are positive, but nobody has to pay them.
     if invoice.kind is DocumentKind.CREDIT_NOTE:
         return 0
-    return int(session.scalars(select(left_cents()).where(Invoice.id == invoice.id)).one())
-
-
-def left_cents() -> ColumnElement[int]:
-    """What is still to pay of the invoice of a row: as `open_cents`, in SQL."""
-    notes = aliased(Invoice)
-    credited = select(func.coalesce(func.sum(notes.total_cents), 0)).where(
-        notes.original_id == Invoice.id, notes.kind == DocumentKind.CREDIT_NOTE
+    credited = select(func.coalesce(func.sum(Invoice.total_cents), 0)).where(
+        Invoice.original_id == invoice.id, Invoice.kind == DocumentKind.CREDIT_NOTE
     )
-    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == Invoice.id)
-    return Invoice.due_cents - credited.scalar_subquery() - paid.scalar_subquery()
+    paid = select(func.coalesce(func.sum(Payment.cents), 0)).where(Payment.invoice_id == invoice.id)
+    sums = select(credited.scalar_subquery() + paid.scalar_subquery())
+    return invoice.due_cents - int(session.scalars(sums).one())
 
 
 def require_open(session: Session, *, invoice: Invoice) -> int:
@@ -124,27 +119,6 @@ def require_open(session: Session, *, invoice: Invoice) -> int:
     if cents <= 0:
         raise NothingOpen(number=invoice.number)
     return cents
-
-
-def list_open(session: Session, *, seller_id: int) -> list[tuple[Invoice, int]]:
-    """(invoice, open cents) of the invoices with something open, the first to fall due first."""
-    # The sums of `open_cents`, for all invoices of a seller in one statement.
-    notes = (
-        select(Invoice.original_id.label("invoice_id"), func.sum(Invoice.total_cents).label("cents"))
-        .where(Invoice.kind == DocumentKind.CREDIT_NOTE)
-        .group_by(Invoice.original_id)
-        .subquery()
-    )
-    paid = select(Payment.invoice_id, func.sum(Payment.cents).label("cents")).group_by(Payment.invoice_id).subquery()
-    left = Invoice.due_cents - func.coalesce(notes.c.cents, 0) - func.coalesce(paid.c.cents, 0)
-    query = (
-        select(Invoice, left)
-        .outerjoin(notes, notes.c.invoice_id == Invoice.id)
-        .outerjoin(paid, paid.c.invoice_id == Invoice.id)
-        .where(Invoice.seller_id == seller_id, Invoice.kind != DocumentKind.CREDIT_NOTE, left > 0)
-        .order_by(Invoice.due_on, Invoice.id)
-    )
-    return [(invoice, int(cents)) for invoice, cents in session.execute(query)]
 
 
 def pay(
@@ -166,7 +140,7 @@ def pay(
     if cents <= 0:
         raise AmountWrong()
     # Of two clerks at once, the second waits here and finds what the first has left open.
-    session.execute(select(Invoice.id).where(Invoice.id == invoice.id).with_for_update(key_share=True))
+    _lock_invoice(session, invoice.id)
     left = require_open(session, invoice=invoice)
     if cents > left:
         raise MoreThanOpen(cents=cents, open_cents=left, number=invoice.number)
@@ -177,6 +151,10 @@ def pay(
     payment.organisation_id, payment.user_id = invoice.organisation_id, invoice.user_id
     _post_payment(session, payment, invoice, now)
     return _save_payment(session, payment, seller=invoice.seller, actor=actor, now=now)
+
+
+def _lock_invoice(session: Session, invoice_id: int) -> None:
+    session.execute(select(Invoice.id).where(Invoice.id == invoice_id).with_for_update(key_share=True))
 
 
 def _post_payment(session: Session, payment: Payment, invoice: Invoice, now: datetime) -> None:
@@ -270,10 +248,13 @@ def reverse(session: Session, *, payment: Payment, actor: User, now: datetime, o
     """Take a payment back that was typed wrongly or returned by the bank: a mirrored posting, dated `on`.
 
     By who handles the money, not one of their own. Raises MoneyOnly, OwnMoney, and ReversedAlready, also for a
-    reversal. Locks the payment, then the ledger's counter.
+    reversal. Locks the invoice, the payment, then the ledger's counter.
     """
     owner = {"user_id": payment.user_id, "organisation_id": payment.organisation_id}
     require_money_of_others(session, actor=actor, seller_id=payment.seller_id, **owner)
+    if payment.invoice_id is not None:
+        # First, as `pay` and `credit` do: they hold it while they wait for the counter that is taken below.
+        _lock_invoice(session, payment.invoice_id)
     # Of two clerks at once, the second waits here and finds the reversal of the first.
     session.execute(select(Payment.id).where(Payment.id == payment.id).with_for_update(key_share=True))
     if payment.cents < 0 or session.scalar(select(Payment.id).where(Payment.reverses_id == payment.id)):

@@ -35,3 +35,4 @@ from api.domain.sales.orders.table import list_ordered_jobs as list_ordered_jobs
 from api.domain.sales.orders.table import list_orders as list_orders
 from api.domain.sales.orders.table import list_promised as list_promised
 from api.domain.sales.orders.table import list_unchecked as list_unchecked
+from api.domain.sales.orders.table import select_delivered as select_delivered

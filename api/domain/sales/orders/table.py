@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 from enum import StrEnum
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Select, String, Text, UniqueConstraint, select, text
 from sqlalchemy.orm import Mapped, Session, contains_eager, joinedload, mapped_column, relationship, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -58,6 +58,8 @@ class Order(Base):
         Index("ix_orders_organisation_id_id", "organisation_id", "id"),
         Index("ix_orders_site_id_status", "site_id", "status"),
         Index("ix_orders_site_id_id", "site_id", "id"),
+        # What can be invoiced: few rows, in a table that holds all orders.
+        Index("ix_orders_delivered", "seller_id", "id", postgresql_where=text("status = 'delivered'")),
     )
 
     id: Mapped[Id]
@@ -229,14 +231,18 @@ def list_delivered(
     site_ids: Collection[int] | None = None,
 ) -> list[Order]:
     """Delivered up to and including a day, and on no invoice yet; of some sites, without them of all."""
-    query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
+    query = select_delivered(seller_id=seller_id, site_ids=site_ids)
     if until is not None:
         query = query.where(Order.delivered_on <= until)
     if organisation_ids is not None:
         query = query.where(Order.organisation_id.in_(organisation_ids))
-    if site_ids is not None:
-        query = query.where(Order.site_id.in_(site_ids))
-    return list(session.scalars(query.order_by(Order.id)))
+    return list(session.scalars(query.options(joinedload(Order.quote)).order_by(Order.id)))
+
+
+def select_delivered(*, seller_id: int, site_ids: Collection[int] | None) -> Select[Order]:
+    """The query of `list_delivered`, for who asks for a part of it."""
+    query = select(Order).where(Order.seller_id == seller_id, Order.status == OrderStatus.DELIVERED)
+    return query if site_ids is None else query.where(Order.site_id.in_(site_ids))
 
 
 def lock_order(session: Session, order: Order) -> None:

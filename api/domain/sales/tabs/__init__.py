@@ -4,6 +4,7 @@ from api.domain.sales.tabs.bill import NothingOwed as NothingOwed
 from api.domain.sales.tabs.bill import Tab as Tab
 from api.domain.sales.tabs.bill import bill as bill
 from api.domain.sales.tabs.bill import draft_bill as draft_bill
+from api.domain.sales.tabs.bill import list_customers as list_customers
 from api.domain.sales.tabs.bill import list_sources as list_sources
 from api.domain.sales.tabs.bill import list_tabs as list_tabs
 from api.domain.sales.tabs.month import bill_month as bill_month
@@ -14,6 +15,7 @@ from api.domain.sales.tabs.month import list_refused as list_refused
 from api.domain.sales.tabs.owed import BilledAlready as BilledAlready
 from api.domain.sales.tabs.owed import Owed as Owed
 from api.domain.sales.tabs.owed import OwedKind as OwedKind
+from api.domain.sales.tabs.owed import list_debtors as list_debtors
 from api.domain.sales.tabs.owed import list_owed as list_owed
 from api.domain.sales.tabs.owed import list_unbilled_bookings as list_unbilled_bookings
 from api.domain.sales.tabs.owed import map_booking_centres as map_booking_centres

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -17,12 +17,13 @@ from api.domain.billing.organisations import CostCentre, get_billable
 from api.domain.billing.sellers import Seller, get_regime, list_till_site_ids, today
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict
-from api.domain.people.accounts import User
+from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
+from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import StaffOnly
 from api.domain.sales import orders
 from api.domain.sales.orders import Order
-from api.domain.sales.tabs.owed import BilledAlready, Owed, OwedKind, list_owed
-from api.domain.sales.tabs.table import BilledItem
+from api.domain.sales.tabs.owed import BilledAlready, Owed, OwedKind, list_owed, select_due
+from api.domain.sales.tabs.table import BilledItem, UnbilledItem
 
 
 class NothingOwed(Conflict):
@@ -72,6 +73,23 @@ def list_tabs(
         if each.organisation_id is not None:  # What a person owes is paid at the till.
             _tab_of(tabs, each.organisation_id, each.cost_centre_id).owed.append(each)
     return [tabs[key] for key in sorted(tabs, key=lambda key: (key[0], key[1] or 0))]
+
+
+def list_customers(
+    session: Session,
+    *,
+    seller: Seller,
+    now: datetime,
+    site_ids: Collection[int],
+    window: PageWindow = FIRST_PAGE,
+) -> Page[Organisation]:
+    """The organisations that something may be invoiced to, in the order of their ids: `list_tabs` has their tabs."""
+    ids = union(
+        select_due(UnbilledItem.organisation_id, now=now, sites=site_ids),
+        orders.select_delivered(seller_id=seller.id, site_ids=site_ids).with_only_columns(Order.organisation_id),
+    )
+    query = select(Organisation).where(Organisation.id.in_(ids))
+    return read_page(session, query, window=window, id=Organisation.id, newest_first=False)
 
 
 def _tab_of(tabs: dict[tuple[int, int | None], Tab], organisation_id: int, cost_centre_id: int | None) -> Tab:

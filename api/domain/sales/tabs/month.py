@@ -39,9 +39,12 @@ def last_month(now: datetime) -> date:
     return (today(now).replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
-def list_due_months(session: Session, *, now: datetime) -> list[DueMonth]:
-    """The tabs of organisations with monthly terms that have no invoice for the last month."""
-    monthly = list(session.scalars(select(BillingProfile.organisation_id).where(BillingProfile.monthly)))
+def list_due_months(session: Session, *, now: datetime, organisation_id: int | None = None) -> list[DueMonth]:
+    """The tabs of organisations (or of one) with monthly terms that have no invoice for the last month."""
+    query = select(BillingProfile.organisation_id).where(BillingProfile.monthly)
+    if organisation_id is not None:
+        query = query.where(BillingProfile.organisation_id == organisation_id)
+    monthly = list(session.scalars(query))
     if not monthly:
         return []
     # Only the last month is looked at: what is older and unpaid is in its tab too.
@@ -94,7 +97,8 @@ def bill_month(
     """
     key = (seller_id, organisation_id, cost_centre_id)
     # Looked up again: the step may run late or twice.
-    due = next((due for due in list_due_months(session, now=now) if _key(due) == key), None)
+    months = list_due_months(session, now=now, organisation_id=organisation_id)
+    due = next((due for due in months if _key(due) == key), None)
     if due is None:
         return None
     seller = session.get_one(Seller, seller_id)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
@@ -17,7 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 from api.domain.billing.facturx import Line, Nature, VatCategory
 from api.domain.billing.organisations import find_membership, get_cost_centre, require_buyer
 from api.domain.billing.sellers import Seller, SellerRegime, get_regime, list_site_ids, today
-from api.domain.booking.bookings import COUNTED, Booking, BookingStatus
+from api.domain.booking.bookings import Booking, BookingStatus
 from api.domain.booking.rules import Rule
 from api.domain.core.errors import Conflict, NotFound
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
@@ -31,7 +32,7 @@ from api.domain.printing.runs import Charge as RunCost
 from api.domain.printing.runs import Run
 from api.domain.sales.orders.table import PartPrint
 from api.domain.sales.quotes.price import QUALITY_WORDS
-from api.domain.sales.tabs.table import BilledItem, BookingCostCentre
+from api.domain.sales.tabs.table import BilledItem, BookingCostCentre, UnbilledItem
 
 
 class OwedKind(StrEnum):
@@ -67,21 +68,17 @@ def list_owed(
     now: datetime,
     until: date | None = None,
     organisation_ids: Sequence[int] | None = None,
-    user_id: int | None = None,
+    user_ids: Sequence[int] | None = None,
     site_ids: Collection[int] | None = None,
 ) -> list[Owed]:
-    """By day, up to and including `until`; of some organisations, or of one person for themselves.
+    """By day, up to and including `until`; of some organisations, or of some persons for themselves.
 
     At all sites that sell through the seller, or at those of them in `site_ids`.
     """
     regime = get_regime(session, seller=seller, on=today(now))
-    sites = [each for each in list_site_ids(session, seller=seller) if site_ids is None or each in site_ids]
-    bookings = _select_bookings(now).where(
-        Booking.site_id.in_(sites), _paid_by(Booking.organisation_id, Booking.user_id, organisation_ids, user_id)
-    )
-    jobs = _select_jobs().where(
-        Job.site_id.in_(sites), _paid_by(Job.organisation_id, Job.owner_id, organisation_ids, user_id)
-    )
+    sites = _list_sites(session, seller, site_ids)
+    due = UnbilledItem.site_id.in_(sites), UnbilledItem.due_at <= now, _paid_by(organisation_ids, user_ids)
+    bookings, jobs = _select_bookings(now).where(*due), _select_jobs().where(*due)
     rates = VatRates(session, site_ids=sites)
     owed = [_owed_booking(rates, regime, booking, centre_id) for booking, centre_id in session.execute(bookings)]
     owed += [_owed_job(rates, regime, job, int(net), int(copies)) for job, net, copies in session.execute(jobs)]
@@ -89,20 +86,44 @@ def list_owed(
     return sorted(owed, key=lambda each: (each.supplied_on, each.what, each.id))
 
 
-def _paid_by(
-    organisation: InstrumentedAttribute[int | None],
-    person: InstrumentedAttribute[int],
-    organisation_ids: Sequence[int] | None,
-    user_id: int | None,
-) -> ColumnElement[bool]:
-    """Of these organisations, or of this person; a person never pays what they used for an organisation."""
+def _list_sites(session: Session, seller: Seller, site_ids: Collection[int] | None) -> list[int]:
+    return [each for each in list_site_ids(session, seller=seller) if site_ids is None or each in site_ids]
+
+
+def _paid_by(organisation_ids: Sequence[int] | None, user_ids: Sequence[int] | None) -> ColumnElement[bool]:
+    """Of these organisations, or of these persons; a person never pays what they used for an organisation."""
     if organisation_ids is not None:
-        return organisation.in_(organisation_ids)
-    return true() if user_id is None else and_(organisation.is_(None), person == user_id)
+        return UnbilledItem.organisation_id.in_(organisation_ids)
+    if user_ids is not None:
+        return and_(UnbilledItem.organisation_id.is_(None), UnbilledItem.user_id.in_(user_ids))
+    return true()
 
 
-def _select_bookings(now: datetime) -> Select[Booking, int]:
-    """(booking, cost centre) of bookings with a price that are over or missed, or were cancelled late."""
+def list_debtors(
+    session: Session,
+    *,
+    seller: Seller,
+    now: datetime,
+    site_ids: Collection[int] | None = None,
+    window: PageWindow = FIRST_PAGE,
+) -> Page[User]:
+    """The persons who may owe something for themselves, in the order of their ids; sites as in `list_owed`.
+
+    Nearly all do: of one whose print or booking is not over in time, `list_owed` has nothing yet.
+    """
+    sites = _list_sites(session, seller, site_ids)
+    own = UnbilledItem.organisation_id.is_(None)
+    query = select(User).where(User.id.in_(select_due(UnbilledItem.user_id, now=now, sites=sites).where(own)))
+    return read_page(session, query, window=window, id=User.id, newest_first=False)
+
+
+def select_due(payer: InstrumentedAttribute[Any], *, now: datetime, sites: Collection[int]) -> Select[Any]:
+    """The `payer` (a column of UnbilledItem) of each booking and print that may be billed at these sites by now."""
+    return select(payer).where(UnbilledItem.site_id.in_(sites), UnbilledItem.due_at <= now)
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Whether a booking with a price is over or missed, or was cancelled late."""
     # Without a no-show rule nobody has to check in, so a confirmed booking counts as used when its time is over.
     over = and_(
         Booking.end_at <= now,
@@ -114,11 +135,17 @@ def _select_bookings(now: datetime) -> Select[Booking, int]:
     used = or_(over, Booking.status.in_([BookingStatus.CHECKED_OUT, BookingStatus.NO_SHOW]))
     # The fee of a late cancellation is owed instead of the price.
     late = and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0)
+    return or_(and_(used, Booking.net_cents > 0), late)
+
+
+def _select_bookings(now: datetime) -> Select[Booking, int]:
+    """(booking, cost centre) of those that can be billed."""
     return (
         select(Booking, BookingCostCentre.cost_centre_id)
+        .join(UnbilledItem, UnbilledItem.booking_id == Booking.id)
         .outerjoin(Rule, Rule.id == Booking.rule_id)
         .outerjoin(BookingCostCentre, BookingCostCentre.booking_id == Booking.id)
-        .where(or_(and_(used, Booking.net_cents > 0), late), ~exists().where(BilledItem.booking_id == Booking.id))
+        .where(_is_due(now), ~exists().where(BilledItem.booking_id == Booking.id))
         .options(*(joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)))
     )
 
@@ -135,6 +162,7 @@ def _select_jobs() -> Select[Job, int, int]:
     )
     return (
         select(Job, charged.c.net_cents, charged.c.copies)
+        .join(UnbilledItem, UnbilledItem.job_id == Job.id)
         .join(charged, true())
         .where(
             # Not before the job has ended: later plates would need a second invoice.
@@ -282,11 +310,11 @@ def set_cost_centre(session: Session, *, booking: Booking, cost_centre_id: int |
 
 
 def list_unbilled_bookings(session: Session, *, organisation_id: int, window: PageWindow = FIRST_PAGE) -> Page[Booking]:
-    """Bookings and cancellation fees of an organisation that are on no invoice; newest first."""
-    counts = or_(Booking.status.in_(COUNTED), and_(Booking.status == BookingStatus.CANCELLED, Booking.fee_cents > 0))
+    """Bookings with a price and cancellation fees of an organisation that are on no invoice; newest first."""
     query = (
         select(Booking)
-        .where(Booking.organisation_id == organisation_id, counts)
+        .join(UnbilledItem, UnbilledItem.booking_id == Booking.id)
+        .where(UnbilledItem.organisation_id == organisation_id)
         .where(~exists().where(BilledItem.booking_id == Booking.id))
         .options(*(joinedload(each) for each in (Booking.user, Booking.resource, Booking.site)))
     )

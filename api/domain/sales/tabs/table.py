@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -31,6 +31,31 @@ class BilledItem(Base):
     invoice_id: Mapped[int] = mapped_column(ForeignKey("invoices.id"))
     net_cents: Mapped[Cents]
     made_at: Mapped[Instant]
+
+
+class UnbilledItem(Base):
+    """A booking or a print that costs something and stands on no invoice yet; a booking from the moment it is made.
+
+    The counterpart of `BilledItem`, kept by triggers (migration 0098): what adds and moves bookings and prints lies in
+    groups that know of no invoices. Whether one of these can be billed already, `list_owed` asks of itself.
+    """
+
+    __tablename__ = "unbilled_items"
+    __table_args__ = (
+        CheckConstraint("num_nonnulls(booking_id, job_id) = 1", name="one_thing"),
+        Index("ix_unbilled_items_organisation_id", "organisation_id"),
+        Index("ix_unbilled_items_user_id", "user_id"),
+    )
+
+    id: Mapped[Id]
+    booking_id: Mapped[int | None] = mapped_column(ForeignKey("bookings.id"), unique=True)
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    # Of the booking or the print, where none of them ever changes.
+    site_id: Mapped[int] = mapped_column(ForeignKey("sites.id"))
+    organisation_id: Mapped[int | None] = mapped_column(ForeignKey("organisations.id"))
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id"))
+    # When it can be billed at the earliest: a booking at its end, a print when its first plate is charged.
+    due_at: Mapped[Instant]
 
 
 class BookingCostCentre(Base):
@@ -61,6 +86,7 @@ class MonthlyBill(Base):
         UniqueConstraint("seller_id", "organisation_id", "cost_centre_id", "month", postgresql_nulls_not_distinct=True),
         CheckConstraint("(invoice_id IS NULL) = (refusal <> '')", name="outcome"),
         CheckConstraint("extract(day FROM month) = 1", name="month"),
+        Index("ix_monthly_bills_refused", "seller_id", "id", postgresql_where=text("invoice_id IS NULL")),
     )
 
     id: Mapped[Id]
