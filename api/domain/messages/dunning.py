@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import ForeignKey, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice, enqueue_document, list_unreleased
@@ -19,7 +20,7 @@ from api.domain.messages.notifications import LETTERS, Letter, date_text, money_
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
 from api.domain.printing.runs import SitePlans
-from api.domain.sales.orders import MoveCause, Order, list_moves, list_open_orders, move_promise
+from api.domain.sales.orders import MoveCause, Order, OrderStatus, list_moves, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
 AFTER_DAYS = (1, 15, 30)
@@ -107,17 +108,20 @@ def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]
         step = sum(days >= after for after in AFTER_DAYS)
         sent = select(Reminder.id).where(Reminder.invoice_id == invoice.id, Reminder.step >= step)
         if step and session.scalar(sent) is None:
-            reminders.append(_remind(session, invoice, cents, step, now))
+            reminders += _remind(session, invoice, cents, step, now)
     return reminders
 
 
-def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
+def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> list[Reminder]:
+    """The reminder, or nothing when another worker writes it at this moment."""
     customer = invoice.document.buyer.customer
     # A consumer owes none.
     indemnity = 0 if customer is CustomerType.CONSUMER else INDEMNITY_CENTS
-    reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
-    session.add(reminder)
-    session.flush()
+    values = {"open_cents": cents, "indemnity_cents": indemnity, "sent_at": now}
+    writing = insert(Reminder).values(invoice_id=invoice.id, step=step, **values).on_conflict_do_nothing()
+    reminder = session.scalar(writing.returning(Reminder))
+    if reminder is None:
+        return []
     texts = mentions(invoice.issued_on, invoice.document.regime, customer)
     for person in _recipients(session, invoice):
         write_letter(
@@ -134,7 +138,7 @@ def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: date
             indemnity=texts.indemnity or "",
         )
     record(session, noun="invoice", noun_id=invoice.id, verb="reminded", now=now, step=step, open_cents=cents)
-    return reminder
+    return [reminder]
 
 
 def _recipients(session: Session, invoice: Invoice) -> list[User]:
@@ -151,8 +155,11 @@ def _recipients(session: Session, invoice: Invoice) -> list[User]:
 
 def move_promises(session: Session, *, now: datetime) -> list[Order]:
     """Compare the promises of all open orders with the plan; those that had to move. Their buyers are written to."""
-    plans = SitePlans(session, now=now)
-    return [o for o in list_open_orders(session) if move_promise(session, order=o, now=now, plans=plans)]
+    plans, open_orders = SitePlans(session, now=now), list_open_orders(session)
+    # All plans before the first lock, so that no clerk waits for them.
+    for site in {order.site for order in open_orders if order.status is OrderStatus.IN_PRODUCTION}:
+        plans.jobs_at(site)
+    return [o for o in open_orders if move_promise(session, order=o, now=now, plans=plans)]
 
 
 def notify_promise(session: Session, *, order_id: int, promised_on: str, now: datetime) -> None:
