@@ -191,9 +191,16 @@ def take(session: Session, wait: Wait) -> None:
         ([review, take], None, [WaitStatus.TAKEN, WaitStatus.WAITING]),
         ([leave, review], None, [WaitStatus.WITHDRAWN, WaitStatus.OFFERED]),
     ],
-    ids=lambda value: (
-        " ".join(each.__name__ for each in value) if isinstance(value, list) and callable(value[0]) else ""
-    ),
+    ids=[
+        "take take",
+        "take leave",
+        "leave leave",
+        "expire take",
+        "expire twice",
+        "take expire",
+        "review",
+        "leave review",
+    ],
 )
 def test_a_place_in_line_moves_once(
     connect: Connect,
