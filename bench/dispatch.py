@@ -115,8 +115,8 @@ def clear(stage: Stage) -> None:
     """Say that the plate is clear until the printer is ready; the bare print shut it too, as a print by hand."""
     from api.db import transaction
     from api.domain.people.accounts import get_user
-    from api.domain.printing.printers import clear_plate, get_printer
-    from api.domain.printing.runs import find_live_run
+    from api.domain.printing.printers import get_printer
+    from api.domain.printing.runs import clear_plate, find_live_run
 
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -127,7 +127,7 @@ def clear(stage: Stage) -> None:
                 return
             if not busy:
                 staff = get_user(session, stage.staff_id)
-                clear_plate(session, printer=printer, actor=staff, now=now(), has_run=False)
+                clear_plate(session, printer=printer, actor=staff, now=now())
         # Looked at again, because what the watcher saw of the bare print may still be on its way.
         time.sleep(0.6)
     raise TimeoutError("the printer did not become ready")

@@ -124,8 +124,8 @@ def act_once(stage: Stage, tally: Tally) -> None:
     from api.db import transaction
     from api.domain.people.accounts import get_user
     from api.domain.printing.jobs import Job, JobStatus, resume
-    from api.domain.printing.printers import clear_plate, list_printers
-    from api.domain.printing.runs import find_live_run, list_doubts, resolve
+    from api.domain.printing.printers import list_printers
+    from api.domain.printing.runs import clear_plate, find_live_run, list_doubts, resolve
 
     with transaction() as session:
         staff = get_user(session, stage.staff_id)
@@ -140,7 +140,7 @@ def act_once(stage: Stage, tally: Tally) -> None:
                 and printer.machine == "idle"
                 and not find_live_run(session, printer_id=printer.id)
             ):
-                clear_plate(session, printer=printer, actor=staff, now=now(), has_run=False)
+                clear_plate(session, printer=printer, actor=staff, now=now())
 
 
 def look_at_the_part(servers: list[OctoPrintServer], path: str, tally: Tally) -> bool:

@@ -1,6 +1,7 @@
 """The house holds its own rules: what is made has a caller, one name means one thing, nothing grows too large.
 
-Read from the source by `bench/figures.py`. What may be unused for now stands in `tests/unused.toml` with its reason.
+Read from the source by `bench/figures.py`. What may be unused for now stands in `tests/unused.toml` with its reason,
+and which test races each verb in `tests/races.toml`.
 """
 
 import ast
@@ -11,6 +12,7 @@ import tomllib
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,7 @@ from bench.figures import (
     list_participles,
     read_sources,
 )
+from tests.verbs import Writers, list_races
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_LINES, MOST_LINES_A_FUNCTION = 400, 40
@@ -160,3 +163,66 @@ def test_comments_say_why_often_enough(product: list[Source]) -> None:
 
 def test_the_drawing_of_the_house_is_up_to_date() -> None:
     subprocess.run([sys.executable, "docs/draw_architecture.py", "--check"], cwd=ROOT, check=True)
+
+
+@pytest.fixture(scope="module")
+def writers(sources: list[Source]) -> Writers:
+    return Writers(sources)
+
+
+@pytest.fixture(scope="module")
+def races() -> dict[str, dict[str, Any]]:
+    return tomllib.loads((ROOT / "tests" / "races.toml").read_text(encoding="utf-8"))
+
+
+def test_every_verb_that_writes_has_a_race_or_a_reason(writers: Writers, races: dict[str, dict[str, Any]]) -> None:
+    """A verb without a line is missing here; a line whose verb is gone, or stands twice, must go."""
+    free = [verb for verbs in races["none"].values() for verb in verbs]
+    assert sorted([*races["raced"], *free]) == writers.list_verbs()
+
+
+def test_every_race_that_is_named_is_one_of_its_verb(
+    sources: list[Source], writers: Writers, races: dict[str, dict[str, Any]]
+) -> None:
+    """It exists, works on real connections, and its file calls the verb, itself or by another one."""
+    files = {source.path: (list_races(source), writers.list_reached(source)) for source in sources}
+    for verb, name in races["raced"].items():
+        path, _, test = name.partition("::")
+        tests, reached = files[path]
+        assert test in tests, f"{name} does not exist, or works in one transaction"
+        assert verb in reached, f"{path} does not call {verb}"
+
+
+def test_a_verb_that_nobody_raced_is_found() -> None:
+    made_up = [
+        Source(
+            "api/domain/places/made_up.py",
+            "def rename(session, site):\n    _write(site)\n"
+            "def _write(site):\n    site.name = 'x'\n"
+            "def look(session): ...\n"
+            "SQL = text('DELETE FROM sites')\n"
+            "def wipe(session):\n    session.execute(SQL)\n",
+        ),
+        Source(
+            "api/domain/places/above.py",
+            "from api.domain.places.made_up import look, rename\n"
+            "def rename_all(session): rename(session, look(session))\n",
+        ),
+        Source(
+            "web/made_up.py",
+            "from api.domain.places.above import rename_all\nfrom api.domain.places.made_up import wipe\n"
+            "rename_all(1)\nwipe(1)\n",
+        ),
+        Source(
+            "tests/test_made_up.py",
+            "from api.domain.places.above import rename_all\n"
+            "def world(connect): ...\n"
+            "def test_race(world): rename_all(1)\n"
+            "def test_alone(session): rename_all(1)\n",
+        ),
+    ]
+    writers = Writers(made_up)
+    assert writers.list_verbs() == ["places.above.rename_all", "places.made_up.rename", "places.made_up.wipe"]
+    assert list_races(made_up[-1]) == {"test_race"}
+    assert writers.list_reached(made_up[-1]) >= {"places.above.rename_all", "places.made_up.rename"}
+    assert "places.made_up.wipe" not in writers.list_reached(made_up[-1])

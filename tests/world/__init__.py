@@ -3,7 +3,7 @@
 Every default is named here, so that a test says only what it is about.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from itertools import count
@@ -201,6 +201,12 @@ class World:
     bob: User
     charlie: User
     acme: Organisation
+
+
+def world_in(session: Session, world: World) -> World:
+    """The same world with its rows as this session has them."""
+    names = [each.name for each in fields(World)]
+    return World(**{name: session.get_one(type(getattr(world, name)), getattr(world, name).id) for name in names})
 
 
 def make_world(session: Session, **site_facts: Any) -> World:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, organisations, sellers
@@ -17,6 +19,7 @@ from api.domain.billing.organisations import BillingDetails
 from api.domain.billing.sellers import Seller
 from api.domain.booking.bookings import Booking, BookingRequest, book
 from api.domain.booking.rules import Policy, set_rule
+from api.domain.core.base import Base
 from api.domain.people.accounts import BuyingRight, Organisation, User
 from api.domain.places.sites import Resource, ResourceKind, create_resource
 from api.domain.pricing.legal import Regime
@@ -24,7 +27,7 @@ from api.domain.pricing.prices import BookingRates
 from api.domain.printing.jobs import JobRequest
 from api.domain.sales import quotes
 from api.domain.sales.quotes import Quote, RequestedLine
-from tests.world import HOUR, NOW, World, make_model, make_request, make_world
+from tests.world import HOUR, NOW, World, make_model, make_request, make_world, world_in
 from tests.world.documents import (
     make_bank,
     make_buyer,
@@ -34,6 +37,7 @@ from tests.world.documents import (
     make_siret,
     make_vat_number,
 )
+from tests.world.races import Waits, Work
 
 TODAY = date(2026, 11, 23)
 #: Tomorrow at 10 in Mende.
@@ -66,6 +70,24 @@ class Shop:
     world: World
     seller: Seller
     company: Organisation
+
+
+def shop_in(session: Session, shop: Shop) -> Shop:
+    """The same shop with its rows as this session has them."""
+    seller, company = session.get_one(Seller, shop.seller.id), session.get_one(Organisation, shop.company.id)
+    return Shop(world_in(session, shop.world), seller, company)
+
+
+def in_shop(shop: Shop, act: Callable[..., object], *rows: Base) -> Work:
+    """A work for races: it reads the shop and these rows, waits for its turn, and calls `act(session, shop, *rows)`."""
+    keys = [(type(row), inspect(row).identity) for row in rows]
+
+    def work(session: Session, turn: Waits) -> object:
+        own, there = [session.get_one(table, identity) for table, identity in keys], shop_in(session, shop)
+        turn.wait()
+        return act(session, there, *own)
+
+    return work
 
 
 def make_details(seed: int = 40, **over: Any) -> BillingDetails:

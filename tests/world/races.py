@@ -1,9 +1,13 @@
 """Several callers at once, each in a thread of its own."""
 
 from collections.abc import Callable
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
+from typing import Protocol
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session, sessionmaker
+
+from api.domain.core.base import Base
 
 Connect = sessionmaker[Session]
 
@@ -47,3 +51,72 @@ def race_sessions(connect: Connect, works: list[Callable[[Session, Barrier], obj
     for thread in threads:
         thread.join(60)
     return outcomes
+
+
+class Waits(Protocol):
+    """A barrier, or a turn."""
+
+    def wait(self) -> object: ...
+
+
+class Turn:
+    """Where a work stands between what it reads and what it does."""
+
+    def __init__(self, came: Event, go: Event) -> None:
+        self._came, self._go = came, go
+
+    def wait(self) -> None:
+        self._came.set()
+        if not self._go.wait(30):
+            raise TimeoutError("the other work never came so far")
+
+
+Work = Callable[[Session, Waits], object]
+# How long a commit is held back: long enough for a statement that does not wait to be done.
+HELD_BACK_S = 0.3
+
+
+def overlap(connect: Connect, first: Work, second: Work) -> tuple[object, object]:
+    """What each answered or raised: both read, the first acts, then the second acts before the first commits.
+
+    So one that decides by what it has read, without a lock, goes wrong each time; one that locks waits for the commit.
+    """
+    first_read, second_read, acted, ended = Event(), Event(), Event(), Event()
+    outcomes: list[object] = [None, None]
+
+    def run(n: int, work: Work, turn: Turn, after: Callable[[], object]) -> None:
+        try:
+            with connect.begin() as session:
+                outcomes[n] = work(session, turn)
+                session.flush()
+                after()
+        except Exception as error:  # whatever a race raises, the test looks at it
+            outcomes[n] = error
+        (acted if n == 0 else ended).set()
+
+    def hold_back() -> None:
+        acted.set()
+        ended.wait(HELD_BACK_S)
+
+    turns = Turn(first_read, second_read), Turn(second_read, acted)
+    threads = [
+        Thread(target=run, args=(0, first, turns[0], hold_back)),
+        Thread(target=run, args=(1, second, turns[1], lambda: None)),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return outcomes[0], outcomes[1]
+
+
+def on(act: Callable[..., object], *rows: Base) -> Work:
+    """A work that reads these rows in a session of its own, waits for its turn, and calls `act(session, *rows)`."""
+    keys = [(type(row), inspect(row).identity) for row in rows]
+
+    def work(session: Session, turn: Waits) -> object:
+        own = [session.get_one(table, identity) for table, identity in keys]
+        turn.wait()
+        return act(session, *own)
+
+    return work

@@ -22,7 +22,7 @@ from api.domain.people.accounts import User
 from api.domain.people.roles import Level
 from api.domain.places.sites import Site
 from api.domain.places.timeline import Hold
-from api.domain.printing import faults, jobs, printers, runs, slices
+from api.domain.printing import faults, jobs, runs, slices
 from api.domain.printing.jobs import Job, JobStatus
 from api.domain.printing.printers import Printer
 from api.domain.printing.runs import Charge, Run, RunCommand, RunStatus
@@ -215,7 +215,7 @@ class Workshop:
         with transaction() as session:
             printer = session.get_one(Printer, printer_id or self.printer_id)
             bob = session.get_one(User, self.bob_id)
-            printers.clear_plate(session, printer=printer, actor=bob, now=self.clock.now, has_run=False)
+            runs.clear_plate(session, printer=printer, actor=bob, now=self.clock.now)
 
     def mend(self) -> None:
         with transaction() as session:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from api.adapters.seal import seal
 from api.db import transaction
 from api.domain.core.errors import DomainError
+from api.domain.core.locks import lock_name
 from api.domain.places.sites import Site, list_sites
 from api.domain.pricing.materials import get_colour, get_material
 from api.domain.printing.beds import BedPlace, MachineFacts, place_bed
@@ -173,6 +174,8 @@ def _find_site(session: Session, slug: str) -> Site:
 
 
 def _refuse_twice(session: Session, address: str, server: str) -> None:
+    # As a page does that adds the same one at this moment (`probes.add_probed`).
+    lock_name(session, f"printer:{address}")
     if printer := find_printer_at(session, address) or find_printer_on(session, server):
         raise CannotAdd(f"{address} is already added: it is {printer.name} at {printer.resource.site.name}.")
 

@@ -17,6 +17,7 @@ from api.domain.billing.invoices import Invoice, require_released
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid
+from api.domain.core.locks import add_unique, lock_row
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 
@@ -135,11 +136,9 @@ def note_deposit(
 ) -> Flow:
     """Record that an invoice was handed over; NotReleased before there is a document, DepositedAlready after it was."""
     require_released(invoice)
-    if find_flow(session, invoice_id=invoice.id, platform=platform):
-        raise DepositedAlready()
     flow = Flow(invoice_id=invoice.id, platform=platform, flow_id=flow_id, status=FlowStatus.DEPOSITED, sent_at=now)
-    session.add(flow)
-    session.flush()
+    # The step that sends may run twice, also at once.
+    add_unique(session, flow, DepositedAlready())
     note_status(session, flow=flow, status=FlowStatus.DEPOSITED, now=now, actor=actor)
     return flow
 
@@ -151,6 +150,7 @@ def note_status(
     if status in {FlowStatus.REFUSED, FlowStatus.DISPUTED} and not reason.strip():
         raise RefusalWithoutReason()
     actor_id = actor.id if actor else None
+    lock_row(session, flow)
     flow.status = status
     session.add(FlowEvent(flow_id=flow.id, status=status, reason=one_line(reason)[:300], at=now, typed_by=actor_id))
     session.flush()
@@ -229,6 +229,8 @@ def list_to_poll(session: Session, *, platform: str, now: datetime, limit: int =
 
 def note_polled_status(session: Session, *, flow: Flow, status: FlowStatus, now: datetime) -> None:
     """Record what the platform answered to a poll; only a status further on than the known one counts."""
+    # Read again: a person may have typed a status while the platform was asked.
+    lock_row(session, flow)
     flow.polled_at = now
     # The codes grow along the life of a flow. A lower one is old news: a person typed a later one from the portal.
     if status.value > flow.status.value:

@@ -19,6 +19,7 @@ from api.domain.billing.money_rights import list_handled_ids, may_handle_money, 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.locks import add_unique, lock_row
 from api.domain.people.accounts import User
 from api.domain.people.roles import AdministratorOnly, may_staff
 from api.domain.places.sites import Site, list_sites
@@ -193,14 +194,10 @@ def add_seller(
     if not re.fullmatch(PREFIX, prefix):
         raise PrefixWrong()
     site_id = site.id if site else None
-    # Only to be polite: of two at once, the unique index lets one through.
-    if find_own_seller(session, site_id=site_id) is not None:
-        raise DuplicateSeller()
     seller = Seller(site_id=site_id, siren=party.siren, prefix=prefix, created_at=now)
     _fill(seller, party)
     set_bank(seller, bank)
-    session.add(seller)
-    session.flush()
+    add_unique(session, seller, DuplicateSeller())
     set_regime(session, seller=seller, start=start, regime=regime, vat_on_debits=vat_on_debits)
     _record(session, seller, "added", actor, now)
     return seller
@@ -264,6 +261,7 @@ def change_seller(session: Session, *, seller: Seller, party: Party, actor: User
     or later needs the number.
     """
     require_money_right(session, user=actor, seller_id=seller.id)
+    lock_row(session, seller)  # which `plan_regime` locks too: it counts on the VAT number
     _check(party)
     if party.siren != seller.siren:
         raise AnotherEntity(siren=seller.siren)
@@ -292,6 +290,7 @@ def plan_regime(
     Raises MoneyOnly, RegimeInPast, OverlappingRegime, VatNumberMissing, DebitsWithoutVat.
     """
     require_money_right(session, user=actor, seller_id=seller.id)
+    lock_row(session, seller)
     # Documents of earlier days exist already and were issued under the regime of their day.
     if start < today(now):
         raise RegimeInPast()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from api.domain.booking.bookings import Booking, list_terms, open_times
@@ -18,12 +18,12 @@ from api.domain.booking.bookings.change import clear_time, offer_rest
 from api.domain.booking.gatherings import Gathering, GatheringStatus, lock_gatherings, move_gathering
 from api.domain.booking.kits import list_held_ids
 from api.domain.core.changes import record
-from api.domain.core.errors import Invalid
+from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager, require_staff
 from api.domain.places.calendar import local_instant
-from api.domain.places.sites import Closure, Resource, Site
+from api.domain.places.sites import Closure, Resource, Site, lock_calendar
 from api.domain.places.timeline import Hold, HoldReason, create_holds
 
 
@@ -66,6 +66,7 @@ def close_days(
     require_manager(session, user=actor, site_id=site.id)
     if last_on < first_on:
         raise DaysWrong()
+    lock_calendar(session, site)
     site.closures.append(Closure(first_on=first_on, last_on=last_on, reason=one_line(reason)[:200]))
     session.flush()
     facts = {"first_on": first_on.isoformat(), "last_on": last_on.isoformat(), "reason": reason[:200]}
@@ -94,11 +95,12 @@ def _is_open_still(session: Session, booking: Booking) -> bool:
 
 
 def reopen(session: Session, *, closure: Closure, actor: User, now: datetime) -> None:
-    """Take a closure back. What was cancelled for it stays cancelled."""
+    """Take a closure back; NotFound when somebody just did. What was cancelled for it stays cancelled."""
     require_manager(session, user=actor, site_id=closure.site_id)
     facts = {"first_on": closure.first_on.isoformat(), "last_on": closure.last_on.isoformat()}
     noun_id = closure.site_id
-    session.delete(closure)
+    if session.scalar(delete(Closure).where(Closure.id == closure.id).returning(Closure.id)) is None:
+        raise NotFound()
     record(session, noun="site", noun_id=noun_id, verb="reopened", now=now, actor_id=actor.id, site_id=noun_id, **facts)
     session.flush()
 

@@ -20,6 +20,7 @@ from api.domain.booking.gatherings import Gathering, GatheringStatus, Registrati
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.locks import lock_row
 from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import User
 from api.domain.people.roles import may_staff
@@ -78,6 +79,8 @@ def open_feed(session: Session, *, user: User, now: datetime, resource: Resource
     if resource is not None and not may_staff(session, user=user, site_id=resource.site_id):
         raise NotFound()
     resource_id = resource.id if resource else None
+    # Two at once would each end the address before and not the other's: two secrets would be good.
+    lock_row(session, user)
     for feed in session.scalars(select(Feed).where(Feed.user_id == user.id, Feed.revoked_at.is_(None))):
         if feed.resource_id == resource_id:
             feed.revoked_at = now

@@ -16,7 +16,7 @@ from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
 from api.domain.places.calendar import REGIONS, Calendar, calendar_of
-from api.domain.places.sites import Site, set_hours
+from api.domain.places.sites import Site, lock_calendar, set_hours
 
 
 class RegionUnknown(Invalid):
@@ -33,6 +33,7 @@ def change_hours(
     Answers the bookings to come that lay within the hours and do not any more. They stay: see `cancel_outside`.
     """
     require_manager(session, user=actor, site_id=site.id)
+    lock_calendar(session, site)
     before = calendar_of(site)
     set_hours(session, site=site, rows=rows)
     week = [[each.weekday, str(each.opens), str(each.closes), each.staffed] for each in site.hours]
@@ -50,6 +51,7 @@ def keep_holidays(
     require_manager(session, user=actor, site_id=site.id)
     if region not in REGIONS:
         raise RegionUnknown()
+    lock_calendar(session, site)
     before = calendar_of(site)
     site.closed_on_holidays, site.holiday_region = is_closed, region
     session.flush()

@@ -131,7 +131,9 @@ def put_in_service(session: Session, *, kit: Kit, actor: User, now: datetime) ->
     require_staff(session, user=actor, site_id=kit.resource.site_id)
     if since := kit.out_of_service_at:
         enqueue(session, "notify_repair", resource_id=kit.id, since=since.isoformat())
-    for item in kit.items:
+    # Read anew: one that was damaged since this session has read it would else stay so.
+    items = select(KitItem).where(KitItem.kit_id == kit.id).execution_options(populate_existing=True)
+    for item in session.scalars(items):
         item.damaged_at, item.damage = None, ""
     kit.out_of_service_at, kit.out_of_service_why = None, ""
     _record(session, kit, "in_service", now, actor)

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import N_, Invalid
+from api.domain.core.locks import lock_name
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
 from api.domain.places.calendar import Calendar, ClosedDays, WeeklyHours
@@ -209,6 +210,8 @@ def set_rule(
         raise RuleContradicts(what=N_("the equipment belongs to another place"), field="resource_id")
     if policy.skill_id is not None and session.get(Skill, policy.skill_id) is None:
         raise RuleContradicts(what=N_("this training does not exist"), field="skill_id")
+    # Two who set a first rule at once would each add one.
+    lock_name(session, f"rules:{site.id}")
     # The row is kept: bookings name the rule under which they were made.
     rule = _find_rule_of(session, site, kind, resource) or Rule(site_id=site.id)
     rule.kind = None if resource else kind
@@ -225,9 +228,11 @@ def set_rule(
 
 
 def _find_rule_of(session: Session, site: Site, kind: ResourceKind | None, resource: Resource | None) -> Rule | None:
+    # As it stands now: a number that is set to what this session read before would else not be written.
+    query = select(Rule).execution_options(populate_existing=True)
     if resource is not None:
-        return session.scalar(select(Rule).where(Rule.resource_id == resource.id))
-    return session.scalar(select(Rule).where(Rule.site_id == site.id, Rule.kind == kind, Rule.resource_id.is_(None)))
+        return session.scalar(query.where(Rule.resource_id == resource.id))
+    return session.scalar(query.where(Rule.site_id == site.id, Rule.kind == kind, Rule.resource_id.is_(None)))
 
 
 def list_rules(session: Session, *, site_id: int) -> list[Rule]:

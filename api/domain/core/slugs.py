@@ -14,7 +14,7 @@ MOST_LETTERS = 60
 def free_slug(name: str, *, default: str, is_taken: Callable[[str], bool]) -> str:
     """The name without accents and signs, numbered from 2 on while it is taken; `default` when nothing is left of it.
 
-    Two at once may get the same: the unique index of the table decides.
+    Two at once may get the same: callers hold `lock_name` from before the question to the commit.
     """
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     stem = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:MOST_LETTERS] or default

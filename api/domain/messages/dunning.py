@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import ForeignKey, UniqueConstraint, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.billing.invoices import Invoice, enqueue_document, list_unreleased
@@ -19,7 +20,7 @@ from api.domain.messages.notifications import LETTERS, Letter, date_text, money_
 from api.domain.people.accounts import BuyingRight, Locale, Membership, User
 from api.domain.pricing.legal import CustomerType, mentions
 from api.domain.printing.runs import SitePlans
-from api.domain.sales.orders import MoveCause, Order, list_moves, list_open_orders, move_promise
+from api.domain.sales.orders import MoveCause, Order, OrderStatus, list_moves, list_open_orders, move_promise
 
 # Days after the due date of the first, second and last reminder.
 AFTER_DAYS = (1, 15, 30)
@@ -107,7 +108,7 @@ def remind(session: Session, *, seller: Seller, now: datetime) -> list[Reminder]
         # The latest step whose day has come; earlier ones that were missed are left out.
         step = sum(days >= after for after in AFTER_DAYS)
         if step > last_steps.get(invoice.id, 0):
-            reminders.append(_remind(session, invoice, cents, step, now))
+            reminders += _remind(session, invoice, cents, step, now)
     return reminders
 
 
@@ -117,13 +118,16 @@ def _map_last_steps(session: Session, invoice_ids: list[int]) -> dict[int, int]:
     return {row[0]: row[1] for row in session.execute(query.group_by(Reminder.invoice_id))}
 
 
-def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> Reminder:
+def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: datetime) -> list[Reminder]:
+    """The reminder, or nothing when another worker writes it at this moment."""
     customer = invoice.document.buyer.customer
     # A consumer owes none.
     indemnity = 0 if customer is CustomerType.CONSUMER else INDEMNITY_CENTS
-    reminder = Reminder(invoice_id=invoice.id, step=step, open_cents=cents, indemnity_cents=indemnity, sent_at=now)
-    session.add(reminder)
-    session.flush()
+    values = {"open_cents": cents, "indemnity_cents": indemnity, "sent_at": now}
+    writing = insert(Reminder).values(invoice_id=invoice.id, step=step, **values).on_conflict_do_nothing()
+    reminder = session.scalar(writing.returning(Reminder))
+    if reminder is None:
+        return []
     texts = mentions(invoice.issued_on, invoice.document.regime, customer)
     for person in _recipients(session, invoice):
         write_letter(
@@ -140,7 +144,7 @@ def _remind(session: Session, invoice: Invoice, cents: int, step: int, now: date
             indemnity=texts.indemnity or "",
         )
     record(session, noun="invoice", noun_id=invoice.id, verb="reminded", now=now, step=step, open_cents=cents)
-    return reminder
+    return [reminder]
 
 
 def _recipients(session: Session, invoice: Invoice) -> list[User]:
@@ -157,8 +161,11 @@ def _recipients(session: Session, invoice: Invoice) -> list[User]:
 
 def move_promises(session: Session, *, now: datetime) -> list[Order]:
     """Compare the promises of all open orders with the plan; those that had to move. Their buyers are written to."""
-    plans = SitePlans(session, now=now)
-    return [o for o in list_open_orders(session) if move_promise(session, order=o, now=now, plans=plans)]
+    plans, open_orders = SitePlans(session, now=now), list_open_orders(session)
+    # All plans before the first lock, so that no clerk waits for them.
+    for site in {order.site for order in open_orders if order.status is OrderStatus.IN_PRODUCTION}:
+        plans.jobs_at(site)
+    return [o for o in open_orders if move_promise(session, order=o, now=now, plans=plans)]
 
 
 def notify_promise(session: Session, *, order_id: int, promised_on: str, now: datetime) -> None:

@@ -15,7 +15,7 @@ from api.domain.billing.sellers import today
 from api.domain.core.changes import enqueue, record
 from api.domain.printing.jobs import Job
 from api.domain.printing.jobs.table import ENDED, JobSlice
-from api.domain.printing.library import Model
+from api.domain.printing.library import RESTORE_WITHIN, Model
 from api.domain.printing.slices import Slice
 from api.domain.sales.orders.table import OPEN, Order
 from api.domain.sales.quotes import Quote, QuoteLine, QuoteStatus
@@ -68,12 +68,16 @@ def enqueue_purges(session: Session, *, now: datetime, after_days: int) -> None:
 
 def hide_model(session: Session, *, model_id: int, now: datetime, after_days: int) -> ModelFiles | None:
     """Mark the model as deleted, so that nobody orders it meanwhile; None when it is not due (any more)."""
-    # Checked again under the lock: somebody may have ordered it since the step was enqueued.
-    due = select(Model.id).where(Model.id == model_id, *_due(now, after_days))
-    model = session.scalar(select(Model).where(Model.id.in_(due)).with_for_update())
+    # The lock first, in a statement of its own: it waits for a job that is being made of this model, and the question
+    # sees that job. Asked in one statement, the answer would be as old as the beginning of the wait.
+    session.execute(select(Model.id).where(Model.id == model_id).with_for_update())
+    due = select(Model).where(Model.id == model_id, *_due(now, after_days))
+    model = session.scalar(due.execution_options(populate_existing=True))
     if model is None:
         return None
-    model.deleted_at = model.deleted_at or now
+    # As if it were long ago: its owner could else take the removal back while the files are being deleted.
+    too_late = now - RESTORE_WITHIN - timedelta(seconds=1)
+    model.deleted_at = min(model.deleted_at or too_late, too_late)
     session.flush()
     own = [] if _is_shared(session, model) else [model.stl_key]
     return ModelFiles(model_id, (*own, *_retire_slices(session, model_id)))

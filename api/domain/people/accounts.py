@@ -231,7 +231,8 @@ def check_login(login: Login, password: str) -> str:
 
 def log_in(session: Session, *, login: Login, password_hash: str, now: datetime, agent: str = "") -> str:
     """A new session token for a login that `check_login` has checked; raises LoginFailed."""
-    user = session.get(User, login.user_id, with_for_update=True) if login.user_id else None
+    # `populate_existing`: a row that this session has read before would else be locked, but not read again.
+    user = session.get(User, login.user_id, with_for_update=True, populate_existing=True) if login.user_id else None
     # The account may have been closed, or its password changed, while the old one was checked.
     if user is None or user.disabled_at or user.password_hash != login.password_hash:
         raise LoginFailed()
@@ -262,13 +263,13 @@ def find_session_user(session: Session, *, token: str, now: datetime) -> User | 
         return None
     # Once an hour, not at every request: a page that only reads should not have to write.
     if now - login.seen_at > timedelta(hours=1):
-        login.seen_at = now
+        # A statement, because the row may be deleted by now: whoever logs out does not break this request.
+        session.execute(update(LoginSession).where(LoginSession.id == login.id).values(seen_at=now))
     return user
 
 
 def log_out(session: Session, *, token: str) -> None:
-    if login := session.scalar(select(LoginSession).where(LoginSession.token_hash == _digest(token))):
-        session.delete(login)
+    session.execute(delete(LoginSession).where(LoginSession.token_hash == _digest(token)))
 
 
 def purge_sessions(session: Session, *, now: datetime) -> None:
@@ -287,10 +288,9 @@ def list_sessions(session: Session, *, user: User) -> list[LoginSession]:
 
 def close_session(session: Session, *, user: User, session_id: int) -> None:
     """End one of the user's own sessions; raises NotFound for another's."""
-    login = session.get(LoginSession, session_id)
-    if login is None or login.user_id != user.id:
+    own = delete(LoginSession).where(LoginSession.id == session_id, LoginSession.user_id == user.id)
+    if session.scalar(own.returning(LoginSession.id)) is None:
         raise NotFound()
-    session.delete(login)
 
 
 def csrf_of(token: str) -> str:

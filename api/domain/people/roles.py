@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotAllowed
+from api.domain.core.locks import lock_name
 from api.domain.people.accounts import User
 
 
@@ -91,7 +92,9 @@ def grant(
     session: Session, *, user: User, site_id: int, level: Level, now: datetime, actor: User | None = None
 ) -> Role:
     """Give `user` this level at the site, in place of any other. Checks no right: that is for the caller."""
-    role = session.scalar(select(Role).where(Role.user_id == user.id, Role.site_id == site_id))
+    lock_name(session, f"role:{user.id}:{site_id}")
+    own = select(Role).where(Role.user_id == user.id, Role.site_id == site_id)
+    role = session.scalar(own.execution_options(populate_existing=True))
     if role is None:
         role = Role(user_id=user.id, site_id=site_id, level=level, since=now)
         session.add(role)

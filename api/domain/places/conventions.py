@@ -20,6 +20,7 @@ from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid, NotFound
 from api.domain.core.intervals import merge_intervals
+from api.domain.core.locks import lock_row
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import Organisation, User
@@ -165,6 +166,7 @@ def _check(
 def suspend_convention(session: Session, *, convention: Convention, actor: User, now: datetime) -> None:
     """It allows nothing more until it is resumed; codes given already end with their bookings."""
     require_manager(session, user=actor, site_id=convention.site_id)
+    lock_row(session, convention)
     # Suspended twice, it stays suspended since the first time.
     convention.suspended_at = convention.suspended_at or now
     _record(session, convention, "suspended", now, actor)
@@ -172,6 +174,7 @@ def suspend_convention(session: Session, *, convention: Convention, actor: User,
 
 def resume_convention(session: Session, *, convention: Convention, actor: User, now: datetime) -> None:
     require_manager(session, user=actor, site_id=convention.site_id)
+    lock_row(session, convention)
     convention.suspended_at = None
     _record(session, convention, "resumed", now, actor)
 

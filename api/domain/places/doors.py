@@ -11,11 +11,13 @@ import hmac
 from datetime import datetime, time, timedelta
 
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, NotAllowed, NotFound
+from api.domain.core.locks import lock_row
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
@@ -97,6 +99,8 @@ def door_secret(master: bytes, *, door: Door) -> bytes:
 def renew_door(session: Session, *, door: Door, actor: User, now: datetime) -> None:
     """Void all its codes, because the device was lost or somebody must be stopped at once."""
     require_manager(session, user=actor, site_id=door.site_id)
+    # Of two who renew at once, each makes void the codes that the other one's secret has given.
+    lock_row(session, door)
     door.generation += 1
     record(session, noun="door", noun_id=door.id, verb="renewed", now=now, actor_id=actor.id, site_id=door.site_id)
 
@@ -124,15 +128,15 @@ def log_use(
     session: Session, *, door: Door, at: datetime, accepted: bool, code: str, booking_id: int | None, now: datetime
 ) -> DoorUse:
     """What a device reports, once per try."""
-    hint = code.strip()[-2:]
-    # A device that got no answer sends its report again: a try that stands already is left as it is.
-    old = session.scalar(select(DoorUse).where(DoorUse.door_id == door.id, DoorUse.at == at, DoorUse.hint == hint))
-    if old is not None:
-        return old
-    use = DoorUse(door_id=door.id, booking_id=booking_id, at=at, accepted=accepted, hint=hint, reported_at=now)
-    session.add(use)
-    session.flush()
-    return use
+    key = {"door_id": door.id, "at": at, "hint": code.strip()[-2:]}
+    # A device that got no answer sends its report again, maybe while the first is being written: a try that stands
+    # already is left as it is.
+    session.execute(
+        insert(DoorUse)
+        .values(**key, booking_id=booking_id, accepted=accepted, reported_at=now)
+        .on_conflict_do_nothing(index_elements=list(key))
+    )
+    return session.scalars(select(DoorUse).filter_by(**key)).one()
 
 
 def list_uses(session: Session, *, door: Door, actor: User, window: PageWindow = FIRST_PAGE) -> Page[DoorUse]:

@@ -11,12 +11,13 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, String, Text, select
+from sqlalchemy import Boolean, CheckConstraint, ForeignKey, Index, String, Text, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, EnumText, Id, Instant
 from api.domain.core.errors import Invalid, NotFound
+from api.domain.core.locks import lock_name, share_name
 from api.domain.people.accounts import User
 from api.domain.people.roles import RANK, Level, Role
 
@@ -174,11 +175,41 @@ def create_site(session: Session, *, slug: str, name: str, now: datetime, **fact
     return site
 
 
+def lock_calendar(session: Session, site: Site) -> None:
+    """Whoever changes hours, holidays or closed days comes alone, and reads the site again.
+
+    Bookings that are being made by the old ones are waited for, and so stand in the database when those are looked for
+    that the change leaves outside; those that come later wait, and read the new ones. The first lock of its verb.
+    """
+    session.flush()  # else reading again would forget what was set and not written yet
+    lock_name(session, f"calendar:{site.id}")
+    session.refresh(site)
+
+
+def share_calendar(session: Session, site: Site) -> None:
+    """Read the site again: its hours and closed days stay so until this transaction ends."""
+    session.flush()
+    share_name(session, f"calendar:{site.id}")
+    session.refresh(site)
+
+
+# The same by a resource, for who reads the hours by statements: each booking begins with it.
+_SHARE_BY_RESOURCE = text(
+    "SELECT pg_advisory_xact_lock_shared(hashtext('calendar:' || site_id)) FROM resources WHERE id = :resource_id"
+)
+
+
+def share_calendar_of(session: Session, *, resource_id: int) -> None:
+    session.execute(_SHARE_BY_RESOURCE, {"resource_id": resource_id})
+
+
 def set_hours(session: Session, *, site: Site, rows: Iterable[tuple[int, time, time, bool]]) -> None:
     """Replace the week: (weekday, opens, closes, staffed) each; raises HoursWrong."""
     rows = list(rows)
     for _, opens, closes, _ in rows:
         check_hours(opens, closes)
+    # Of two weeks that are set at once, the second replaces the first, not the one that both have read.
+    lock_calendar(session, site)
     site.hours = [OpeningHours(weekday=w, opens=o, closes=c, staffed=s) for w, o, c, s in rows]
     session.flush()
 

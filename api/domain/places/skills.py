@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.locks import add_unique, lock_row
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 
@@ -68,11 +69,9 @@ class Authorisation(Base):
 def create_skill(
     session: Session, *, slug: str, name: str, now: datetime, about: str = "", valid_months: int | None = 24
 ) -> Skill:
-    if session.scalar(select(Skill.id).where(Skill.slug == slug)):
-        raise SkillNameTaken()
+    """Raises SkillNameTaken."""
     skill = Skill(slug=slug, name=name, about=about, valid_months=valid_months, created_at=now)
-    session.add(skill)
-    session.flush()
+    add_unique(session, skill, SkillNameTaken())
     return skill
 
 
@@ -123,6 +122,7 @@ def authorise(
 def revoke_authorisation(session: Session, *, authorisation: Authorisation, actor: User, now: datetime) -> None:
     """Staff take it back. Existing bookings stay; new ones are refused."""
     require_staff(session, user=actor, site_id=authorisation.site_id)
+    lock_row(session, authorisation)
     # Revoked twice, it stays revoked since the first time.
     authorisation.revoked_at = authorisation.revoked_at or now
     _record(session, authorisation, "authorisation_revoked", now, actor)

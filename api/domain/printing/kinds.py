@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from api.domain.core.base import Base, EnumText, Id
 from api.domain.core.errors import Invalid
+from api.domain.core.locks import lock_name
 from api.domain.printing.beds import Bed, BedForm, MachineFacts
 
 # By so much a configuration may be smaller than its kind: vendors round.
@@ -70,14 +71,21 @@ class ConfigurationNozzleWrong(Invalid):
 def get_or_create_kind(session: Session, *, machine: MachineFacts, config_ini: str = "") -> PrinterKind:
     """The kind of this machine and of this configuration. Raises SizeWrong."""
     check_size(machine, field="width_mm")
-    facts = _columns(machine)
-    same = select(PrinterKind).filter_by(config_ini=config_ini, **facts)
-    if kind := session.scalars(same.order_by(PrinterKind.id).limit(1)).first():
+    if kind := _find_kind(session, machine, config_ini):
         return kind
-    kind = PrinterKind(name=_free_name(session, machine), config_ini=config_ini, **facts)
+    # Two printers of a new kind may be added at once: the second looks again.
+    lock_name(session, "printer_kind:new")
+    if kind := _find_kind(session, machine, config_ini):
+        return kind
+    kind = PrinterKind(name=_free_name(session, machine), config_ini=config_ini, **_columns(machine))
     session.add(kind)
     session.flush()
     return kind
+
+
+def _find_kind(session: Session, machine: MachineFacts, config_ini: str) -> PrinterKind | None:
+    same = select(PrinterKind).filter_by(config_ini=config_ini, **_columns(machine))
+    return session.scalars(same.order_by(PrinterKind.id).limit(1)).first()
 
 
 def check_size(machine: MachineFacts, *, field: str) -> None:
@@ -101,6 +109,7 @@ def _columns(machine: MachineFacts) -> dict[str, float | Decimal | BedForm]:
 
 
 def _free_name(session: Session, machine: MachineFacts) -> str:
+    lock_name(session, "printer_kind:new")
     name = f"{machine}, {machine.nozzle_mm.normalize():g} mm"
     # Kinds that differ in their configuration or origin alone would get the same name, which is unique.
     namesakes = session.scalar(select(func.count()).where(PrinterKind.name.startswith(name)))

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import NotFound
+from api.domain.core.locks import lock_row
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
 from api.domain.people.accounts import Membership, User
@@ -111,6 +112,18 @@ def stored_bytes(session: Session, *, user: User, now: datetime) -> int:
     return int(session.scalar(query) or 0)
 
 
+def lock_model(session: Session, model: Model) -> None:
+    """Its files stay until this transaction ends; NotFound when it was deleted since this session has read it.
+
+    What was deleted before may be printed again for an order, which keeps the files.
+    """
+    deleted_at = model.deleted_at
+    # FOR KEY SHARE: many may print one model at once, but not while it is being hidden (`messages.purges`).
+    session.refresh(model, ["deleted_at", "purged_at"], with_for_update={"key_share": True, "read": True})
+    if model.purged_at is not None or model.deleted_at not in (None, deleted_at):
+        raise NotFound(field="model_id")
+
+
 def list_models(session: Session, *, user: User, window: PageWindow = FIRST_PAGE) -> Page[Model]:
     """Newest first."""
     query = select(Model).where(Model.owner_id == user.id, Model.deleted_at.is_(None))
@@ -118,7 +131,10 @@ def list_models(session: Session, *, user: User, window: PageWindow = FIRST_PAGE
 
 
 def delete_model(session: Session, *, model: Model, actor: User, now: datetime) -> None:
-    """Out of sight at once; jobs that use it keep their own slice."""
+    """Out of sight at once; jobs that use it keep their own slice. Done twice, it is deleted since the first time."""
+    lock_row(session, model)
+    if model.deleted_at is not None:
+        return
     model.deleted_at = now
     record(session, noun="model", noun_id=model.id, verb="deleted", now=now, actor_id=actor.id)
 
@@ -126,9 +142,11 @@ def delete_model(session: Session, *, model: Model, actor: User, now: datetime) 
 def restore_model(session: Session, *, model_id: int, actor: User, now: datetime) -> Model:
     """Take back the removal of one's own model; NotFound when it is another's, purged, or RESTORE_WITHIN is over."""
     model = session.get(Model, model_id)
-    if model is None or model.owner_id != actor.id or model.deleted_at is None or model.purged_at is not None:
+    if model is None or model.owner_id != actor.id:
         raise NotFound()
-    if now - model.deleted_at > RESTORE_WITHIN:
+    # The step that deletes its files may be hiding it at this moment (`messages.purges`).
+    lock_row(session, model)
+    if model.deleted_at is None or model.purged_at is not None or now - model.deleted_at > RESTORE_WITHIN:
         raise NotFound()
     model.deleted_at = None
     record(session, noun="model", noun_id=model.id, verb="restored", now=now, actor_id=actor.id)

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.core.changes import Change, enqueue, publish, record
+from api.domain.core.locks import lock_row
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.places.timeline import (
@@ -31,6 +32,7 @@ HELD_AHEAD = timedelta(days=730)
 def set_maintenance(session: Session, *, printer: Printer, on: bool, note: str, actor: User, now: datetime) -> None:
     """Take the printer out of the queue and hold its free time, or give both back."""
     lock_resources(session, [printer.id])
+    lock_row(session, printer)
     printer.in_maintenance = on
     printer.maintenance_note = one_line(note)[:200] if on else ""
     if on:
@@ -58,7 +60,10 @@ def keep_maintenance(session: Session, *, now: datetime) -> None:
     """Hold what became free since, for example by a booking that was cancelled."""
     for printer in list_out_of_service(session):
         lock_resources(session, [printer.id])
-        _hold_free_time(session, printer, now)
+        lock_row(session, printer)
+        # It may be back in service since it was listed: what is held then is given back by nobody.
+        if printer.in_maintenance:
+            _hold_free_time(session, printer, now)
 
 
 def list_out_of_service(session: Session) -> list[Printer]:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, Instant
 from api.domain.core.changes import Change, enqueue, publish, record
 from api.domain.core.errors import Conflict, NotFound
+from api.domain.core.locks import lock_row
 from api.domain.people.accounts import User
 from api.domain.places.sites import Resource, ResourceKind, Site, create_resource
 from api.domain.pricing.materials import Colour, Material
@@ -159,6 +160,7 @@ def renew_key(
     session: Session, *, printer: Printer, sealed_key: str, server_version: str, actor: User, now: datetime
 ) -> None:
     """Use another key from now on."""
+    lock_row(session, printer)
     printer.sealed_key, printer.server_version = sealed_key, server_version
     session.flush()
     record(
@@ -192,28 +194,16 @@ def list_printers(session: Session, *, site_ids: list[int] | None = None) -> lis
     return list(session.scalars(query))
 
 
-def clear_plate(session: Session, *, printer: Printer, actor: User, now: datetime, has_run: bool) -> None:
-    """A named person says that the plate is empty; raises PlateBusy while something prints."""
-    # A print by hand counts too: clearing a plate that is being printed on would start the next job into the part.
-    if has_run or printer.machine in ACTIVE:
-        raise PlateBusy(name=printer.name)
-    _set_plate(session, printer, clear=True, now=now, actor_id=actor.id)
-    enqueue_reconcile(session, printer.id)
-
-
-def unclear_plate(session: Session, *, printer: Printer, actor: User, now: datetime) -> None:
-    """It was not clear after all: nothing more is claimed for it. What was claimed meanwhile is cancelled apart."""
+def fill_plate(session: Session, *, printer: Printer, now: datetime, actor_id: int | None = None) -> None:
+    """After every end, and every print by hand: nobody prints until a person has looked. Without actor, by itself."""
+    # It may have been cleared since this session has read it; left so, the next print would start into the part.
+    lock_row(session, printer)
     if printer.plate_clear:
-        _set_plate(session, printer, clear=False, now=now, actor_id=actor.id)
+        set_plate(session, printer=printer, clear=False, now=now, actor_id=actor_id)
 
 
-def fill_plate(session: Session, *, printer: Printer, now: datetime) -> None:
-    """After every end, and every print by hand: nobody prints until a person has looked."""
-    if printer.plate_clear:
-        _set_plate(session, printer, clear=False, now=now, actor_id=None)
-
-
-def _set_plate(session: Session, printer: Printer, *, clear: bool, now: datetime, actor_id: int | None) -> None:
+def set_plate(session: Session, *, printer: Printer, clear: bool, now: datetime, actor_id: int | None) -> None:
+    """Write it down; the caller has locked the printer. People clear plates by `runs.clear_plate`."""
     session.execute(
         update(Printer)
         .where(Printer.id == printer.id)
@@ -229,6 +219,7 @@ def load_filament(
     session: Session, *, printer: Printer, material: Material, colour: Colour, actor: User | None, now: datetime
 ) -> None:
     """A person says what is on the printer now."""
+    lock_row(session, printer)
     printer.material_id, printer.colour_id = material.id, colour.id
     session.flush()
     session.refresh(printer)

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 from api.domain.core.base import Base, EnumText, Id, Instant, advance
 from api.domain.core.changes import enqueue, record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.locks import lock_name
 from api.domain.core.text import one_line
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
@@ -151,6 +152,7 @@ def add_probed(session: Session, *, probe: Probe, name: str, kind: PrinterKind, 
     version, sealed_key = str(probe.answer.get("version", ""))[:40], probe.sealed_key
     server = str(probe.answer.get("server", ""))
     # Never two printers on one server: each would print on the other's plate. A name and a number may be the same one.
+    lock_name(session, f"printer:{probe.url}")
     twin = find_printer_on(session, server)
     if twin is not None and twin.url != probe.url:
         if twin.site_id != probe.site_id:

@@ -171,7 +171,8 @@ def enqueue_slice(session: Session, slice_id: int) -> None:
 
 def begin_attempt(session: Session, *, slice_id: int, now: datetime) -> Slice | None:
     """Count an attempt at a pending slice; None when there is nothing to make."""
-    slice_ = session.get(Slice, slice_id, with_for_update=True)
+    # Two at once both count: without `populate_existing` it would be locked, but not read again.
+    slice_ = session.get(Slice, slice_id, with_for_update=True, populate_existing=True)
     if slice_ is None or slice_.status != SliceStatus.PENDING:
         return None
     slice_.attempts, slice_.started_at = slice_.attempts + 1, now

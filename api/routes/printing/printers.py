@@ -114,8 +114,7 @@ def clear(printer_id: int, session: DbSession, user: CurrentUser, now: Now) -> P
     """Staff say, by their name, that the plate is empty. 409 while something prints."""
     printer = printers.get_printer(session, printer_id)
     require_staff(session, user=user, site_id=printer.site_id)
-    busy = runs.find_live_run(session, printer_id=printer.id) is not None
-    printers.clear_plate(session, printer=printer, actor=user, now=now, has_run=busy)
+    runs.clear_plate(session, printer=printer, actor=user, now=now)
     return _out(session, printer, user, now)
 
 

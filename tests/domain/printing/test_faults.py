@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from api.domain.core.changes import list_changes
 from api.domain.people.roles import StaffOnly
-from api.domain.printing import faults, printers
+from api.domain.printing import faults, runs
 from api.domain.printing.faults import FaultRemains
 from api.domain.printing.printers import Printer, record_observation, state_of
 from api.domain.printing.runs import claim_next, plan_site
@@ -25,7 +25,7 @@ def test_a_clear_plate_and_a_printer_that_looks_well_do_not_end_a_fault(session:
     make_sliced(session, world.site, world.alice)
     break_down(session, world.printer)
     record_observation(session, printer_id=world.printer.id, now=NOW, machine="idle", path=None)
-    printers.clear_plate(session, printer=world.printer, actor=world.bob, now=NOW, has_run=False)
+    runs.clear_plate(session, printer=world.printer, actor=world.bob, now=NOW)
     assert state_of(world.printer, has_run=False, now=NOW) == PrinterState.NEEDS_ATTENTION
     assert claim_next(session, printer_id=world.printer.id, now=NOW) is None
     assert [why.params[1] for why in plan_site(session, site=world.site, now=NOW).jobs[0].why] == [

@@ -14,8 +14,8 @@ from api.domain.messages.reminders import send_due
 from api.domain.people.accounts import Locale
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_hold, list_holds, release_hold
 from api.domain.printing.maintenance import HELD_AHEAD, keep_maintenance, out_of_service_since, set_maintenance
-from api.domain.printing.printers import load_filament, unclear_plate
-from api.domain.printing.runs import keep_hold
+from api.domain.printing.printers import load_filament
+from api.domain.printing.runs import keep_hold, unclear_plate
 from tests.world import HOUR, NOW, World
 from tests.world.runs import start_print
 

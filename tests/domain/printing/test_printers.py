@@ -9,13 +9,13 @@ from sqlalchemy.orm import Session
 
 from api.domain.core.changes import list_changes
 from api.domain.core.errors import NotFound
-from api.domain.printing import printers
+from api.domain.printing import printers, runs
 from api.domain.printing.beds import Bed, MachineFacts
 from api.domain.printing.kinds import PrinterKind, SizeWrong, get_or_create_kind
 from api.domain.printing.maintenance import set_maintenance
 from api.domain.printing.printers import SILENT_AFTER, PlateBusy, Printer, state_of
 from api.domain.printing.states import ACTIVE, PrinterState
-from tests.world import NOW, World, make_material, make_printer, make_site
+from tests.world import NOW, World, make_material, make_printer, make_run, make_site, make_sliced
 
 S = PrinterState
 
@@ -84,16 +84,21 @@ def test_an_unknown_printer_is_not_found(session: Session, world: World) -> None
 
 def test_a_named_person_clears_the_plate(session: Session, world: World) -> None:
     printer = make_printer(session, world.site, plate_clear=False)
-    printers.clear_plate(session, printer=printer, actor=world.bob, now=NOW, has_run=False)
+    runs.clear_plate(session, printer=printer, actor=world.bob, now=NOW)
     assert (printer.plate_clear, printer.plate_changed_by, printer.plate_changed_at) == (True, world.bob.id, NOW)
     assert verbs(session, printer) == ["added", "plate_cleared"]
 
 
 @pytest.mark.parametrize("machine", [*sorted(ACTIVE), "idle"])
 def test_no_plate_is_cleared_while_something_prints(session: Session, world: World, machine: str) -> None:
-    printer = make_printer(session, world.site, plate_clear=False, machine=machine)
+    printer = world.printer
+    if machine == "idle":
+        make_sliced(session, world.site, world.alice)
+        make_run(session, printer)
+    printer.plate_clear, printer.machine = False, machine
+    session.flush()
     with pytest.raises(PlateBusy):
-        printers.clear_plate(session, printer=printer, actor=world.bob, now=NOW, has_run=machine == "idle")
+        runs.clear_plate(session, printer=printer, actor=world.bob, now=NOW)
     assert not printer.plate_clear
 
 
@@ -204,7 +209,7 @@ def test_a_kind_that_no_printer_is_is_refused(session: Session, facts: dict[str,
 
 def test_a_plate_is_said_not_to_be_clear_by_name_and_once(session: Session, world: World) -> None:
     for _ in range(2):
-        printers.unclear_plate(session, printer=world.printer, actor=world.bob, now=NOW)
+        runs.unclear_plate(session, printer=world.printer, actor=world.bob, now=NOW)
     assert not world.printer.plate_clear
     assert world.printer.plate_changed_by == world.bob.id
     assert verbs(session, world.printer).count("plate_filled") == 1

@@ -15,7 +15,6 @@ from api.domain.people.roles import may_staff, require_staff
 from api.domain.printing import faults, jobs, printers, runs
 from api.domain.printing.jobs import Job
 from api.domain.printing.printers import Printer
-from api.domain.printing.runs import RunCommand
 from web.forms import Form, Sent, trying
 from web.i18n import N_
 from web.pages.staff import draw_staff_page
@@ -44,9 +43,8 @@ def get_staffed_job(session: Session, job_id: int, *, user: User) -> Job:
 def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int, form: Sent) -> Response:
     """The person who clicks says that the plate is empty; it is recorded by their name."""
     printer = get_staffed_printer(session, printer_id, user=user)
-    busy = runs.find_live_run(session, printer_id=printer.id) is not None
     with trying(session, form):
-        printers.clear_plate(session, printer=printer, actor=user, now=reader.now, has_run=busy)
+        runs.clear_plate(session, printer=printer, actor=user, now=reader.now)
     if form.errors:
         return draw_staff_page(reader, session, user, form, status=form.status)
     back = local_path(form["next"], "/staff")
@@ -59,10 +57,7 @@ def clear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id
 def unclear(reader: StaffReader, session: DbSession, user: CurrentUser, printer_id: int) -> Response:
     """The plate was not clear after all: nothing more starts on it, and what has begun since is stopped."""
     printer = get_staffed_printer(session, printer_id, user=user)
-    # It may have been claimed within the seconds since the wrong click: what starts now would print into a full plate.
-    if run := runs.find_live_run(session, printer_id=printer.id):
-        runs.request_command(session, run=run, command=RunCommand.CANCEL, actor_id=user.id, now=reader.now)
-    printers.unclear_plate(session, printer=printer, actor=user, now=reader.now)
+    runs.unclear_plate(session, printer=printer, actor=user, now=reader.now)
     message = N_("{printer}: the plate is not clear. Nothing will start on it.")
     return reader.to(f"/staff/printers/{printer.id}", message, printer=printer.name)
 

@@ -15,6 +15,7 @@ from api.domain.billing.organisations.terms import check_term, lock_profile, lon
 from api.domain.billing.sellers import pack_address, unpack_address
 from api.domain.core.changes import record
 from api.domain.core.errors import N_, Invalid, NotAllowed, NotFound
+from api.domain.core.locks import lock_name
 from api.domain.core.slugs import free_slug
 from api.domain.core.text import one_line
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User
@@ -179,6 +180,8 @@ def _save_details(
 
 
 def _free_slug(session: Session, name: str) -> str:
+    lock_name(session, "slug:organisation")
+
     def is_taken(slug: str) -> bool:
         query = select(Organisation.id).where(Organisation.slug == slug)
         return slug in PAGES or session.scalar(query) is not None

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.domain.billing.organisations.details import find_membership, require_buyer
+from api.domain.billing.organisations.details import require_buyer
 from api.domain.billing.organisations.table import CostCentre, Invitation, SpendingLimit
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.locks import add_unique
 from api.domain.core.text import one_line
 from api.domain.people.accounts import BuyingRight, Membership, Organisation, User, clean_email
 
@@ -144,11 +145,9 @@ def accept_invitation(session: Session, *, user: User, token: str, now: datetime
     if invitation is None or invitation.email.lower() != user.email.lower():
         raise InvitationWrong()
     organisation_id = invitation.organisation_id
-    if find_membership(session, user=user, organisation_id=organisation_id):
-        raise AlreadyMember()
     membership = Membership(organisation_id=organisation_id, user_id=user.id, buying=invitation.buying, since=now)
-    session.add(membership)
-    session.flush()
+    # They may have been invited twice, and accept both at once.
+    add_unique(session, membership, AlreadyMember())
     if invitation.monthly_cents is not None:
         session.add(SpendingLimit(membership_id=membership.id, monthly_cents=invitation.monthly_cents))
     invitation.accepted_at, invitation.accepted_by = now, user.id
@@ -164,7 +163,7 @@ def set_limit(
     require_buyer(session, user=actor, organisation=organisation)
     membership = _get_member(session, organisation, user_id)
     _check_limit(monthly_cents)
-    limit = session.get(SpendingLimit, membership.id)
+    limit = session.get(SpendingLimit, membership.id, populate_existing=True)
     if monthly_cents is None:
         if limit:
             session.delete(limit)
@@ -195,9 +194,9 @@ def remove_member(session: Session, *, organisation: Organisation, actor: User, 
 
 
 def _get_member(session: Session, organisation: Organisation, user_id: int) -> Membership:
-    membership = session.scalar(
-        select(Membership).where(Membership.organisation_id == organisation.id, Membership.user_id == user_id)
-    )
+    """Locked: two who set a first limit at once would each add one, and who is being removed can get none."""
+    query = select(Membership).where(Membership.organisation_id == organisation.id, Membership.user_id == user_id)
+    membership = session.scalar(query.with_for_update(key_share=True))
     if membership is None:
         raise NotFound()
     return membership
@@ -208,13 +207,9 @@ def add_cost_centre(session: Session, *, organisation: Organisation, actor: User
     require_buyer(session, user=actor, organisation=organisation)
     if not re.fullmatch(r"[\w.\-]{1,30}", code) or not one_line(name):
         raise CostCentreWrong()
-    # Closed ones count too: invoices that were charged to them carry the code.
-    same = select(CostCentre.id).where(CostCentre.organisation_id == organisation.id, CostCentre.code == code)
-    if session.scalar(same) is not None:
-        raise DuplicateCostCentre(code=code)
     centre = CostCentre(organisation_id=organisation.id, code=code, name=one_line(name)[:120])
-    session.add(centre)
-    session.flush()
+    # Closed ones count too: invoices that were charged to them carry the code.
+    add_unique(session, centre, DuplicateCostCentre(code=code))
     return centre
 
 

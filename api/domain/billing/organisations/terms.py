@@ -13,6 +13,7 @@ from api.domain.billing.sellers import list_sellers, today
 from api.domain.core.base import Base, Instant
 from api.domain.core.changes import record
 from api.domain.core.errors import Conflict, Invalid, NotFound
+from api.domain.core.locks import lock_row
 from api.domain.people.accounts import Membership, Organisation, User
 from api.domain.people.roles import StaffOnly
 from api.domain.pricing.legal import CustomerType, longest_term_days
@@ -59,9 +60,12 @@ def longest_term(customer: CustomerType, *, now: datetime) -> int:
 
 
 def lock_profile(session: Session, organisation: Organisation) -> BillingProfile | None:
-    """As it stands now, which nobody else changes before this transaction ends; None while it has none."""
+    """As it stands now, which nobody else changes before this transaction ends; None while it has none.
+
+    The organisation is read again too.
+    """
     # The organisation is locked, since two may be entering its first profile.
-    session.execute(select(Organisation.id).where(Organisation.id == organisation.id).with_for_update(key_share=True))
+    lock_row(session, organisation)
     return session.get(BillingProfile, organisation.id, populate_existing=True)
 
 

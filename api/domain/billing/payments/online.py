@@ -112,13 +112,14 @@ def save_checkout(
     session: Session, *, gateway: str, checkout: NewCheckout, invoice: Invoice, cents: int, now: datetime
 ) -> Checkout:
     """Remember what a checkout is for; a second click on the button finds the row of the first."""
-    same = select(Checkout).where(Checkout.gateway == gateway, Checkout.reference == checkout.reference)
-    row = session.scalar(same)
-    if row is None:
-        row = Checkout(gateway=gateway, reference=checkout.reference, invoice_id=invoice.id, cents=cents, made_at=now)
-        session.add(row)
-        session.flush()
-    return row
+    key = {"gateway": gateway, "reference": checkout.reference}
+    # The second click may come while the first one is being written.
+    session.execute(
+        insert(Checkout)
+        .values(**key, invoice_id=invoice.id, cents=cents, made_at=now)
+        .on_conflict_do_nothing(index_elements=list(key))
+    )
+    return session.scalars(select(Checkout).filter_by(**key)).one()
 
 
 def receive_event(session: Session, *, gateway: str, event: WebhookEvent, now: datetime) -> WebhookOutcome:

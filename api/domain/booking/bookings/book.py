@@ -32,6 +32,7 @@ from api.domain.core.errors import DomainError, NotFound
 from api.domain.core.text import prose
 from api.domain.people.accounts import User, may_buy_for
 from api.domain.people.roles import require_staff
+from api.domain.places.sites import share_calendar_of
 from api.domain.places.timeline import Hold, HoldReason, InMaintenance, Taken, lock_resources, span
 
 
@@ -126,9 +127,10 @@ def book(
 ) -> Booking:
     """Book for `user`; `actor` is the member of staff who does it for them, if any.
 
-    Raises what `draft_booking` raises, or Taken. Locks the person where the rule has a quota, and the resources of a
-    kit.
+    Raises what `draft_booking` raises, or Taken. Shares the calendar of the site; locks the person where the rule has a
+    quota, and the resources of a kit.
     """
+    share_calendar_of(session, resource_id=request.resource_id)
     draft = draft_booking(session, request=request, user=user, now=now, actor=actor, locking=True)
     params = _row_of(draft, request, user=user, actor=actor, now=now, series_id=series_id)
     return _hold(session, draft, params)

@@ -25,6 +25,7 @@ from api.domain.booking.bookings.waitlist import offer_freed
 from api.domain.core.base import ForbiddenMove, advance
 from api.domain.core.errors import NotAllowed
 from api.domain.people.accounts import User
+from api.domain.places.sites import share_calendar_of
 from api.domain.places.timeline import Hold, Taken, span
 
 MOVABLE = (BookingStatus.REQUESTED, BookingStatus.CONFIRMED, BookingStatus.CHECKED_IN)
@@ -41,14 +42,14 @@ def move(
 
     Its person moves it at the price and under the rules of today. What staff move keeps its price, if it stays as long,
     and its terms. Raises BookingOfAnother, ForbiddenMove, AlreadyOver, ApprovalNeeded, Taken, and what `draft_booking`
-    raises; it then stays where it was. Locks booking, person and resources.
+    raises; it then stays where it was. Shares the calendar of the site; locks booking, person and resources.
     """
+    share_calendar_of(session, resource_id=booking.resource_id)
     lock_booking(session, booking)
     require_own(session, booking, actor)
     old = booking.start_at, booking.end_at
     request = _request_of(booking, start or old[0], end or old[1])
-    has_begun = _require_movable(booking, request, now)
-    by_staff = booking.user_id != actor.id
+    has_begun, by_staff = _require_movable(booking, request, now), booking.user_id != actor.id
     draft = draft_booking(
         session,
         request=request,

@@ -158,6 +158,7 @@ def record_booking(
 
 # The order of row locks in this package, in `gatherings` and in `kits`; rows of one table in the order of their ids.
 # Transactions that keep to it never wait for each other in a circle.
+#   0. calendar of the site (`places.sites`): shared by who books, alone for who changes it
 #   1. gathering, then registration; booking; place in line (`waits`)
 #   2. person (`users`): for quotas
 #   3. resources, then their holds

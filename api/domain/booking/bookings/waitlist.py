@@ -25,7 +25,7 @@ from api.domain.core.errors import Conflict, NotFound
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.calendar import local_instant
-from api.domain.places.sites import Resource
+from api.domain.places.sites import Resource, share_calendar_of
 from api.domain.places.timeline import Hold, HoldReason, Taken, create_holds, release_hold, span
 
 # How long an offer is kept, but never beyond the start of the slot; the hours in which people sleep do not count.
@@ -270,6 +270,8 @@ def _release_offer(session: Session, wait: Wait, now: datetime) -> FreedTime | N
 
 def take_offer(session: Session, *, wait: Wait, now: datetime) -> Booking:
     """Turn the offer into a booking; raises NoOffer, and what `book` raises. Locks the place, person and resources."""
+    # Before the place in line, as `book` takes it before all else: who closes days locks them in this order.
+    share_calendar_of(session, resource_id=wait.resource_id)
     _lock_wait(session, wait)
     if wait.status != WaitStatus.OFFERED or wait.offered_until is None or now >= wait.offered_until:
         raise NoOffer()

@@ -21,12 +21,13 @@ from api.domain.booking.gatherings.table import (
 from api.domain.booking.kits import list_held_ids
 from api.domain.core.base import advance
 from api.domain.core.errors import Invalid
+from api.domain.core.locks import lock_name
 from api.domain.core.slugs import free_slug
 from api.domain.core.text import one_line, prose
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_staff
 from api.domain.places.calendar import Calendar, calendar_of, is_closed_on
-from api.domain.places.sites import Resource, Site
+from api.domain.places.sites import Resource, Site, share_calendar
 from api.domain.places.skills import Skill
 from api.domain.places.timeline import Hold, HoldReason, create_holds, lock_resources, release_hold, span
 
@@ -81,7 +82,7 @@ def announce(
     """Staff announce an event and hold its resources, all or none; raises Taken, HeldElsewhere, or what is wrong."""
     require_staff(session, user=actor, site_id=site.id)
     title = _sound_title(title, start, end, seats)
-    _require_usual(calendar_of(site), start, end, now, is_confirmed=is_confirmed)
+    _require_usual(_read_calendar(session, site), start, end, now, is_confirmed=is_confirmed)
     gathering = Gathering(
         site_id=site.id,
         slug=_free_slug(session, title),
@@ -111,6 +112,12 @@ def _sound_title(title: str, start: datetime, end: datetime, seats: int) -> str:
     if not 1 <= seats <= 5000:
         raise SeatsWrong()
     return title
+
+
+def _read_calendar(session: Session, site: Site) -> Calendar:
+    """As it stays until the event is written: who closes a day then calls it off."""
+    share_calendar(session, site)
+    return calendar_of(site)
 
 
 def _require_usual(calendar: Calendar, start: datetime, end: datetime, now: datetime, *, is_confirmed: bool) -> None:
@@ -150,6 +157,8 @@ def _hold_resources(
 
 
 def _free_slug(session: Session, title: str) -> str:
+    lock_name(session, "slug:gathering")
+
     def is_taken(slug: str) -> bool:
         return session.scalar(select(Gathering.id).where(Gathering.slug == slug)) is not None
 

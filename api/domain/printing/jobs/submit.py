@@ -17,6 +17,7 @@ from api.domain.printing.jobs.estimate import estimate_price
 from api.domain.printing.jobs.request import JobRequest, check_request, most_per_plate, request_of
 from api.domain.printing.jobs.settle import settle_slices
 from api.domain.printing.jobs.table import Job, JobSlice, JobStatus, lock_job, move_job, require_may_change
+from api.domain.printing.library import lock_model
 from api.domain.printing.plates import distinct_plates
 from api.domain.printing.slices import Slice, SliceStatus, request_slice
 
@@ -35,6 +36,7 @@ def create_job(session: Session, *, owner: User, request: JobRequest, now: datet
     ):
         # Not "forbidden": whether such an organisation exists is no business of a stranger.
         raise NotFound(field="organisation_id")
+    lock_model(session, request.model)
     estimate = estimate_price(session, request, now=now, buyer_id=owner.id)
     job = Job(
         owner_id=owner.id,

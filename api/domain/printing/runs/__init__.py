@@ -5,6 +5,8 @@ from api.domain.printing.runs.end import cancel_job as cancel_job
 from api.domain.printing.runs.end import finish as finish
 from api.domain.printing.runs.end import resolve as resolve
 from api.domain.printing.runs.overrun import keep_hold as keep_hold
+from api.domain.printing.runs.plate import clear_plate as clear_plate
+from api.domain.printing.runs.plate import unclear_plate as unclear_plate
 from api.domain.printing.runs.restored import hold_printed as hold_printed
 from api.domain.printing.runs.restored import mark_restored as mark_restored
 from api.domain.printing.runs.restored import waits_for_comparison as waits_for_comparison

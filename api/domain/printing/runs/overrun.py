@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from api.domain.core.changes import enqueue, record
+from api.domain.core.locks import lock_row
 from api.domain.places.timeline import HoldReason, Taken, find_next_hold, move_hold
-from api.domain.printing.runs.table import Run
+from api.domain.printing.runs.table import LIVE, Run
 
 # What a hold is longer than the printer's own estimate, which is also a tenth too short now and then.
 SLACK, MARGIN = timedelta(minutes=5), 1.1
@@ -25,6 +26,11 @@ def keep_hold(session: Session, *, run: Run, now: datetime) -> None:
     left = run.time_left or timedelta(0)
     if hold is None or now + left * MARGIN + SLACK - hold.end < LEAST_GROWTH:
         return
+    # Another worker may be ending it: a hold that was given back must not come back.
+    lock_row(session, run)
+    if run.status not in LIVE:
+        return
+    session.refresh(hold)
     following = find_next_hold(session, hold)
     end = now + left * MARGIN + SLACK
     if following is not None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from api.domain.core.changes import Change, enqueue, list_changes, record
 from api.domain.printing.runs import Run, RunStatus, SitePlans
 from api.domain.sales.orders.progress import list_progress
-from api.domain.sales.orders.table import OPEN, Cause, Order
+from api.domain.sales.orders.table import OPEN, Cause, Order, lock_order
 from api.domain.sales.quotes.price import promise_day
 
 
@@ -28,7 +28,7 @@ def move_promise(
     """Compare the promise with the plan: (old, new) when it had to move to a later day, else None.
 
     The buyer is written to by a background step, unless this is the first promise. Whoever looks at several orders
-    gives the same `plans` to all.
+    gives the same `plans` to all. Locks an order that is to move, once it is planned.
     """
     if order.status not in OPEN:
         return None
@@ -36,10 +36,14 @@ def move_promise(
     if not etas:
         return None
     # P90: a promise should hold in nine of ten cases.
-    old, new = order.promised_on, promise_day(order.site, etas)
-    if old is not None and new <= old:
-        return None  # Never to an earlier day: the customer relies on the one that was promised.
-    order.promised_on = new
+    new = promise_day(order.site, etas)
+    if not _is_later(order, new):
+        return None
+    # Meanwhile a clerk may have moved it further with a reprint, or ended it.
+    lock_order(session, order)
+    if order.status not in OPEN or not _is_later(order, new):
+        return None
+    old, order.promised_on = order.promised_on, new
     if order.first_promised_on is None:
         order.first_promised_on = new
     session.flush()
@@ -47,6 +51,11 @@ def move_promise(
     if old is not None:
         enqueue(session, "notify_promise", order_id=order.id, promised_on=new.isoformat())
     return old, new
+
+
+def _is_later(order: Order, new: date) -> bool:
+    """Never to an earlier day: the customer relies on the one that was promised."""
+    return order.promised_on is None or new > order.promised_on
 
 
 def _record(session: Session, order: Order, old: date | None, new: date, now: datetime) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.orm import Mapped, Session, joinedload, mapped_column, relationship, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -281,5 +281,8 @@ def change_rule(
 def set_rule(
     session: Session, *, site_id: int, review: Review, above_cents: int = 50_000, valid_days: int = 30
 ) -> None:
-    session.merge(QuoteRule(site_id=site_id, review=review, above_cents=above_cents, valid_days=valid_days))
-    session.flush()
+    values = {"review": review, "above_cents": above_cents, "valid_days": valid_days}
+    # Two managers may set the first rule of a site at once.
+    setting = insert(QuoteRule).values(site_id=site_id, **values)
+    setting = setting.on_conflict_do_update(index_elements=[QuoteRule.site_id], set_=values)
+    session.scalars(setting.returning(QuoteRule), execution_options={"populate_existing": True}).one()

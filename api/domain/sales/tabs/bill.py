@@ -16,14 +16,14 @@ from api.domain.billing.invoices import Customer, Invoice, Judge
 from api.domain.billing.organisations import CostCentre, get_billable
 from api.domain.billing.sellers import Seller, get_regime, list_till_site_ids, today
 from api.domain.core.changes import record
-from api.domain.core.errors import Conflict
+from api.domain.core.errors import Conflict, Stale
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.people.accounts import Organisation, User
 from api.domain.people.roles import StaffOnly
 from api.domain.sales import orders
 from api.domain.sales.orders import Order
 from api.domain.sales.tabs.owed import BilledAlready, Owed, OwedKind, list_owed, select_due
-from api.domain.sales.tabs.table import BilledItem, UnbilledItem
+from api.domain.sales.tabs.table import BilledItem, BookingCostCentre, UnbilledItem
 
 
 class NothingOwed(Conflict):
@@ -109,8 +109,8 @@ def bill(
 ) -> Invoice:
     """Issue the invoice of a tab (or of a part of it), for staff or for the monthly sweep (`actor` None).
 
-    Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, and what `issue` raises. Locks the orders,
-    then (in `issue`) the seller.
+    Raises NothingOwed, StaffOnly, BilledAlready, NotDelivered, NotBillable, Stale, and what `issue` raises. Locks the
+    orders, then (in `issue`) the seller.
     """
     site_ids = {order.site_id for order in tab.orders} | {each.site_id for each in tab.owed}
     require_till_right(session, user=actor, seller=seller, site_ids=site_ids)
@@ -131,7 +131,17 @@ def bill(
     # Last: of two who bill the same thing, the second waits in `issue` for the commit of the first, and finds it billed
     # here. Its number goes back with the rollback.
     mark_billed(session, owed=tab.owed, invoice=invoice, now=now, actor=actor)
+    _require_same_centre(session, tab)
     return invoice
+
+
+def _require_same_centre(session: Session, tab: Tab) -> None:
+    """Stale when a buyer chose another cost centre since the tab was read; from now on they cannot."""
+    ids = [each.id for each in tab.owed if each.what is OwedKind.BOOKING]
+    query = select(BookingCostCentre.booking_id, BookingCostCentre.cost_centre_id)
+    centres = {row[0]: row[1] for row in session.execute(query.where(BookingCostCentre.booking_id.in_(ids)))}
+    if any(centres.get(booking_id) != tab.cost_centre_id for booking_id in ids):
+        raise Stale()
 
 
 def require_till_right(session: Session, *, user: User | None, seller: Seller, site_ids: Collection[int]) -> None:

@@ -297,9 +297,11 @@ def set_cost_centre(session: Session, *, booking: Booking, cost_centre_id: int |
     ):
         raise NotFound()
     require_buyer(session, user=actor, organisation=booking.organisation)
+    # FOR UPDATE: an invoice that is being issued refers to the booking, and is waited for.
+    session.execute(select(Booking.id).where(Booking.id == booking.id).with_for_update())
     if session.scalar(select(BilledItem.id).where(BilledItem.booking_id == booking.id)) is not None:
         raise BilledAlready()
-    row = session.get(BookingCostCentre, booking.id)
+    row = session.get(BookingCostCentre, booking.id, populate_existing=True)
     if cost_centre_id is None:
         if row is not None:
             session.delete(row)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, payments
@@ -58,8 +59,11 @@ def save_address(session: Session, *, user: User, address: Address, now: datetim
     """Keep the address of a person for their next invoices; raises IncompleteAddress."""
     for fault in party_faults(Party(name=user.name, address=address)):
         raise type(fault)(**fault.params, field="address")
-    session.merge(ConsumerAddress(user_id=user.id, address=pack_address(address), updated_at=now))
-    session.flush()
+    values = {"address": pack_address(address), "updated_at": now}
+    # Two tills may enter the first address of a person at once.
+    keeping = insert(ConsumerAddress).values(user_id=user.id, **values)
+    keeping = keeping.on_conflict_do_update(index_elements=[ConsumerAddress.user_id], set_=values)
+    session.scalars(keeping.returning(ConsumerAddress), execution_options={"populate_existing": True}).one()
 
 
 def find_address(session: Session, *, user: User) -> Address | None:
