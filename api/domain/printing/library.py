@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column, relationship
 
 from api.domain.core.base import Base, Id, Instant
 from api.domain.core.changes import record
-from api.domain.core.errors import NotFound
+from api.domain.core.errors import NotFound, Stale
 from api.domain.core.locks import lock_row
 from api.domain.core.paging import FIRST_PAGE, Page, PageWindow, read_page
 from api.domain.core.text import one_line
@@ -76,7 +76,13 @@ def add_model(session: Session, *, owner: User, name: str, now: datetime, **fact
 
 
 def put_in_place(session: Session, *, turned: Model, model: Model, actor: User, now: datetime) -> None:
-    """Let a turned copy stand for `model`, which goes out of sight if it is the actor's own, and can be had back."""
+    """Let a turned copy stand for `model`, which goes out of sight if it is the actor's own, and can be had back.
+
+    Raises Stale when it went meanwhile: of a double click, one copy is kept.
+    """
+    lock_row(session, model)
+    if model.deleted_at is not None:
+        raise Stale()
     turned.organisation_id, turned.confidential = model.organisation_id, model.confidential
     record(session, noun="model", noun_id=turned.id, verb="turned", now=now, actor_id=actor.id, model_id=model.id)
     if model.owner_id == actor.id:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.core.base import Base
-from api.domain.core.errors import NotFound
+from api.domain.core.errors import NotFound, Stale
 from api.domain.messages.purges import ModelFiles, hide_model
 from api.domain.people.accounts import User
 from api.domain.places.sites import Site
@@ -207,6 +207,20 @@ def test_a_model_is_where_the_last_of_two_clicks_put_it(connect: Connect, world:
     assert overlap(connect, *(on(act(way), model, world.alice) for way in ways)) == (None, None)
     with connect() as session:
         assert (session.get_one(Model, model.id).deleted_at is None) == (ways[1] == "restore")
+
+
+def test_of_two_turns_at_once_one_copy_is_kept(connect: Connect, world: World) -> None:
+    with connect.begin() as session:
+        model = make_model(session, session.get_one(User, world.alice.id))
+
+    def turn(session: Session, model: Model, alice: User) -> None:
+        turned = make_model(session, alice)
+        library.put_in_place(session, turned=turned, model=model, actor=alice, now=NOW)
+
+    first, second = overlap(connect, on(turn, model, world.alice), on(turn, model, world.alice))
+    assert (first, type(second)) == (None, Stale)
+    with connect() as session:
+        assert len(session.scalars(select(Model).where(Model.deleted_at.is_(None))).all()) == 1
 
 
 @pytest.fixture

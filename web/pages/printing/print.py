@@ -205,8 +205,12 @@ def turn(
     model = library.get_model(session, model_id, user=user)
     if form.errors:
         return _show_choices(reader, session, user, model, form, status=form.status)
-    turned = batch.keep(session, owner=user, now=reader.now)[0]
-    library.put_in_place(session, turned=turned, model=model, actor=user, now=reader.now)
+    with trying(session, form):
+        turned = batch.keep(session, owner=user, now=reader.now)[0]
+        library.put_in_place(session, turned=turned, model=model, actor=user, now=reader.now)
+    if form.errors:
+        batch.is_kept = False
+        return reader.to_refused("/print", form.errors[""])
     choices = urlencode(_read_choices(form))
     url = f"/print/{turned.id}?{choices}" if choices else f"/print/{turned.id}"
     if model.deleted_at is None:
