@@ -99,7 +99,7 @@ def test_an_answer_for_another_line_and_one_under_a_configuration_in_use_are_ref
 ) -> None:
     give(bob, world, configuration(start_gcode=MACRO).encode())
     wrong = bob.post(f"{page_of(world)}/lines", {"line": "M500"})
-    assert (wrong.status_code, "No configuration that waits has this line" in wrong.text) == (422, True)
+    assert (wrong.status_code, "No pending configuration has this line" in wrong.text) == (422, True)
     bob.post(f"{page_of(world)}/lines", {"line": MACRO})
     finish(session, world)
     [allowed] = configurations.list_allowed_lines(session, world.printer.kind)
