@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
@@ -9,9 +10,11 @@ from api.domain.booking import bookings
 from api.domain.booking.bookings import Booking
 from api.domain.core.paging import PageWindow
 from api.domain.people.accounts import User
+from api.domain.printing.jobs import JobStatus
+from api.domain.printing.runs import RunStatus
 from api.domain.sales import orders, tabs
 from api.domain.sales.tabs.table import UnbilledItem
-from tests.world import HOUR, NOW
+from tests.world import HOUR, NOW, make_run
 from tests.world.billing import START, Shop, accept_all, ask, make_room, make_shop, stay
 from tests.world.races import Connect
 from tests.world.sales import accept, print_for, produce
@@ -150,3 +153,20 @@ def test_who_leaves_while_the_stay_is_billed_is_not_listed_again(connect: Connec
         desk.commit()
     with connect() as session:
         assert unbilled(session) == []
+
+
+@pytest.mark.parametrize("status", [RunStatus.CLAIMED, RunStatus.PRINTING, RunStatus.PAUSED, RunStatus.IN_DOUBT])
+def test_a_cancelled_job_is_billed_when_its_last_plate_has_ended(
+    session: Session, shop: Shop, status: RunStatus
+) -> None:
+    job = print_for(session, shop, copies=80)
+    shop.world.printer.plate_clear = True
+    run = make_run(session, shop.world.printer, status=status)
+    job.status = JobStatus.CANCELLED
+    session.flush()
+    assert run.job_id == job.id
+    assert tabs.list_owed(session, seller=shop.seller, now=LATER) == []
+
+    run.status = RunStatus.CANCELLED
+    session.flush()
+    assert [owed.id for owed in tabs.list_owed(session, seller=shop.seller, now=LATER)] == [job.id]

@@ -28,8 +28,8 @@ from api.domain.pricing.prices.money import euros, vat_cents
 from api.domain.pricing.tariffs import VatRates
 from api.domain.printing.jobs import Job
 from api.domain.printing.jobs.table import ENDED
+from api.domain.printing.runs import LIVE, Run, RunStatus
 from api.domain.printing.runs import Charge as RunCost
-from api.domain.printing.runs import Run
 from api.domain.sales.orders.table import PartPrint
 from api.domain.sales.quotes.price import QUALITY_WORDS
 from api.domain.sales.tabs.table import BilledItem, BookingCostCentre, UnbilledItem
@@ -165,8 +165,10 @@ def _select_jobs() -> Select[Job, int, int]:
         .join(UnbilledItem, UnbilledItem.job_id == Job.id)
         .join(charged, true())
         .where(
-            # Not before the job has ended: later plates would need a second invoice.
+            # Not before the job has ended: later plates would need a second invoice. A cancelled one may still be
+            # printing, or wait for a person to say what became of a plate.
             Job.status.in_(ENDED),
+            ~exists().where(Run.job_id == Job.id, Run.status.in_([*LIVE, RunStatus.IN_DOUBT])),
             # A job of an order is paid with the order.
             ~exists().where(PartPrint.job_id == Job.id),
             ~exists().where(BilledItem.job_id == Job.id),
