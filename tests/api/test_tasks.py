@@ -254,8 +254,10 @@ def test_the_step_of_a_worker_killed_in_its_middle_runs_again_in_another(install
             called.close()
         with worker_process(installation, **smtp):
             again, _ = silent.accept()
-            assert (len(steps("doing")), steps("todo")) == (1, [])
+            # Beside it, a duty of the minute may wait, or be done.
+            letters = [[name for name in steps(each) if name.startswith("send_mail")] for each in ("doing", "todo")]
             again.close()
+            assert [len(each) for each in letters] == [1, 0]
 
 
 def test_a_stalled_step_whose_twin_waits_is_closed_and_frees_the_lock(installation: Path) -> None:

@@ -125,7 +125,7 @@ def test_the_round_outlines_of_vendors_hold_tiny_numbers() -> None:
     "shape", ["0x0,100x0,50x80", f"0x0,{'9' * 400}x0,9x9,0x9", "0x0,200x0,200x200,100x200,100x100,0x100"]
 )
 def test_a_bed_of_another_form_is_refused(shape: str) -> None:
-    with pytest.raises(ConfigurationKeyRefused, match="a rectangle or round"):
+    with pytest.raises(ConfigurationKeyRefused, match="rectangular or round"):
         read_configuration(configuration(bed_shape=shape))
 
 

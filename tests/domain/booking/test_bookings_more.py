@@ -282,8 +282,10 @@ def test_each_letter_is_written_once_and_again_after_a_move(world: BookingWorld)
     send_due(world.session, now=NOW)
 
     subjects = world.session.scalars(select(Mail.subject).where(Mail.user_id == world.alice.id).order_by(Mail.id)).all()
-    days = ["mardi 3 mars 2026 à 10:00", "mardi 3 mars 2026 à 12:00"]
-    assert subjects == [f"Réservé\u202f: Salle, {day}" for day in days]
+    assert subjects == [
+        "Réservé\u202f: Salle, mardi 3 mars 2026 à 10:00",
+        "Déplacé\u202f: Salle, mardi 3 mars 2026 à 12:00",
+    ]
 
 
 def test_maintenance_cancels_bookings(world: BookingWorld) -> None:
