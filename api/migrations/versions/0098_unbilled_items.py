@@ -39,8 +39,12 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-CREATE TRIGGER keep_unbilled AFTER INSERT OR UPDATE OF status, end_at, net_cents, fee_cents ON bookings
-  FOR EACH ROW EXECUTE FUNCTION keep_unbilled_booking();
+-- Most bookings cost nothing: those do not even call the function.
+CREATE TRIGGER keep_unbilled_new AFTER INSERT ON bookings FOR EACH ROW
+  WHEN (NEW.net_cents > 0 OR NEW.fee_cents > 0) EXECUTE FUNCTION keep_unbilled_booking();
+CREATE TRIGGER keep_unbilled AFTER UPDATE OF status, end_at, net_cents, fee_cents ON bookings FOR EACH ROW
+  WHEN (NEW.net_cents > 0 OR NEW.fee_cents > 0 OR OLD.net_cents > 0 OR OLD.fee_cents > 0)
+  EXECUTE FUNCTION keep_unbilled_booking();
 
 CREATE FUNCTION keep_unbilled_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -126,6 +130,7 @@ def _create_unbilled_items() -> None:
 
 
 def downgrade() -> None:
+    op.execute("DROP TRIGGER keep_unbilled_new ON bookings")
     for table in TABLES:
         op.execute(f"DROP TRIGGER keep_unbilled ON {table}")
     for function in FUNCTIONS:
