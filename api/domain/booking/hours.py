@@ -10,12 +10,13 @@ from datetime import datetime, time
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from api.domain.booking.bookings import Booking, BookingStatus, BookingTerms, cancel, list_terms, open_times
+from api.domain.booking.bookings import Booking, BookingStatus, BookingTerms, cancel, list_terms
 from api.domain.core.changes import record
 from api.domain.core.errors import Invalid
 from api.domain.people.accounts import User
 from api.domain.people.roles import require_manager
 from api.domain.places.calendar import REGIONS, Calendar, calendar_of
+from api.domain.places.conventions import ConventionHours, open_with_conventions
 from api.domain.places.sites import Site, lock_calendar, set_hours
 
 
@@ -80,31 +81,36 @@ def _list_outside(session: Session, site: Site, before: Calendar, now: datetime)
         .with_for_update(of=Booking, key_share=True)
         .execution_options(populate_existing=True)
     )
-    of_users: defaultdict[User, list[Booking]] = defaultdict(list)
+    after, of_users = calendar_of(site), defaultdict[User, list[Booking]](list)
     for booking in session.scalars(query):
-        of_users[booking.user].append(booking)
+        # Most are within the new hours, whoever booked: only of the others the terms are asked.
+        if _has_own_hours(booking) or not _is_within(booking, after):
+            of_users[booking.user].append(booking)
     outside: list[Booking] = []
     for user, bookings in of_users.items():
         ids = sorted({booking.resource_id for booking in bookings})
         terms = {each.resource_id: each for each in list_terms(session, resource_ids=ids, user=user)}
-        # What was retired has no terms, and no hours.
-        pairs = [(booking, terms[booking.resource_id]) for booking in bookings if booking.resource_id in terms]
-        outside += [booking for booking, each in pairs if _is_left_outside(booking, each, before)]
+        outside += [each for each in bookings if _is_left_outside(each, terms.get(each.resource_id), before, after)]
     return sorted(outside, key=lambda booking: booking.id)
 
 
-def _is_left_outside(booking: Booking, terms: BookingTerms, before: Calendar) -> bool:
-    # Hours of its own (a person has them) did not change with those of the site.
-    hours = terms.calendar.hours if "hours" in booking.resource.facts else before.hours
-    then = replace(
-        terms.calendar,
-        hours=hours,
+def _has_own_hours(booking: Booking) -> bool:
+    """Of its own (a person has them): they do not change with those of the site."""
+    return "hours" in booking.resource.facts
+
+
+def _is_left_outside(booking: Booking, terms: BookingTerms | None, before: Calendar, after: Calendar) -> bool:
+    # What was retired, or who may not book it any more, has no terms: then the hours of the site count.
+    calendar, conventions = (terms.calendar, terms.conventions) if terms else (after, ())
+    old = replace(
+        calendar,
+        hours=calendar.hours if _has_own_hours(booking) else before.hours,
         closed_on_holidays=before.closed_on_holidays,
         holiday_region=before.holiday_region,
     )
-    return _is_within(booking, replace(terms, calendar=then)) and not _is_within(booking, terms)
+    return _is_within(booking, old, conventions) and not _is_within(booking, calendar, conventions)
 
 
-def _is_within(booking: Booking, terms: BookingTerms) -> bool:
+def _is_within(booking: Booking, calendar: Calendar, conventions: Iterable[ConventionHours] = ()) -> bool:
     span = booking.start_at, booking.end_at
-    return open_times(terms, start=span[0], end=span[1]) == [span]
+    return open_with_conventions(calendar, conventions, start=span[0], end=span[1]) == [span]
