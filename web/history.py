@@ -170,7 +170,8 @@ def _when(reader: PageReader, at: datetime) -> str:
 def _link(reader: PageReader, change: Change, thing: ThingName | None) -> Markup:
     label = thing.label if thing else change.noun_id
     # Rules that are not of one resource are called by their kind.
-    label = reader.text(RESOURCE_KINDS[ResourceKind(label)]) if label in set(ResourceKind) else label
+    if change.noun == "rule" and label in set(ResourceKind):
+        label = reader.text(RESOURCE_KINDS[ResourceKind(label)])
     base = PAGES.get(change.noun)
     if base is None or thing is None:
         return escape(label)

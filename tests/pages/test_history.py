@@ -77,3 +77,13 @@ def test_a_rule_is_called_by_what_it_is_about_and_nothing_by_a_number(
         f"Bob: booking rules {room.name}, saved",
     ]
     assert lines(bob, "noun=tariff") == ["Bob: tariff, published"]
+
+
+def test_a_person_who_is_called_like_a_kind_keeps_the_name(
+    alice: Browser, bob: Browser, session: Session, world: World, room: Resource
+) -> None:
+    room.name = "printer"
+    session.flush()
+    book_and_move(alice, room)
+
+    assert any("Alice booked printer for" in line for line in lines(bob, "noun=booking"))
