@@ -79,7 +79,7 @@ def test_a_rule_is_called_by_what_it_is_about_and_nothing_by_a_number(
     assert lines(bob, "noun=tariff") == ["Bob: tariff, published"]
 
 
-def test_a_person_who_is_called_like_a_kind_keeps_the_name(
+def test_a_thing_that_is_called_like_a_kind_keeps_its_name(
     alice: Browser, bob: Browser, session: Session, world: World, room: Resource
 ) -> None:
     room.name = "printer"

@@ -8,7 +8,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from api.domain.billing import invoices, organisations, sellers
@@ -37,7 +36,7 @@ from tests.world.documents import (
     make_siret,
     make_vat_number,
 )
-from tests.world.races import Waits, Work
+from tests.world.races import Waits, Work, on
 
 TODAY = date(2026, 11, 23)
 #: Tomorrow at 10 in Mende.
@@ -80,12 +79,10 @@ def shop_in(session: Session, shop: Shop) -> Shop:
 
 def in_shop(shop: Shop, act: Callable[..., object], *rows: Base) -> Work:
     """A work for races: it reads the shop and these rows, waits for its turn, and calls `act(session, shop, *rows)`."""
-    keys = [(type(row), inspect(row).identity) for row in rows]
 
     def work(session: Session, turn: Waits) -> object:
-        own, there = [session.get_one(table, identity) for table, identity in keys], shop_in(session, shop)
-        turn.wait()
-        return act(session, there, *own)
+        there = shop_in(session, shop)
+        return on(lambda session, *own: act(session, there, *own), *rows)(session, turn)
 
     return work
 

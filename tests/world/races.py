@@ -1,10 +1,12 @@
 """Several callers at once, each in a thread of its own."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Barrier, Event, Thread
-from typing import Protocol
+from typing import Any, Protocol
 
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from api.domain.core.base import Base
@@ -72,8 +74,9 @@ class Turn:
 
 
 Work = Callable[[Session, Waits], object]
-# How long a commit is held back: long enough for a statement that does not wait to be done.
-HELD_BACK_S = 0.3
+# How long a commit is held back at most, for a second work that neither ends nor waits for a lock.
+HELD_BACK_S, LOOK_EVERY_S = 5.0, 0.01
+WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 
 
 def overlap(connect: Connect, first: Work, second: Work) -> tuple[object, object]:
@@ -96,7 +99,11 @@ def overlap(connect: Connect, first: Work, second: Work) -> tuple[object, object
 
     def hold_back() -> None:
         acted.set()
-        ended.wait(HELD_BACK_S)
+        deadline = time.monotonic() + HELD_BACK_S
+        with connect() as look:
+            look.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            while not (ended.wait(LOOK_EVERY_S) or look.scalar(WAITING) or time.monotonic() > deadline):
+                pass
 
     turns = Turn(first_read, second_read), Turn(second_read, acted)
     threads = [
@@ -108,6 +115,30 @@ def overlap(connect: Connect, first: Work, second: Work) -> tuple[object, object
     for thread in threads:
         thread.join(60)
     return outcomes[0], outcomes[1]
+
+
+@dataclass(frozen=True)
+class Twice:
+    """Two do `act` at once on what `setup` has made: the second hears `refusal` (None: it does it too)."""
+
+    act: Callable[..., object]
+    refusal: type[Exception] | None
+    setup: Callable[..., Any]
+    # How many rows of a table there are afterwards.
+    table: type[Base] | None = None
+    count: int = 1
+
+
+def assert_outcomes(outcomes: tuple[object, object], refusal: type[Exception] | None) -> None:
+    """Of `overlap`: the first has done it; the second was told `refusal`, or without one has done it too."""
+    first, second = outcomes
+    assert not isinstance(first, Exception), first
+    assert isinstance(second, refusal) if refusal else not isinstance(second, Exception), second
+
+
+def count_rows(connect: Connect, table: type[Base]) -> int:
+    with connect() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
 
 
 def on(act: Callable[..., object], *rows: Base) -> Work:

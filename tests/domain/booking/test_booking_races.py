@@ -23,7 +23,7 @@ from api.domain.places.sites import Resource, Site
 from api.domain.places.timeline import Hold, Taken
 from tests.world import HOUR, MINUTE
 from tests.world.booking import NOW, BookingWorld, at, make_booking_world
-from tests.world.races import Connect, on, overlap
+from tests.world.races import Connect, assert_outcomes, count_rows, on, overlap
 
 _S = BookingStatus
 #: When alice's booking begins, and an hour after it.
@@ -131,12 +131,10 @@ RACES = {
 def test_the_second_of_two_verbs_sees_the_first(connect: Connect, world: BookingWorld, case: Race) -> None:
     with connect.begin() as session:
         booking = case.setup(session, world)
-    first, second = overlap(connect, *(on(act, booking, world.bob) for act in (case.first, case.second)))
-    assert not isinstance(first, Exception), first
-    assert isinstance(second, case.refusal) if case.refusal else not isinstance(second, Exception), second
+    assert_outcomes(overlap(connect, *(on(act, booking, world.bob) for act in (case.first, case.second))), case.refusal)
     with connect() as session:
         assert session.get_one(Booking, booking.id).status == case.status
-        assert (session.scalar(select(func.count()).select_from(Handover)) or 0) <= 1
+    assert count_rows(connect, Handover) <= 1
 
 
 def test_a_booking_whose_kit_is_broken_is_cancelled_by_one_sweep_of_two(connect: Connect, world: BookingWorld) -> None:
@@ -209,9 +207,7 @@ def test_a_place_in_line_moves_once(
     refusal: type[Exception] | None,
     statuses: list[WaitStatus],
 ) -> None:
-    first, second = overlap(connect, *(on(act, waits[0]) for act in acts))
-    assert not isinstance(first, Exception), first
-    assert isinstance(second, refusal) if refusal else not isinstance(second, Exception), second
+    assert_outcomes(overlap(connect, *(on(act, waits[0]) for act in acts)), refusal)
     with connect() as session:
         assert [session.get_one(Wait, each.id).status for each in waits] == statuses
         assert session.scalar(select(func.count()).select_from(Hold).where(Hold.released_at.is_(None))) == 1

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.domain.messages import dunning, notifications, reminders
@@ -15,18 +14,13 @@ from api.domain.printing import faults
 from api.domain.printing.states import FaultCode
 from tests.world import NOW
 from tests.world.billing import Shop, in_shop, issue, make_shop, shop_in, stay
-from tests.world.races import Connect, overlap
+from tests.world.races import Connect, count_rows, overlap
 
 
 @pytest.fixture
 def shop(connect: Connect) -> Shop:
     with connect.begin() as session:
         return make_shop(session)
-
-
-def count_letters(connect: Connect) -> int:
-    with connect() as session:
-        return session.scalar(select(func.count()).select_from(Mail)) or 0
 
 
 def overdue(session: Session, shop: Shop) -> None:
@@ -69,6 +63,5 @@ def test_two_workers_write_a_letter_once(
     with connect.begin() as session:
         setup(session, shop_in(session, shop))
     assert overlap(connect, in_shop(shop, act), in_shop(shop, act)) == (None, None)
-    assert count_letters(connect) == 1
-    with connect() as session:
-        assert (session.scalar(select(func.count()).select_from(Reminder)) or 0) == (1 if act is remind else 0)
+    assert count_rows(connect, Mail) == 1
+    assert count_rows(connect, Reminder) == (1 if act is remind else 0)

@@ -19,7 +19,7 @@ from api.domain.places.doors import Door, DoorUse, add_door, log_use, renew_door
 from api.domain.places.sites import OpeningHours, Site, set_hours
 from api.domain.places.skills import Authorisation, SkillNameTaken, authorise, create_skill, revoke_authorisation
 from tests.world import HOUR, NOW, World, make_user, make_world
-from tests.world.races import Connect, Waits, on, overlap
+from tests.world.races import Connect, Waits, count_rows, on, overlap
 
 LATER = NOW + HOUR
 
@@ -110,8 +110,7 @@ def test_a_report_that_is_sent_again_while_it_is_written_stands_once(connect: Co
 
     first, second = overlap(connect, on(log, door), on(log, door))
     assert first == second
-    with connect() as session:
-        assert session.scalar(select(func.count()).select_from(DoorUse)) == 1
+    assert count_rows(connect, DoorUse) == 1
 
 
 def test_of_two_weeks_set_at_once_one_is_left(connect: Connect, world: World) -> None:

@@ -1,13 +1,12 @@
 """What two do at once about a printer, a probe, a slice, a run or a job is done once, or well twice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.core.base import Base, ForbiddenMove
@@ -37,7 +36,7 @@ from tests.world import (
     make_world,
     world_in,
 )
-from tests.world.races import Connect, Work, on, overlap
+from tests.world.races import Connect, Twice, assert_outcomes, count_rows, on, overlap
 from tests.world.runs import start_print
 
 Act = Callable[..., object]
@@ -48,18 +47,6 @@ MACHINE = MachineFacts(Bed(333, 333), 300, Decimal("0.4"))
 def world(connect: Connect) -> World:
     with connect.begin() as session:
         return make_world(session, stagger_s=0)
-
-
-@dataclass(frozen=True)
-class Twice:
-    """Two do `act` at once on the row of `setup`: the second hears `refusal` (None: nothing)."""
-
-    act: Act
-    setup: Callable[[Session, World], Base]
-    refusal: type[Exception] | None = None
-    # How many rows of a table there are afterwards.
-    table: type[Base] | None = None
-    count: int = 1
 
 
 def a_site(session: Session, world: World) -> Base:
@@ -198,40 +185,33 @@ def purge(session: Session, model: Model) -> None:
 
 
 TWICE = {
-    "a printer kind": Twice(add_kind, a_site, table=PrinterKind, count=2),
-    "a fault": Twice(break_printer, a_printer),
-    "a repair": Twice(mend, a_broken_printer),
-    "the answer of a probe": Twice(answer, a_probe, Stale),
-    "a probe that waits for a person": Twice(ask_person, a_probe, Stale),
-    "the failure of a probe": Twice(fail_probe, a_probe, Stale),
-    "a probe that becomes a printer": Twice(add_probed, an_answered_probe, Conflict, Printer, 2),
-    "a slice that is ready": Twice(mark_ready, a_pending_slice, Stale),
-    "a slice that failed": Twice(mark_failed, a_pending_slice, Stale),
-    "an attempt at a slice": Twice(begin, a_pending_slice),
-    "the end of a run": Twice(finish, a_run, Conflict, runs.Charge),
-    "a part that is handed out": Twice(collect, a_printed_job, ForbiddenMove),
-    "a job that is refused": Twice(reject, a_job_to_approve, ForbiddenMove),
-    "a job that is held back": Twice(hold_back, a_waiting_job, ForbiddenMove),
-    "a job that goes on": Twice(resume, a_held_job, ForbiddenMove),
-    "a job that is cancelled": Twice(cancel, a_waiting_job, ForbiddenMove),
-    "files that are gone": Twice(purge, a_hidden_model),
+    "a printer kind": Twice(add_kind, None, a_site, PrinterKind, 2),
+    "a fault": Twice(break_printer, None, a_printer),
+    "a repair": Twice(mend, None, a_broken_printer),
+    "the answer of a probe": Twice(answer, Stale, a_probe),
+    "a probe that waits for a person": Twice(ask_person, Stale, a_probe),
+    "the failure of a probe": Twice(fail_probe, Stale, a_probe),
+    "a probe that becomes a printer": Twice(add_probed, Conflict, an_answered_probe, Printer, 2),
+    "a slice that is ready": Twice(mark_ready, Stale, a_pending_slice),
+    "a slice that failed": Twice(mark_failed, Stale, a_pending_slice),
+    "an attempt at a slice": Twice(begin, None, a_pending_slice),
+    "the end of a run": Twice(finish, Conflict, a_run, runs.Charge),
+    "a part that is handed out": Twice(collect, ForbiddenMove, a_printed_job),
+    "a job that is refused": Twice(reject, ForbiddenMove, a_job_to_approve),
+    "a job that is held back": Twice(hold_back, ForbiddenMove, a_waiting_job),
+    "a job that goes on": Twice(resume, ForbiddenMove, a_held_job),
+    "a job that is cancelled": Twice(cancel, ForbiddenMove, a_waiting_job),
+    "files that are gone": Twice(purge, None, a_hidden_model),
 }
-
-
-def races_of(case: Twice, row: Base) -> tuple[Work, Work]:
-    return on(case.act, row), on(case.act, row)
 
 
 @pytest.mark.parametrize("case", TWICE.values(), ids=TWICE)
 def test_what_two_do_at_once_is_done_once_or_well_twice(connect: Connect, world: World, case: Twice) -> None:
     with connect.begin() as session:
         row = case.setup(session, world_in(session, world))
-    first, second = overlap(connect, *races_of(case, row))
-    assert not isinstance(first, Exception), first
-    assert isinstance(second, case.refusal) if case.refusal else not isinstance(second, Exception), second
+    assert_outcomes(overlap(connect, on(case.act, row), on(case.act, row)), case.refusal)
     if case.table is not None:
-        with connect() as session:
-            assert session.scalar(select(func.count()).select_from(case.table)) == case.count
+        assert count_rows(connect, case.table) == case.count
 
 
 def test_both_attempts_at_a_slice_count_and_a_fault_is_told_once(connect: Connect, world: World) -> None:
@@ -267,8 +247,7 @@ def test_tabs_that_ask_for_exact_prices_at_once_stay_within_the_limit(connect: C
         jobs.request_exact_price(session, request=make_request(session, site, model), now=NOW)
 
     assert overlap(connect, *(on(ask, model, world.site) for model in models)) == (None, None)
-    with connect() as session:
-        assert session.scalar(select(func.count()).select_from(Slice)) == 3
+    assert count_rows(connect, Slice) == 3
 
 
 def test_a_job_found_on_a_restored_printer_is_held_once(connect: Connect, world: World) -> None:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.domain.billing import organisations
@@ -32,7 +32,7 @@ from api.domain.sales.tabs import BilledAlready, BilledItem, BookingCostCentre, 
 from tests.world import NOW
 from tests.world.billing import START, Shop, accept_all, ask, in_shop, join, make_details, make_shop, shop_in, stay
 from tests.world.documents import make_buyer
-from tests.world.races import Connect, overlap
+from tests.world.races import Connect, assert_outcomes, count_rows, overlap
 from tests.world.sales import accept, produce, slice_all
 
 Rows = tuple[Base, ...]
@@ -208,12 +208,9 @@ RACES = {
 @pytest.mark.parametrize("case", RACES.values(), ids=RACES)
 def test_what_the_first_decided_holds(connect: Connect, shop: Shop, case: Race) -> None:
     rows = prepare(connect, shop, case.setup)
-    first, second = overlap(connect, *(in_shop(shop, act, *rows) for act in (case.first, case.second)))
-    assert not isinstance(first, Exception), first
-    assert isinstance(second, case.refusal) if case.refusal else not isinstance(second, Exception), second
+    assert_outcomes(overlap(connect, *(in_shop(shop, act, *rows) for act in (case.first, case.second))), case.refusal)
     if case.table is not None:
-        with connect() as session:
-            assert session.scalar(select(func.count()).select_from(case.table)) == case.count
+        assert count_rows(connect, case.table) == case.count
 
 
 def test_a_price_set_while_it_is_offered_stands_on_the_offer(connect: Connect, shop: Shop) -> None:
@@ -226,17 +223,17 @@ def test_a_price_set_while_it_is_offered_stands_on_the_offer(connect: Connect, s
 
 def test_a_rule_that_is_set_to_what_it_was_is_set(connect: Connect, shop: Shop) -> None:
     """The second manager read 9 days, and wants them, while the first makes 30 of them."""
-    prepare(connect, shop, lambda session, shop: (change_rule(session, shop), ())[1])
+    with connect.begin() as session:
+        change_rule(session, shop_in(session, shop))
+        rule = session.get_one(QuoteRule, shop.world.site.id)
 
-    def thirty(session: Session, shop: Shop) -> None:
+    def thirty(session: Session, shop: Shop, rule: QuoteRule) -> None:
         quotes.set_rule(session, site_id=shop.world.site.id, review=Review.ABOVE, above_cents=100, valid_days=30)
 
-    def nine(session: Session, shop: Shop) -> None:
+    def nine(session: Session, shop: Shop, rule: QuoteRule) -> None:
         change_rule(session, shop)
 
-    rule = prepare(connect, shop, lambda session, shop: (session.get_one(QuoteRule, shop.world.site.id),))[0]
-    works = (in_shop(shop, lambda session, shop, rule, act=act: act(session, shop), rule) for act in (thirty, nine))
-    assert overlap(connect, *works) == (None, None)
+    assert overlap(connect, in_shop(shop, thirty, rule), in_shop(shop, nine, rule)) == (None, None)
     with connect() as session:
         assert session.get_one(QuoteRule, shop.world.site.id).valid_days == 9
 
