@@ -95,10 +95,13 @@ async def receive(request: Request, now: datetime) -> AsyncIterator[Batch]:
 
 
 async def read_stored(request: Request, model_id: int, now: datetime) -> ModelFile:
-    """Of a model that its reader may use; NotFound for another's, and for one whose file is gone."""
+    """Of a model that its reader may use; NotFound for another's, and for one whose file is gone.
+
+    Also of one that was deleted: a request that is repeated with its key still finds what it turned the first time.
+    """
 
     def read(session: Session) -> ModelFile:
-        model = get_model(session, model_id, user=require_user(request, session, now))
+        model = get_model(session, model_id, user=require_user(request, session, now), deleted_too=True)
         if model.purged_at is not None:
             raise NotFound()
         return ModelFile(model.name, model.stl_key, model.bytes)

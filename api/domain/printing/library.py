@@ -89,10 +89,10 @@ def put_in_place(session: Session, *, turned: Model, model: Model, actor: User, 
         delete_model(session, model=model, actor=actor, now=now)
 
 
-def get_model(session: Session, model_id: int, *, user: User) -> Model:
+def get_model(session: Session, model_id: int, *, user: User, deleted_too: bool = False) -> Model:
     """One's own model, or one of an organisation that one buys for; anybody else's is NotFound."""
     model = session.get(Model, model_id)
-    if model is None or model.deleted_at is not None:
+    if model is None or (model.deleted_at is not None and not deleted_too):
         raise NotFound()
     if model.owner_id != user.id and not _shares_organisation(session, model, user):
         raise NotFound()

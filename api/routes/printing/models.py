@@ -118,15 +118,21 @@ async def turned_copy(request: Request, model_id: int, body: TurnIn, now: Now) -
 def turn(
     model_id: int,
     batch: Annotated[Batch, Depends(turned_copy)],
+    body: TurnIn,
     session: DbSession,
     user: CurrentUser,
     now: Now,
+    idempotent: Idempotent,
 ) -> ModelOut:
     """Lay it on another side: a turned copy takes its place in one's files, with measures of its own."""
-    model = get_model(session, model_id, user=user)
-    turned = batch.keep(session, owner=user, now=now)[0]
-    put_in_place(session, turned=turned, model=model, actor=user, now=now)
-    return ModelOut.of(turned, volumes=_volumes(session))
+
+    def make() -> ModelOut:
+        model = get_model(session, model_id, user=user)
+        turned = batch.keep(session, owner=user, now=now)[0]
+        put_in_place(session, turned=turned, model=model, actor=user, now=now)
+        return ModelOut.of(turned, volumes=_volumes(session))
+
+    return idempotent(ModelOut, make, content=body)
 
 
 @router.get("")

@@ -118,3 +118,12 @@ def test_a_part_is_laid_on_another_side_by_a_copy_that_takes_its_place(alice: Pr
     assert turned["volume_mm3"] == rod["volume_mm3"]
     assert [each["id"] for each in alice("GET", "/models").json()["items"]] == [turned["id"]]
     assert alice("POST", f"/models/{rod['id']}/turn", json={"position": "on_back"}).status_code == 404
+
+
+def test_a_repeated_turn_with_one_key_turns_once(alice: Program) -> None:
+    rod = upload(alice, corpus.binary(corpus.box(10, 20, 30))).json()["id"]
+    headers = {"Idempotency-Key": "k1"}
+    first, again = (alice("POST", f"/models/{rod}/turn", json={"position": "on_left"}, headers=headers) for _ in "12")
+    assert (first.status_code, first.json()) == (201, again.json())
+    assert alice("POST", f"/models/{rod}/turn", json={"position": "on_back"}, headers=headers).status_code == 409
+    assert [each["id"] for each in alice("GET", "/models").json()["items"]] == [first.json()["id"]]
